@@ -1,0 +1,159 @@
+/**
+ * What a job definition says, after parsing: every default filled in, every duration in milliseconds.
+ *
+ * Owns: the shape. Does not own: its YAML, JSON and Protobuf forms (job/parse.ts), whether it makes sense against the
+ * event's descriptor (job/validate.ts), how it is executed (job/plan.ts). Plain data throughout.
+ */
+import type { StartPosition } from '../source/source.ts'
+
+/** A job as ops submit it. */
+export interface JobDefinition {
+  /** Lower-case DNS label, unique in a deployment. */
+  readonly name: string
+  readonly source: SourceDefinition
+  readonly event: EventDefinition
+  readonly watermark: WatermarkDefinition
+  readonly checkpoint: CheckpointDefinition
+  /** Subtasks per operator; 0 means one per worker thread. */
+  readonly parallelism: number
+  /** Key groups of keyed state; fixed for the life of the state. */
+  readonly keyGroups: number
+  /** Bytes of state and buffers at which the job fails with STATE_LIMIT, over all its subtasks. */
+  readonly stateLimitBytes: number
+  readonly metrics: readonly MetricDefinition[]
+  readonly sinks: readonly SinkDefinition[]
+  /** Where events that cannot be used go, with their origin and reason; always counted, kept only if set. */
+  readonly deadLetters: SideOutputDefinition | null
+  /** Where events go that came after every window that wanted them was closed; always counted, kept only if set. */
+  readonly late: SideOutputDefinition | null
+}
+
+/** Where events come from. */
+export interface SourceDefinition {
+  /** Operator id of the source: state is matched by it, so it stays when other things change. */
+  readonly id: string
+  readonly input: SourceInput
+  readonly start: StartPosition
+  /** Stop at the end that the topic has when the job first starts, then finish. */
+  readonly bounded: boolean
+}
+
+/** The kinds of source. */
+export type SourceInput =
+  | {
+      readonly kind: 'kafka'
+      readonly topic: string
+      /** `host:port,host:port`; empty means the server's own setting. */
+      readonly brokers: string
+      readonly isolation: 'read_committed' | 'read_uncommitted'
+      /** Group name under which positions are published for lag tools; empty for none. */
+      readonly groupId: string
+      /** Go on, and count, when retention has taken records away, instead of stopping with POSITION_LOST. */
+      readonly skipLost: boolean
+      /** Verify the CRC-32C of each record batch. */
+      readonly checkCrcs: boolean
+      /** How often new partitions are looked for; 0 for never. */
+      readonly discoveryMs: number
+    }
+  | { readonly kind: 'log'; readonly path: string; readonly topic: string }
+  | {
+      readonly kind: 'generator'
+      readonly seed: number
+      /** Events a second of wall clock over all partitions; 0 means as fast as they are taken. */
+      readonly eventsPerSecond: number
+      readonly partitions: number
+      readonly persons: number
+      /** Events in all; 0 means without end. */
+      readonly maxEvents: number
+      readonly outOfOrdernessMs: number
+      /** Event time of the first event, epoch ms. */
+      readonly startMs: number
+    }
+
+/** How an event's bytes become time and key. */
+export interface EventDefinition {
+  /** Full name of the Protobuf message. */
+  readonly message: string
+  /** Path of the event time: a google.protobuf.Timestamp, or an integer of `timeUnit`. */
+  readonly time: string
+  readonly timeUnit: 's' | 'ms' | 'us' | 'ns'
+  /** Path of the key: a string or integer field; an event without it is dead-lettered. */
+  readonly key: string
+  /** An event later than wall clock plus this is dead-lettered and moves no watermark. */
+  readonly maxFutureMs: number
+}
+
+/** How far event time is behind what has been seen. */
+export interface WatermarkDefinition {
+  readonly outOfOrdernessMs: number
+  /** A partition without new records for this long stops holding others back; 0 for never. */
+  readonly idlenessMs: number
+  /** Partitions ahead of the slowest by more than this wait; 0 for no alignment. */
+  readonly maxDriftMs: number
+}
+
+/** When state is made durable. */
+export interface CheckpointDefinition {
+  /** 0 switches periodic checkpoints off. */
+  readonly everyMs: number
+  readonly retain: number
+  readonly timeoutMs: number
+  readonly tolerableFailures: number
+}
+
+/** One metric. */
+export interface MetricDefinition {
+  /** Lower-case snake_case name, unique in the job; queries ask for `job/metric`. */
+  readonly id: string
+  readonly description: string
+  readonly kind: MetricKind
+  /** CEL over the event's fields; null takes every event. */
+  readonly where: string | null
+  /** Paths of the dimensions, in the order in which values carry them. */
+  readonly by: readonly string[]
+  readonly window: WindowDefinition
+  readonly allowedLatenessMs: number
+  /** How long closed windows stay queryable, in event time behind the watermark. */
+  readonly retainMs: number
+}
+
+/** The kinds of metric, each with what it reads. `field` is a path. */
+export type MetricKind =
+  | { readonly kind: 'count' }
+  | { readonly kind: 'sum'; readonly field: string }
+  | { readonly kind: 'min'; readonly field: string }
+  | { readonly kind: 'max'; readonly field: string }
+  | { readonly kind: 'avg'; readonly field: string }
+  /** Exact count of different values of a field. */
+  | { readonly kind: 'distinct'; readonly field: string }
+  /** Exact count of different keys (persons): distinct of the event's key. */
+  | { readonly kind: 'activeUsers' }
+
+/** The windows of a metric. */
+export interface WindowDefinition {
+  readonly kind: 'tumbling'
+  /** Length; in a time zone, whole days are calendar days (23 to 25 hours), and shorter windows restart at each local midnight. */
+  readonly sizeMs: number
+  /** Shift of every boundary, in (-sizeMs, sizeMs). */
+  readonly offsetMs: number
+  /** IANA zone whose midnights the windows follow; `UTC` by default. */
+  readonly timezone: string
+}
+
+/** Where results go. */
+export interface SinkDefinition {
+  readonly id: string
+  readonly output: SinkOutput
+}
+
+/** The kinds of output. */
+export type SinkOutput =
+  | { readonly kind: 'kafka'; readonly topic: string; readonly brokers: string }
+  | { readonly kind: 'log'; readonly path: string; readonly topic: string }
+  /** Counts rows and sums an order-free checksum: for benches. */
+  | { readonly kind: 'discard' }
+
+/** Where dead letters or late events go. */
+export interface SideOutputDefinition {
+  readonly output: Exclude<SinkOutput, { kind: 'discard' }>
+}

@@ -1,0 +1,106 @@
+/**
+ * How a job is executed: the plain data that the coordinator makes from a definition and hands to every worker thread.
+ *
+ * The graph of every declarative job is
+ *
+ *   source --(events, by key)--> window --(partials, by group)--> merge
+ *
+ * - `source`: reads partitions, projects events to columns, evaluates every `where` to a bit of the row's mask, drops
+ *   rows that nobody wants, makes watermarks.
+ * - `window`: owns the keys of its key groups. Judges lateness. Aggregates rows into tables (a table is shared by all
+ *   metrics with the same dimensions and windows). Where the dimensions contain the key, its tables are the result.
+ *   Else it sends what a table gained (a partial: counts, sums, …) to `merge` before every mark and at a cadence, and
+ *   keeps only the member sets that exact distincts need: persons never meet on one thread for a total.
+ * - `merge`: owns the groups of its key groups, adds partials up, fires results, answers queries.
+ *
+ * Operator ids `source`'s own id, `window` and `merge` name state in snapshots.
+ */
+import type { EventSchema } from '../event/schema.ts'
+import type { JobDefinition, WindowDefinition } from './definition.ts'
+
+/** Everything a worker thread needs to run its part of a job. */
+export interface JobPlan {
+  readonly jobName: string
+  readonly definition: JobDefinition
+  /** Hash of what state depends on; recorded in checkpoints. */
+  readonly definitionHash: string
+  /** Subtasks of every operator; never 0 here. */
+  readonly parallelism: number
+  readonly keyGroups: number
+  readonly schema: EventSchema
+  /** Distinct `where` expressions; bit i of a row's mask is predicate i. At most 31. */
+  readonly predicates: readonly Predicate[]
+  readonly tables: readonly TablePlan[]
+  readonly metrics: readonly MetricPlan[]
+}
+
+/** A typed, position-free expression over columns, as the CEL compiler makes it. Column indexes into EventSchema.columns. */
+export type Predicate =
+  | { readonly op: 'true' }
+  | { readonly op: 'and'; readonly of: readonly Predicate[] }
+  | { readonly op: 'or'; readonly of: readonly Predicate[] }
+  | { readonly op: 'not'; readonly of: Predicate }
+  /** A number column against a constant. */
+  | {
+      readonly op: 'compare'
+      readonly column: number
+      readonly relation: '==' | '!=' | '<' | '<=' | '>' | '>='
+      readonly value: number
+    }
+  /** A number column is one of the constants. */
+  | { readonly op: 'oneOf'; readonly column: number; readonly values: readonly number[] }
+  /** A text column against texts: evaluated once a dictionary entry, not once a row. */
+  | {
+      readonly op: 'text'
+      readonly column: number
+      readonly relation: '==' | '!=' | '<' | '<=' | '>' | '>=' | 'in' | 'startsWith' | 'endsWith' | 'contains'
+      readonly values: readonly string[]
+    }
+  /** Anything else: the CEL source, evaluated a row at a time over the named columns. */
+  | { readonly op: 'cel'; readonly source: string; readonly columns: readonly number[] }
+
+/** An accumulator of a table: what a row's contribution does to it. */
+export type AccumulatorKind = 'count' | 'sum' | 'min' | 'max' | 'distinct'
+
+/** One accumulator. */
+export interface AccumulatorPlan {
+  readonly kind: AccumulatorKind
+  /** Bit of the row mask that must be set for a row to contribute. */
+  readonly predicate: number
+  /** Number column for sum, min and max; text column for distinct; -1 for count, and for distinct of the event's key. */
+  readonly column: number
+  /** Sum of a float or double field: compensated, in the last bits dependent on order. Else exact, SUM_OVERFLOW past 2^53. */
+  readonly floating: boolean
+}
+
+/** One table: all metrics with the same dimensions, windows and lateness. */
+export interface TablePlan {
+  /** Stable across edits of other metrics: made of dimensions and windows. Names state in snapshots. */
+  readonly id: string
+  /** Text columns of the dimensions, in order; -1 stands for the event's key. */
+  readonly dimensions: readonly number[]
+  /** Names of the dimensions, in the same order. */
+  readonly dimensionNames: readonly string[]
+  /** True when the dimensions contain the key: the table lives whole in `window`, and `merge` never sees it. */
+  readonly keyed: boolean
+  readonly window: WindowDefinition
+  readonly allowedLatenessMs: number
+  readonly retainMs: number
+  /** Deduplicated: metrics share what is the same. The first accumulators are the `count`s of each predicate in use. */
+  readonly accumulators: readonly AccumulatorPlan[]
+}
+
+/** How a metric's value is read out of its table. */
+export interface MetricPlan {
+  readonly id: string
+  /** Index into JobPlan.tables. */
+  readonly table: number
+  /** Bit of the metric's predicate in the row mask. */
+  readonly predicate: number
+  /** Index of the accumulator that counts the metric's events in a group: a value exists where it is above 0. */
+  readonly events: number
+  /** `value`: one accumulator; `ratio`: first divided by second (avg). */
+  readonly read: { readonly kind: 'value'; readonly of: number } | { readonly kind: 'ratio'; readonly of: number; readonly by: number }
+  /** Whether values are whole numbers. */
+  readonly integer: boolean
+}
