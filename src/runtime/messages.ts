@@ -1,0 +1,170 @@
+/**
+ * The protocol between the coordinator (main thread) and a worker thread. Types only; plain data, structured-cloned.
+ *
+ * Every message about a job carries its `job` number and `attempt`: what arrives for another attempt is dropped by
+ * either side, so that a late answer of a dead attempt never counts. Order is kept per direction.
+ *
+ * Life of an attempt on a thread:
+ *   deploy -> deployed -> run -> (barrier -> ack|decline)* -> dispose -> disposed
+ * with `failed` possible at any time after `deploy`; after it the thread waits for `dispose`.
+ */
+import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import type { ErrorData } from '../core/errors.ts'
+import type { JobPlan } from '../job/plan.ts'
+import type { SplitAssignment } from '../source/source.ts'
+
+/** One run of one job: `job` is unique in the process, `attempt` rises with each restart. */
+export interface AttemptRef {
+  readonly job: number
+  readonly attempt: number
+}
+
+/** Where chunk stores are, as plain data that a thread can open. */
+export type ChunkStoreConfig =
+  | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }
+  | { readonly kind: 'directory'; readonly path: string }
+  /** Shared by name within one thread: simulation and tests. */
+  | { readonly kind: 'memory'; readonly name: string }
+
+/** A partition with the state of its watermark generator. */
+export interface SplitStart extends SplitAssignment {
+  /** Largest timestamp seen before the checkpoint; -Infinity on a first start. */
+  readonly maxTimestampMs: number
+}
+
+/** What a thread needs to run its subtasks of an attempt. Subtask i of every operator runs on thread `placement[i]`. */
+export interface DeployMessage extends AttemptRef {
+  readonly type: 'deploy'
+  readonly plan: JobPlan
+  readonly placement: readonly number[]
+  /** Splits by source subtask. */
+  readonly splits: readonly (readonly SplitStart[])[]
+  /** Snapshots of all subtasks of the restored checkpoint (any parallelism), or null on a fresh start. */
+  readonly restore: readonly SubtaskSnapshot[] | null
+  readonly chunkStore: ChunkStoreConfig
+  /** Prefix of the chunk keys that this attempt writes: holds job, generation, attempt and nonce. */
+  readonly chunkPrefix: string
+}
+
+/** Coordinator to worker. */
+export type ToWorker =
+  | DeployMessage
+  /** All threads have deployed: channels may be used, sources start. */
+  | (AttemptRef & { readonly type: 'run' })
+  /** Sources inject barrier `checkpointId` now. */
+  | (AttemptRef & { readonly type: 'barrier'; readonly checkpointId: number })
+  /** The checkpoint exists. `rewrite` names chunks whose live pages should be written anew by the next one. */
+  | (AttemptRef & { readonly type: 'checkpointComplete'; readonly checkpointId: number; readonly rewrite: readonly string[] })
+  /** The checkpoint will never exist: forget it, unblock what it blocks. */
+  | (AttemptRef & { readonly type: 'checkpointAborted'; readonly checkpointId: number })
+  /** Partitions found later. */
+  | (AttemptRef & { readonly type: 'assign'; readonly subtask: number; readonly splits: readonly SplitStart[] })
+  /** Alignment: partitions whose watermark is above `maxWatermarkMs` wait. */
+  | (AttemptRef & { readonly type: 'align'; readonly maxWatermarkMs: number })
+  | (AttemptRef & { readonly type: 'dispose' })
+  | (AttemptRef & { readonly type: 'query'; readonly request: number; readonly query: ViewQuery })
+  | { readonly type: 'stats'; readonly request: number }
+  | { readonly type: 'shutdown' }
+
+/** What is asked of the views of one metric on one thread. */
+export interface ViewQuery {
+  /** Index into JobPlan.metrics. */
+  readonly metric: number
+  /** Windows that overlap [fromMs, toMs). */
+  readonly fromMs: number
+  readonly toMs: number
+  /** Only groups whose dimension texts equal these; null entries match anything. Same order as the table's dimensions. */
+  readonly filter: readonly (string | null)[]
+  /** Only rows changed after this change number of the answering subtask; -1 for all. One number per subtask. */
+  readonly sinceChange: readonly number[]
+  /** Most rows in an answer; the answer says when it was cut. */
+  readonly rowsMax: number
+}
+
+/** Rows of one subtask's view, in columns. */
+export interface ViewRows {
+  readonly operator: 'window' | 'merge'
+  readonly subtask: number
+  /** The subtask's watermark when it answered. */
+  readonly watermarkMs: number
+  /** The subtask's change number when it answered: ask again with it to learn what changed since. */
+  readonly change: number
+  readonly truncated: boolean
+  readonly count: number
+  readonly windowStartMs: Float64Array
+  readonly windowEndMs: Float64Array
+  /** One array of dimension texts a row. */
+  readonly dimensions: readonly (readonly string[])[]
+  readonly values: Float64Array
+  /** Events behind each value. */
+  readonly events: Float64Array
+  /** Firings so far: 0 while provisional, 1 for the on-time result, more after corrections. */
+  readonly revision: Uint32Array
+  /** Events of this metric, window and group that came too late to count. */
+  readonly lateCount: Float64Array
+}
+
+/** Counters and gauges of one subtask since it was deployed; counters survive restarts through the checkpoint. */
+export interface SubtaskStats extends AttemptRef {
+  readonly operator: string
+  readonly subtask: number
+  readonly recordsIn: number
+  readonly recordsOut: number
+  readonly bytesIn: number
+  /** Exact event accounting: source counts read, deadLettered, filtered; window counts applied, late. */
+  readonly read: number
+  readonly deadLettered: number
+  readonly filtered: number
+  readonly applied: number
+  readonly late: number
+  /** Records that retention took away before they were read (only with skipLost). */
+  readonly lost: number
+  readonly watermarkMs: number
+  readonly idle: boolean
+  readonly finished: boolean
+  readonly busyMs: number
+  readonly idleMs: number
+  readonly backPressuredMs: number
+  readonly stateBytes: number
+  /** Records behind the end of the input, over the subtask's partitions; -1 unknown. */
+  readonly pendingRecords: number
+  /** Per partition, for sources. */
+  readonly partitions: readonly { readonly partition: number; readonly position: number; readonly end: number; readonly watermarkMs: number; readonly idle: boolean; readonly reachable: boolean }[]
+  /** Wall-clock event-to-result latency histogram, counts per bucket of `latencyBucketsMs`. */
+  readonly latencyCounts: readonly number[]
+  /** Results fired, and the order-free checksum of the discard sink. */
+  readonly results: number
+  readonly checksum: number
+}
+
+/** Worker to coordinator. */
+export type FromWorker =
+  | { readonly type: 'ready'; readonly thread: number }
+  | (AttemptRef & { readonly type: 'deployed'; readonly thread: number })
+  | (AttemptRef & { readonly type: 'failed'; readonly thread: number; readonly operator: string; readonly subtask: number; readonly error: ErrorData })
+  | (AttemptRef & { readonly type: 'ack'; readonly checkpointId: number; readonly snapshot: SubtaskSnapshot })
+  | (AttemptRef & { readonly type: 'decline'; readonly checkpointId: number; readonly operator: string; readonly subtask: number; readonly error: ErrorData })
+  /** A bounded source subtask has read all its splits and sent the MAX watermark. It still takes barriers. */
+  | (AttemptRef & { readonly type: 'sourceFinished'; readonly subtask: number })
+  /** Watermark of a source subtask, for alignment; sent at most every 100 ms when it changed. */
+  | (AttemptRef & { readonly type: 'sourceWatermark'; readonly subtask: number; readonly watermarkMs: number; readonly idle: boolean })
+  | (AttemptRef & { readonly type: 'disposed'; readonly thread: number })
+  | (AttemptRef & { readonly type: 'queryResult'; readonly thread: number; readonly request: number; readonly rows: readonly ViewRows[] })
+  /** Answer to `stats`; a thread that does not answer within its deadline is taken for lost. */
+  | { readonly type: 'stats'; readonly thread: number; readonly request: number; readonly subtasks: readonly SubtaskStats[] }
+  | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+
+/** The coordinator's end of one worker thread. Implemented over a MessagePort, and in memory for simulation. */
+export interface WorkerPort {
+  readonly thread: number
+  send(message: ToWorker): void
+  /** One listener; called in order. */
+  onMessage(listener: (message: FromWorker) => void): void
+  /** Called once when the thread is gone, with why. */
+  onExit(listener: (error: ErrorData) => void): void
+  /** Ends the thread by force; its jobs are lost with it. */
+  terminate(): Promise<void>
+}
+
+/** Upper bounds (ms) of the event-to-result latency histogram; one more bucket holds the rest. */
+export const latencyBucketsMs = [1, 2, 5, 10, 20, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000, 60_000] as const
