@@ -1,0 +1,18 @@
+/**
+ * When a window is due, closed, or too late: the rules of time in one place.
+ *
+ * As Flink's WindowOperator: a window fires when the watermark reaches its last instant (`endMs - 1`), takes late
+ * elements and corrects itself until the watermark reaches `endMs - 1 + allowedLatenessMs`, and is then closed. An
+ * element whose window is closed (`cleanup <= watermark`) is late.
+ */
+import { maxTimestampMs } from '../core/time.ts'
+
+/** True once the window's on-time result is due. */
+export function isDue(windowEndMs: number, watermarkMs: number): boolean {
+  return maxTimestampMs(windowEndMs) <= watermarkMs
+}
+
+/** True once nothing may change the window any more; its elements are late from then on. */
+export function isClosed(windowEndMs: number, allowedLatenessMs: number, watermarkMs: number): boolean {
+  return maxTimestampMs(windowEndMs) + allowedLatenessMs <= watermarkMs
+}

@@ -1,0 +1,101 @@
+/**
+ * Tumbling windows: which window a timestamp falls in.
+ *
+ * Windows are [startMs, endMs). In UTC they are arithmetic (Flink's TimeWindow.getWindowStartWithOffset). In a time zone
+ * they follow the calendar: windows of whole days run from local midnight to local midnight, so a day of 23 or 25 hours
+ * is a day; shorter windows are counted from each local midnight and the last one of a day ends with it.
+ */
+import type { WindowDefinition } from '../job/definition.ts'
+import { DAY_MS, TimeZone } from './time-zone.ts'
+
+/** Puts timestamps into windows. `assign` leaves its answer in the fields, so that a row costs no object. */
+export interface WindowAssigner {
+  startMs: number
+  endMs: number
+  /** Finds the window of `timestampMs` and sets `startMs` and `endMs`. */
+  assign(timestampMs: number): void
+}
+
+/** Start of the tumbling window of `timestampMs`, for any offset in (-sizeMs, sizeMs) and negative timestamps. */
+export function tumblingStartMs(timestampMs: number, offsetMs: number, sizeMs: number): number {
+  const remainder = (timestampMs - offsetMs) % sizeMs
+  return remainder < 0 ? timestampMs - (remainder + sizeMs) : timestampMs - remainder
+}
+
+/** The assigner that a definition asks for. */
+export function createAssigner(definition: WindowDefinition): WindowAssigner {
+  if (definition.timezone === 'UTC') return new FixedTumbling(definition.sizeMs, definition.offsetMs)
+  const zone = new TimeZone(definition.timezone)
+  return definition.sizeMs % DAY_MS === 0
+    ? new CalendarDays(zone, definition.sizeMs / DAY_MS, definition.offsetMs)
+    : new PartsOfDay(zone, definition.sizeMs)
+}
+
+class FixedTumbling implements WindowAssigner {
+  startMs = 0
+  endMs = 0
+  readonly #sizeMs: number
+  readonly #offsetMs: number
+
+  constructor(sizeMs: number, offsetMs: number) {
+    this.#sizeMs = sizeMs
+    this.#offsetMs = offsetMs
+  }
+
+  assign(timestampMs: number): void {
+    this.startMs = tumblingStartMs(timestampMs, this.#offsetMs, this.#sizeMs)
+    this.endMs = this.startMs + this.#sizeMs
+  }
+}
+
+/** Whole days. The offset's whole days shift which day a window starts on; its rest delays every local midnight. */
+class CalendarDays implements WindowAssigner {
+  startMs = 0
+  endMs = 0
+  readonly #zone: TimeZone
+  readonly #days: number
+  readonly #offsetDays: number
+  readonly #delayMs: number
+
+  constructor(zone: TimeZone, days: number, offsetMs: number) {
+    this.#zone = zone
+    this.#days = days
+    this.#offsetDays = Math.floor(offsetMs / DAY_MS)
+    this.#delayMs = offsetMs - this.#offsetDays * DAY_MS
+  }
+
+  assign(timestampMs: number): void {
+    const day = this.#zone.dayNumberAt(timestampMs - this.#delayMs)
+    const first = tumblingStartMs(day, this.#offsetDays, this.#days)
+    this.startMs = this.#zone.dayStartMs(first) + this.#delayMs
+    this.endMs = this.#zone.dayStartMs(first + this.#days) + this.#delayMs
+    // A delay longer than a short day's remainder can push a boundary past the timestamp that was asked for.
+    if (timestampMs < this.startMs) this.#step(first - this.#days)
+    else if (timestampMs >= this.endMs) this.#step(first + this.#days)
+  }
+
+  #step(first: number): void {
+    this.startMs = this.#zone.dayStartMs(first) + this.#delayMs
+    this.endMs = this.#zone.dayStartMs(first + this.#days) + this.#delayMs
+  }
+}
+
+/** Windows shorter than a day, counted from each local midnight. */
+class PartsOfDay implements WindowAssigner {
+  startMs = 0
+  endMs = 0
+  readonly #zone: TimeZone
+  readonly #sizeMs: number
+
+  constructor(zone: TimeZone, sizeMs: number) {
+    this.#zone = zone
+    this.#sizeMs = sizeMs
+  }
+
+  assign(timestampMs: number): void {
+    const day = this.#zone.dayNumberAt(timestampMs)
+    const dayStartMs = this.#zone.dayStartMs(day)
+    this.startMs = dayStartMs + Math.floor((timestampMs - dayStartMs) / this.#sizeMs) * this.#sizeMs
+    this.endMs = Math.min(this.startMs + this.#sizeMs, this.#zone.dayStartMs(day + 1))
+  }
+}
