@@ -132,7 +132,13 @@ export class MillraceError extends Error {
 
   /** The error as plain data. The cause stays on this side: its message is already in ours where it helps. */
   toData(): ErrorData {
-    return { code: this.code, domain: this.domain, retry: this.retry, message: this.message, violations: this.violations }
+    return {
+      code: this.code,
+      domain: this.domain,
+      retry: this.retry,
+      message: this.message,
+      violations: this.violations,
+    }
   }
 
   /** The error again, on the other side of a thread or a wire. */

@@ -100,7 +100,9 @@ export interface MetricPlan {
   /** Index of the accumulator that counts the metric's events in a group: a value exists where it is above 0. */
   readonly events: number
   /** `value`: one accumulator; `ratio`: first divided by second (avg). */
-  readonly read: { readonly kind: 'value'; readonly of: number } | { readonly kind: 'ratio'; readonly of: number; readonly by: number }
+  readonly read:
+    | { readonly kind: 'value'; readonly of: number }
+    | { readonly kind: 'ratio'; readonly of: number; readonly by: number }
   /** Whether values are whole numbers. */
   readonly integer: boolean
 }

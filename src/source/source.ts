@@ -15,7 +15,11 @@ export type StartPosition =
   /** The first record whose timestamp is at or after `timestampMs`. */
   | { readonly kind: 'timestamp'; readonly timestampMs: number }
   /** Exact offsets by partition; a partition that is not named starts at `otherwise`. */
-  | { readonly kind: 'offsets'; readonly offsets: Readonly<Record<number, number>>; readonly otherwise: 'earliest' | 'latest' }
+  | {
+      readonly kind: 'offsets'
+      readonly offsets: Readonly<Record<number, number>>
+      readonly otherwise: 'earliest' | 'latest'
+    }
 
 /** One partition as it is given to a reader, from a checkpoint or from the enumerator. Plain data. */
 export interface SplitAssignment {
