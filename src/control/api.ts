@@ -1,0 +1,181 @@
+/**
+ * Managing jobs, as the rest of the program asks for it.
+ *
+ * Owns: the contract between who manages jobs (coordinator/) and who asks (rpc/, cli's embedded engine, observe/).
+ * Does not own: the wire form (rpc/control-messages.ts). Plain data; times are epoch ms, watermarks may be infinite.
+ * Every method rejects with MillraceError; what it rejects with is named at each.
+ */
+import type { ErrorCode, Violation } from '../core/errors.ts'
+import type { SubtaskStats } from '../runtime/messages.ts'
+
+/** A definition as somebody submitted it: text, or the same document already parsed (the ProtoJSON of the message). */
+export type JobDocument =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'document'; readonly document: unknown }
+
+/** Where a job is in its life; the names of the wire's JobState without its prefix. */
+export const jobStates = [
+  'CREATED',
+  'STARTING',
+  'RUNNING',
+  'RESTARTING',
+  'STOPPING',
+  'CANCELLING',
+  'FAILING',
+  'FINISHED',
+  'STOPPED',
+  'CANCELLED',
+  'FAILED',
+] as const
+
+/** Where a job is in its life. */
+export type JobState = (typeof jobStates)[number]
+
+/** True for the states that a job never leaves by itself. */
+export function isTerminal(state: JobState): boolean {
+  return state === 'FINISHED' || state === 'STOPPED' || state === 'CANCELLED' || state === 'FAILED'
+}
+
+/** What became of the events that were read: read = applied + late + deadLettered + filtered, but for those in flight. */
+export interface EventCounts {
+  readonly read: number
+  readonly applied: number
+  readonly late: number
+  readonly deadLettered: number
+  readonly filtered: number
+  /** Records that retention took away before they were read. */
+  readonly lost: number
+}
+
+/** A job in a line. */
+export interface JobSummary {
+  readonly name: string
+  readonly state: JobState
+  /** Why it is in this state, for people; may be empty. */
+  readonly reason: string
+  readonly createdAtMs: number
+  readonly stateSinceMs: number
+  readonly attempt: number
+  readonly restarts: number
+  readonly parallelism: number
+  readonly metrics: readonly string[]
+  readonly events: EventCounts
+  /** Smallest watermark of the sources; -Infinity before the first event, Infinity after the last. */
+  readonly watermarkMs: number
+  readonly guarantee: 'exactly-once' | 'at-least-once'
+  /** Why no more than that; empty for exactly-once. */
+  readonly guaranteeReasons: readonly string[]
+}
+
+/** One operator of a job's graph. */
+export interface GraphOperator {
+  readonly id: string
+  readonly kind: 'source' | 'window' | 'merge' | 'sink'
+  /** What it does, for people. */
+  readonly description: string
+  readonly parallelism: number
+}
+
+/** What flows between two operators. */
+export interface GraphEdge {
+  readonly from: string
+  readonly to: string
+  /** As `hash(person)` or `forward`. */
+  readonly partitioning: string
+}
+
+/** Operators and what flows between them. */
+export interface JobGraph {
+  readonly operators: readonly GraphOperator[]
+  readonly edges: readonly GraphEdge[]
+}
+
+/** A subtask with its counters and the shares of the last seconds it spent busy, idle and back-pressured. */
+export interface SubtaskStatus {
+  readonly stats: SubtaskStats
+  /** 0 to 1 each, together about 1. */
+  readonly busyRatio: number
+  readonly idleRatio: number
+  readonly backPressuredRatio: number
+}
+
+/** One checkpoint that is durable. */
+export interface CheckpointInfo {
+  readonly id: number
+  readonly createdAtMs: number
+  /** From trigger to durable. */
+  readonly durationMs: number
+  /** State that it refers to. */
+  readonly sizeBytes: number
+  /** State that it wrote anew. */
+  readonly writtenBytes: number
+  readonly attempt: number
+}
+
+/** The checkpoints of a job in numbers. */
+export interface CheckpointSummary {
+  readonly completed: number
+  readonly failed: number
+  readonly latest: CheckpointInfo | null
+  /** What this attempt started from; null on a fresh start. */
+  readonly restored: CheckpointInfo | null
+  /** Why the last one that failed did; empty when none has. */
+  readonly lastFailure: string
+}
+
+/** A failure of a job. */
+export interface JobException {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly atMs: number
+  /** Operator id; empty for the coordinator. */
+  readonly operator: string
+  readonly subtask: number
+  readonly attempt: number
+}
+
+/** All that is known of one job. */
+export interface JobDetails {
+  readonly summary: JobSummary
+  readonly graph: JobGraph
+  readonly subtasks: readonly SubtaskStatus[]
+  readonly checkpoints: CheckpointSummary
+  /** Newest first. */
+  readonly exceptions: readonly JobException[]
+  /** The definition as text, as it was submitted (a document is shown as JSON). */
+  readonly definitionText: string
+}
+
+/** The outcome of a check. */
+export interface ValidationResult {
+  readonly valid: boolean
+  /** In document order; empty when valid. */
+  readonly violations: readonly Violation[]
+  /** Empty where it could not be read. */
+  readonly name: string
+  /** Null when not valid. */
+  readonly graph: JobGraph | null
+}
+
+/** Manages the jobs of one coordinator. */
+export interface ControlApi {
+  /** Checks a definition; changes nothing, and mistakes are a normal answer. */
+  validate(job: JobDocument): Promise<ValidationResult>
+  /**
+   * Checks, stores and starts a job; answers once it is stored. JOB_INVALID with all violations; JOB_EXISTS while a job
+   * of the name is not in a terminal state. A name in a terminal state is taken over, with its checkpoints.
+   */
+  submit(job: JobDocument): Promise<JobSummary>
+  /** All jobs, by name. */
+  list(): Promise<readonly JobSummary[]>
+  /** JOB_NOT_FOUND. */
+  describe(name: string): Promise<JobDetails>
+  /** Ends a job at once; answers when it has ended. JOB_NOT_FOUND, JOB_STATE. */
+  cancel(name: string): Promise<JobSummary>
+  /** Ends a job after a last checkpoint. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
+  stop(name: string): Promise<{ readonly summary: JobSummary; readonly checkpointId: number }>
+  /** Answers when the checkpoint is durable. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
+  triggerCheckpoint(name: string): Promise<CheckpointInfo>
+  /** Those that are held, newest first. JOB_NOT_FOUND. */
+  listCheckpoints(name: string): Promise<readonly CheckpointInfo[]>
+}

@@ -1,0 +1,103 @@
+/**
+ * Asking for metrics, as the rest of the program does it.
+ *
+ * Owns: the contract between who holds the values and who asks (rpc/, cli). Does not own: the wire form
+ * (rpc/query-messages.ts), rolling up (query/rollup.ts), where values live. Plain data; times are epoch ms, watermarks
+ * may be infinite.
+ */
+import type { MillraceError } from '../core/errors.ts'
+import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+
+/** What a metric is. */
+export interface MetricInfo {
+  readonly job: string
+  readonly metric: string
+  readonly description: string
+  readonly kind: MetricKind
+  /** CEL; empty for all events. */
+  readonly where: string
+  /** Names of the dimensions, in the order in which values carry them. */
+  readonly dimensions: readonly string[]
+  readonly window: WindowDefinition
+  /** Values are whole numbers. */
+  readonly integer: boolean
+}
+
+/** True where values of groups may be added up: counts and sums. */
+export function isAdditive(info: MetricInfo): boolean {
+  return info.kind.kind === 'count' || info.kind.kind === 'sum'
+}
+
+/** How settled a value is. */
+export type ValueStatus = 'provisional' | 'final' | 'corrected'
+
+/** The value of a metric in one window for one group. */
+export interface MetricValue {
+  /** Texts in the order of the metric's dimensions, or of the query's grouping. */
+  readonly dimensions: readonly string[]
+  readonly windowStartMs: number
+  readonly windowEndMs: number
+  readonly value: number
+  readonly status: ValueStatus
+  /** Firings so far: 0 while provisional. */
+  readonly revision: number
+  readonly watermarkMs: number
+  readonly lateCount: number
+  readonly eventCount: number
+  readonly attempt: number
+}
+
+/** Which values of which metric. */
+export interface MetricQuery {
+  readonly job: string
+  readonly metric: string
+  /** Windows that end after this; -Infinity for all. */
+  readonly fromMs: number
+  /** Windows that start before this; Infinity for all. */
+  readonly toMs: number
+  /** Dimension name to the text that it must have. */
+  readonly filters: ReadonlyMap<string, string>
+  /** Dimensions to keep; null for all of them. Anything else needs an additive metric. */
+  readonly groupBy: readonly string[] | null
+  /** Most values in the answer. */
+  readonly limit: number
+  /** Keep the newest windows when there are more than `limit`, instead of QUERY_TOO_LARGE. */
+  readonly latest: boolean
+}
+
+/** The answer to a query. */
+export interface MetricResult {
+  readonly info: MetricInfo
+  /** Names of `values[].dimensions`. */
+  readonly dimensions: readonly string[]
+  /** By window start, then by dimension texts. */
+  readonly values: readonly MetricValue[]
+  readonly truncated: boolean
+}
+
+/** Where a watch delivers. Neither may throw. */
+export interface MetricWatcher {
+  /**
+   * First all values of the query (unless `changesOnly`), then those that changed; `result.values` has at most one
+   * value per window and group. Called again only with what changed since.
+   */
+  readonly onValues: (result: MetricResult) => void
+  /** Called once, last: the watch has ended by failure (MillraceError), or with null because the job has. */
+  readonly onEnd: (error: MillraceError | null) => void
+}
+
+/** Answers questions about metrics. */
+export interface QueryApi {
+  /** Of one job (JOB_NOT_FOUND), or of all with ''; by job and metric. */
+  listMetrics(job: string): Promise<readonly MetricInfo[]>
+  /** METRIC_NOT_FOUND, JOB_NOT_FOUND, QUERY_INVALID, QUERY_TOO_LARGE, UNAVAILABLE while the job restarts. */
+  query(query: MetricQuery): Promise<MetricResult>
+  /** Starts a watch; the function that it returns ends it, silently. Failures arrive by `onEnd`. */
+  watch(query: MetricQuery, watcher: MetricWatcher, options?: { readonly changesOnly?: boolean }): () => void
+}
+
+/** Values in an answer when the query names no limit. */
+export const defaultQueryLimit = 10_000
+
+/** Most values in one answer. */
+export const maxQueryLimit = 100_000
