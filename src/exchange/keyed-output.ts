@@ -1,0 +1,181 @@
+/**
+ * From scan batches to event batches, each row to the subtask that owns its key group.
+ *
+ * Owns: the batch under construction for every receiver, and the copying. Does not own: credits and transport
+ * (exchange/channel).
+ *
+ * A scan (at most 1024 rows) always fits into a fresh buffer, so `write` sends at most one batch a receiver: with a
+ * credit on every channel it never has to wait in the middle. A batch is sent when the next scan might not fit, and
+ * whatever is there at `flush`, which comes before every mark.
+ *
+ * Dictionary texts are copied once a scan and receiver, when a row first uses them.
+ */
+import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
+import { BATCH_ROWS_MAX } from '../core/limits.ts'
+import type { ScanBatch } from '../event/scan.ts'
+import type { OutputChannels } from './channel.ts'
+import { EventBatch, type EventBatchLayout, ROWS_MAX } from './event-batch.ts'
+
+/** Which schema columns travel, in the order of the batch's number and text columns. */
+export interface ExchangedColumns {
+  readonly numbers: readonly number[]
+  readonly texts: readonly number[]
+}
+
+/** Distributes rows by key. */
+export class KeyedOutput {
+  /** Rows sent on so far. */
+  rowsOut = 0
+  readonly #layout: EventBatchLayout
+  readonly #columns: ExchangedColumns
+  readonly #channels: OutputChannels
+  readonly #receiverOf: Uint16Array
+  readonly #keyGroups: number
+  readonly #open: (EventBatch | null)[]
+  /** Rows of the current scan for each receiver. */
+  readonly #rows: Uint16Array[]
+  readonly #counts: Uint32Array
+  readonly #keyBytes: Float64Array
+  readonly #remap = new Int32Array(BATCH_ROWS_MAX + 1)
+
+  constructor(layout: EventBatchLayout, columns: ExchangedColumns, channels: OutputChannels, keyGroups: number) {
+    this.#layout = layout
+    this.#columns = columns
+    this.#channels = channels
+    this.#keyGroups = keyGroups
+    const receivers = channels.receivers
+    this.#receiverOf = Uint16Array.from({ length: keyGroups }, (_, group) => subtaskOf(group, keyGroups, receivers))
+    this.#open = new Array(receivers).fill(null)
+    this.#rows = Array.from({ length: receivers }, () => new Uint16Array(BATCH_ROWS_MAX))
+    this.#counts = new Uint32Array(receivers)
+    this.#keyBytes = new Float64Array(receivers)
+  }
+
+  /** True when a batch under construction holds rows. */
+  get pending(): boolean {
+    return this.#open.some((batch) => batch !== null && batch.rows > 0)
+  }
+
+  /** Takes every row with a non-zero mask. Every channel must have a credit. `partition` is the rows' own, for origins. */
+  write(scan: ScanBatch, partitionOf: Uint32Array | null): void {
+    this.#split(scan)
+    let textBytes = 0
+    for (const column of this.#columns.texts) {
+      const dictionary = scan.dictionaries[column]!
+      textBytes += dictionary.starts[dictionary.count]!
+    }
+    for (let receiver = 0; receiver < this.#counts.length; receiver++) {
+      const count = this.#counts[receiver]!
+      if (count === 0) continue
+      this.rowsOut += count
+      this.#copy(scan, partitionOf, this.#rows[receiver]!, count, this.#batchFor(receiver, count, this.#keyBytes[receiver]! + textBytes))
+    }
+  }
+
+  /** Sends what is there, where there is a credit; true when nothing is left. */
+  flush(): boolean {
+    let left = false
+    for (let receiver = 0; receiver < this.#open.length; receiver++) {
+      const batch = this.#open[receiver]
+      if (batch == null || batch.rows === 0) continue
+      if (this.#channels.hasCredit(receiver)) this.#send(receiver, batch)
+      else left = true
+    }
+    return !left
+  }
+
+  #split(scan: ScanBatch): void {
+    const { mask, keyHash, keyStart, keyEnd } = scan
+    const counts = this.#counts
+    const keyBytes = this.#keyBytes
+    const receiverOf = this.#receiverOf
+    const keyGroups = this.#keyGroups
+    counts.fill(0)
+    keyBytes.fill(0)
+    for (let row = 0; row < scan.rows; row++) {
+      if (mask[row] === 0) continue
+      const receiver = receiverOf[keyGroupOf(keyHash[row]!, keyGroups)]!
+      this.#rows[receiver]![counts[receiver]!++] = row
+      keyBytes[receiver]! += keyEnd[row]! - keyStart[row]!
+    }
+  }
+
+  #batchFor(receiver: number, rows: number, bytes: number): EventBatch {
+    const open = this.#open[receiver]
+    if (open != null) {
+      if (open.rows + rows < ROWS_MAX && open.bytesUsed + bytes <= open.bytes.length) return open
+      this.#send(receiver, open)
+    }
+    const buffer = this.#channels.take(Math.max(this.#layout.byteLength, this.#layout.bytesAt + Math.ceil(bytes / 8) * 8))
+    const fresh = new EventBatch(this.#layout, buffer)
+    fresh.clear()
+    this.#open[receiver] = fresh
+    return fresh
+  }
+
+  #send(receiver: number, batch: EventBatch): void {
+    this.#open[receiver] = null
+    this.#channels.sendBatch(receiver, batch.buffer, batch.bytesUsed)
+  }
+
+  #copy(scan: ScanBatch, partitionOf: Uint32Array | null, rows: Uint16Array, count: number, batch: EventBatch): void {
+    const at = batch.rows
+    gather(scan.timeMs, rows, count, batch.timeMs, at)
+    gather(scan.keyHash, rows, count, batch.hash, at)
+    gather(scan.mask, rows, count, batch.mask, at)
+    if (batch.offset !== null) gather(scan.offset, rows, count, batch.offset, at)
+    if (batch.partition !== null && partitionOf !== null) gather(partitionOf, rows, count, batch.partition, at)
+    this.#columns.numbers.forEach((column, i) => gather(scan.numbers[column]!, rows, count, batch.numbers[i]!, at))
+    let used = copyKeys(scan, rows, count, batch, at)
+    for (let i = 0; i < this.#columns.texts.length; i++) used = this.#copyTexts(scan, rows, count, batch, at, i, used)
+    batch.header[0] = at + count
+    batch.header[1] = used
+  }
+
+  #copyTexts(scan: ScanBatch, rows: Uint16Array, count: number, batch: EventBatch, at: number, i: number, used: number): number {
+    const column = this.#columns.texts[i]!
+    const dictionary = scan.dictionaries[column]!
+    const remap = this.#remap
+    remap.fill(-1, 1, dictionary.count)
+    remap[0] = 0
+    const from = scan.texts[column]!
+    const into = batch.texts[i]!
+    const { starts, bytes } = dictionary
+    let entries = batch.entries(i)
+    let end = used
+    for (let k = 0; k < count; k++) {
+      const id = from[rows[k]!]!
+      let mapped = remap[id]!
+      if (mapped < 0) {
+        mapped = remap[id] = entries++
+        const start = starts[id]!
+        const length = starts[id + 1]! - start
+        batch.entryStart[i]![mapped] = end
+        batch.entryLength[i]![mapped] = length
+        for (let b = 0; b < length; b++) batch.bytes[end + b] = bytes[start + b]!
+        end += length
+      }
+      into[at + k] = mapped
+    }
+    batch.header[2 + i] = entries
+    return end
+  }
+}
+
+function copyKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch: EventBatch, at: number): number {
+  const { keyStart, keyEnd, keyBytes } = scan
+  const into = batch.bytes
+  let used = batch.bytesUsed
+  for (let k = 0; k < count; k++) {
+    const row = rows[k]!
+    const end = keyEnd[row]!
+    batch.keyStart[at + k] = used
+    batch.keyLength[at + k] = end - keyStart[row]!
+    for (let b = keyStart[row]!; b < end; b++) into[used++] = keyBytes[b]!
+  }
+  return used
+}
+
+function gather(from: Float64Array | Uint32Array, rows: Uint16Array, count: number, into: Float64Array | Uint32Array, at: number): void {
+  for (let k = 0; k < count; k++) into[at + k] = from[rows[k]!]!
+}

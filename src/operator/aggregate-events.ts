@@ -1,0 +1,200 @@
+/**
+ * The hot loop: rows of an event batch into the slices of one table.
+ *
+ * Owns: for each row, judging lateness, finding the slice and the group's row, and updating the accumulators. Does not
+ * own: what happens to touched rows (sent on as partials, or fired as results).
+ *
+ * Cost a row: one probe of the group table (none when the group was met in this batch before and the dimension is a
+ * text), one probe of a member set for each exact distinct, one cache line of accumulators. No object, closure or
+ * promise a row.
+ */
+import { hashBytes, mix32 } from '../core/hash.ts'
+import type { EventBatch } from '../exchange/event-batch.ts'
+import { ROWS_MAX } from '../exchange/event-batch.ts'
+import type { TablePlan } from '../job/plan.ts'
+import { type KeyedTable, ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
+import { createAssigner, type WindowAssigner } from '../window/tumbling.ts'
+import {
+  type Accumulators,
+  addCompensated,
+  COUNT,
+  DISTINCT_KEY,
+  DISTINCT_TEXT,
+  MAX,
+  MIN,
+  SUM,
+  SUM_FLOATING,
+  sumOverflow,
+} from './accumulators.ts'
+import { GroupKeyBuilder } from './group-key.ts'
+import type { Slice, SliceList } from './slices.ts'
+
+/** Told of each row that came too late for a table. */
+export type LateRow = (row: number, windowStartMs: number, windowEndMs: number, mask: number) => void
+
+/** How the group's row is found. */
+type Grouping = 'key' | 'text' | 'composite'
+
+/** Puts the events of one subtask into one table. */
+export class EventAggregator {
+  /** Changes are stamped with this number; the owner raises it when it has told somebody of all touched rows. */
+  change = 1
+  readonly #plan: TablePlan
+  readonly #accumulators: Accumulators
+  readonly #slices: SliceList
+  readonly #assigner: WindowAssigner
+  readonly #builder: GroupKeyBuilder
+  readonly #grouping: Grouping
+  readonly #column: number
+  /** Whether touched rows are wanted from the first row on (partials), or only once a slice has fired (corrections). */
+  readonly #collectAlways: boolean
+  /** For grouping by one text: the group row of each dictionary id, for `#cachedSlice`; -1 unknown. */
+  readonly #rowOfEntry = new Int32Array(ROWS_MAX)
+
+  /** `dimensions`: position of each dimension among the batch's text columns, -1 for the key. */
+  constructor(
+    plan: TablePlan,
+    dimensions: readonly number[],
+    accumulators: Accumulators,
+    slices: SliceList,
+    collectAlways: boolean,
+  ) {
+    this.#plan = plan
+    this.#accumulators = accumulators
+    this.#slices = slices
+    this.#assigner = createAssigner(plan.window)
+    this.#builder = new GroupKeyBuilder(dimensions)
+    this.#grouping = dimensions.length !== 1 ? 'composite' : dimensions[0]! < 0 ? 'key' : 'text'
+    this.#column = dimensions[0] ?? -1
+    this.#collectAlways = collectAlways
+  }
+
+  /**
+   * Applies a batch. `accepted[row]` is set to 1 where a window took the row; `onLate` hears of the others that a
+   * metric wanted. Returns the number of rows that were applied.
+   */
+  apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow): number {
+    const rows = batch.rows
+    const wanted = this.#accumulators.mask
+    const lateness = this.#plan.allowedLatenessMs
+    const assigner = this.#assigner
+    const { mask, timeMs } = batch
+    const rowOfEntry = this.#rowOfEntry
+    let slice: Slice | null = null
+    let startMs = Infinity
+    let endMs = -Infinity
+    let applied = 0
+    for (let row = 0; row < rows; row++) {
+      const bits = mask[row]! & wanted
+      if (bits === 0) continue
+      const time = timeMs[row]!
+      if (time < startMs || time >= endMs) {
+        assigner.assign(time)
+        startMs = assigner.startMs
+        endMs = assigner.endMs
+        // The window is late when its last instant plus the lateness is at or behind the watermark (window/lateness).
+        slice = endMs - 1 + lateness <= watermarkMs ? null : this.#slices.of(startMs, endMs)
+        if (this.#grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
+      }
+      if (slice === null) {
+        onLate(row, startMs, endMs, bits)
+        continue
+      }
+      const groups = slice.groups
+      let group: number
+      if (this.#grouping === 'key') {
+        const at = batch.keyStart[row]!
+        group = groups.findOrInsert(batch.hash[row]!, 0, batch.bytes, at, at + batch.keyLength[row]!)
+      } else if (this.#grouping === 'text') {
+        const id = batch.texts[this.#column]![row]!
+        group = rowOfEntry[id]!
+        if (group < 0) group = rowOfEntry[id] = this.#groupOf(batch, row, groups)
+      } else {
+        group = this.#groupOf(batch, row, groups)
+      }
+      this.#update(batch, row, bits, slice, group)
+      accepted[row] = 1
+      applied++
+    }
+    return applied
+  }
+
+  #groupOf(batch: EventBatch, row: number, groups: KeyedTable): number {
+    const builder = this.#builder
+    builder.build(batch, row)
+    return groups.findOrInsert(builder.hash, 0, builder.bytes, 0, builder.length)
+  }
+
+  #update(batch: EventBatch, row: number, bits: number, slice: Slice, group: number): void {
+    const { count, kinds, predicates, inputs, compensations } = this.#accumulators
+    const groups = slice.groups
+    const page = groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
+    const place = group & ROW_PAGE_MASK
+    const f64 = page.f64
+    const base = place * groups.strideF64 + ROW_HEADER_F64
+    const changeAt = place * groups.strideU32 + ROW_CHANGE
+    page.dirty = 1
+    if (page.u32[changeAt] !== this.change) {
+      page.u32[changeAt] = this.change
+      if (this.#collectAlways || slice.fired) slice.touched.push(group)
+    }
+    for (let i = 0; i < count; i++) {
+      if ((bits & (1 << predicates[i]!)) === 0) continue
+      const at = base + i
+      switch (kinds[i]) {
+        case COUNT:
+          f64[at]!++
+          break
+        case SUM: {
+          const total = f64[at]! + batch.numbers[inputs[i]!]![row]!
+          if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER) sumOverflow(this.#plan.id)
+          f64[at] = total
+          break
+        }
+        case SUM_FLOATING:
+          addCompensated(f64, at, base + compensations[i]!, batch.numbers[inputs[i]!]![row]!)
+          break
+        case MIN: {
+          const value = batch.numbers[inputs[i]!]![row]!
+          if (value < f64[at]!) f64[at] = value
+          break
+        }
+        case MAX: {
+          const value = batch.numbers[inputs[i]!]![row]!
+          if (value > f64[at]!) f64[at] = value
+          break
+        }
+        case DISTINCT_KEY: {
+          const members = slice.members[i]!
+          const before = members.count
+          const start = batch.keyStart[row]!
+          const hash = memberHash(batch.hash[row]!, group)
+          members.findOrInsert(hash, group, batch.bytes, start, start + batch.keyLength[row]!)
+          if (members.count > before) f64[at]!++
+          break
+        }
+        case DISTINCT_TEXT: {
+          const column = inputs[i]!
+          const id = batch.texts[column]![row]!
+          // The empty text is an absent field: no value, as SQL's NULL.
+          if (id === 0) break
+          const start = batch.entryStart[column]![id]!
+          if (addMember(slice.members[i]!, group, batch.bytes, start, start + batch.entryLength[column]![id]!)) f64[at]!++
+          break
+        }
+      }
+    }
+  }
+}
+
+/** The hash under which a member of a group is kept: the member's own, spread by the group. */
+export function memberHash(hash: number, group: number): number {
+  return mix32(hash ^ Math.imul(group + 1, 0x9e3779b1))
+}
+
+/** Adds a member to a group's set; true when it is new. */
+export function addMember(members: KeyedTable, group: number, bytes: Uint8Array, start: number, end: number): boolean {
+  const before = members.count
+  members.findOrInsert(memberHash(hashBytes(bytes, start, end), group), group, bytes, start, end)
+  return members.count > before
+}
