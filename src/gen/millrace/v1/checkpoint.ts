@@ -70,8 +70,8 @@ export function checkpointKindToJSON(object: CheckpointKind): string {
 export interface CheckpointFile {
   /** Version of the manifest's meaning; a reader refuses a version it does not know. */
   formatVersion: number;
-  /** CRC-32 (IEEE) of `manifest`. */
-  manifestCrc32: number;
+  /** CRC-32C of `manifest`. */
+  manifestCrc32c: number;
   /** A serialised CheckpointManifest. */
   manifest: Buffer;
 }
@@ -102,7 +102,7 @@ export interface CheckpointManifest {
   chunks: CheckpointChunk[];
   splits: CheckpointSplit[];
   subtasks: CheckpointSubtask[];
-  /** Totals since the job first started: records read, applied, late, dead-lettered, filtered, by name. */
+  /** Totals over all subtasks since the job first started: records read, applied, late, dead-lettered, filtered, by name. */
   counters: { [key: string]: number };
 }
 
@@ -145,7 +145,16 @@ export interface CheckpointSubtask {
   meta: Buffer;
   /** Ids of the tables that `pages` refers to. */
   tables: string[];
-  pages?: CheckpointPages | undefined;
+  pages?:
+    | CheckpointPages
+    | undefined;
+  /** Event accounting of this subtask, by name. */
+  counters: { [key: string]: number };
+}
+
+export interface CheckpointSubtask_CountersEntry {
+  key: string;
+  value: number;
 }
 
 /** The live pages of a subtask, as columns of equal length: entry i of each describes page i. */
@@ -163,12 +172,12 @@ export interface CheckpointPages {
   offset: number[];
   /** Bytes. */
   length: number[];
-  /** CRC-32 (IEEE) of the bytes. */
-  crc32: number[];
+  /** CRC-32C of the bytes. */
+  crc32c: number[];
 }
 
 function createBaseCheckpointFile(): CheckpointFile {
-  return { formatVersion: 0, manifestCrc32: 0, manifest: Buffer.alloc(0) };
+  return { formatVersion: 0, manifestCrc32c: 0, manifest: Buffer.alloc(0) };
 }
 
 export const CheckpointFile: MessageFns<CheckpointFile> = {
@@ -176,8 +185,8 @@ export const CheckpointFile: MessageFns<CheckpointFile> = {
     if (message.formatVersion !== 0) {
       writer.uint32(8).uint32(message.formatVersion);
     }
-    if (message.manifestCrc32 !== 0) {
-      writer.uint32(21).fixed32(message.manifestCrc32);
+    if (message.manifestCrc32c !== 0) {
+      writer.uint32(21).fixed32(message.manifestCrc32c);
     }
     if (message.manifest.length !== 0) {
       writer.uint32(26).bytes(message.manifest);
@@ -211,7 +220,7 @@ export const CheckpointFile: MessageFns<CheckpointFile> = {
               break;
             }
 
-            message.manifestCrc32 = reader.fixed32();
+            message.manifestCrc32c = reader.fixed32();
             continue;
           }
           case 3: {
@@ -241,10 +250,10 @@ export const CheckpointFile: MessageFns<CheckpointFile> = {
         : isSet(object.format_version)
         ? globalThis.Number(object.format_version)
         : 0,
-      manifestCrc32: isSet(object.manifestCrc32)
-        ? globalThis.Number(object.manifestCrc32)
-        : isSet(object.manifest_crc32)
-        ? globalThis.Number(object.manifest_crc32)
+      manifestCrc32c: isSet(object.manifestCrc32c)
+        ? globalThis.Number(object.manifestCrc32c)
+        : isSet(object.manifest_crc32c)
+        ? globalThis.Number(object.manifest_crc32c)
         : 0,
       manifest: isSet(object.manifest) ? Buffer.from(bytesFromBase64(object.manifest)) : Buffer.alloc(0),
     };
@@ -255,8 +264,8 @@ export const CheckpointFile: MessageFns<CheckpointFile> = {
     if (message.formatVersion !== 0) {
       obj.formatVersion = Math.round(message.formatVersion);
     }
-    if (message.manifestCrc32 !== 0) {
-      obj.manifestCrc32 = Math.round(message.manifestCrc32);
+    if (message.manifestCrc32c !== 0) {
+      obj.manifestCrc32c = Math.round(message.manifestCrc32c);
     }
     if (message.manifest.length !== 0) {
       obj.manifest = base64FromBytes(message.manifest);
@@ -270,7 +279,7 @@ export const CheckpointFile: MessageFns<CheckpointFile> = {
   fromPartial<I extends Exact<DeepPartial<CheckpointFile>, I>>(object: I): CheckpointFile {
     const message = createBaseCheckpointFile();
     message.formatVersion = object.formatVersion ?? 0;
-    message.manifestCrc32 = object.manifestCrc32 ?? 0;
+    message.manifestCrc32c = object.manifestCrc32c ?? 0;
     message.manifest = object.manifest ?? Buffer.alloc(0);
     return message;
   },
@@ -1042,6 +1051,7 @@ function createBaseCheckpointSubtask(): CheckpointSubtask {
     meta: Buffer.alloc(0),
     tables: [],
     pages: undefined,
+    counters: {},
   };
 }
 
@@ -1068,6 +1078,9 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
     if (message.pages !== undefined) {
       CheckpointPages.encode(message.pages, writer.uint32(58).fork()).join();
     }
+    globalThis.Object.entries(message.counters).forEach(([key, value]: [string, number]) => {
+      CheckpointSubtask_CountersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
     return writer;
   },
 
@@ -1140,6 +1153,17 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
             message.pages = CheckpointPages.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = CheckpointSubtask_CountersEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.counters[entry8.key] = entry8.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1165,6 +1189,20 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
       meta: isSet(object.meta) ? Buffer.from(bytesFromBase64(object.meta)) : Buffer.alloc(0),
       tables: globalThis.Array.isArray(object?.tables) ? object.tables.map((e: any) => globalThis.String(e)) : [],
       pages: isSet(object.pages) ? CheckpointPages.fromJSON(object.pages) : undefined,
+      counters: isObject(object.counters)
+        ? (globalThis.Object.entries(object.counters) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -1191,6 +1229,15 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
     if (message.pages !== undefined) {
       obj.pages = CheckpointPages.toJSON(message.pages);
     }
+    if (message.counters) {
+      const entries = globalThis.Object.entries(message.counters) as [string, number][];
+      if (entries.length > 0) {
+        obj.counters = {};
+        entries.forEach(([k, v]) => {
+          obj.counters[k] = floatToJson(v);
+        });
+      }
+    }
     return obj;
   },
 
@@ -1208,6 +1255,102 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
     message.pages = (object.pages !== undefined && object.pages !== null)
       ? CheckpointPages.fromPartial(object.pages)
       : undefined;
+    message.counters = (globalThis.Object.entries(object.counters ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseCheckpointSubtask_CountersEntry(): CheckpointSubtask_CountersEntry {
+  return { key: "", value: 0 };
+}
+
+export const CheckpointSubtask_CountersEntry: MessageFns<CheckpointSubtask_CountersEntry> = {
+  encode(message: CheckpointSubtask_CountersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointSubtask_CountersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointSubtask_CountersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointSubtask_CountersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: CheckpointSubtask_CountersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CheckpointSubtask_CountersEntry>, I>>(base?: I): CheckpointSubtask_CountersEntry {
+    return CheckpointSubtask_CountersEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckpointSubtask_CountersEntry>, I>>(
+    object: I,
+  ): CheckpointSubtask_CountersEntry {
+    const message = createBaseCheckpointSubtask_CountersEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
     return message;
   },
 };
@@ -1221,7 +1364,7 @@ function createBaseCheckpointPages(): CheckpointPages {
     chunkIndex: [],
     offset: [],
     length: [],
-    crc32: [],
+    crc32c: [],
   };
 }
 
@@ -1276,9 +1419,9 @@ export const CheckpointPages: MessageFns<CheckpointPages> = {
       }
       writer.join();
     }
-    if (message.crc32.length !== 0) {
+    if (message.crc32c.length !== 0) {
       writer.uint32(66).fork();
-      for (const v of message.crc32) {
+      for (const v of message.crc32c) {
         writer.fixed32(v);
       }
       writer.join();
@@ -1427,7 +1570,7 @@ export const CheckpointPages: MessageFns<CheckpointPages> = {
           }
           case 8: {
             if (tag === 69) {
-              message.crc32.push(reader.fixed32());
+              message.crc32c.push(reader.fixed32());
 
               continue;
             }
@@ -1435,7 +1578,7 @@ export const CheckpointPages: MessageFns<CheckpointPages> = {
             if (tag === 66) {
               const end2 = reader.uint32() + reader.pos;
               while (reader.pos < end2) {
-                message.crc32.push(reader.fixed32());
+                message.crc32c.push(reader.fixed32());
               }
 
               continue;
@@ -1484,7 +1627,7 @@ export const CheckpointPages: MessageFns<CheckpointPages> = {
         : [],
       offset: globalThis.Array.isArray(object?.offset) ? object.offset.map((e: any) => globalThis.Number(e)) : [],
       length: globalThis.Array.isArray(object?.length) ? object.length.map((e: any) => globalThis.Number(e)) : [],
-      crc32: globalThis.Array.isArray(object?.crc32) ? object.crc32.map((e: any) => globalThis.Number(e)) : [],
+      crc32c: globalThis.Array.isArray(object?.crc32c) ? object.crc32c.map((e: any) => globalThis.Number(e)) : [],
     };
   },
 
@@ -1511,8 +1654,8 @@ export const CheckpointPages: MessageFns<CheckpointPages> = {
     if (message.length?.length) {
       obj.length = message.length.map((e) => Math.round(e));
     }
-    if (message.crc32?.length) {
-      obj.crc32 = message.crc32.map((e) => Math.round(e));
+    if (message.crc32c?.length) {
+      obj.crc32c = message.crc32c.map((e) => Math.round(e));
     }
     return obj;
   },
@@ -1529,7 +1672,7 @@ export const CheckpointPages: MessageFns<CheckpointPages> = {
     message.chunkIndex = object.chunkIndex?.map((e) => e) || [];
     message.offset = object.offset?.map((e) => e) || [];
     message.length = object.length?.map((e) => e) || [];
-    message.crc32 = object.crc32?.map((e) => e) || [];
+    message.crc32c = object.crc32c?.map((e) => e) || [];
     return message;
   },
 };
