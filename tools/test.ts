@@ -1,0 +1,138 @@
+/**
+ * `make test`: the checks and every test suite in turn, on one broker and one Redis that serve the whole run.
+ *
+ *   node tools/test.ts [SUITE …]
+ *
+ * Prints a line for each suite and, last, `N passed, N failed` over all of them; a step of `check`, and a test file or a
+ * suite that does not even start, count as one. The exit status is not 0 when anything failed. MILLRACE_FULL=1 includes
+ * the long tests.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Infra, startInfra } from '../test/support/infra.ts'
+import { runChecks, type Tally } from './check.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const resultsDir = join(root, '.cache/results')
+
+/** In the order of running: what fails fastest comes first. `servers` says that a suite needs a broker and a Redis. */
+const suites = [
+  { name: 'check', servers: false },
+  { name: 'unit', servers: false },
+  { name: 'e2e', servers: true },
+  { name: 'golden', servers: true },
+  { name: 'chaos', servers: true },
+] as const
+
+type Suite = (typeof suites)[number]
+
+let infra: Infra | undefined
+let running: ChildProcess | undefined
+
+/** The part of vitest's JSON report that is read. */
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numPendingTests: number
+  readonly numTodoTests: number
+  readonly success: boolean
+  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[]
+}
+
+async function runVitest(project: string, env: Readonly<Record<string, string>>): Promise<Tally> {
+  const report = join(resultsDir, `${project}.json`)
+  rmSync(report, { force: true })
+  const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const status = await new Promise<number>((done) => {
+    running = spawn('vitest', args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } })
+    running.once('error', (error) => {
+      console.error(`vitest did not start: ${error.message}`)
+      done(1)
+    })
+    running.once('exit', (code) => done(code ?? 1))
+  })
+  running = undefined
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 }
+  const found = JSON.parse(readFileSync(report, 'utf8')) as Report
+  const filesThatDidNotLoad = found.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0)
+  const failed = found.numFailedTests + filesThatDidNotLoad.length
+  return {
+    passed: found.numPassedTests,
+    // An error outside every test (an unhandled rejection, a set-up) fails the run without failing a test.
+    failed: failed === 0 && status !== 0 ? 1 : failed,
+    skipped: found.numPendingTests + found.numTodoTests,
+  }
+}
+
+async function runSuite(suite: Suite): Promise<Tally> {
+  if (suite.name === 'check') return runChecks()
+  if (suite.servers) infra ??= await startInfra()
+  return runVitest(suite.name, infra?.env ?? {})
+}
+
+function hasFiles(suite: Suite): boolean {
+  return !suite.servers || globSync(`test/${suite.name}/**/*.test.ts`, { cwd: root }).length > 0
+}
+
+/** Fetches and compiles what some suites need besides the servers, where a time limit of a test does not count it. */
+async function prepare(): Promise<void> {
+  const build = join(root, 'bench/flink/build.ts')
+  if (!existsSync(build)) return
+  await new Promise<void>((done, fail) => {
+    const child = spawn(process.execPath, [build], { cwd: root, stdio: 'inherit' })
+    child.once('error', fail)
+    child.once('exit', (code) => (code === 0 ? done() : fail(new Error(`${build} ended with status ${code}`))))
+  })
+}
+
+async function main(wanted: readonly string[]): Promise<number> {
+  const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name))
+  if (unknown.length > 0) {
+    console.error(`no suite ${unknown.join(', ')}; there are ${suites.map((suite) => suite.name).join(', ')}`)
+    return 2
+  }
+  mkdirSync(resultsDir, { recursive: true })
+  const total: Tally = { passed: 0, failed: 0, skipped: 0 }
+  const lines: string[] = []
+  const chosen = suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name))
+  let prepared = false
+  for (const suite of chosen) {
+    if (!hasFiles(suite)) {
+      lines.push(`suite ${suite.name} has no test`)
+      continue
+    }
+    const start = performance.now()
+    let tally: Tally
+    try {
+      if (suite.servers && !prepared) await prepare()
+      prepared ||= suite.servers
+      tally = await runSuite(suite)
+    } catch (error) {
+      console.error(`suite ${suite.name} could not start: ${error instanceof Error ? error.message : String(error)}`)
+      tally = { passed: 0, failed: 1, skipped: 0 }
+    }
+    const seconds = ((performance.now() - start) / 1000).toFixed(1)
+    const skipped = tally.skipped > 0 ? ` skipped=${tally.skipped}` : ''
+    lines.push(`suite ${suite.name} seconds=${seconds} passed=${tally.passed} failed=${tally.failed}${skipped}`)
+    console.log(lines.at(-1))
+    total.passed += tally.passed
+    total.failed += tally.failed
+    total.skipped += tally.skipped
+  }
+  await infra?.stop()
+  console.log(`\n${lines.join('\n')}`)
+  if (infra && infra.broker.kind !== 'redpanda') console.log(`broker: ${infra.broker.description} (not Redpanda)`)
+  console.log(`${total.passed} passed, ${total.failed} failed`)
+  return total.failed > 0 ? 1 : 0
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    running?.kill(signal)
+    void (infra?.stop() ?? Promise.resolve()).finally(() => process.exit(130))
+  })
+}
+
+process.exitCode = await main(process.argv.slice(2))
