@@ -38,7 +38,12 @@ export type FieldType =
 
 /** One step from a message to a field inside it. */
 export type PathStep =
-  | { readonly kind: 'field'; readonly number: number }
+  | {
+      readonly kind: 'field'
+      readonly number: number
+      /** Numbers of the other members of its oneof, if it is in one: the last member on the wire unsets the others. */
+      readonly oneof?: readonly number[]
+    }
   /** The entry of a map<string, …> field with this key. */
   | { readonly kind: 'entry'; readonly number: number; readonly key: string }
 

@@ -1,0 +1,85 @@
+/**
+ * The scan batch: up to 1024 events of one thread as columns, before they are exchanged.
+ *
+ * Owns: the arrays and their reset. Does not own: filling them from Protobuf (event/projection.ts), the predicate bits
+ * (operator/filter.ts), the layout that crosses threads (exchange/). One batch is reused for ever and never leaves its
+ * thread.
+ *
+ * A row is: time, key (bytes and hash), a number or a dictionary id per column of the schema, its record's offset, and a
+ * mask with a bit per predicate. Rows 0 .. `rows` - 1 are valid; the rest of every array is garbage.
+ */
+import { BATCH_ROWS_MAX } from '../core/limits.ts'
+import { Dictionary } from './dictionary.ts'
+import type { ColumnEncoding } from './schema.ts'
+
+const noNumbers = new Float64Array(0)
+const noIds = new Uint16Array(0)
+
+/** A reusable columnar batch of projected events. */
+export class ScanBatch {
+  /** Most rows; the projection must not be called when `rows` has reached it. */
+  readonly capacity = BATCH_ROWS_MAX
+  rows = 0
+  /** Event time, epoch ms. */
+  readonly timeMs = new Float64Array(BATCH_ROWS_MAX)
+  /** `hashBytes` of the key's bytes. */
+  readonly keyHash = new Uint32Array(BATCH_ROWS_MAX)
+  /** The keys of all rows, one behind the other; may be replaced by a larger array while rows are added. */
+  keyBytes: Uint8Array<ArrayBuffer> = new Uint8Array(32 * 1024)
+  readonly keyStart = new Uint32Array(BATCH_ROWS_MAX)
+  readonly keyEnd = new Uint32Array(BATCH_ROWS_MAX)
+  /** Offset of the row's record in its partition. Set by the caller of the projection, for late events and dead letters. */
+  readonly offset = new Float64Array(BATCH_ROWS_MAX)
+  /** Bit i is set when predicate i of the plan takes the row. */
+  readonly mask = new Uint32Array(BATCH_ROWS_MAX)
+  /** By column: its numbers. Empty for a text column. */
+  readonly numbers: readonly Float64Array[]
+  /** By column: its dictionary ids. Empty for a number column. */
+  readonly texts: readonly Uint16Array[]
+  /** By column: its dictionary. Without entries for a number column. */
+  readonly dictionaries: readonly Dictionary[]
+  /** Entries of each dictionary before the newest row: what `undoLast` goes back to. */
+  readonly marks: Uint16Array
+
+  constructor(columns: readonly { readonly encoding: ColumnEncoding }[]) {
+    const unused = new Dictionary()
+    this.numbers = columns.map((c) => (c.encoding === 'number' ? new Float64Array(BATCH_ROWS_MAX) : noNumbers))
+    this.texts = columns.map((c) => (c.encoding === 'text' ? new Uint16Array(BATCH_ROWS_MAX) : noIds))
+    this.dictionaries = columns.map((c) => (c.encoding === 'text' ? new Dictionary() : unused))
+    this.marks = new Uint16Array(columns.length).fill(1)
+  }
+
+  /** Empties the batch for the next rows. */
+  reset(): void {
+    this.rows = 0
+    const dictionaries = this.dictionaries
+    for (let i = 0; i < dictionaries.length; i++) dictionaries[i]!.reset()
+  }
+
+  /** Takes the newest row away again, its dictionary entries included. Once after a row was added, not twice. */
+  undoLast(): void {
+    if (this.rows > 0) this.rows--
+    this.forgetEntries()
+  }
+
+  /** Takes back the dictionary entries of a row that was begun and not finished. */
+  forgetEntries(): void {
+    const dictionaries = this.dictionaries
+    for (let i = 0; i < dictionaries.length; i++) dictionaries[i]!.truncate(this.marks[i]!)
+  }
+
+  /** Makes room for `length` more key bytes behind `used`; called by the projection. */
+  growKeys(used: number, length: number): void {
+    if (used + length <= this.keyBytes.length) return
+    const grown = new Uint8Array(Math.max(this.keyBytes.length * 2, used + length))
+    grown.set(this.keyBytes.subarray(0, used))
+    this.keyBytes = grown
+  }
+
+  /** The key of `row` as a string. For edges and tests, never a row at a time. */
+  keyText(row: number): string {
+    return decoder.decode(this.keyBytes.subarray(this.keyStart[row]!, this.keyEnd[row]!))
+  }
+}
+
+const decoder = new TextDecoder()
