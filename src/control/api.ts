@@ -5,6 +5,7 @@
  * Does not own: the wire form (rpc/control-messages.ts). Plain data; times are epoch ms, watermarks may be infinite.
  * Every method rejects with MillraceError; what it rejects with is named at each.
  */
+import type { JobState } from '../coordinator/job-state.ts'
 import type { ErrorCode, Violation } from '../core/errors.ts'
 import type { SubtaskStats } from '../runtime/messages.ts'
 
@@ -13,27 +14,9 @@ export type JobDocument =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'document'; readonly document: unknown }
 
-/** Where a job is in its life; the names of the wire's JobState without its prefix. */
-export const jobStates = [
-  'CREATED',
-  'STARTING',
-  'RUNNING',
-  'RESTARTING',
-  'STOPPING',
-  'CANCELLING',
-  'FAILING',
-  'FINISHED',
-  'STOPPED',
-  'CANCELLED',
-  'FAILED',
-] as const
-
-/** Where a job is in its life. */
-export type JobState = (typeof jobStates)[number]
-
 /** True for the states that a job never leaves by itself. */
 export function isTerminal(state: JobState): boolean {
-  return state === 'FINISHED' || state === 'STOPPED' || state === 'CANCELLED' || state === 'FAILED'
+  return state === 'FINISHED' || state === 'SUSPENDED' || state === 'CANCELLED' || state === 'FAILED'
 }
 
 /** What became of the events that were read: read = applied + late + deadLettered + filtered, but for those in flight. */
@@ -170,9 +153,9 @@ export interface ControlApi {
   list(): Promise<readonly JobSummary[]>
   /** JOB_NOT_FOUND. */
   describe(name: string): Promise<JobDetails>
-  /** Ends a job at once; answers when it has ended. JOB_NOT_FOUND, JOB_STATE. */
+  /** Ends a job at once and drops its checkpoints; answers when that is done. JOB_NOT_FOUND, JOB_STATE. */
   cancel(name: string): Promise<JobSummary>
-  /** Ends a job after a last checkpoint. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
+  /** Suspends a job after a last checkpoint (`checkpointId` 0: there was none to take). JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
   stop(name: string): Promise<{ readonly summary: JobSummary; readonly checkpointId: number }>
   /** Answers when the checkpoint is durable. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
   triggerCheckpoint(name: string): Promise<CheckpointInfo>

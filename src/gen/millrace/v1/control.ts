@@ -29,24 +29,28 @@ export const protobufFileName = "millrace/v1/control.proto";
 /** Where a job is in its life. */
 export const JobState = {
   JOB_STATE_UNSPECIFIED: 0,
-  /** JOB_STATE_CREATED - Stored, not yet running. */
+  /** JOB_STATE_CREATED - Known, not started. */
   JOB_STATE_CREATED: 1,
-  /** JOB_STATE_STARTING - Being deployed to the worker threads. */
+  /** JOB_STATE_STARTING - Finds partitions, reads the checkpoint, deploys. */
   JOB_STATE_STARTING: 2,
   JOB_STATE_RUNNING: 3,
+  /** JOB_STATE_FINISHING - A bounded input is read to its end; the last checkpoint is being made. */
+  JOB_STATE_FINISHING: 4,
+  /** JOB_STATE_FINISHED - All input is counted and durable; metrics still answer. */
+  JOB_STATE_FINISHED: 5,
   /** JOB_STATE_RESTARTING - Failed, and about to start again from its last checkpoint. */
-  JOB_STATE_RESTARTING: 4,
-  /** JOB_STATE_STOPPING - Taking its last checkpoint. */
-  JOB_STATE_STOPPING: 5,
-  JOB_STATE_CANCELLING: 6,
-  /** JOB_STATE_FAILING - Being ended after a failure. */
-  JOB_STATE_FAILING: 7,
-  /** JOB_STATE_FINISHED - Read a bounded input to its end. */
-  JOB_STATE_FINISHED: 8,
-  /** JOB_STATE_STOPPED - Stopped with a checkpoint. */
-  JOB_STATE_STOPPED: 9,
+  JOB_STATE_RESTARTING: 6,
+  /** JOB_STATE_STOPPING - Making the last checkpoint before it is suspended. */
+  JOB_STATE_STOPPING: 7,
+  /** JOB_STATE_SUSPENDED - Stopped with its checkpoints kept. */
+  JOB_STATE_SUSPENDED: 8,
+  JOB_STATE_CANCELLING: 9,
+  /** JOB_STATE_CANCELLED - Ended by a person, its checkpoints dropped. */
   JOB_STATE_CANCELLED: 10,
-  JOB_STATE_FAILED: 11,
+  /** JOB_STATE_FAILING - Being ended after a failure that no restart can help. */
+  JOB_STATE_FAILING: 11,
+  /** JOB_STATE_FAILED - Ended by such a failure; its checkpoints are kept. */
+  JOB_STATE_FAILED: 12,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -57,13 +61,14 @@ export namespace JobState {
   export type JOB_STATE_CREATED = typeof JobState.JOB_STATE_CREATED;
   export type JOB_STATE_STARTING = typeof JobState.JOB_STATE_STARTING;
   export type JOB_STATE_RUNNING = typeof JobState.JOB_STATE_RUNNING;
+  export type JOB_STATE_FINISHING = typeof JobState.JOB_STATE_FINISHING;
+  export type JOB_STATE_FINISHED = typeof JobState.JOB_STATE_FINISHED;
   export type JOB_STATE_RESTARTING = typeof JobState.JOB_STATE_RESTARTING;
   export type JOB_STATE_STOPPING = typeof JobState.JOB_STATE_STOPPING;
+  export type JOB_STATE_SUSPENDED = typeof JobState.JOB_STATE_SUSPENDED;
   export type JOB_STATE_CANCELLING = typeof JobState.JOB_STATE_CANCELLING;
-  export type JOB_STATE_FAILING = typeof JobState.JOB_STATE_FAILING;
-  export type JOB_STATE_FINISHED = typeof JobState.JOB_STATE_FINISHED;
-  export type JOB_STATE_STOPPED = typeof JobState.JOB_STATE_STOPPED;
   export type JOB_STATE_CANCELLED = typeof JobState.JOB_STATE_CANCELLED;
+  export type JOB_STATE_FAILING = typeof JobState.JOB_STATE_FAILING;
   export type JOB_STATE_FAILED = typeof JobState.JOB_STATE_FAILED;
   export type UNRECOGNIZED = typeof JobState.UNRECOGNIZED;
 }
@@ -83,27 +88,30 @@ export function jobStateFromJSON(object: any): JobState {
     case "JOB_STATE_RUNNING":
       return JobState.JOB_STATE_RUNNING;
     case 4:
-    case "JOB_STATE_RESTARTING":
-      return JobState.JOB_STATE_RESTARTING;
+    case "JOB_STATE_FINISHING":
+      return JobState.JOB_STATE_FINISHING;
     case 5:
-    case "JOB_STATE_STOPPING":
-      return JobState.JOB_STATE_STOPPING;
-    case 6:
-    case "JOB_STATE_CANCELLING":
-      return JobState.JOB_STATE_CANCELLING;
-    case 7:
-    case "JOB_STATE_FAILING":
-      return JobState.JOB_STATE_FAILING;
-    case 8:
     case "JOB_STATE_FINISHED":
       return JobState.JOB_STATE_FINISHED;
+    case 6:
+    case "JOB_STATE_RESTARTING":
+      return JobState.JOB_STATE_RESTARTING;
+    case 7:
+    case "JOB_STATE_STOPPING":
+      return JobState.JOB_STATE_STOPPING;
+    case 8:
+    case "JOB_STATE_SUSPENDED":
+      return JobState.JOB_STATE_SUSPENDED;
     case 9:
-    case "JOB_STATE_STOPPED":
-      return JobState.JOB_STATE_STOPPED;
+    case "JOB_STATE_CANCELLING":
+      return JobState.JOB_STATE_CANCELLING;
     case 10:
     case "JOB_STATE_CANCELLED":
       return JobState.JOB_STATE_CANCELLED;
     case 11:
+    case "JOB_STATE_FAILING":
+      return JobState.JOB_STATE_FAILING;
+    case 12:
     case "JOB_STATE_FAILED":
       return JobState.JOB_STATE_FAILED;
     case -1:
@@ -123,20 +131,22 @@ export function jobStateToJSON(object: JobState): string {
       return "JOB_STATE_STARTING";
     case JobState.JOB_STATE_RUNNING:
       return "JOB_STATE_RUNNING";
+    case JobState.JOB_STATE_FINISHING:
+      return "JOB_STATE_FINISHING";
+    case JobState.JOB_STATE_FINISHED:
+      return "JOB_STATE_FINISHED";
     case JobState.JOB_STATE_RESTARTING:
       return "JOB_STATE_RESTARTING";
     case JobState.JOB_STATE_STOPPING:
       return "JOB_STATE_STOPPING";
+    case JobState.JOB_STATE_SUSPENDED:
+      return "JOB_STATE_SUSPENDED";
     case JobState.JOB_STATE_CANCELLING:
       return "JOB_STATE_CANCELLING";
-    case JobState.JOB_STATE_FAILING:
-      return "JOB_STATE_FAILING";
-    case JobState.JOB_STATE_FINISHED:
-      return "JOB_STATE_FINISHED";
-    case JobState.JOB_STATE_STOPPED:
-      return "JOB_STATE_STOPPED";
     case JobState.JOB_STATE_CANCELLED:
       return "JOB_STATE_CANCELLED";
+    case JobState.JOB_STATE_FAILING:
+      return "JOB_STATE_FAILING";
     case JobState.JOB_STATE_FAILED:
       return "JOB_STATE_FAILED";
     case JobState.UNRECOGNIZED:
@@ -3612,7 +3622,7 @@ export const ControlServiceService = {
     responseSerialize: (value: DescribeJobResponse): Buffer => Buffer.from(DescribeJobResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DescribeJobResponse => DescribeJobResponse.decode(value),
   },
-  /** Ends a job at once; its checkpoints stay. JOB_NOT_FOUND, JOB_STATE. */
+  /** Ends a job at once and drops its checkpoints. JOB_NOT_FOUND, JOB_STATE. */
   cancelJob: {
     path: "/millrace.v1.ControlService/CancelJob" as const,
     requestStream: false as const,
@@ -3622,7 +3632,7 @@ export const ControlServiceService = {
     responseSerialize: (value: CancelJobResponse): Buffer => Buffer.from(CancelJobResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelJobResponse => CancelJobResponse.decode(value),
   },
-  /** Takes a last checkpoint, then ends the job; it goes on from there when submitted again. JOB_NOT_FOUND, JOB_STATE. */
+  /** Takes a last checkpoint, then suspends the job; submitted again, it goes on from there. JOB_NOT_FOUND, JOB_STATE. */
   stopJob: {
     path: "/millrace.v1.ControlService/StopJob" as const,
     requestStream: false as const,
@@ -3666,9 +3676,9 @@ export interface ControlServiceServer extends UntypedServiceImplementation {
   listJobs: handleUnaryCall<ListJobsRequest, ListJobsResponse>;
   /** All that is known of one job now. JOB_NOT_FOUND. */
   describeJob: handleUnaryCall<DescribeJobRequest, DescribeJobResponse>;
-  /** Ends a job at once; its checkpoints stay. JOB_NOT_FOUND, JOB_STATE. */
+  /** Ends a job at once and drops its checkpoints. JOB_NOT_FOUND, JOB_STATE. */
   cancelJob: handleUnaryCall<CancelJobRequest, CancelJobResponse>;
-  /** Takes a last checkpoint, then ends the job; it goes on from there when submitted again. JOB_NOT_FOUND, JOB_STATE. */
+  /** Takes a last checkpoint, then suspends the job; submitted again, it goes on from there. JOB_NOT_FOUND, JOB_STATE. */
   stopJob: handleUnaryCall<StopJobRequest, StopJobResponse>;
   /** Takes a checkpoint now and answers when it is durable. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
   triggerCheckpoint: handleUnaryCall<TriggerCheckpointRequest, TriggerCheckpointResponse>;
@@ -3740,7 +3750,7 @@ export interface ControlServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DescribeJobResponse) => void,
   ): ClientUnaryCall;
-  /** Ends a job at once; its checkpoints stay. JOB_NOT_FOUND, JOB_STATE. */
+  /** Ends a job at once and drops its checkpoints. JOB_NOT_FOUND, JOB_STATE. */
   cancelJob(
     request: CancelJobRequest,
     callback: (error: ServiceError | null, response: CancelJobResponse) => void,
@@ -3756,7 +3766,7 @@ export interface ControlServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelJobResponse) => void,
   ): ClientUnaryCall;
-  /** Takes a last checkpoint, then ends the job; it goes on from there when submitted again. JOB_NOT_FOUND, JOB_STATE. */
+  /** Takes a last checkpoint, then suspends the job; submitted again, it goes on from there. JOB_NOT_FOUND, JOB_STATE. */
   stopJob(
     request: StopJobRequest,
     callback: (error: ServiceError | null, response: StopJobResponse) => void,
