@@ -72,6 +72,12 @@ export class Pages {
     return page
   }
 
+  /** Gives the first page back; the others move up by one. */
+  dropFirst(): void {
+    const page = this.pages.shift()
+    if (page !== undefined) this.#pool.give(page.u8.buffer as ArrayBuffer)
+  }
+
   /** Gives every buffer back to the pool. The pages must not be used afterwards. */
   release(): void {
     for (const page of this.pages) this.#pool.give(page.u8.buffer as ArrayBuffer)

@@ -1,0 +1,66 @@
+/**
+ * Partial records into result tables: the other end of the partials edge.
+ *
+ * Nothing is late here: what the window side has accepted is applied, whatever the watermark; a window that has fired is
+ * corrected. A window cannot have been closed before the last partial for it arrived, because that partial was sent
+ * before the watermark that closes it.
+ */
+import { invariant } from '../core/errors.ts'
+import { GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
+import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
+import { mergePartial } from './accumulators.ts'
+import { addMember } from './aggregate-events.ts'
+import type { ResultTable } from './result-table.ts'
+
+/** Applies batches of partial records to the tables of one merge subtask. */
+export class PartialMerger {
+  /** Records taken so far. */
+  recordsIn = 0
+  readonly #tables: readonly (ResultTable | null)[]
+  readonly #columns: readonly number[]
+  readonly #reader = new PartialReader()
+
+  /** `tables` by index in the plan; null for tables that are not merged. */
+  constructor(tables: readonly (ResultTable | null)[]) {
+    this.#tables = tables
+    this.#columns = tables.map((table) => table?.accumulators.initial.length ?? 0)
+  }
+
+  /** Applies one batch. */
+  apply(buffer: ArrayBuffer, byteLength: number): void {
+    const reader = this.#reader
+    reader.open(buffer, byteLength, this.#columns)
+    while (reader.next()) {
+      const table = this.#tables[reader.table]
+      invariant(table != null, `a partial for table ${reader.table}, which is not merged`)
+      this.recordsIn++
+      if (reader.kind === LATE) {
+        const group = reader.bytes.subarray(reader.groupStart, reader.groupEnd)
+        table.late.addCounts(reader.startMs, reader.endMs, group, reader.hash, reader.f64, reader.valuesAt)
+      } else {
+        this.#applyTo(table, reader)
+      }
+    }
+  }
+
+  #applyTo(table: ResultTable, reader: PartialReader): void {
+    const slice = table.slices.of(reader.startMs, reader.endMs)
+    const groups = slice.groups
+    const row = groups.findOrInsert(reader.hash, 0, reader.bytes, reader.groupStart, reader.groupEnd)
+    const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
+    const place = row & ROW_PAGE_MASK
+    const at = place * groups.strideF64 + ROW_HEADER_F64
+    const changeAt = place * groups.strideU32 + ROW_CHANGE
+    if (reader.kind === GAIN) {
+      mergePartial(table.accumulators, page.f64, at, reader.f64, reader.valuesAt, table.plan.id)
+    } else {
+      const members = slice.members[reader.accumulator]!
+      if (addMember(members, row, reader.bytes, reader.groupEnd, reader.memberEnd)) page.f64[at + reader.accumulator]!++
+    }
+    page.dirty = 1
+    if (page.u32[changeAt] !== table.change) {
+      page.u32[changeAt] = table.change
+      if (slice.fired) slice.touched.push(row)
+    }
+  }
+}

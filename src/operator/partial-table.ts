@@ -1,0 +1,113 @@
+/**
+ * A table whose results are made elsewhere: it gathers what groups gain, and sends that on as partials.
+ *
+ * Owns: open slices with gains since the last flush, member sets, late counts. After a flush the gains are back at their
+ * start values, so that a checkpoint (which comes behind a flush) has nothing of them to keep; what stays are the groups
+ * and the members that exact distincts need.
+ *
+ * Flushing is resumable: it stops where a channel has no credit and goes on from there.
+ */
+import type { PartialOutput } from '../exchange/partial-batch.ts'
+import type { TablePlan } from '../job/plan.ts'
+import { ROW_HASH, ROW_HEADER_F64, ROW_OWNER, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
+import type { PagePool } from '../state/page-pool.ts'
+import { isClosed } from '../window/lateness.ts'
+import { type Accumulators, DISTINCT_TEXT, hasMembers } from './accumulators.ts'
+import { LateLedger } from './late-ledger.ts'
+import { membersOfEvents } from './result-table.ts'
+import { type Slice, SliceList } from './slices.ts'
+
+/** One table on the window side of the partials edge. */
+export class PartialTable {
+  readonly plan: TablePlan
+  readonly index: number
+  readonly accumulators: Accumulators
+  readonly slices: SliceList
+  readonly late: LateLedger
+  /** Whether a checkpoint must keep this table: only member sets outlive a flush. */
+  readonly durable: boolean
+  /** Members already sent, a slice and accumulator. */
+  readonly #sent = new Map<Slice, Int32Array>()
+
+  constructor(plan: TablePlan, index: number, accumulators: Accumulators, pool: PagePool) {
+    this.plan = plan
+    this.index = index
+    this.accumulators = accumulators
+    this.durable = hasMembers(accumulators)
+    this.slices = new SliceList(pool, accumulators.initial, Array.from(accumulators.kinds, membersOfEvents))
+    this.late = new LateLedger(accumulators)
+  }
+
+  /** Sends every gain; false when it must wait for a credit. The caller flushes `output` itself when all is written. */
+  flush(output: PartialOutput): boolean {
+    for (const slice of this.slices.slices) {
+      if (!this.#flushGroups(slice, output) || !this.#flushMembers(slice, output)) return false
+    }
+    for (const entry of this.late.entries()) {
+      // Late entries are few and idempotent to walk: a record that does not fit is tried again from the start, after
+      // those before it have been taken out.
+      if (!output.late(this.index, entry.startMs, entry.endMs, entry.hash, entry.group, entry.counts)) return false
+      this.late.delete(entry)
+    }
+    return true
+  }
+
+  /** True when a flush would write something. */
+  get pending(): boolean {
+    return this.late.size > 0 || this.slices.slices.some((slice) => slice.touched.length > 0)
+  }
+
+  /** Drops windows that nothing may change any more; only after a flush. */
+  close(watermarkMs: number): void {
+    const slices = this.slices.slices
+    while (slices.length > 0 && isClosed(slices[0]!.endMs, this.plan.allowedLatenessMs, watermarkMs)) {
+      this.#sent.delete(slices[0]!)
+      this.slices.dropFirst()
+    }
+  }
+
+  /** After a restore: everything there is was sent before the checkpoint. */
+  markAllSent(): void {
+    for (const slice of this.slices.slices) this.#sent.set(slice, Int32Array.from(slice.members, (m) => m?.count ?? 0))
+  }
+
+  #flushGroups(slice: Slice, output: PartialOutput): boolean {
+    const { touched, groups } = slice
+    const columns = this.accumulators.initial
+    while (touched.length > 0) {
+      const row = touched[touched.length - 1]!
+      const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
+      const place = row & ROW_PAGE_MASK
+      const at = place * groups.strideF64 + ROW_HEADER_F64
+      const hash = page.u32[place * groups.strideU32 + ROW_HASH]!
+      if (!output.gain(this.index, slice.startMs, slice.endMs, hash, groups.keyOf(row), page.f64, at, columns.length)) return false
+      page.f64.set(columns, at)
+      touched.pop()
+    }
+    return true
+  }
+
+  #flushMembers(slice: Slice, output: PartialOutput): boolean {
+    const { kinds } = this.accumulators
+    for (let i = 0; i < kinds.length; i++) {
+      if (kinds[i] !== DISTINCT_TEXT) continue
+      const members = slice.members[i]!
+      let sent = this.#sent.get(slice)
+      if (sent === undefined) {
+        sent = new Int32Array(kinds.length)
+        this.#sent.set(slice, sent)
+      }
+      while (sent[i]! < members.count) {
+        const row = sent[i]!
+        const u32 = members.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
+        const group = u32[(row & ROW_PAGE_MASK) * members.strideU32 + ROW_OWNER]!
+        const groupPage = slice.groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
+        const hash = groupPage.u32[(group & ROW_PAGE_MASK) * slice.groups.strideU32 + ROW_HASH]!
+        const key = slice.groups.keyOf(group)
+        if (!output.member(this.index, slice.startMs, slice.endMs, hash, key, i, members.keyOf(row))) return false
+        sent[i]!++
+      }
+    }
+    return true
+  }
+}

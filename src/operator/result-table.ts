@@ -1,0 +1,194 @@
+/**
+ * The life of a table's windows where results are made: fire on time, correct, close, keep for queries.
+ *
+ * Owns: open slices, the history of closed ones, the late ledger, and the order in which results leave. Does not own:
+ * how rows get in (operator/aggregate-events, operator/merge-partials), or where results go (sink/).
+ *
+ * Firing is resumable: `advance` gives out at most a budget of rows and says whether it is done, so that a window with a
+ * million groups does not hold its thread. The owner finishes it before it takes the next message, so results leave
+ * before the watermark that caused them, and before a barrier.
+ *
+ *   open --watermark >= end - 1--> fired --watermark >= end - 1 + lateness--> closed (history) --retain--> gone
+ */
+import type { TablePlan } from '../job/plan.ts'
+import type { FiredRow, ResultSink } from '../sink/sink.ts'
+import { HistoryTable } from '../state/history-table.ts'
+import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
+import type { PagePool } from '../state/page-pool.ts'
+import { isClosed, isDue } from '../window/lateness.ts'
+import { type Accumulators, COUNT, DISTINCT_KEY, DISTINCT_TEXT } from './accumulators.ts'
+import { LateLedger } from './late-ledger.ts'
+import { type Slice, SliceList } from './slices.ts'
+
+/** Windows of one table whose results this subtask gives out. */
+export class ResultTable {
+  readonly plan: TablePlan
+  /** Index into JobPlan.tables. */
+  readonly index: number
+  readonly accumulators: Accumulators
+  readonly slices: SliceList
+  readonly history: HistoryTable
+  readonly late: LateLedger
+  /** Number of the last change, for those who watch. Rows carry the number of their own. */
+  change = 1
+  /** Results given out. */
+  results = 0
+  readonly #sinks: readonly ResultSink[]
+  readonly #fired: FiredRow
+  /** Next row to fire in the slice that is firing, or to move into the history. */
+  #cursor = 0
+  #closing = false
+
+  /** `membersHere`: whether distinct values of accumulators are kept here (they are not in a merge of counts). */
+  constructor(
+    plan: TablePlan,
+    index: number,
+    accumulators: Accumulators,
+    pool: PagePool,
+    membersHere: (kind: number) => boolean,
+    sinks: readonly ResultSink[],
+  ) {
+    this.plan = plan
+    this.index = index
+    this.accumulators = accumulators
+    this.slices = new SliceList(pool, accumulators.initial, Array.from(accumulators.kinds, membersHere))
+    this.history = new HistoryTable(pool, accumulators.initial.length)
+    this.late = new LateLedger(accumulators)
+    this.#sinks = sinks
+    const f64 = accumulators.initial
+    this.#fired = {
+      table: index, startMs: 0, endMs: 0, groups: null as never, row: 0, f64, at: 0, revision: 0, watermarkMs: 0,
+    }
+  }
+
+  /** True while a sink cannot take more. */
+  get sinksFull(): boolean {
+    return this.#sinks.some((sink) => sink.full)
+  }
+
+  /**
+   * Gives corrections of rows that were touched in windows that had fired. Call after each batch, and `advance` after
+   * it: a late event can open a window that is due at once.
+   */
+  correct(watermarkMs: number): void {
+    for (const slice of this.slices.slices) {
+      if (!slice.fired || slice.touched.length === 0) continue
+      for (const row of slice.touched) this.#emit(slice, row, watermarkMs)
+      slice.touched.length = 0
+    }
+  }
+
+  /**
+   * Fires what is due and closes what is over at `watermarkMs`, at most about `budget` rows; returns the rows of budget
+   * left, or -1 when there is more to do.
+   */
+  advance(watermarkMs: number, budget: number): number {
+    let left = budget
+    for (;;) {
+      const slice = this.#nextDue(watermarkMs)
+      if (slice === null) break
+      const groups = slice.groups
+      while (this.#cursor < groups.count && left > 0 && !this.sinksFull) {
+        this.#emit(slice, this.#cursor++, watermarkMs)
+        left--
+      }
+      if (this.#cursor < groups.count) return -1
+      this.#cursor = 0
+      slice.fired = true
+      slice.touched.length = 0
+    }
+    while (this.slices.slices.length > 0 && this.#mayClose(this.slices.slices[0]!, watermarkMs)) {
+      left = this.#moveToHistory(this.slices.slices[0]!, left)
+      if (left < 0) return -1
+      this.slices.dropFirst()
+    }
+    const kept = watermarkMs - this.plan.retainMs
+    this.history.dropUntil(kept)
+    this.late.dropUntil(kept)
+    return left
+  }
+
+  /** Bytes beside the page pool's. */
+  get indexBytes(): number {
+    return this.slices.indexBytes
+  }
+
+  #nextDue(watermarkMs: number): Slice | null {
+    for (const slice of this.slices.slices) {
+      if (slice.fired) continue
+      return isDue(slice.endMs, watermarkMs) ? slice : null
+    }
+    return null
+  }
+
+  #mayClose(slice: Slice, watermarkMs: number): boolean {
+    return slice.fired && isClosed(slice.endMs, this.plan.allowedLatenessMs, watermarkMs)
+  }
+
+  #emit(slice: Slice, row: number, watermarkMs: number): void {
+    const groups = slice.groups
+    const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
+    const place = row & ROW_PAGE_MASK
+    const u32At = place * groups.strideU32
+    const revision = ++page.u32[u32At + ROW_REVISION]!
+    page.u32[u32At + ROW_CHANGE] = this.change
+    page.dirty = 1
+    this.results++
+    const fired = this.#fired
+    fired.startMs = slice.startMs
+    fired.endMs = slice.endMs
+    fired.groups = groups
+    fired.row = row
+    fired.f64 = page.f64
+    fired.at = place * groups.strideF64 + ROW_HEADER_F64
+    fired.revision = revision
+    fired.watermarkMs = watermarkMs
+    for (const sink of this.#sinks) sink.accept(fired)
+  }
+
+  #moveToHistory(slice: Slice, budget: number): number {
+    // Retention no longer than the lateness keeps nothing: the window is already out of it when it closes.
+    if (this.plan.retainMs <= this.plan.allowedLatenessMs) return budget
+    const groups = slice.groups
+    if (!this.#closing) {
+      this.#closing = true
+      this.#cursor = 0
+    }
+    let left = budget
+    while (this.#cursor < groups.count && left > 0) {
+      const row = this.#cursor++
+      const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
+      const place = row & ROW_PAGE_MASK
+      const u32At = place * groups.strideU32
+      this.history.append(
+        slice.startMs,
+        slice.endMs,
+        groups.keyOf(row),
+        page.u32[u32At + ROW_REVISION]!,
+        page.u32[u32At + ROW_CHANGE]!,
+        page.f64,
+        place * groups.strideF64 + ROW_HEADER_F64,
+      )
+      left--
+    }
+    if (this.#cursor < groups.count) return -1
+    this.#cursor = 0
+    this.#closing = false
+    return left
+  }
+}
+
+/** Member sets live with the events: where events are aggregated, every distinct has one. */
+export function membersOfEvents(kind: number): boolean {
+  return kind === DISTINCT_KEY || kind === DISTINCT_TEXT
+}
+
+/** Where partials merge, keys add up (a person is counted by one sender only); other values need their set here too. */
+export function membersOfPartials(kind: number): boolean {
+  return kind === DISTINCT_TEXT
+}
+
+/** Index of the first count accumulator for a predicate; -1 when there is none. */
+export function countOf(accumulators: Accumulators, predicate: number): number {
+  return accumulators.kinds.findIndex((kind, i) => kind === COUNT && accumulators.predicates[i] === predicate)
+}

@@ -1,0 +1,158 @@
+/**
+ * Closed windows: rows that nothing changes any more, kept for queries.
+ *
+ * Owns: rows in the order in which windows closed, with their keys; dropping what is past its retention, a page at a
+ * time. No index: queries scan by time. An old page never changes, so a checkpoint only writes the last one.
+ *
+ * Row: u32 keyStart | keyLength | revision | change    f64 startMs | endMs | columns[0..n)
+ * Page i of `rows` has its key bytes in page i of `keys`, so that both go together.
+ */
+import type { PagePool } from './page-pool.ts'
+import { Pages } from './pages.ts'
+
+const ROWS_PER_PAGE = 1024
+const ROWS_FIRST = 16
+const KEY_BYTES_FIRST = 256
+const HEADER_U32 = 4
+const HEADER_F64 = HEADER_U32 / 2
+const START = 0
+const END = 1
+const FIELDS_F64 = HEADER_F64 + 2
+
+/** One row of the history while `forEach` or `scan` visits it; reused. */
+export interface HistoryRow {
+  startMs: number
+  endMs: number
+  revision: number
+  change: number
+  key: Uint8Array
+  /** Holds the number columns from `at` on. */
+  f64: Float64Array
+  at: number
+}
+
+/** Append-only rows of closed windows. */
+export class HistoryTable {
+  readonly rows: Pages
+  readonly keys: Pages
+  readonly strideF64: number
+  readonly #columns: number
+  /** Rows and key bytes in use, and the last window end, a page. */
+  readonly #counts: number[] = []
+  readonly #keyBytes: number[] = []
+  readonly #endMax: number[] = []
+  /** Pages dropped so far: a page keeps its number for life, so that checkpoints can refer to it. */
+  firstPage = 0
+
+  constructor(pool: PagePool, columns: number) {
+    this.#columns = columns
+    this.strideF64 = FIELDS_F64 + columns
+    this.rows = new Pages(pool, this.strideF64 * 8, ROWS_PER_PAGE, ROWS_FIRST)
+    this.keys = new Pages(pool, 1, ROWS_PER_PAGE * 16, KEY_BYTES_FIRST)
+  }
+
+  /** Rows held. */
+  get count(): number {
+    return this.#counts.reduce((a, b) => a + b, 0)
+  }
+
+  /** Rows in page `index` (position in `rows.pages`). */
+  countOf(index: number): number {
+    return this.#counts[index]!
+  }
+
+  /** Key bytes in page `index`. */
+  keyBytesOf(index: number): number {
+    return this.#keyBytes[index]!
+  }
+
+  /** Appends a row; `f64[at ..]` holds its number columns. */
+  append(startMs: number, endMs: number, key: Uint8Array, revision: number, change: number, f64: Float64Array, at: number): void {
+    let index = this.#counts.length - 1
+    if (index < 0 || this.#counts[index] === ROWS_PER_PAGE) {
+      this.#counts.push(0)
+      this.#keyBytes.push(0)
+      this.#endMax.push(-Infinity)
+      index++
+    }
+    const place = this.#counts[index]!++
+    const keyStart = this.#keyBytes[index]!
+    const page = this.rows.ensure(index, place + 1)
+    const keys = this.keys.ensure(index, Math.max(1, keyStart + key.length))
+    keys.u8.set(key, keyStart)
+    keys.dirty = 1
+    page.dirty = 1
+    this.#keyBytes[index] = keyStart + key.length
+    if (endMs > this.#endMax[index]!) this.#endMax[index] = endMs
+    const u32 = place * this.strideF64 * 2
+    page.u32[u32] = keyStart
+    page.u32[u32 + 1] = key.length
+    page.u32[u32 + 2] = revision
+    page.u32[u32 + 3] = change
+    const base = place * this.strideF64 + HEADER_F64
+    page.f64[base + START] = startMs
+    page.f64[base + END] = endMs
+    for (let i = 0; i < this.#columns; i++) page.f64[base + 2 + i] = f64[at + i]!
+  }
+
+  /** Visits rows of windows that overlap [fromMs, toMs), oldest first, until `visit` returns false. */
+  scan(fromMs: number, toMs: number, visit: (row: HistoryRow) => boolean): void {
+    const row: HistoryRow = { startMs: 0, endMs: 0, revision: 0, change: 0, key: emptyKey, f64: emptyColumns, at: 0 }
+    for (let index = 0; index < this.#counts.length; index++) {
+      if (this.#endMax[index]! <= fromMs) continue
+      const page = this.rows.pages[index]!
+      const keys = this.keys.pages[index]!.u8
+      row.f64 = page.f64
+      for (let place = 0; place < this.#counts[index]!; place++) {
+        const base = place * this.strideF64
+        row.startMs = page.f64[base + HEADER_F64 + START]!
+        row.endMs = page.f64[base + HEADER_F64 + END]!
+        if (row.endMs <= fromMs || row.startMs >= toMs) continue
+        const u32 = base * 2
+        const keyStart = page.u32[u32]!
+        row.key = keys.subarray(keyStart, keyStart + page.u32[u32 + 1]!)
+        row.revision = page.u32[u32 + 2]!
+        row.change = page.u32[u32 + 3]!
+        row.at = base + FIELDS_F64
+        if (!visit(row)) return
+      }
+    }
+  }
+
+  /** Drops the pages whose every window ended at or before `endMs`; never the one being filled. */
+  dropUntil(endMs: number): void {
+    while (this.#counts.length > 1 && this.#endMax[0]! <= endMs) {
+      this.rows.dropFirst()
+      this.keys.dropFirst()
+      this.#counts.shift()
+      this.#keyBytes.shift()
+      this.#endMax.shift()
+      this.firstPage++
+    }
+  }
+
+  /** Takes over one page of a snapshot, in page order, after its two pages were adopted into `rows` and `keys`. */
+  restorePage(count: number, keyBytes: number): void {
+    const index = this.#counts.length
+    this.#counts.push(count)
+    this.#keyBytes.push(keyBytes)
+    let endMax = -Infinity
+    const page = this.rows.pages[index]!
+    for (let place = 0; place < count; place++) {
+      endMax = Math.max(endMax, page.f64[place * this.strideF64 + HEADER_F64 + END]!)
+    }
+    this.#endMax.push(endMax)
+  }
+
+  /** Gives all memory back. */
+  release(): void {
+    this.rows.release()
+    this.keys.release()
+    this.#counts.length = 0
+    this.#keyBytes.length = 0
+    this.#endMax.length = 0
+  }
+}
+
+const emptyKey = new Uint8Array(0)
+const emptyColumns = new Float64Array(0)
