@@ -1,0 +1,178 @@
+/**
+ * One TCP connection to a broker: the adapter for @platformatic/kafka's `Connection` (framing, TLS, SASL, timeouts).
+ *
+ * Owns: opening, the version check, one request with its response, closing. Does not own: what requests say
+ * (protocol.ts), which broker to ask (kafka-cluster.ts), retrying (kafka-reader.ts).
+ *
+ * A request that times out ends its connection (a late response would be taken for the next one's), so a half-open
+ * connection fails within `requestTimeoutMs`. Responses are parsed from one contiguous copy of their bytes.
+ */
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
+import { Connection, type SASLOptions, Writer } from '@platformatic/kafka'
+import { MillraceError } from '../../core/errors.ts'
+import { apiKeys, type OfferedVersions, readApiVersions, requireVersions } from './protocol.ts'
+import { WireReader, WireWriter } from './wire.ts'
+
+/** How to authenticate at a broker; `sasl` is handed to the library as it is. */
+export type KafkaSasl = SASLOptions
+
+/** Options of every connection of a client. */
+export interface KafkaConnectionOptions {
+  readonly clientId: string
+  /** Longest wait for TCP, TLS and SASL together, ms. */
+  readonly connectTimeoutMs: number
+  /** Longest wait for a response, ms: well above the fetch wait. */
+  readonly requestTimeoutMs: number
+  readonly tls?: TlsOptions
+  readonly sasl?: KafkaSasl
+}
+
+/** An open connection. Requests on it are answered in order. */
+export interface KafkaConnection {
+  /** `host:port`. */
+  readonly address: string
+  readonly offered: OfferedVersions
+  /** False once the connection has ended, for whatever reason. */
+  isOpen(): boolean
+  /**
+   * Sends one request and parses its response. `flexible` tells whether the request's version has tagged fields in its
+   * header; the parser then finds those of the response header in front. Rejects with BROKER_UNREACHABLE (connection
+   * lost, timeout) or with what `parse` throws.
+   */
+  request<T>(
+    apiKey: number,
+    apiVersion: number,
+    flexible: boolean,
+    write: (writer: WireWriter) => void,
+    parse: (reader: WireReader) => T,
+  ): Promise<T>
+  /** Ends the connection at once; requests under way are rejected. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Opens a connection and checks what the broker offers: BROKER_UNREACHABLE, BROKER_UNSUPPORTED, BROKER_ERROR (SASL). */
+export type KafkaConnect = (host: string, port: number, options: KafkaConnectionOptions) => Promise<KafkaConnection>
+
+/** Opens a TCP connection. */
+export const connectKafka: KafkaConnect = async (host, port, options) => {
+  const address = `${host}:${port}`
+  const connection = new Connection(options.clientId, {
+    connectTimeout: options.connectTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    ...(options.tls === undefined ? {} : { tls: options.tls, tlsServerName: true }),
+    ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
+  })
+  // Without a listener, an error event would end the process; what matters reaches us by the pending request.
+  connection.on('error', () => {})
+  try {
+    await connection.connect(host, port)
+    const offered = await send(
+      connection,
+      address,
+      apiKeys.apiVersions,
+      0,
+      false,
+      () => {},
+      (reader) => readApiVersions(reader),
+    )
+    requireVersions(offered, address)
+    return new PlatformaticConnection(connection, address, offered)
+  } catch (error) {
+    await end(connection)
+    throw asUnreachable(error, address)
+  }
+}
+
+class PlatformaticConnection implements KafkaConnection {
+  readonly address: string
+  readonly offered: OfferedVersions
+  readonly #connection: Connection
+
+  constructor(connection: Connection, address: string, offered: OfferedVersions) {
+    this.#connection = connection
+    this.address = address
+    this.offered = offered
+  }
+
+  isOpen(): boolean {
+    const status = this.#connection.status
+    return status === 'connected' || status === 'reauthenticating'
+  }
+
+  request<T>(
+    apiKey: number,
+    apiVersion: number,
+    flexible: boolean,
+    write: (writer: WireWriter) => void,
+    parse: (reader: WireReader) => T,
+  ): Promise<T> {
+    return send(this.#connection, this.address, apiKey, apiVersion, flexible, write, parse)
+  }
+
+  close(): Promise<void> {
+    return end(this.#connection)
+  }
+}
+
+function send<T>(
+  connection: Connection,
+  address: string,
+  apiKey: number,
+  apiVersion: number,
+  flexible: boolean,
+  write: (writer: WireWriter) => void,
+  parse: (reader: WireReader) => T,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    connection.send<T>(
+      apiKey,
+      apiVersion,
+      () => {
+        const writer = new WireWriter()
+        write(writer)
+        const body = writer.bytes()
+        return Writer.create().append(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+      },
+      (_correlationId, _apiKey, _apiVersion, reader) => parse(new WireReader(reader.buffer.slice(reader.position))),
+      flexible,
+      false,
+      (error, response) => {
+        if (error) reject(asUnreachable(error, address))
+        else resolve(response as T)
+      },
+    )
+  })
+}
+
+async function end(connection: Connection): Promise<void> {
+  const closed = connection.close()
+  // The library waits for writes to drain, which a peer that is gone never lets happen.
+  connection.socket?.destroy()
+  await closed
+}
+
+function asUnreachable(error: unknown, address: string): MillraceError {
+  if (error instanceof MillraceError) return error
+  if ((error as { code?: unknown }).code === 'PLT_KFK_AUTHENTICATION') {
+    return new MillraceError(
+      'BROKER_ERROR',
+      `broker ${address} refused the login; check mechanism, user and password`,
+      {
+        retry: 'never',
+        cause: error,
+      },
+    )
+  }
+  return new MillraceError(
+    'BROKER_UNREACHABLE',
+    `broker ${address} cannot be reached: ${rootMessage(error)}. Check the address, the network and that it runs.`,
+    { cause: error },
+  )
+}
+
+/** The innermost message: the library wraps `connect ECONNREFUSED …` into "Connection … failed". */
+function rootMessage(error: unknown): string {
+  let at = error
+  while (at instanceof Error && at.cause instanceof Error) at = at.cause
+  return at instanceof Error ? at.message : String(at)
+}
