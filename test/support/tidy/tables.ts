@@ -1,0 +1,155 @@
+/**
+ * The rules of the house as data: who may import whom, where each library and each impure capability is at home.
+ *
+ * A new folder, library or adapter gets its line here in the change that adds it: that is the moment to ask whether it
+ * belongs there.
+ */
+
+const model = ['core', 'event', 'job', 'window', 'state'] as const
+const parts = [...model, 'log', 'exchange', 'checkpoint', 'source', 'sink', 'operator'] as const
+const engine = [...parts, 'runtime', 'coordinator', 'metrics'] as const
+
+/**
+ * The folders of src/, and the files directly in it, with what each may import besides itself. Along the way of an
+ * event; nothing imports what comes after it.
+ */
+export const folders: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  gen: [],
+  // what things are: pure, or nearly
+  event: ['core', 'gen'],
+  job: ['core', 'event', 'gen'],
+  window: ['core', 'event', 'job'],
+  state: ['core', 'event', 'job', 'window'],
+  // the parts of the data plane
+  log: ['core', 'event'],
+  exchange: model,
+  checkpoint: [...model, 'gen'],
+  source: [...model, 'log', 'gen'],
+  sink: [...model, 'log', 'exchange', 'source', 'gen'],
+  operator: [...model, 'exchange', 'sink'],
+  // the planes themselves; of runtime the others see the messages only, see `shared`
+  runtime: parts,
+  coordinator: [...parts, 'runtime'],
+  metrics: parts,
+  observe: ['core', 'runtime'],
+  // the ways in
+  query: [...engine, 'gen', 'observe'],
+  control: [...engine, 'gen', 'observe'],
+  gateway: [...engine, 'gen', 'observe'],
+  alert: [...engine, 'gen', 'observe', 'query'],
+  rpc: ['core', 'gen', 'observe', 'query', 'control', 'job'],
+  cli: ['core', 'event', 'job', 'log', 'source', 'sink', 'gen', 'observe', 'query', 'control', 'rpc', 'config'],
+  testing: [...engine, 'query'],
+  config: ['core'],
+  api: [...model, 'operator', 'source', 'sink', 'testing'],
+  main: [...engine, 'gen', 'observe', 'query', 'control', 'gateway', 'alert', 'rpc', 'cli', 'config', 'testing'],
+}
+
+/** Folders of which most others may see a few files only: what crosses a thread is plain data. */
+export const shared: Readonly<Record<string, { readonly files: readonly string[]; readonly to: readonly string[] }>> = {
+  runtime: {
+    files: ['src/runtime/messages*.ts', 'src/runtime/thread-init.ts'],
+    to: ['coordinator', 'metrics', 'observe', 'query', 'control', 'gateway', 'alert'],
+  },
+}
+
+/** What decides and computes, and does nothing else: no Node module but assert, no client library. */
+export const pure: readonly string[] = [
+  'src/job/**',
+  'src/window/**',
+  'src/state/**',
+  'src/operator/**',
+  'src/checkpoint/protocol*.ts',
+  'src/checkpoint/manifest*.ts',
+  'src/coordinator/job-state*.ts',
+]
+
+/** Libraries that only compute, which pure code may use where `libraries` lets it. */
+export const computingLibraries: readonly string[] = [
+  '@bufbuild/cel',
+  '@bufbuild/protobuf',
+  'protobufjs',
+  'yaml',
+  'zod',
+]
+
+/** Each third-party library and the only files of src/ that import it. One that is not here may not be used. */
+export const libraries: Readonly<Record<string, readonly string[]>> = {
+  '@bufbuild/cel': ['src/job/expression*.ts'],
+  '@bufbuild/protobuf': ['src/gen/**'],
+  '@grpc/grpc-js': ['src/gen/**', 'src/rpc/*.ts'],
+  '@grpc/reflection': ['src/rpc/server.ts', 'src/rpc/reflection.ts'],
+  '@platformatic/kafka': ['src/source/kafka/connection.ts'],
+  '@platformatic/wasm-utils': ['src/event/compression.ts'],
+  commander: ['src/cli/*.ts'],
+  'grpc-health-check': ['src/rpc/server.ts', 'src/rpc/health.ts'],
+  ioredis: ['src/checkpoint/redis-*.ts'],
+  kafkajs: ['src/source/kafka/admin.ts'],
+  pino: ['src/observe/log.ts'],
+  piscina: ['src/coordinator/worker-pool.ts'],
+  'prom-client': ['src/observe/metrics.ts'],
+  protobufjs: ['src/event/descriptor*.ts'],
+  yaml: ['src/job/parse*.ts'],
+  zod: ['src/job/parse*.ts'],
+}
+
+/** Something of the outside world: how code reaches for it, and the only files of src/ that may. */
+export interface Capability {
+  readonly name: string
+  /** Tried on code without comments and strings. */
+  readonly code?: RegExp
+  /** Node modules that give it. */
+  readonly modules?: readonly string[]
+  readonly files: readonly string[]
+}
+
+/**
+ * What only named adapters touch; everything else is handed Clock, Scheduler, Random, a port or a store. `Date.UTC` and
+ * `new Date(ms)` compute and read no clock.
+ */
+export const capabilities: readonly Capability[] = [
+  {
+    name: 'the clock',
+    code: /\bDate\.now\b|\bnew\s+Date\b(?!\s*\(\s*[^\s)])|(?<!\bnew\s+)(?<![\w$.])Date\s*\(|(?<![\w$.])performance\.|\bprocess\.(?:hrtime|uptime)\b/,
+    modules: ['node:perf_hooks'],
+    files: ['src/core/system.ts'],
+  },
+  {
+    name: 'timers',
+    code: /(?<![\w$.])(?:setTimeout|setInterval|setImmediate)\b|\bprocess\.nextTick\b|\bAtomics\.wait(?:Async)?\b/,
+    modules: ['node:timers', 'node:timers/promises'],
+    files: ['src/core/system.ts', 'src/source/kafka/admin.ts'],
+  },
+  {
+    name: 'chance',
+    code: /\bMath\.random\b|(?<![\w$.])crypto\.(?:getRandomValues|randomUUID)\b/,
+    modules: ['node:crypto'],
+    files: ['src/core/system.ts'],
+  },
+  {
+    name: 'threads and their ports',
+    code: /\bnew\s+(?:MessageChannel|BroadcastChannel|Worker)\b/,
+    modules: ['node:worker_threads', 'node:child_process', 'node:cluster'],
+    files: ['src/coordinator/worker-pool.ts', 'src/runtime/thread-*.ts', 'src/runtime/worker*.ts'],
+  },
+  {
+    name: 'the network',
+    code: /(?:\bawait|\breturn|[=>(,])\s*fetch\s*\(|\bnew\s+WebSocket\b/,
+    modules: ['node:net', 'node:tls', 'node:http', 'node:https', 'node:http2', 'node:dgram', 'node:dns'],
+    files: ['src/source/kafka/connection.ts', 'src/observe/http.ts'],
+  },
+  {
+    name: 'files',
+    modules: ['node:fs', 'node:fs/promises'],
+    files: ['src/main.ts', 'src/checkpoint/directory-*.ts', 'src/log/*-file*.ts', 'src/log/file*.ts', 'src/cli/**'],
+  },
+  {
+    name: 'the environment',
+    code: /\bprocess\.(?:env|argv)\b/,
+    files: ['src/main.ts', 'src/config.ts', 'src/cli/**'],
+  },
+]
+
+/** Longest file without a written reason, in lines. */
+export const maxLines = 350
