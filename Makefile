@@ -29,14 +29,14 @@ help: ## list the targets
 .PHONY: setup
 setup: node_modules/.stamp ## install the pinned Node and the dependencies; the other targets do it by themselves
 
-tools/runtime/node_modules/.stamp: tools/runtime/package.json tools/runtime/package-lock.json
+tools/runtime/node_modules/.stamp: tools/runtime/package-lock.json
 	@command -v npm >/dev/null || { echo 'npm is not on PATH: install Node 20 or later with npm' >&2; exit 1; }
 	@echo 'installing the pinned Node'
 	@$(NPM_CI) --prefix tools/runtime
 	@tools/runtime/node_modules/.bin/node --version
 	@touch $@
 
-node_modules/.stamp: package.json package-lock.json $(RUNTIME)
+node_modules/.stamp: package-lock.json $(RUNTIME)
 	@command -v npm >/dev/null || { echo 'npm is not on PATH: install Node 20 or later with npm' >&2; exit 1; }
 	@echo "installing the dependencies under Node $$(node --version)"
 	@$(NPM_CI)
