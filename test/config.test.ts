@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig, settings } from '../src/config.ts'
+import { MillraceError } from '../src/core/errors.ts'
+
+function violationsOf(env: Record<string, string>): readonly string[] {
+  try {
+    parseConfig(env)
+  } catch (thrown) {
+    const error = MillraceError.from(thrown)
+    expect(error.code).toBe('CONFIG_INVALID')
+    return error.violations.map((violation) => `${violation.field}: ${violation.message}`)
+  }
+  return []
+}
+
+describe('parseConfig', () => {
+  it('has a default for everything', () => {
+    expect(parseConfig({})).toEqual({
+      brokers: '',
+      redisUrl: '',
+      redisPrefix: 'millrace',
+      dataDir: '.millrace',
+      instanceId: 'millrace',
+      threads: 0,
+      grpc: { host: '127.0.0.1', port: 7420, maxMessageBytes: 4 * 1024 * 1024 },
+      http: { host: '127.0.0.1', port: 7425 },
+      log: { level: 'info', format: 'auto' },
+      server: '127.0.0.1:7420',
+    })
+  })
+
+  it('takes an empty variable for unset and trims the rest', () => {
+    const config = parseConfig({ MILLRACE_THREADS: '', MILLRACE_BROKERS: ' a:9092,b:9092 ' })
+    expect(config.threads).toBe(0)
+    expect(config.brokers).toBe('a:9092,b:9092')
+  })
+
+  it('reports all mistakes at once', () => {
+    const wrong = violationsOf({
+      MILLRACE_THREADS: 'many',
+      MILLRACE_GRPC_PORT: '70000',
+      MILLRACE_LOG_LEVEL: 'loud',
+      MILLRACE_BROKERS: 'localhost',
+      MILLRACE_GRPC_MAX_MESSAGE: '3 MB',
+    })
+    expect(wrong).toHaveLength(5)
+    expect(wrong[0]).toContain('MILLRACE_BROKERS')
+  })
+
+  it('serves loopback only', () => {
+    expect(violationsOf({ MILLRACE_GRPC_HOST: '0.0.0.0' })[0]).toContain('loopback')
+    expect(parseConfig({ MILLRACE_HTTP_HOST: '127.0.0.2' }).http.host).toBe('127.0.0.2')
+  })
+
+  it('refuses a name that is nearly one, and leaves others alone', () => {
+    expect(violationsOf({ MILLRACE_BROKER: 'a:9092' })).toEqual([
+      'MILLRACE_BROKER: is not a setting; did you mean MILLRACE_BROKERS?',
+    ])
+    expect(violationsOf({ MILLRACE_TEST_BROKERS: 'a:9092', MILLRACE_WHATEVER: '1' })).toEqual([])
+  })
+
+  it('has a default that passes its own check, for every setting', () => {
+    for (const setting of Object.values(settings)) {
+      expect('value' in setting.parse(setting.fallback), setting.name).toBe(true)
+    }
+  })
+})
