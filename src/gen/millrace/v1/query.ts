@@ -53,7 +53,9 @@ export interface MetricDescription {
   /** As `1h` or `1d Europe/Berlin`. */
   window: string;
   windowSizeMs: number;
+  windowOffsetMs: number;
   timezone: string;
+  /** Whether values are whole numbers. */
   integer: boolean;
   /** Whether values of groups may be added up: counts and sums. */
   additive: boolean;
@@ -265,6 +267,7 @@ function createBaseMetricDescription(): MetricDescription {
     dimensions: [],
     window: "",
     windowSizeMs: 0,
+    windowOffsetMs: 0,
     timezone: "",
     integer: false,
     additive: false,
@@ -300,14 +303,17 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.windowSizeMs !== 0) {
       writer.uint32(72).int64(message.windowSizeMs);
     }
+    if (message.windowOffsetMs !== 0) {
+      writer.uint32(80).int64(message.windowOffsetMs);
+    }
     if (message.timezone !== "") {
-      writer.uint32(82).string(message.timezone);
+      writer.uint32(90).string(message.timezone);
     }
     if (message.integer !== false) {
-      writer.uint32(88).bool(message.integer);
+      writer.uint32(96).bool(message.integer);
     }
     if (message.additive !== false) {
-      writer.uint32(96).bool(message.additive);
+      writer.uint32(104).bool(message.additive);
     }
     return writer;
   },
@@ -398,23 +404,31 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             continue;
           }
           case 10: {
-            if (tag !== 82) {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.windowOffsetMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
               break;
             }
 
             message.timezone = reader.string();
             continue;
           }
-          case 11: {
-            if (tag !== 88) {
+          case 12: {
+            if (tag !== 96) {
               break;
             }
 
             message.integer = reader.bool();
             continue;
           }
-          case 12: {
-            if (tag !== 96) {
+          case 13: {
+            if (tag !== 104) {
               break;
             }
 
@@ -449,6 +463,11 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         ? globalThis.Number(object.windowSizeMs)
         : isSet(object.window_size_ms)
         ? globalThis.Number(object.window_size_ms)
+        : 0,
+      windowOffsetMs: isSet(object.windowOffsetMs)
+        ? globalThis.Number(object.windowOffsetMs)
+        : isSet(object.window_offset_ms)
+        ? globalThis.Number(object.window_offset_ms)
         : 0,
       timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
       integer: isSet(object.integer) ? globalThis.Boolean(object.integer) : false,
@@ -485,6 +504,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.windowSizeMs !== 0) {
       obj.windowSizeMs = Math.round(message.windowSizeMs);
     }
+    if (message.windowOffsetMs !== 0) {
+      obj.windowOffsetMs = Math.round(message.windowOffsetMs);
+    }
     if (message.timezone !== "") {
       obj.timezone = message.timezone;
     }
@@ -511,6 +533,7 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.dimensions = object.dimensions?.map((e) => e) || [];
     message.window = object.window ?? "";
     message.windowSizeMs = object.windowSizeMs ?? 0;
+    message.windowOffsetMs = object.windowOffsetMs ?? 0;
     message.timezone = object.timezone ?? "";
     message.integer = object.integer ?? false;
     message.additive = object.additive ?? false;
