@@ -17,6 +17,7 @@ import { type Cancel, type Clock, nextFraction, type Random, type Scheduler } fr
 import { MillraceError } from '../../core/errors.ts'
 import { Decompressor } from '../../event/compression.ts'
 import { recordBatchCorrupt } from '../../event/record-batch.ts'
+import { newRecordChunk } from '../record-chunk.ts'
 import type { PartitionStatus, RecordChunk, SourceReader, SplitAssignment } from '../source.ts'
 import { brokerError, kafkaErrorPasses, kafkaErrors } from './errors.ts'
 import { KafkaCluster, type KafkaClusterOptions } from './kafka-cluster.ts'
@@ -76,18 +77,7 @@ export class KafkaReader implements SourceReader, FetcherOwner {
   #metadataDueMs = Number.POSITIVE_INFINITY
   #cancelMetadata: Cancel = () => {}
   #closed = false
-  readonly #chunk: RecordChunk = {
-    partition: 0,
-    bytes: new Uint8Array(0),
-    start: 0,
-    end: 0,
-    count: 0,
-    baseOffset: 0,
-    baseTimestampMs: 0,
-    logAppendTime: false,
-    firstOffset: 0,
-    nextOffset: 0,
-  }
+  readonly #chunk: RecordChunk = newRecordChunk()
   readonly #status: PartitionStatus = {
     partition: 0,
     position: 0,

@@ -20,6 +20,7 @@ import {
   CONTROL_COMMIT,
   RecordBatchCursor,
 } from '../../event/record-batch.ts'
+import { fillChunk, fillEmptyChunk } from '../record-chunk.ts'
 import type { RecordChunk, SplitAssignment } from '../source.ts'
 import { AbortedTransactions } from './aborted-transactions.ts'
 import type { AbortedTransaction } from './fetch-protocol.ts'
@@ -163,43 +164,22 @@ export class PartitionFeed {
         this.#checkEpoch(cursor.partitionLeaderEpoch, cursor.baseOffset)
         this.#passed = cursor.nextOffset
         if (!this.#visible()) continue
-        decompressor.run(
-          cursor.codec,
-          cursor.bytes,
-          cursor.recordsStart,
-          cursor.recordsEnd,
-          this.topic,
-          this.partition,
-          cursor.baseOffset,
-        )
-        this.#handOut(chunk, decompressor.bytes, decompressor.start, decompressor.end, cursor.count)
+        fillChunk(chunk, cursor, this.position, this.stopOffset, decompressor)
+        this.position = chunk.nextOffset
         return true
       }
       this.#passed = Math.max(this.#passed, region.nextOffset)
       this.#regions.shift()
       this.#begun = false
       if (this.#passed >= this.stopOffset) this.clear()
-      if (this.#passed > this.position) {
-        this.#handOut(chunk, region.bytes, region.end, region.end, 0)
+      const nextOffset = Math.min(this.#passed, this.stopOffset)
+      if (nextOffset > this.position) {
+        fillEmptyChunk(chunk, this.partition, this.position, nextOffset)
+        this.position = nextOffset
         return true
       }
     }
     return false
-  }
-
-  #handOut(chunk: RecordChunk, bytes: Uint8Array, start: number, end: number, count: number): void {
-    const cursor = this.#cursor
-    chunk.partition = this.partition
-    chunk.bytes = bytes
-    chunk.start = start
-    chunk.end = end
-    chunk.count = count
-    chunk.firstOffset = this.position
-    chunk.nextOffset = Math.min(this.#passed, this.stopOffset)
-    chunk.logAppendTime = count > 0 && cursor.logAppendTime
-    chunk.baseOffset = count > 0 ? cursor.baseOffset : this.position
-    chunk.baseTimestampMs = count === 0 ? 0 : cursor.logAppendTime ? cursor.maxTimestampMs : cursor.baseTimestampMs
-    this.position = chunk.nextOffset
   }
 
   /** Whether the cursor's batch holds records for a reader; takes note of transaction markers on the way. */
