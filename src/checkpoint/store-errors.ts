@@ -1,0 +1,47 @@
+/** The errors that all checkpoint stores share, worded once, and the ids that they draw. */
+import type { Random } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
+
+/** STORE_FENCED: the lease that a call was made under is not the owner's. `current` is the owner's generation if any. */
+export function fencedError(job: string, generation: number, current: number | undefined): MillraceError {
+  const who =
+    current === undefined
+      ? 'nobody owns it now'
+      : current === generation
+        ? 'another process has that generation'
+        : `generation ${current} does`
+  return new MillraceError(
+    'STORE_FENCED',
+    `generation ${generation} no longer owns job ${job}: ${who}. Its late writes have no effect; stop it`,
+  )
+}
+
+/** STORE_LOST: the store under a live owner is another, empty one. */
+export function storeLostError(job: string, location: string): MillraceError {
+  return new MillraceError(
+    'STORE_LOST',
+    `the checkpoint store (${location}) has lost its data: it does not know job ${job} and has a new store id. ` +
+      'Make it persistent, then write a full checkpoint under a new lease',
+  )
+}
+
+/** CHECKPOINT_FAILED: an id that has been published before. */
+export function staleIdError(job: string, checkpointId: number, last: number): MillraceError {
+  return new MillraceError(
+    'CHECKPOINT_FAILED',
+    `checkpoint ${checkpointId} of job ${job} cannot be published: ids rise, and ${last} has been published`,
+    { domain: 'internal', retry: 'never' },
+  )
+}
+
+/** A fresh id of 128 random bits, as 32 hex digits: for nonces and store ids. */
+export function randomId(random: Random): string {
+  let id = ''
+  for (let i = 0; i < 4; i++) id += random.nextUint32().toString(16).padStart(8, '0')
+  return id
+}
+
+/** STORE_UNREACHABLE: a call after `close`. */
+export function closedError(location: string): MillraceError {
+  return new MillraceError('STORE_UNREACHABLE', `the checkpoint store (${location}) has been closed`)
+}
