@@ -24,6 +24,8 @@ export class PartialTable {
   readonly accumulators: Accumulators
   readonly slices: SliceList
   readonly late: LateLedger
+  /** Number of the current flush: rows touched since carry it. */
+  change = 1
   /** Whether a checkpoint must keep this table: only member sets outlive a flush. */
   readonly durable: boolean
   /** Members already sent, a slice and accumulator. */

@@ -1,0 +1,189 @@
+/**
+ * Rebuilds tables from the pages and meta of a checkpoint.
+ *
+ * Owns: the two ways back. At the same parallelism a subtask adopts its own pages as they are: nothing is copied, and
+ * pages keep their place in the store. At another one every row goes to the subtask that owns its key group now; such
+ * state is new to the store.
+ *
+ * `read` gives the bytes of a page; all pages were read before (runtime/restore), so this is synchronous.
+ */
+import { MillraceError } from '../core/errors.ts'
+import { hashBytes } from '../core/hash.ts'
+import { type KeyGroupRange, keyGroupOf } from '../core/key-groups.ts'
+import { KeyedTable, ROW_HASH, ROW_HEADER_F64, ROW_OWNER, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
+import { HistoryTable } from '../state/history-table.ts'
+import { PagePool } from '../state/page-pool.ts'
+import type { PageLocation } from '../state/pages.ts'
+import { DISTINCT_TEXT } from './accumulators.ts'
+import { memberHash } from './aggregate-events.ts'
+import { dimensionBytes } from './group-key.ts'
+import { accumulatorsText, historyName, type SnapshotTable, sliceName, type TableMeta } from './table-snapshot.ts'
+
+/** A page as it was read. */
+export interface StoredPage {
+  readonly units: number
+  readonly bytes: Uint8Array
+  readonly location: PageLocation
+}
+
+/** The pages of one subtask's snapshot by sequence name, each sequence in page order. */
+export type StoredPages = ReadonlyMap<string, readonly StoredPage[]>
+
+/** Restores a table of the same subtask at the same parallelism. */
+export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredPages): void {
+  checkAccumulators(table, meta)
+  for (const [startMs, endMs, fired, rows, ...members] of meta.slices) {
+    const slice = table.slices.of(startMs!, endMs!)
+    slice.fired = fired === 1
+    adoptKeyed(slice.groups, sliceName(table.plan.id, startMs!, endMs!, -1), rows!, pages)
+    members.forEach((count, i) => {
+      if (count >= 0) adoptKeyed(slice.members[i]!, sliceName(table.plan.id, startMs!, endMs!, i), count, pages)
+    })
+  }
+  if ('history' in table) {
+    adoptHistory(table.history, historyName(table.plan.id), meta.historyFirst, pages)
+    table.results = meta.results
+  }
+  for (const [startMs, endMs, hash, key, counts] of meta.late) {
+    table.late.addCounts(startMs, endMs, Buffer.from(key, 'base64'), hash, Float64Array.from(counts), 0)
+  }
+  raiseChange(table, meta)
+}
+
+/** Takes over from another subtask's snapshot the rows whose key groups are in `range`. */
+export function takeOverRows(table: SnapshotTable, meta: TableMeta, pages: StoredPages, range: KeyGroupRange, keyGroups: number): void {
+  checkAccumulators(table, meta)
+  const mine = (hash: number): boolean => {
+    const group = keyGroupOf(hash, keyGroups)
+    return group >= range.start && group <= range.end
+  }
+  const pool = new PagePool()
+  for (const [startMs, endMs, fired, rows, ...members] of meta.slices) {
+    const groups = new KeyedTable(pool, table.accumulators.initial, 0)
+    adoptKeyed(groups, sliceName(table.plan.id, startMs!, endMs!, -1), rows!, pages)
+    const rowOf = new Int32Array(groups.count).fill(-1)
+    const partial = !('results' in table)
+    if (!partial) {
+      for (let row = 0; row < groups.count; row++) {
+        if (mine(routingHash(table, groups, row))) rowOf[row] = copyRow(table, startMs!, endMs!, fired === 1, groups, row)
+      }
+    }
+    members.forEach((count, i) => {
+      if (count < 0) return
+      // The sender's own set of texts only saves repeats on the edge: the merge has the set that counts.
+      if (partial && table.accumulators.kinds[i] === DISTINCT_TEXT) return
+      const from = new KeyedTable(pool, noColumns, 0)
+      adoptKeyed(from, sliceName(table.plan.id, startMs!, endMs!, i), count, pages)
+      takeOverMembers(table, startMs!, endMs!, i, from, groups, rowOf, partial ? mine : null)
+      from.release()
+    })
+    groups.release()
+  }
+  if ('history' in table) takeOverHistory(table, meta, pages, mine)
+  for (const [startMs, endMs, hash, key, counts] of meta.late) {
+    const bytes = Buffer.from(key, 'base64')
+    if (mine(table.plan.keyed ? keyHashOf(table, bytes) : hash)) {
+      table.late.addCounts(startMs, endMs, bytes, hash, Float64Array.from(counts), 0)
+    }
+  }
+  raiseChange(table, meta)
+}
+
+const noColumns = new Float64Array(0)
+
+function checkAccumulators(table: SnapshotTable, meta: TableMeta): void {
+  if (meta.accumulators === accumulatorsText(table)) return
+  throw new MillraceError(
+    'STATE_INCOMPATIBLE',
+    `the metrics of table '${table.plan.id}' have changed since the checkpoint: cancel the job and submit it anew`,
+  )
+}
+
+function raiseChange(table: SnapshotTable, meta: TableMeta): void {
+  table.change = Math.max(table.change, meta.change + 1)
+}
+
+function adoptKeyed(table: KeyedTable, name: string, count: number, pages: StoredPages): void {
+  for (const page of sequence(pages, `${name}rows`)) table.rows.adopt(page.bytes, page.location)
+  let used = 0
+  for (const page of sequence(pages, `${name}keys`)) {
+    table.keys.adopt(page.bytes, page.location)
+    used = page.units
+  }
+  table.restore(table.rows.pages, count, used)
+}
+
+function adoptHistory(history: HistoryTable, name: string, firstPage: number, pages: StoredPages): void {
+  const rows = sequence(pages, `${name}rows`)
+  const keys = sequence(pages, `${name}keys`)
+  history.firstPage = firstPage
+  rows.forEach((page, i) => {
+    history.rows.adopt(page.bytes, page.location)
+    history.keys.adopt(keys[i]!.bytes, keys[i]!.location)
+    history.restorePage(page.units, keys[i]!.units)
+  })
+}
+
+function sequence(pages: StoredPages, name: string): readonly StoredPage[] {
+  return pages.get(name) ?? []
+}
+
+/** The hash by which the group of a row is owned: the event key's where the table is keyed, else the group's own. */
+function routingHash(table: SnapshotTable, groups: KeyedTable, row: number): number {
+  if (table.plan.keyed) return keyHashOf(table, groups.keyOf(row))
+  return groups.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32[(row & ROW_PAGE_MASK) * groups.strideU32 + ROW_HASH]!
+}
+
+function keyHashOf(table: SnapshotTable, group: Uint8Array): number {
+  const { dimensions } = table.plan
+  const key = dimensionBytes(group, dimensions.length, dimensions.indexOf(-1))
+  return hashBytes(key, 0, key.length)
+}
+
+function copyRow(table: SnapshotTable, startMs: number, endMs: number, fired: boolean, from: KeyedTable, row: number): number {
+  const slice = table.slices.of(startMs, endMs)
+  slice.fired ||= fired
+  const key = from.keyOf(row)
+  const page = from.rows.pages[row >>> ROW_PAGE_SHIFT]!
+  const u32 = (row & ROW_PAGE_MASK) * from.strideU32
+  const copy = slice.groups.findOrInsert(page.u32[u32 + ROW_HASH]!, 0, key, 0, key.length)
+  const into = slice.groups.rows.pages[copy >>> ROW_PAGE_SHIFT]!
+  const at = (copy & ROW_PAGE_MASK) * slice.groups.strideF64 + ROW_HEADER_F64
+  const fromAt = (row & ROW_PAGE_MASK) * from.strideF64 + ROW_HEADER_F64
+  for (let i = 0; i < from.columns; i++) into.f64[at + i] = page.f64[fromAt + i]!
+  into.u32[(copy & ROW_PAGE_MASK) * slice.groups.strideU32 + ROW_REVISION] = page.u32[u32 + ROW_REVISION]!
+  return copy
+}
+
+function takeOverMembers(
+  table: SnapshotTable, startMs: number, endMs: number, accumulator: number, from: KeyedTable,
+  groups: KeyedTable, rowOf: Int32Array, mine: ((hash: number) => boolean) | null,
+): void {
+  for (let member = 0; member < from.count; member++) {
+    const u32 = from.rows.pages[member >>> ROW_PAGE_SHIFT]!.u32
+    const owner = u32[(member & ROW_PAGE_MASK) * from.strideU32 + ROW_OWNER]!
+    const key = from.keyOf(member)
+    const hash = hashBytes(key, 0, key.length)
+    let group = rowOf[owner]!
+    if (mine !== null) {
+      // On the window side the member is the event's key: it, not the group, says who owns it.
+      if (!mine(hash)) continue
+      if (group < 0) group = rowOf[owner] = copyRow(table, startMs, endMs, false, groups, owner)
+    }
+    if (group < 0) continue
+    const members = table.slices.of(startMs, endMs).members[accumulator]!
+    members.findOrInsert(memberHash(hash, group), group, key, 0, key.length)
+  }
+}
+
+function takeOverHistory(
+  table: SnapshotTable & { readonly history: HistoryTable }, meta: TableMeta, pages: StoredPages, mine: (hash: number) => boolean,
+): void {
+  const from = new HistoryTable(new PagePool(), table.accumulators.initial.length)
+  adoptHistory(from, historyName(table.plan.id), meta.historyFirst, pages)
+  from.scan(-Infinity, Infinity, (row) => {
+    const hash = table.plan.keyed ? keyHashOf(table, row.key) : hashBytes(row.key, 0, row.key.length)
+    if (mine(hash)) table.history.append(row.startMs, row.endMs, row.key, row.revision, row.change, row.f64, row.at)
+    return true
+  })
+}

@@ -1,0 +1,149 @@
+/**
+ * Tables to a checkpoint and back: which pages, and the few facts beside them.
+ *
+ * Owns: the names of page sequences, the meta document of a keyed subtask, and rebuilding tables from both: as they were
+ * at the same parallelism, row by row into the owner of each key group at another. Does not own: reading and writing
+ * bytes (runtime/snapshot-writer, checkpoint/).
+ *
+ * Meta is JSON: small, self-describing, and read by people when something is wrong. Its version is checked.
+ */
+import { MillraceError } from '../core/errors.ts'
+import type { HistoryTable } from '../state/history-table.ts'
+import { type KeyedTable, ROWS_PER_PAGE } from '../state/keyed-table.ts'
+import type { Page } from '../state/pages.ts'
+import type { LateLedger } from './late-ledger.ts'
+import type { PartialTable } from './partial-table.ts'
+import type { ResultTable } from './result-table.ts'
+import type { SliceList } from './slices.ts'
+
+const META_VERSION = 1
+
+/** What is known of one table beside its pages. */
+export interface TableMeta {
+  /** Kinds of the accumulators: state of other ones is not readable. */
+  readonly accumulators: string
+  readonly change: number
+  readonly results: number
+  /** Start, end, 1 if fired, rows, then members by accumulator (-1 for none). */
+  readonly slices: readonly (readonly number[])[]
+  /** First page number of the history. */
+  readonly historyFirst: number
+  /** Start, end, hash, key in base64, counts. */
+  readonly late: readonly (readonly [number, number, number, string, readonly number[]])[]
+}
+
+/** The meta document of a keyed subtask. */
+export interface SubtaskMeta {
+  readonly version: number
+  readonly tables: Readonly<Record<string, TableMeta>>
+}
+
+/** A table of either side, as far as snapshots go. */
+export type SnapshotTable = ResultTable | PartialTable
+
+/** Whether a table has state that a checkpoint must keep. */
+export function isDurable(table: SnapshotTable): boolean {
+  return !('durable' in table) || table.durable
+}
+
+/** Name of a page sequence of a window: `<table>/<start>:<end>/` and for a member set `<accumulator>.`. */
+export function sliceName(table: string, startMs: number, endMs: number, accumulator: number): string {
+  return `${table}/${startMs}:${endMs}/${accumulator < 0 ? '' : `${accumulator}.`}`
+}
+
+/** Name of the page sequences of a history. */
+export function historyName(table: string): string {
+  return `${table}/history/`
+}
+
+/** Visits one live page: `units` are rows, or bytes for keys; the page's content is its first `byteLength` bytes. */
+export type VisitPage = (sequence: string, number: number, units: number, byteLength: number, page: Page) => void
+
+/** Visits every live page of these tables, sequence by sequence. */
+export function visitPages(tables: readonly SnapshotTable[], visit: VisitPage): void {
+  for (const table of tables) {
+    if (!isDurable(table)) continue
+    for (const slice of table.slices.slices) {
+      visitTable(sliceName(table.plan.id, slice.startMs, slice.endMs, -1), slice.groups, visit)
+      slice.members.forEach((members, i) => {
+        if (members !== null) visitTable(sliceName(table.plan.id, slice.startMs, slice.endMs, i), members, visit)
+      })
+    }
+    if ('history' in table) visitHistory(historyName(table.plan.id), table.history, visit)
+  }
+}
+
+function visitTable(name: string, table: KeyedTable, visit: VisitPage): void {
+  table.rows.pages.forEach((page, i) => {
+    const rows = Math.min(ROWS_PER_PAGE, table.count - i * ROWS_PER_PAGE)
+    visit(`${name}rows`, i, rows, rows * table.strideF64 * 8, page)
+  })
+  table.keys.pages.forEach((page, i) => {
+    const bytes = table.arenaBytesUsed(i)
+    visit(`${name}keys`, i, bytes, bytes, page)
+  })
+}
+
+function visitHistory(name: string, history: HistoryTable, visit: VisitPage): void {
+  history.rows.pages.forEach((page, i) => {
+    const rows = history.countOf(i)
+    visit(`${name}rows`, history.firstPage + i, rows, rows * history.strideF64 * 8, page)
+    const keys = history.keyBytesOf(i)
+    visit(`${name}keys`, history.firstPage + i, keys, keys, history.keys.pages[i]!)
+  })
+}
+
+/** The meta document of these tables. */
+export function encodeMeta(tables: readonly SnapshotTable[]): Uint8Array {
+  const meta: SubtaskMeta = {
+    version: META_VERSION,
+    tables: Object.fromEntries(tables.filter(isDurable).map((table) => [table.plan.id, metaOf(table)])),
+  }
+  return new TextEncoder().encode(JSON.stringify(meta))
+}
+
+/** Reads a meta document. Throws STATE_INCOMPATIBLE for a version this program does not know. */
+export function decodeMeta(bytes: Uint8Array): SubtaskMeta {
+  const meta = JSON.parse(new TextDecoder().decode(bytes)) as SubtaskMeta
+  if (meta.version === META_VERSION) return meta
+  throw new MillraceError(
+    'STATE_INCOMPATIBLE',
+    `the checkpoint's state has version ${meta.version}, this program reads version ${META_VERSION}: use the newer one`,
+  )
+}
+
+/** What accumulators a table has, as text to compare. */
+export function accumulatorsText(table: SnapshotTable): string {
+  return table.plan.accumulators.map((a, i) => `${table.accumulators.kinds[i]}:${a.predicate}:${a.column}`).join(' ')
+}
+
+function metaOf(table: SnapshotTable): TableMeta {
+  return {
+    accumulators: accumulatorsText(table),
+    change: table.change,
+    results: 'results' in table ? table.results : 0,
+    slices: slicesOf(table.slices),
+    historyFirst: 'history' in table ? table.history.firstPage : 0,
+    late: lateOf(table.late),
+  }
+}
+
+function slicesOf(list: SliceList): number[][] {
+  return list.slices.map((slice) => [
+    slice.startMs,
+    slice.endMs,
+    slice.fired ? 1 : 0,
+    slice.groups.count,
+    ...slice.members.map((members) => members?.count ?? -1),
+  ])
+}
+
+function lateOf(late: LateLedger): [number, number, number, string, number[]][] {
+  return [...late.entries()].map((entry) => [
+    entry.startMs,
+    entry.endMs,
+    entry.hash,
+    Buffer.from(entry.group).toString('base64'),
+    Array.from(entry.counts),
+  ])
+}

@@ -1,0 +1,114 @@
+/**
+ * The window subtask's input: event batches into all its tables.
+ *
+ * Owns: event accounting behind the exchange (applied, late), late counts per window and group, the late output. An
+ * event is applied when at least one window took it, late when windows wanted it and none did.
+ */
+import { EventBatch, type EventBatchLayout, ROWS_MAX } from '../exchange/event-batch.ts'
+import type { BatchMessage } from '../exchange/message.ts'
+import type { MetricPlan } from '../job/plan.ts'
+import { EventAggregator, type LateRow } from '../operator/aggregate-events.ts'
+import { GroupKeyBuilder } from '../operator/group-key.ts'
+import type { PartialTable } from '../operator/partial-table.ts'
+import type { ResultTable } from '../operator/result-table.ts'
+import type { RecordWriter } from '../sink/sink.ts'
+import type { BatchInput } from './keyed-subtask.ts'
+import { type Origin, writeLateEvent } from './side-output.ts'
+
+interface Target {
+  readonly table: ResultTable | PartialTable
+  readonly aggregator: EventAggregator
+  readonly keys: GroupKeyBuilder
+  readonly onLate: LateRow
+}
+
+/** Applies event batches to the tables of one window subtask. */
+export class EventInput implements BatchInput {
+  readonly counters: { applied: number; late: number }
+  newestMs = Number.NaN
+  readonly #layout: EventBatchLayout
+  readonly #targets: readonly Target[]
+  readonly #metrics: readonly MetricPlan[]
+  readonly #lateOutput: RecordWriter | null
+  readonly #origin: Origin
+  readonly #accepted = new Uint8Array(ROWS_MAX)
+  /** Rows that were late for some table, and the metrics' predicate bits that missed them, in this batch. */
+  readonly #lateBits = new Uint32Array(ROWS_MAX)
+  readonly #lateRows: number[] = []
+  #batch: EventBatch | null = null
+
+  /** `dimensions[i]`: positions of table i's dimensions among the batch's text columns, -1 for the key. */
+  constructor(
+    layout: EventBatchLayout,
+    tables: readonly (ResultTable | PartialTable)[],
+    dimensions: readonly (readonly number[])[],
+    metrics: readonly MetricPlan[],
+    lateOutput: RecordWriter | null,
+    origin: { readonly job: string; readonly topic: string },
+    counters: Readonly<Record<string, number>>,
+  ) {
+    this.#layout = layout
+    this.#metrics = metrics
+    this.#lateOutput = lateOutput
+    this.#origin = { ...origin, partition: 0, offset: 0 }
+    this.counters = { applied: counters['applied'] ?? 0, late: counters['late'] ?? 0 }
+    this.#targets = tables.map((table, i) => {
+      const keys = new GroupKeyBuilder(dimensions[i]!)
+      const aggregator = new EventAggregator(
+        table.plan, dimensions[i]!, table.accumulators, table.slices, 'durable' in table,
+      )
+      const onLate: LateRow = (row, startMs, endMs, mask) => {
+        keys.build(this.#batch!, row)
+        table.late.addEvent(startMs, endMs, keys.bytes, keys.length, keys.hash, mask)
+        if (this.#lateBits[row] === 0) this.#lateRows.push(row)
+        this.#lateBits[row]! |= mask
+      }
+      return { table, aggregator, keys, onLate }
+    })
+  }
+
+  apply(message: BatchMessage, watermarkMs: number): number {
+    const batch = new EventBatch(this.#layout, message.buffer)
+    const rows = batch.rows
+    const accepted = this.#accepted
+    this.#batch = batch
+    accepted.fill(0, 0, rows)
+    for (const target of this.#targets) {
+      target.aggregator.change = target.table.change
+      target.aggregator.apply(batch, watermarkMs, accepted, target.onLate)
+    }
+    let applied = 0
+    for (let row = 0; row < rows; row++) applied += accepted[row]!
+    this.counters.applied += applied
+    this.counters.late += rows - applied
+    if (this.#lateRows.length > 0) this.#reportLate(batch, watermarkMs)
+    this.newestMs = rows > 0 ? batch.timeMs[rows - 1]! : Number.NaN
+    this.#batch = null
+    return rows
+  }
+
+  async flush(): Promise<void> {
+    await this.#lateOutput?.flush()
+  }
+
+  async close(): Promise<void> {
+    await this.#lateOutput?.close()
+  }
+
+  #reportLate(batch: EventBatch, watermarkMs: number): void {
+    const writer = this.#lateOutput
+    for (const row of this.#lateRows) {
+      if (writer !== null && batch.offset !== null && this.#accepted[row] === 0) {
+        this.#origin.partition = batch.partition![row]!
+        this.#origin.offset = batch.offset[row]!
+        const start = batch.keyStart[row]!
+        const key = batch.bytes.subarray(start, start + batch.keyLength[row]!)
+        const bits = this.#lateBits[row]!
+        const metrics = this.#metrics.filter((m) => (bits & (1 << m.predicate)) !== 0).map((m) => m.id)
+        writeLateEvent(writer, this.#origin, key, batch.timeMs[row]!, watermarkMs, metrics)
+      }
+      this.#lateBits[row] = 0
+    }
+    this.#lateRows.length = 0
+  }
+}

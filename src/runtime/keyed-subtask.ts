@@ -1,0 +1,299 @@
+/**
+ * The window and the merge subtask: one state machine over tables, fed with events or with partials.
+ *
+ * Owns: the order of things. Per event of the gate a short list of phases is worked off, each resumable:
+ *
+ *   batch      apply -> correct -> fire what is due at once -> (flush partials at a cadence)
+ *   watermark  flush partials -> fire -> close -> send the watermark on
+ *   idle       flush partials -> send idleness on
+ *   barrier    flush partials -> copy changed state, send the barrier on -> (in the background) write, acknowledge
+ *
+ * So partials leave before every mark, results leave before the watermark that caused them, and a barrier finds every
+ * firing finished. Does not own: how batches are applied (operator/), what is in a snapshot (runtime/table-snapshot).
+ */
+import { MillraceError } from '../core/errors.ts'
+import type { OutputChannels } from '../exchange/channel.ts'
+import type { GateEvent, InputGate } from '../exchange/input-gate.ts'
+import type { BatchMessage, Message } from '../exchange/message.ts'
+import type { PartialOutput } from '../exchange/partial-batch.ts'
+import type { MetricPlan } from '../job/plan.ts'
+import type { PartialTable } from '../operator/partial-table.ts'
+import type { ResultTable } from '../operator/result-table.ts'
+import { queryTable } from '../operator/view.ts'
+import type { ResultSink } from '../sink/sink.ts'
+import type { PagePool } from '../state/page-pool.ts'
+import { type SubtaskStats, latencyBucketsMs, type ViewQuery, type ViewRows } from './messages.ts'
+import type { SnapshotWriter } from './snapshot-writer.ts'
+import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+
+/** Partials are sent at least this often while events flow, and at once when the input is drained. */
+const FLUSH_INTERVAL_MS = 20
+
+/** Rows fired, or moved to the history, before the thread is given back. */
+const ROWS_PER_STEP = 4096
+
+/** Batches applied in one step: the gate is asked again without a turn of the loop. */
+const BATCHES_PER_STEP = 4
+
+type Phase = 'flush' | 'fire' | 'close' | 'watermark' | 'idle' | 'barrier'
+
+/** Takes the batches of the input edge. */
+export interface BatchInput {
+  /** Applies a batch to the tables; returns the number of events or records in it. */
+  apply(batch: BatchMessage, watermarkMs: number): number
+  /** Counters for the checkpoint and for statistics. */
+  readonly counters: { readonly applied: number; readonly late: number }
+  /** Event time of the newest event of the last batch, for latency; NaN where batches carry none. */
+  readonly newestMs: number
+  /** Makes what was written to side outputs durable. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+/** What a keyed subtask is made of. */
+export interface KeyedParts {
+  readonly operator: 'window' | 'merge'
+  readonly index: number
+  readonly gate: InputGate
+  readonly input: BatchInput
+  readonly results: readonly ResultTable[]
+  readonly partials: readonly PartialTable[]
+  /** The edge behind; null at the end of the graph. */
+  readonly channels: OutputChannels | null
+  readonly output: PartialOutput | null
+  readonly metrics: readonly MetricPlan[]
+  readonly sinks: readonly ResultSink[]
+  readonly pool: PagePool
+  readonly stateLimitBytes: number
+  readonly snapshots: SnapshotWriter
+  /** Gives a consumed batch back to its sender. */
+  readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
+}
+
+/** Runs tables behind an input gate. */
+export class KeyedSubtask implements Subtask {
+  readonly operator: 'window' | 'merge'
+  readonly index: number
+  readonly #parts: KeyedParts
+  readonly #context: SubtaskContext
+  readonly #phases: Phase[] = []
+  #barrier = 0
+  #recordsIn = 0
+  #lastFlushMs = Number.NEGATIVE_INFINITY
+  readonly #latency = new Float64Array(latencyBucketsMs.length + 1)
+
+  constructor(parts: KeyedParts, context: SubtaskContext) {
+    this.operator = parts.operator
+    this.index = parts.index
+    this.#parts = parts
+    this.#context = context
+  }
+
+  step(): StepResult {
+    let result: StepResult = 'idle'
+    for (let i = 0; i < BATCHES_PER_STEP; i++) {
+      const phases = this.#runPhases()
+      if (phases === 'blocked') return result === 'worked' ? 'worked' : 'blocked'
+      if (phases === 'worked') return 'worked'
+      if (this.#parts.channels?.ready === false || this.#sinksFull()) return result === 'worked' ? 'worked' : 'blocked'
+      const event = this.#parts.gate.next()
+      if (event === undefined) {
+        if (!this.#partialsPending()) return result
+        this.#phases.push('flush')
+      } else {
+        this.#take(event)
+      }
+      result = 'worked'
+    }
+    return result
+  }
+
+  receive(channel: number, message: Message): void {
+    this.#parts.gate.push(channel, message)
+  }
+
+  credit(receiver: number, buffer: ArrayBuffer): void {
+    this.#parts.channels!.onCredit(receiver, buffer)
+    this.#context.wake()
+  }
+
+  checkpointComplete(_checkpointId: number, rewrite: readonly string[]): void {
+    this.#parts.snapshots.rewrite(rewrite)
+  }
+
+  checkpointAborted(checkpointId: number): void {
+    this.#parts.gate.abort(checkpointId)
+    this.#context.wake()
+  }
+
+  query(query: ViewQuery): ViewRows | null {
+    const metric = this.#parts.metrics[query.metric]
+    const table = this.#parts.results.find((candidate) => candidate.index === metric?.table)
+    if (metric === undefined || table === undefined) return null
+    const since = query.sinceChange[this.index] ?? -1
+    // A watcher that knows change n must hear of everything that happens after this answer.
+    const rows = queryTable(table, metric, query, since, {
+      operator: this.operator, subtask: this.index, watermarkMs: this.#parts.gate.watermarkMs,
+    })
+    table.change++
+    return rows
+  }
+
+  stats(): Omit<SubtaskStats, 'job' | 'attempt' | 'busyMs' | 'idleMs' | 'backPressuredMs'> {
+    const { gate, input, output, results } = this.#parts
+    return {
+      operator: this.operator,
+      subtask: this.index,
+      recordsIn: this.#recordsIn,
+      recordsOut: (output?.recordsOut ?? 0) + results.reduce((sum, table) => sum + table.results, 0),
+      bytesIn: 0,
+      read: 0,
+      deadLettered: 0,
+      filtered: 0,
+      applied: input.counters.applied,
+      late: input.counters.late,
+      lost: 0,
+      watermarkMs: gate.watermarkMs,
+      idle: gate.idle,
+      finished: gate.watermarkMs === Number.POSITIVE_INFINITY,
+      stateBytes: this.#stateBytes(),
+      pendingRecords: 0,
+      partitions: [],
+      latencyCounts: Array.from(this.#latency),
+      results: results.reduce((sum, table) => sum + table.results, 0),
+      checksum: this.#parts.sinks.reduce((sum, sink) => (sum + ((sink as { checksum?: number }).checksum ?? 0)) >>> 0, 0),
+    }
+  }
+
+  async close(): Promise<void> {
+    const { input, sinks } = this.#parts
+    await Promise.allSettled([input.close(), ...sinks.map((sink) => sink.close())])
+  }
+
+  #take(event: GateEvent): void {
+    const { gate, input, results } = this.#parts
+    switch (event.kind) {
+      case 'batch':
+        this.#recordsIn += input.apply(event.batch, gate.watermarkMs)
+        this.#parts.returnCredit(event.channel, event.batch.buffer)
+        for (const table of results) table.correct(gate.watermarkMs)
+        this.#afterBatch()
+        return
+      case 'watermark':
+        this.#phases.push('flush', 'fire', 'close', 'watermark')
+        if (event.idle) this.#phases.push('idle')
+        return
+      case 'idle':
+        this.#phases.push('flush', 'idle')
+        return
+      case 'barrier':
+        this.#barrier = event.checkpointId
+        this.#phases.push('flush', 'barrier')
+    }
+  }
+
+  #afterBatch(): void {
+    const nowMs = this.#context.clock.monotonicMs()
+    this.#measure()
+    if (this.#parts.results.length > 0) this.#phases.push('fire')
+    if (this.#parts.output !== null && nowMs - this.#lastFlushMs >= FLUSH_INTERVAL_MS) this.#phases.push('flush')
+  }
+
+  /** Works phases off in order: `idle` when none is left, `worked` when one needs another turn. */
+  #runPhases(): StepResult {
+    while (this.#phases.length > 0) {
+      const done = this.#runPhase(this.#phases[0]!)
+      if (done !== 'idle') return done
+      this.#phases.shift()
+    }
+    return 'idle'
+  }
+
+  #runPhase(phase: Phase): StepResult {
+    const { gate, results, partials, channels } = this.#parts
+    switch (phase) {
+      case 'flush':
+        return this.#flush()
+      case 'fire': {
+        let budget = ROWS_PER_STEP
+        for (const table of results) {
+          budget = table.advance(gate.watermarkMs, budget)
+          if (budget < 0) return table.sinksFull ? 'blocked' : 'worked'
+          table.change++
+        }
+        return 'idle'
+      }
+      case 'close':
+        for (const table of partials) table.close(gate.watermarkMs)
+        this.#checkLimit()
+        return 'idle'
+      case 'watermark':
+        channels?.broadcast({ kind: 'watermark', watermarkMs: gate.watermarkMs })
+        return 'idle'
+      case 'idle':
+        channels?.broadcast({ kind: 'idle' })
+        return 'idle'
+      case 'barrier':
+        this.#snapshot()
+        return 'idle'
+    }
+  }
+
+  #flush(): StepResult {
+    const { output, partials } = this.#parts
+    if (output === null) return 'idle'
+    for (const table of partials) if (!table.flush(output)) return 'blocked'
+    if (!output.flush()) return 'blocked'
+    for (const table of partials) table.change++
+    this.#lastFlushMs = this.#context.clock.monotonicMs()
+    return 'idle'
+  }
+
+  #snapshot(): void {
+    const { snapshots, gate, input, sinks, channels } = this.#parts
+    const checkpointId = this.#barrier
+    // The copy comes first, then the barrier: no message can arrive in between, as both are one step.
+    const copy = snapshots.copy(gate.watermarkMs, { applied: input.counters.applied, late: input.counters.late })
+    channels?.broadcast({ kind: 'barrier', checkpointId })
+    const outputs = [input.flush(), ...sinks.map((sink) => sink.flush())]
+    Promise.all([copy, ...outputs]).then(
+      ([snapshot]) => this.#context.ack(checkpointId, snapshot),
+      (error: unknown) => this.#context.decline(checkpointId, MillraceError.from(error).toData()),
+    )
+  }
+
+  #partialsPending(): boolean {
+    return this.#parts.output !== null && this.#parts.partials.some((table) => table.pending)
+  }
+
+  #sinksFull(): boolean {
+    return this.#parts.sinks.some((sink) => sink.full)
+  }
+
+  #stateBytes(): number {
+    const { pool, results, partials } = this.#parts
+    let bytes = pool.bytesInUse
+    for (const table of results) bytes += table.indexBytes
+    for (const table of partials) bytes += table.slices.indexBytes
+    return bytes
+  }
+
+  #checkLimit(): void {
+    const bytes = this.#stateBytes()
+    if (bytes <= this.#parts.stateLimitBytes) return
+    throw new MillraceError(
+      'STATE_LIMIT',
+      `operator '${this.operator}' holds ${bytes} bytes of state, above its share of the job's stateLimit ` +
+        `(${this.#parts.stateLimitBytes}): raise stateLimit, shorten retain or windows, or drop a dimension`,
+    )
+  }
+
+  #measure(): void {
+    const newestMs = this.#parts.input.newestMs
+    if (Number.isNaN(newestMs)) return
+    const latencyMs = this.#context.clock.nowMs() - newestMs
+    let bucket = 0
+    while (bucket < latencyBucketsMs.length && latencyMs > latencyBucketsMs[bucket]!) bucket++
+    this.#latency[bucket]!++
+  }
+}

@@ -1,0 +1,27 @@
+/** The merge subtask's input: batches of partials into its tables. Nothing is late here. */
+import type { BatchMessage } from '../exchange/message.ts'
+import { PartialMerger } from '../operator/merge-partials.ts'
+import type { ResultTable } from '../operator/result-table.ts'
+import type { BatchInput } from './keyed-subtask.ts'
+
+/** Applies partial batches to the tables of one merge subtask. */
+export class PartialInput implements BatchInput {
+  readonly counters = { applied: 0, late: 0 }
+  readonly newestMs = Number.NaN
+  readonly #merger: PartialMerger
+
+  /** `tables` by index in the plan; null where the table is not merged. */
+  constructor(tables: readonly (ResultTable | null)[]) {
+    this.#merger = new PartialMerger(tables)
+  }
+
+  apply(message: BatchMessage): number {
+    const before = this.#merger.recordsIn
+    this.#merger.apply(message.buffer, message.byteLength)
+    return this.#merger.recordsIn - before
+  }
+
+  async flush(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,400 @@
+/**
+ * The source subtask: records in, event batches and watermarks out.
+ *
+ * Owns: the scan batch, event accounting on the way in (read, dead-lettered, filtered), the order of batches and marks,
+ * positions at a barrier. Does not own: reading (source/), decoding (event/), predicates (operator/filter), splitting by
+ * key (exchange/).
+ *
+ * A step decodes at most one scan (1024 rows) and sends it. Positions move with decoding, and every decoded row is sent
+ * before a barrier: so at a barrier the positions are exactly those of what was sent.
+ */
+import { type ErrorData, MillraceError } from '../core/errors.ts'
+import { MAX_WATERMARK } from '../core/time.ts'
+import { noPages, type SplitSnapshot } from '../checkpoint/snapshot.ts'
+import type { Projection } from '../event/projection.ts'
+import { reasonCode, reasonOf } from '../event/projection.ts'
+import { RecordCursor } from '../event/records.ts'
+import type { ScanBatch } from '../event/scan.ts'
+import type { OutputChannels } from '../exchange/channel.ts'
+import type { KeyedOutput } from '../exchange/keyed-output.ts'
+import type { RecordWriter } from '../sink/sink.ts'
+import type { RecordChunk, SourceReader } from '../source/source.ts'
+import type { PartitionWatermarks } from '../source/watermark.ts'
+import type { SplitStart, SubtaskStats } from './messages.ts'
+import { type Origin, writeDeadLetter } from './side-output.ts'
+import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+
+/** Marks are sent at most this often, and what is buffered leaves at the latest then. */
+const MARK_INTERVAL_MS = 20
+
+const NULL_VALUE = reasonCode('null_value')
+const TIME_IN_FUTURE = reasonCode('time_in_future')
+
+/** Sets the mask of every row of a scan; returns the number of rows that some predicate takes. */
+export interface PredicateEvaluator {
+  evaluate(batch: ScanBatch): number
+}
+
+/** What a source subtask is made of. */
+export interface SourceParts {
+  readonly operator: string
+  readonly index: number
+  readonly parallelism: number
+  readonly job: string
+  readonly topic: string
+  readonly maxFutureMs: number
+  readonly maxDriftMs: number
+  readonly bounded: boolean
+  readonly reader: SourceReader
+  readonly projection: Projection
+  readonly scan: ScanBatch
+  readonly predicates: PredicateEvaluator
+  readonly watermarks: PartitionWatermarks
+  readonly channels: OutputChannels
+  readonly output: KeyedOutput
+  /** Whether rows carry their partition, for late events. */
+  readonly origins: boolean
+  readonly deadLetters: RecordWriter | null
+  readonly counters: Readonly<Record<string, number>>
+  readonly onFinished: () => void
+  readonly onWatermark: (watermarkMs: number, idle: boolean) => void
+}
+
+/** Reads the partitions of one source subtask. */
+export class SourceSubtask implements Subtask {
+  readonly operator: string
+  readonly index: number
+  readonly #parts: SourceParts
+  readonly #context: SubtaskContext
+  readonly #splits = new Map<number, SplitStart & { position: number; paused: boolean }>()
+  readonly #cursor: RecordCursor
+  readonly #partitionOf: Uint32Array | null
+  readonly #origin: Origin
+  #chunk: RecordChunk | null = null
+  #barrier = 0
+  #lastMarkMs = Number.NEGATIVE_INFINITY
+  #sentIdle = false
+  #finished = false
+  #alignMaxMs = Number.POSITIVE_INFINITY
+  #pausedAny = false
+  #read: number
+  #deadLettered: number
+  #filtered: number
+  #bytesIn = 0
+  #armed = false
+
+  constructor(parts: SourceParts, splits: readonly SplitStart[], context: SubtaskContext) {
+    this.operator = parts.operator
+    this.index = parts.index
+    this.#parts = parts
+    this.#context = context
+    this.#cursor = new RecordCursor(parts.topic)
+    this.#partitionOf = parts.origins ? new Uint32Array(parts.scan.capacity) : null
+    this.#origin = { job: parts.job, topic: parts.topic, partition: 0, offset: 0 }
+    this.#read = parts.counters['read'] ?? 0
+    this.#deadLettered = parts.counters['deadLettered'] ?? 0
+    this.#filtered = parts.counters['filtered'] ?? 0
+    this.assign(splits)
+  }
+
+  /** Takes partitions over. */
+  assign(splits: readonly SplitStart[]): void {
+    for (const split of splits) {
+      if (this.#splits.has(split.partition)) continue
+      this.#splits.set(split.partition, { ...split, position: split.offset, paused: false })
+      this.#parts.watermarks.add(split.partition, split.maxTimestampMs)
+      this.#parts.reader.assign(split)
+    }
+  }
+
+  /** Asks for barrier `checkpointId` before any further record. */
+  injectBarrier(checkpointId: number): void {
+    this.#barrier = checkpointId
+    this.#context.wake()
+  }
+
+  /** Alignment: partitions ahead of `maxWatermarkMs` wait. */
+  align(maxWatermarkMs: number): void {
+    this.#alignMaxMs = maxWatermarkMs
+    this.#pausedAny = false
+    for (const split of this.#splits.values()) {
+      const paused = this.#parts.watermarks.watermarkOf(split.partition) > maxWatermarkMs
+      if (paused) this.#pausedAny = true
+      if (paused !== split.paused) this.#parts.reader.setPaused(split.partition, paused)
+      split.paused = paused
+    }
+    this.#context.wake()
+  }
+
+  step(): StepResult {
+    const { channels, output } = this.#parts
+    if (this.#barrier !== 0) {
+      if (!output.flush()) return 'blocked'
+      this.#takeBarrier()
+      return 'worked'
+    }
+    const nowMs = this.#context.clock.monotonicMs()
+    if (nowMs - this.#lastMarkMs >= MARK_INTERVAL_MS && !this.#finished) {
+      this.#observePartitions(nowMs)
+      if (!output.flush()) return 'blocked'
+      this.#lastMarkMs = nowMs
+      this.#sendMarks()
+    }
+    if (!channels.ready) return 'blocked'
+    const rows = this.#fillScan()
+    if (rows > 0) {
+      this.#sendScan()
+      return 'worked'
+    }
+    // Nothing to read now: nothing to wait for either.
+    output.flush()
+    if (this.#finished) return 'idle'
+    if (this.#allRead()) {
+      this.#finish()
+      return 'worked'
+    }
+    this.#waitForRecords()
+    return 'idle'
+  }
+
+  receive(): void {
+    throw new Error('a source has no input edge')
+  }
+
+  credit(receiver: number, buffer: ArrayBuffer): void {
+    this.#parts.channels.onCredit(receiver, buffer)
+    this.#context.wake()
+  }
+
+  checkpointComplete(): void {}
+
+  checkpointAborted(checkpointId: number): void {
+    if (this.#barrier <= checkpointId) this.#barrier = 0
+  }
+
+  query(): null {
+    return null
+  }
+
+  stats(): Omit<SubtaskStats, 'job' | 'attempt' | 'busyMs' | 'idleMs' | 'backPressuredMs'> {
+    const { reader, watermarks } = this.#parts
+    let pending = 0
+    const partitions = [...this.#splits.values()].map((split) => {
+      const status = reader.status(split.partition)
+      const end = Math.min(split.stopOffset, status.highWatermark)
+      pending = pending < 0 || status.highWatermark < 0 ? -1 : pending + Math.max(0, end - split.position)
+      return {
+        partition: split.partition,
+        position: split.position,
+        end: status.highWatermark,
+        watermarkMs: watermarks.watermarkOf(split.partition),
+        idle: watermarks.isIdle(split.partition),
+        reachable: status.reachable,
+      }
+    })
+    return {
+      operator: this.operator,
+      subtask: this.index,
+      recordsIn: this.#read,
+      recordsOut: this.#parts.output.rowsOut,
+      bytesIn: this.#bytesIn,
+      read: this.#read,
+      deadLettered: this.#deadLettered,
+      filtered: this.#filtered,
+      applied: 0,
+      late: 0,
+      lost: (reader as { readonly lostRecords?: number }).lostRecords ?? 0,
+      watermarkMs: this.#finished ? MAX_WATERMARK : watermarks.watermarkMs,
+      idle: watermarks.idle,
+      finished: this.#finished,
+      stateBytes: 0,
+      pendingRecords: pending,
+      partitions,
+      latencyCounts: [],
+      results: 0,
+      checksum: 0,
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#parts.reader.close(), this.#parts.deadLetters?.close()])
+  }
+
+  #fillScan(): number {
+    const { scan } = this.#parts
+    scan.reset()
+    while (scan.rows < scan.capacity) {
+      this.#chunk ??= this.#poll()
+      if (this.#chunk === null) break
+      this.#decode(this.#chunk)
+    }
+    return scan.rows
+  }
+
+  #poll(): RecordChunk | null {
+    const chunk = this.#parts.reader.poll()
+    if (chunk === undefined) return null
+    this.#cursor.reset(chunk)
+    this.#bytesIn += chunk.end - chunk.start
+    return chunk
+  }
+
+  /** Decodes records of the chunk until it ends or the scan is full. */
+  #decode(chunk: RecordChunk): void {
+    const { scan, projection } = this.#parts
+    const cursor = this.#cursor
+    const partitionOf = this.#partitionOf
+    const latestMs = this.#context.clock.nowMs() + this.#parts.maxFutureMs
+    let maxTimestampMs = Number.NEGATIVE_INFINITY
+    let read = 0
+    let more = true
+    while (scan.rows < scan.capacity) {
+      more = cursor.next()
+      if (!more) break
+      read++
+      const row = scan.rows
+      let reason = NULL_VALUE
+      if (cursor.valueStart >= 0) reason = projection.decode(cursor.bytes, cursor.valueStart, cursor.valueEnd, scan)
+      if (reason === 0) {
+        const time = scan.timeMs[row]!
+        if (time > latestMs) {
+          scan.undoLast()
+          reason = TIME_IN_FUTURE
+        } else {
+          if (time > maxTimestampMs) maxTimestampMs = time
+          scan.offset[row] = chunk.baseOffset + cursor.offsetDelta
+          if (partitionOf !== null) partitionOf[row] = chunk.partition
+        }
+      }
+      if (reason !== 0) this.#deadLetter(chunk, reason)
+    }
+    this.#read += read
+    const split = this.#splits.get(chunk.partition)!
+    if (maxTimestampMs > Number.NEGATIVE_INFINITY) this.#parts.watermarks.onRecords(chunk.partition, maxTimestampMs)
+    if (more) {
+      split.position = chunk.baseOffset + cursor.offsetDelta + 1
+    } else {
+      split.position = chunk.nextOffset
+      this.#chunk = null
+      if (split.position >= split.stopOffset) this.#parts.watermarks.onFinished(split.partition)
+      if (this.#alignMaxMs < Number.POSITIVE_INFINITY) this.#alignPartition(chunk.partition)
+    }
+  }
+
+  #alignPartition(partition: number): void {
+    const split = this.#splits.get(partition)!
+    if (split.paused || this.#parts.watermarks.watermarkOf(partition) <= this.#alignMaxMs) return
+    split.paused = true
+    this.#pausedAny = true
+    this.#parts.reader.setPaused(partition, true)
+  }
+
+  #deadLetter(chunk: RecordChunk, reason: number): void {
+    this.#deadLettered++
+    const writer = this.#parts.deadLetters
+    if (writer === null) return
+    const cursor = this.#cursor
+    this.#origin.partition = chunk.partition
+    this.#origin.offset = chunk.baseOffset + cursor.offsetDelta
+    const time = chunk.baseTimestampMs + cursor.timestampDelta
+    writeDeadLetter(
+      writer, this.#origin, reasonOf(reason)!, cursor.bytes,
+      cursor.keyStart, cursor.keyEnd, cursor.valueStart, cursor.valueEnd, time,
+    )
+  }
+
+  #sendScan(): void {
+    const { scan, predicates, output } = this.#parts
+    const taken = predicates.evaluate(scan)
+    this.#filtered += scan.rows - taken
+    if (taken > 0) output.write(scan, this.#partitionOf)
+  }
+
+  #observePartitions(nowMs: number): void {
+    const { reader, watermarks } = this.#parts
+    for (const split of this.#splits.values()) {
+      const status = reader.status(split.partition)
+      const quiet =
+        !split.paused &&
+        status.reachable &&
+        this.#chunk === null &&
+        status.highWatermark >= 0 &&
+        split.position >= status.highWatermark &&
+        status.highWatermark === status.lastStableOffset
+      watermarks.observe(split.partition, quiet, nowMs)
+    }
+  }
+
+  #sendMarks(): void {
+    const { watermarks, channels } = this.#parts
+    const rose = watermarks.advance()
+    const idle = watermarks.idle && !this.#allRead()
+    if (rose || (this.#sentIdle && !idle)) {
+      channels.broadcast({ kind: 'watermark', watermarkMs: watermarks.watermarkMs })
+      this.#sentIdle = false
+    }
+    if (idle && !this.#sentIdle) {
+      channels.broadcast({ kind: 'idle' })
+      this.#sentIdle = true
+    }
+    if (this.#parts.maxDriftMs > 0) this.#parts.onWatermark(watermarks.watermarkMs, idle)
+  }
+
+  #takeBarrier(): void {
+    const checkpointId = this.#barrier
+    this.#barrier = 0
+    const { reader, watermarks, channels, deadLetters } = this.#parts
+    const splits: SplitSnapshot[] = [...this.#splits.values()].map((split) => ({
+      partition: split.partition,
+      offset: split.position,
+      stopOffset: split.stopOffset,
+      topicId: split.topicId,
+      state: reader.splitState(split.partition),
+      maxTimestampMs: watermarks.maxTimestampOf(split.partition),
+    }))
+    channels.broadcast({ kind: 'barrier', checkpointId })
+    const snapshot = {
+      operatorId: this.operator,
+      subtask: this.index,
+      parallelism: this.#parts.parallelism,
+      watermarkMs: watermarks.watermarkMs,
+      meta: new Uint8Array(0),
+      counters: { read: this.#read, deadLettered: this.#deadLettered, filtered: this.#filtered },
+      splits,
+      pages: noPages,
+      written: [],
+    }
+    const flushed = deadLetters?.flush() ?? Promise.resolve()
+    flushed.then(
+      () => this.#context.ack(checkpointId, snapshot),
+      (error: unknown) => this.#context.decline(checkpointId, toErrorData(error)),
+    )
+  }
+
+  #allRead(): boolean {
+    if (this.#chunk !== null) return false
+    for (const split of this.#splits.values()) {
+      if (split.stopOffset === Number.POSITIVE_INFINITY || split.position < split.stopOffset) return false
+    }
+    return this.#parts.bounded
+  }
+
+  #finish(): void {
+    this.#finished = true
+    this.#parts.channels.broadcast({ kind: 'watermark', watermarkMs: MAX_WATERMARK })
+    this.#parts.onFinished()
+  }
+
+  #waitForRecords(): void {
+    if (this.#armed) return
+    this.#armed = true
+    this.#parts.reader.onReady(() => {
+      this.#armed = false
+      this.#context.wake()
+    })
+  }
+}
+
+function toErrorData(error: unknown): ErrorData {
+  return MillraceError.from(error).toData()
+}

@@ -1,0 +1,65 @@
+/**
+ * A sink that keeps nothing but a count and an order-free checksum: for benches, and to compare with rivals.
+ *
+ * The checksum is the sum, modulo 2^32, over rows of the murmur3 hash of the row's text `key|windowStartMs|v1|v2|…`: the
+ * key as its bytes, whole numbers in decimal. Any order of rows gives the same sum; a missing, doubled or changed row
+ * gives another.
+ */
+import { hashBytes } from '../core/hash.ts'
+import type { FiredRow, ResultSink } from './sink.ts'
+
+/** Counts rows and sums their checksum. */
+export class DiscardSink implements ResultSink {
+  rows = 0
+  /** Unsigned 32 bits. */
+  checksum = 0
+  readonly full = false
+  #text = new Uint8Array(4096)
+  /** Accumulators whose values are part of the text, a table. */
+  readonly #columns: readonly (readonly number[])[]
+
+  /** `columns[table]`: accumulators in the order in which the text has them. */
+  constructor(columns: readonly (readonly number[])[]) {
+    this.#columns = columns
+  }
+
+  accept(row: FiredRow): void {
+    this.rows++
+    let text = this.#text
+    let at = row.groups.copyKey(row.row, text, 0)
+    if (at > text.length - 256) text = this.#text = new Uint8Array(at * 2 + 256)
+    text[at++] = 124
+    at = writeInteger(row.startMs, text, at)
+    for (const column of this.#columns[row.table]!) {
+      text[at++] = 124
+      at = writeInteger(row.f64[row.at + column]!, text, at)
+    }
+    this.checksum = (this.checksum + hashBytes(text, 0, at)) >>> 0
+  }
+
+  async flush(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}
+
+/** Writes a whole number in decimal; returns the end. Doubles that are not whole are cut: benches use integers. */
+function writeInteger(value: number, into: Uint8Array, at: number): number {
+  let rest = Math.trunc(value)
+  let end = at
+  if (rest < 0) {
+    into[end++] = 45
+    rest = -rest
+  }
+  const start = end
+  do {
+    const next = Math.floor(rest / 10)
+    into[end++] = 48 + (rest - next * 10)
+    rest = next
+  } while (rest > 0)
+  for (let i = start, k = end - 1; i < k; i++, k--) {
+    const byte = into[i]!
+    into[i] = into[k]!
+    into[k] = byte
+  }
+  return end
+}
