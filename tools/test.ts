@@ -11,6 +11,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildFlink } from '../bench/flink/build.ts'
+import { kafkaLibs } from '../test/support/broker-kafka.ts'
 import { type Infra, startInfra } from '../test/support/infra.ts'
 import { runChecks, type Tally } from './check.ts'
 
@@ -76,15 +78,14 @@ function hasFiles(suite: Suite): boolean {
   return !suite.servers || globSync(`test/${suite.name}/**/*.test.ts`, { cwd: root }).length > 0
 }
 
-/** Fetches and compiles what some suites need besides the servers, where a time limit of a test does not count it. */
+/**
+ * Fetches and compiles what suites need besides the servers, outside the time limits of single tests. What cannot be had
+ * is only said here: the tests that need it fail and name it.
+ */
 async function prepare(): Promise<void> {
-  const build = join(root, 'bench/flink/build.ts')
-  if (!existsSync(build)) return
-  await new Promise<void>((done, fail) => {
-    const child = spawn(process.execPath, [build], { cwd: root, stdio: 'inherit' })
-    child.once('error', fail)
-    child.once('exit', (code) => (code === 0 ? done() : fail(new Error(`${build} ended with status ${code}`))))
-  })
+  for (const result of await Promise.allSettled([kafkaLibs(), buildFlink()])) {
+    if (result.status === 'rejected') console.error(String(result.reason))
+  }
 }
 
 async function main(wanted: readonly string[]): Promise<number> {
