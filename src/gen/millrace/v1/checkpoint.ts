@@ -131,6 +131,8 @@ export interface CheckpointSplit {
   state: string;
   /** Greatest event time seen, epoch milliseconds; minus infinity before the first. */
   maxTimestampMs: number;
+  /** The source subtask that had the partition. */
+  subtask: number;
 }
 
 /** What one subtask of one operator had at the barrier. */
@@ -862,7 +864,16 @@ export const CheckpointChunk: MessageFns<CheckpointChunk> = {
 };
 
 function createBaseCheckpointSplit(): CheckpointSplit {
-  return { operatorId: "", partition: 0, offset: 0, stopOffset: 0, topicId: "", state: "", maxTimestampMs: 0 };
+  return {
+    operatorId: "",
+    partition: 0,
+    offset: 0,
+    stopOffset: 0,
+    topicId: "",
+    state: "",
+    maxTimestampMs: 0,
+    subtask: 0,
+  };
 }
 
 export const CheckpointSplit: MessageFns<CheckpointSplit> = {
@@ -887,6 +898,9 @@ export const CheckpointSplit: MessageFns<CheckpointSplit> = {
     }
     if (message.maxTimestampMs !== 0) {
       writer.uint32(57).double(message.maxTimestampMs);
+    }
+    if (message.subtask !== 0) {
+      writer.uint32(64).uint32(message.subtask);
     }
     return writer;
   },
@@ -960,6 +974,14 @@ export const CheckpointSplit: MessageFns<CheckpointSplit> = {
             message.maxTimestampMs = reader.double();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.subtask = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -997,6 +1019,7 @@ export const CheckpointSplit: MessageFns<CheckpointSplit> = {
         : isSet(object.max_timestamp_ms)
         ? globalThis.Number(object.max_timestamp_ms)
         : 0,
+      subtask: isSet(object.subtask) ? globalThis.Number(object.subtask) : 0,
     };
   },
 
@@ -1023,6 +1046,9 @@ export const CheckpointSplit: MessageFns<CheckpointSplit> = {
     if (message.maxTimestampMs !== 0) {
       obj.maxTimestampMs = floatToJson(message.maxTimestampMs);
     }
+    if (message.subtask !== 0) {
+      obj.subtask = Math.round(message.subtask);
+    }
     return obj;
   },
 
@@ -1038,6 +1064,7 @@ export const CheckpointSplit: MessageFns<CheckpointSplit> = {
     message.topicId = object.topicId ?? "";
     message.state = object.state ?? "";
     message.maxTimestampMs = object.maxTimestampMs ?? 0;
+    message.subtask = object.subtask ?? 0;
     return message;
   },
 };

@@ -114,8 +114,10 @@ export interface WatchMetricRequest {
 }
 
 export interface WatchMetricResponse {
-  /** At least one; at most one for a window and group. */
+  /** At most one for a window and group; none only in the first response. */
   values: MetricValue[];
+  /** In the first response only. */
+  metric?: MetricDescription | undefined;
 }
 
 function createBaseListMetricsRequest(): ListMetricsRequest {
@@ -1072,13 +1074,16 @@ export const WatchMetricRequest: MessageFns<WatchMetricRequest> = {
 };
 
 function createBaseWatchMetricResponse(): WatchMetricResponse {
-  return { values: [] };
+  return { values: [], metric: undefined };
 }
 
 export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
   encode(message: WatchMetricResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.values) {
       MetricValue.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.metric !== undefined) {
+      MetricDescription.encode(message.metric, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1104,6 +1109,14 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
             message.values.push(MetricValue.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metric = MetricDescription.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1119,6 +1132,7 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
   fromJSON(object: any): WatchMetricResponse {
     return {
       values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => MetricValue.fromJSON(e)) : [],
+      metric: isSet(object.metric) ? MetricDescription.fromJSON(object.metric) : undefined,
     };
   },
 
@@ -1126,6 +1140,9 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
     const obj: any = {};
     if (message.values?.length) {
       obj.values = message.values.map((e) => MetricValue.toJSON(e));
+    }
+    if (message.metric !== undefined) {
+      obj.metric = MetricDescription.toJSON(message.metric);
     }
     return obj;
   },
@@ -1136,6 +1153,9 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
   fromPartial<I extends Exact<DeepPartial<WatchMetricResponse>, I>>(object: I): WatchMetricResponse {
     const message = createBaseWatchMetricResponse();
     message.values = object.values?.map((e) => MetricValue.fromPartial(e)) || [];
+    message.metric = (object.metric !== undefined && object.metric !== null)
+      ? MetricDescription.fromPartial(object.metric)
+      : undefined;
     return message;
   },
 };
