@@ -150,7 +150,7 @@ export class ServerProcess {
 
 function watch(child: ChildProcess, dataDir: string): ChildProcess | undefined {
   if (child.pid === undefined) return undefined
-  const script = 'cat >/dev/null; kill -9 "$0" 2>/dev/null; sleep 0.5; rm -rf "$1"'
+  const script = 'while read -r line; do :; done; kill -9 "$0" 2>/dev/null; sleep 0.5; rm -rf "$1"'
   const watchdog = spawn('/bin/sh', ['-c', script, String(child.pid), dataDir], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
