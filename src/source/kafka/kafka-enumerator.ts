@@ -8,6 +8,7 @@
 import { type Clock, nextFraction, type Random, type Scheduler } from '../../core/clock.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { PartitionInfo, SourceEnumerator, StartPosition } from '../source.ts'
+import { resolveStart } from '../start-position.ts'
 import { brokerError, kafkaErrorName, kafkaErrorPasses, kafkaErrors } from './errors.ts'
 import { KafkaCluster, type KafkaClusterOptions } from './kafka-cluster.ts'
 import { EARLIEST_TIMESTAMP, type Isolation, LATEST_TIMESTAMP, type TopicMetadata } from './protocol.ts'
@@ -63,23 +64,15 @@ export class KafkaEnumerator implements SourceEnumerator {
   }
 
   async resolve(start: StartPosition, partitions: readonly PartitionInfo[]): Promise<readonly number[]> {
-    switch (start.kind) {
-      case 'earliest':
-        return partitions.map((each) => each.earliest)
-      case 'latest':
-        return partitions.map((each) => each.end)
-      case 'offsets':
-        return partitions.map(
-          (each) => start.offsets[each.partition] ?? (start.otherwise === 'earliest' ? each.earliest : each.end),
-        )
-      case 'timestamp': {
-        const numbers = partitions.map((each) => each.partition)
-        // Below zero are Kafka's own marks for earliest and latest; no record is older than 1970.
-        const timestampMs = Math.max(0, start.timestampMs)
-        const found = await this.#retrying(async () => this.#offsets(await this.#metadata(), numbers, timestampMs))
-        return partitions.map((each, i) => (found[i]! < 0 ? each.end : found[i]!))
-      }
+    const found = new Map<number, number>()
+    if (start.kind === 'timestamp') {
+      const numbers = partitions.map((each) => each.partition)
+      // Below zero are Kafka's own marks for earliest and latest; no record is older than 1970.
+      const timestampMs = Math.max(0, Math.ceil(start.timestampMs))
+      const offsets = await this.#retrying(async () => this.#offsets(await this.#metadata(), numbers, timestampMs))
+      for (const [i, offset] of offsets.entries()) if (offset >= 0) found.set(numbers[i]!, offset)
     }
+    return resolveStart(start, partitions, (info) => found.get(info.partition) ?? info.end)
   }
 
   async commit(groupId: string, offsets: Readonly<Record<number, number>>): Promise<void> {

@@ -19,6 +19,7 @@ import { Decompressor } from '../../event/compression.ts'
 import { recordBatchCorrupt } from '../../event/record-batch.ts'
 import { newRecordChunk } from '../record-chunk.ts'
 import type { PartitionStatus, RecordChunk, SourceReader, SplitAssignment } from '../source.ts'
+import { newStatus, Wakeup } from '../splits.ts'
 import { brokerError, kafkaErrorPasses, kafkaErrors } from './errors.ts'
 import { KafkaCluster, type KafkaClusterOptions } from './kafka-cluster.ts'
 import { type FetcherOwner, LeaderFetcher } from './leader-fetcher.ts'
@@ -71,28 +72,21 @@ export class KafkaReader implements SourceReader, FetcherOwner {
   readonly #byPartition = new Map<number, PartitionFeed>()
   readonly #fetchers = new Map<number, LeaderFetcher>()
   #turn = 0
-  #wake: (() => void) | undefined
+  readonly #wakeup: Wakeup
   #lostRecords = 0
   #metadataInFlight = false
   #metadataDueMs = Number.POSITIVE_INFINITY
   #cancelMetadata: Cancel = () => {}
   #closed = false
   readonly #chunk: RecordChunk = newRecordChunk()
-  readonly #status: PartitionStatus = {
-    partition: 0,
-    position: 0,
-    highWatermark: -1,
-    lastStableOffset: -1,
-    lastFetchMs: Number.NEGATIVE_INFINITY,
-    reachable: true,
-    finished: false,
-  }
+  readonly #status: PartitionStatus = newStatus()
 
   constructor(options: KafkaReaderOptions, ports: KafkaReaderPorts) {
     this.#options = options
     this.#clock = ports.clock
     this.#scheduler = ports.scheduler
     this.#random = ports.random
+    this.#wakeup = new Wakeup(ports.scheduler)
     this.#cluster = new KafkaCluster(options)
     this.#decompressor = new Decompressor(options.maxBatchBytes)
   }
@@ -133,10 +127,8 @@ export class KafkaReader implements SourceReader, FetcherOwner {
   }
 
   onReady(wake: () => void): void {
-    this.#wake = wake
-    if (this.#feeds.some((feed) => feed.failure !== undefined || (!feed.paused && !feed.drained))) {
-      this.#scheduler.soon(() => this.dataArrived())
-    }
+    const ready = this.#feeds.some((feed) => (feed.drained ? feed.failure !== undefined : !feed.paused))
+    this.#wakeup.register(wake, ready)
   }
 
   setPaused(partition: number, paused: boolean): void {
@@ -166,7 +158,7 @@ export class KafkaReader implements SourceReader, FetcherOwner {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelMetadata()
-    this.#wake = undefined
+    this.#wakeup.close()
     const fetchers = [...this.#fetchers.values()]
     this.#fetchers.clear()
     for (const feed of this.#feeds) feed.clear()
@@ -174,9 +166,7 @@ export class KafkaReader implements SourceReader, FetcherOwner {
   }
 
   dataArrived(): void {
-    const wake = this.#wake
-    this.#wake = undefined
-    wake?.()
+    this.#wakeup.signal()
   }
 
   partitionRefused(feed: PartitionFeed, errorCode: number): void {
@@ -195,9 +185,9 @@ export class KafkaReader implements SourceReader, FetcherOwner {
 
   leaderLost(fetcher: LeaderFetcher, error: unknown): void {
     this.#fetchers.delete(fetcher.nodeId)
-    const failure = error instanceof MillraceError && error.retry === 'never' ? error : undefined
+    const failure = MillraceError.from(error)
     for (const feed of [...fetcher.feeds]) {
-      if (failure === undefined) this.#retry(feed)
+      if (failure.retry === 'backoff') this.#retry(feed)
       else this.#fail(feed, failure)
     }
   }
@@ -248,8 +238,9 @@ export class KafkaReader implements SourceReader, FetcherOwner {
     for (const feed of this.#feeds) {
       if (feed.failure !== undefined || feed.finished) continue
       if (metadata !== undefined) this.#applyMetadata(feed, metadata)
-      else if (feed.leader < 0 && failure?.retry === 'never') this.#fail(feed, failure)
-      else if (feed.leader < 0) this.#retry(feed)
+      else if (feed.leader >= 0) continue
+      else if (failure === undefined || failure.retry === 'backoff') this.#retry(feed)
+      else this.#fail(feed, failure)
     }
     this.#forgetIdleLeaders()
     this.#refreshMetadata(this.#options.metadataMaxAgeMs ?? 10_000)

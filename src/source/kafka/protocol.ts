@@ -162,6 +162,8 @@ function readMetadata10(reader: WireReader, wanted: string): TopicMetadata {
     r.skipTags()
     return { errorCode, name, topicId, partitions }
   })
+  reader.int32()
+  reader.skipTags()
   return about(wanted, brokers, topics)
 }
 
