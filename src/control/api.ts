@@ -5,7 +5,7 @@
  * Does not own: the wire form (rpc/control-messages.ts). Plain data; times are epoch ms, watermarks may be infinite.
  * Every method rejects with MillraceError; what it rejects with is named at each.
  */
-import type { JobState } from '../coordinator/job-state.ts'
+import type { JobState as LifeCycleState } from '../coordinator/job-state.ts'
 import type { ErrorCode, Violation } from '../core/errors.ts'
 import type { SubtaskStats } from '../runtime/messages.ts'
 
@@ -13,6 +13,9 @@ import type { SubtaskStats } from '../runtime/messages.ts'
 export type JobDocument =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'document'; readonly document: unknown }
+
+/** Where a job is in its life; the names of the wire's JobState without its prefix. */
+export type JobState = LifeCycleState
 
 /** True for the states that a job never leaves by itself. */
 export function isTerminal(state: JobState): boolean {

@@ -1,0 +1,160 @@
+/**
+ * From the rows that subtasks answer to the values that people ask for: status, order, limits, totals.
+ *
+ * Pure. Owns: how answers of several subtasks become one. Does not own: asking them (query/service.ts), the wire.
+ */
+import { MillraceError } from '../core/errors.ts'
+import type { WindowDefinition } from '../job/definition.ts'
+import type { ViewRows } from '../operator/view-rows.ts'
+import { isAdditive, type MetricInfo, type MetricQuery, type MetricValue, type ValueStatus } from './api.ts'
+
+const units = [
+  ['w', 604_800_000],
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const
+
+/** A duration as definitions write it: `1h`, `90s`, `1500ms`. */
+export function describeDuration(ms: number): string {
+  for (const [unit, size] of units) {
+    if (ms !== 0 && ms % size === 0) return `${ms / size}${unit}`
+  }
+  return `${ms}ms`
+}
+
+/** A window for people: `1h`, `1d Europe/Berlin`, `1h +15m`. */
+export function describeWindow(window: WindowDefinition): string {
+  const size = window.sizeMs === 604_800_000 ? '7d' : describeDuration(window.sizeMs)
+  const sign = window.offsetMs < 0 ? '-' : '+'
+  const offset = window.offsetMs === 0 ? '' : ` ${sign}${describeDuration(Math.abs(window.offsetMs))}`
+  return `${size}${offset}${window.timezone === 'UTC' ? '' : ` ${window.timezone}`}`
+}
+
+/** How settled a value is, by the times its window has fired. */
+export function statusOf(revision: number): ValueStatus {
+  if (revision === 0) return 'provisional'
+  return revision === 1 ? 'final' : 'corrected'
+}
+
+/** The rows of one answer as values, in the subtask's order. */
+export function valuesOf(rows: ViewRows, attempt: number): MetricValue[] {
+  const values: MetricValue[] = []
+  for (let row = 0; row < rows.count; row++) {
+    const revision = rows.revision[row] ?? 0
+    values.push({
+      dimensions: rows.dimensions[row] ?? [],
+      windowStartMs: rows.windowStartMs[row] ?? Number.NaN,
+      windowEndMs: rows.windowEndMs[row] ?? Number.NaN,
+      value: rows.values[row] ?? Number.NaN,
+      status: statusOf(revision),
+      revision,
+      watermarkMs: rows.watermarkMs,
+      lateCount: rows.lateCount[row] ?? 0,
+      eventCount: rows.events[row] ?? 0,
+      attempt,
+    })
+  }
+  return values
+}
+
+/** What names one value in an answer: its window and its group. */
+export function valueKey(value: Pick<MetricValue, 'windowStartMs' | 'dimensions'>): string {
+  return JSON.stringify([value.windowStartMs, ...value.dimensions])
+}
+
+/** By window, then by dimension texts in code-unit order. */
+export function compareValues(a: MetricValue, b: MetricValue): number {
+  if (a.windowStartMs !== b.windowStartMs) return a.windowStartMs - b.windowStartMs
+  for (let index = 0; index < a.dimensions.length; index++) {
+    const left = a.dimensions[index] ?? ''
+    const right = b.dimensions[index] ?? ''
+    if (left !== right) return left < right ? -1 : 1
+  }
+  return 0
+}
+
+/**
+ * Checks a query against its metric and says which dimensions the answer keeps, as indexes into the metric's. Null when
+ * it keeps all in their own order. QUERY_INVALID for names that are no dimension, for names given twice, and for
+ * totals of a metric whose groups do not add up.
+ */
+export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly number[] | null {
+  const known = info.dimensions.length === 0 ? 'it has none' : `it has ${info.dimensions.join(', ')}`
+  const name = `${info.job}/${info.metric}`
+  for (const filter of query.filters.keys()) {
+    if (!info.dimensions.includes(filter)) {
+      throw new MillraceError('QUERY_INVALID', `metric ${name} has no dimension ${filter} to filter by: ${known}`)
+    }
+  }
+  if (query.groupBy === null) return null
+  const kept: number[] = []
+  for (const dimension of query.groupBy) {
+    const index = info.dimensions.indexOf(dimension)
+    if (index < 0) {
+      throw new MillraceError('QUERY_INVALID', `metric ${name} has no dimension ${dimension} to group by: ${known}`)
+    }
+    if (kept.includes(index)) {
+      throw new MillraceError('QUERY_INVALID', `dimension ${dimension} is named twice in the grouping`)
+    }
+    kept.push(index)
+  }
+  const fixed = info.dimensions.every((dimension, index) => kept.includes(index) || query.filters.has(dimension))
+  if (!fixed && !isAdditive(info)) {
+    throw new MillraceError(
+      'QUERY_INVALID',
+      `values of ${name} (${info.kind.kind}) do not add up over ${info.dimensions.join(', ')}: the same person or ` +
+        'extreme may be in several groups. Group by all of its dimensions, or define a metric with fewer in the job.',
+    )
+  }
+  if (kept.length === info.dimensions.length && kept.every((dimension, index) => dimension === index)) return null
+  return kept
+}
+
+/** Adds up values of one metric whose kept dimensions and window are the same. Order of the answer is not defined. */
+export function rollUp(values: readonly MetricValue[], kept: readonly number[]): MetricValue[] {
+  const groups = new Map<string, MetricValue>()
+  for (const value of values) {
+    const projected = { ...value, dimensions: kept.map((index) => value.dimensions[index] ?? '') }
+    const key = valueKey(projected)
+    const sum = groups.get(key)
+    groups.set(key, sum === undefined ? projected : add(sum, projected))
+  }
+  return [...groups.values()]
+}
+
+function add(a: MetricValue, b: MetricValue): MetricValue {
+  return {
+    dimensions: a.dimensions,
+    windowStartMs: a.windowStartMs,
+    windowEndMs: a.windowEndMs,
+    value: a.value + b.value,
+    status: leastSettled(a.status, b.status),
+    revision: Math.max(a.revision, b.revision),
+    watermarkMs: Math.min(a.watermarkMs, b.watermarkMs),
+    lateCount: a.lateCount + b.lateCount,
+    eventCount: a.eventCount + b.eventCount,
+    attempt: Math.max(a.attempt, b.attempt),
+  }
+}
+
+function leastSettled(a: ValueStatus, b: ValueStatus): ValueStatus {
+  if (a === 'provisional' || b === 'provisional') return 'provisional'
+  return a === 'corrected' || b === 'corrected' ? 'corrected' : 'final'
+}
+
+/** Sorts and cuts to the limit: the newest windows are kept (`latest`), or QUERY_TOO_LARGE. */
+export function limitValues(
+  values: MetricValue[],
+  query: MetricQuery,
+): { readonly values: readonly MetricValue[]; readonly truncated: boolean } {
+  values.sort(compareValues)
+  if (values.length <= query.limit) return { values, truncated: false }
+  if (query.latest) return { values: values.slice(values.length - query.limit), truncated: true }
+  throw new MillraceError(
+    'QUERY_TOO_LARGE',
+    `the answer has ${values.length} values, more than the limit of ${query.limit}: ` +
+      'narrow the range or the filters, or ask for the latest only',
+  )
+}

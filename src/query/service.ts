@@ -1,0 +1,234 @@
+/**
+ * The QueryApi over views: asks every subtask that holds a part of a metric, and puts the answers together.
+ *
+ * Owns: checking a query, totals, limits, and following changes. Does not own: where views live and how mail reaches
+ * them (ViewPort), the wire (rpc/). A watch polls the views for what changed since the last answer: nothing is queued
+ * for it anywhere, and a change that is overtaken by a later one is never sent.
+ */
+import type { Cancel, Scheduler } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import type { MetricWatcher, QueryApi } from './api.ts'
+import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
+import { keptDimensions, limitValues, rollUp, valueKey, valuesOf } from './render.ts'
+
+/** One metric as the owner of the views knows it. */
+export interface ViewMetric {
+  readonly info: MetricInfo
+  /** Index into JobPlan.metrics. */
+  readonly index: number
+}
+
+/** What all subtasks of a job answered. */
+export interface ViewAnswer {
+  readonly attempt: number
+  readonly rows: readonly ViewRows[]
+  /** The job has ended: nothing will change any more. */
+  readonly ended: boolean
+}
+
+/** Who can reach the views. */
+export interface ViewPort {
+  /** Metrics of one job, or of all with ''. JOB_NOT_FOUND. */
+  metrics(job: string): Promise<readonly ViewMetric[]>
+  /** Sends the query to every subtask. JOB_NOT_FOUND; UNAVAILABLE (retry: backoff) while the job is not deployed. */
+  ask(job: string, query: ViewQuery): Promise<ViewAnswer>
+}
+
+/** Milliseconds between two looks at what changed. */
+export const watchIntervalMs = 100
+
+/** Makes the QueryApi over `views`. `intervalMs` is the pace of watches. */
+export function createQueryService(
+  views: ViewPort,
+  scheduler: Scheduler,
+  intervalMs: number = watchIntervalMs,
+): QueryApi {
+  return {
+    listMetrics: async (job) => (await views.metrics(job)).map((metric) => metric.info),
+    query: async (query) => {
+      const metric = await find(views, query)
+      const kept = keptDimensions(metric.info, query)
+      const answer = await views.ask(query.job, viewQuery(metric, query, []))
+      return result(metric.info, query, kept, collect(answer, query))
+    },
+    watch: (query, watcher, options) =>
+      watch(views, scheduler, intervalMs, query, watcher, options?.changesOnly ?? false),
+  }
+}
+
+async function find(views: ViewPort, query: MetricQuery): Promise<ViewMetric> {
+  const metrics = await views.metrics(query.job)
+  const found = metrics.find((metric) => metric.info.metric === query.metric)
+  if (found !== undefined) return found
+  const names = metrics.map((metric) => metric.info.metric).join(', ')
+  throw new MillraceError('METRIC_NOT_FOUND', `job ${query.job} has no metric ${query.metric}; it has ${names}`)
+}
+
+function viewQuery(metric: ViewMetric, query: MetricQuery, sinceChange: readonly number[]): ViewQuery {
+  return {
+    metric: metric.index,
+    fromMs: query.fromMs,
+    toMs: query.toMs,
+    filter: metric.info.dimensions.map((dimension) => query.filters.get(dimension) ?? null),
+    sinceChange,
+    rowsMax: maxQueryLimit,
+  }
+}
+
+/** The values of an answer. A part that was cut is no answer. */
+function collect(answer: ViewAnswer, query: MetricQuery): MetricValue[] {
+  const values: MetricValue[] = []
+  for (const rows of answer.rows) {
+    if (rows.truncated) {
+      throw new MillraceError(
+        'QUERY_TOO_LARGE',
+        `${query.job}/${query.metric} has more than ${maxQueryLimit} values in that range: narrow it, or filter`,
+      )
+    }
+    values.push(...valuesOf(rows, answer.attempt))
+  }
+  return values
+}
+
+function result(
+  info: MetricInfo,
+  query: MetricQuery,
+  kept: readonly number[] | null,
+  values: MetricValue[],
+): MetricResult {
+  const limited = limitValues(kept === null ? values : rollUp(values, kept), query)
+  return { info, dimensions: dimensionsOf(info, kept), ...limited }
+}
+
+function dimensionsOf(info: MetricInfo, kept: readonly number[] | null): readonly string[] {
+  return kept === null ? info.dimensions : kept.map((index) => info.dimensions[index] ?? '')
+}
+
+function watch(
+  views: ViewPort,
+  scheduler: Scheduler,
+  intervalMs: number,
+  query: MetricQuery,
+  watcher: MetricWatcher,
+  changesOnly: boolean,
+): () => void {
+  let open = true
+  let timer: Cancel = () => {}
+  const end = (error: MillraceError | null) => {
+    if (!open) return
+    open = false
+    watcher.onEnd(error)
+  }
+  const step = (follower: Follower, first: boolean) => {
+    const look = follower.look(first).then(
+      (ended) => {
+        if (!open) return
+        if (ended) end(null)
+        else timer = scheduler.after(intervalMs, () => step(follower, false))
+      },
+      (thrown: unknown) => {
+        const error = MillraceError.from(thrown)
+        if (first || error.retry !== 'backoff') end(error)
+        else if (open) timer = scheduler.after(intervalMs, () => step(follower, false))
+      },
+    )
+    void look
+  }
+  find(views, query).then(
+    (metric) => {
+      if (!open) return
+      try {
+        const kept = keptDimensions(metric.info, query)
+        const deliver = (answer: MetricResult) => {
+          if (open) watcher.onValues(answer)
+        }
+        step(new Follower(views, metric, query, kept, changesOnly, deliver), true)
+      } catch (thrown) {
+        end(MillraceError.from(thrown))
+      }
+    },
+    (thrown: unknown) => end(MillraceError.from(thrown)),
+  )
+  return () => {
+    open = false
+    timer()
+  }
+}
+
+/** What one watch has seen: change numbers by subtask and, for totals, the value of every group. */
+class Follower {
+  readonly #views: ViewPort
+  readonly #metric: ViewMetric
+  readonly #query: MetricQuery
+  readonly #kept: readonly number[] | null
+  readonly #changesOnly: boolean
+  readonly #deliver: (result: MetricResult) => void
+  readonly #groups = new Map<string, MetricValue>()
+  #since: number[] = []
+  #attempt = -1
+
+  constructor(
+    views: ViewPort,
+    metric: ViewMetric,
+    query: MetricQuery,
+    kept: readonly number[] | null,
+    changesOnly: boolean,
+    deliver: (result: MetricResult) => void,
+  ) {
+    this.#views = views
+    this.#metric = metric
+    this.#query = query
+    this.#kept = kept
+    this.#changesOnly = changesOnly
+    this.#deliver = deliver
+  }
+
+  /** Asks what changed and delivers it. True when nothing will change any more. */
+  async look(first: boolean): Promise<boolean> {
+    let answer = await this.#views.ask(this.#query.job, viewQuery(this.#metric, this.#query, this.#since))
+    if (answer.attempt !== this.#attempt && this.#since.length > 0) {
+      // Change numbers begin anew with each attempt, and what was provisional may be gone.
+      this.#since = []
+      this.#groups.clear()
+      answer = await this.#views.ask(this.#query.job, viewQuery(this.#metric, this.#query, []))
+    }
+    this.#attempt = answer.attempt
+    const since: number[] = []
+    for (const rows of answer.rows) since[rows.subtask] = rows.change
+    for (let subtask = 0; subtask < since.length; subtask++) since[subtask] ??= -1
+    const changed = collect(answer, this.#query)
+    this.#since = since
+    const values = this.#kept === null ? changed : this.#totals(changed, this.#kept)
+    if (first) {
+      const all = this.#changesOnly ? [] : values
+      const limited = limitValues(all, this.#query)
+      this.#deliver({ info: this.#metric.info, dimensions: dimensionsOf(this.#metric.info, this.#kept), ...limited })
+    } else if (values.length > 0) {
+      const query = { ...this.#query, limit: maxQueryLimit }
+      this.#deliver({
+        info: this.#metric.info,
+        dimensions: dimensionsOf(this.#metric.info, this.#kept),
+        ...limitValues(values, query),
+      })
+    }
+    return answer.ended
+  }
+
+  /** The totals that the changed values are part of. */
+  #totals(changed: readonly MetricValue[], kept: readonly number[]): MetricValue[] {
+    const affected = new Set<string>()
+    for (const value of changed) {
+      this.#groups.set(valueKey(value), value)
+      affected.add(valueKey({ ...value, dimensions: kept.map((index) => value.dimensions[index] ?? '') }))
+    }
+    if (this.#groups.size > maxQueryLimit) {
+      throw new MillraceError(
+        'QUERY_TOO_LARGE',
+        `the watch follows more than ${maxQueryLimit} values of ${this.#query.job}/${this.#query.metric}: narrow it`,
+      )
+    }
+    if (affected.size === 0) return []
+    return rollUp([...this.#groups.values()], kept).filter((value) => affected.has(valueKey(value)))
+  }
+}

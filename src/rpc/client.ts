@@ -1,0 +1,208 @@
+/**
+ * A client of a Millrace server: the same ControlApi and QueryApi, over gRPC.
+ *
+ * Owns: one channel, deadlines, and turning failed calls back into MillraceErrors. Nothing connects before the first
+ * call. A description of a job stays a message: it has no use as domain values on this side.
+ */
+import { type CallOptions, type ClientUnaryCall, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
+import type { ControlApi, JobDocument, JobSummary } from '../control/api.ts'
+import type { Clock } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
+import * as wire from '../gen/millrace/v1/control.ts'
+import { JobDefinition } from '../gen/millrace/v1/job.ts'
+import * as queryWire from '../gen/millrace/v1/query.ts'
+import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
+import { fromCheckpoint, fromGraph, fromSummary } from './control-messages.ts'
+import { fromServiceError } from './errors.ts'
+import { fromDescription, fromValue, toSelection } from './query-messages.ts'
+
+/** The ControlApi as a client has it. */
+export type RemoteControl = Omit<ControlApi, 'describe'> & {
+  /** JOB_NOT_FOUND. */
+  describe(name: string): Promise<wire.DescribeJobResponse>
+}
+
+/** A connection to a server. */
+export interface MillraceClient {
+  readonly address: string
+  readonly control: RemoteControl
+  readonly query: QueryApi
+  /** Ends all calls and the channel. */
+  close(): void
+}
+
+/** How a client connects. */
+export interface ClientOptions {
+  /** `host:port`. */
+  readonly address: string
+  readonly clock: Clock
+  /** Deadline of every call but watches. */
+  readonly timeoutMs?: number
+}
+
+type Call<Q, S> = (
+  request: Q,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: S) => void,
+) => ClientUnaryCall
+
+const maxAnswerBytes = 64 * 1024 * 1024
+
+const channelOptions = {
+  'grpc.max_receive_message_length': maxAnswerBytes,
+  // The address is meant as it is written; a proxy from the environment would be asked for loopback too.
+  'grpc.enable_http_proxy': 0,
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.service_config_disable_resolution': 1,
+}
+
+/** Makes a client. */
+export function createClient(options: ClientOptions): MillraceClient {
+  const { address } = options
+  const timeoutMs = options.timeoutMs ?? 30_000
+  const control = new wire.ControlServiceClient(address, credentials.createInsecure(), channelOptions)
+  const queries = new queryWire.QueryServiceClient(address, credentials.createInsecure(), channelOptions)
+  const call = <Q, S>(method: Call<Q, S>, request: Q): Promise<S> =>
+    new Promise((resolve, reject) => {
+      const deadline = options.clock.nowMs() + timeoutMs
+      method(request, new Metadata(), { deadline }, (error, response) => {
+        if (error === null) resolve(response)
+        else reject(fromServiceError(error, address))
+      })
+    })
+  return {
+    address,
+    control: remoteControl(control, call),
+    query: remoteQuery(queries, call, address),
+    close: () => {
+      control.close()
+      queries.close()
+    },
+  }
+}
+
+type Caller = <Q, S>(method: Call<Q, S>, request: Q) => Promise<S>
+
+function remoteControl(client: wire.ControlServiceClient, call: Caller): RemoteControl {
+  return {
+    validate: async (job) => {
+      const response = await call<wire.ValidateJobRequest, wire.ValidateJobResponse>(client.validateJob.bind(client), {
+        job: submitted(job),
+      })
+      return {
+        valid: response.valid,
+        violations: response.violations.map(({ description, ...place }) => ({ ...place, message: description })),
+        name: response.name,
+        graph: response.graph === undefined ? null : fromGraph(response.graph),
+      }
+    },
+    submit: async (job) => {
+      const response = await call<wire.SubmitJobRequest, wire.SubmitJobResponse>(client.submitJob.bind(client), {
+        job: submitted(job),
+      })
+      return summaryOf(response.job)
+    },
+    list: async () => {
+      const response = await call<wire.ListJobsRequest, wire.ListJobsResponse>(client.listJobs.bind(client), {})
+      return response.jobs.map(fromSummary)
+    },
+    describe: (name) =>
+      call<wire.DescribeJobRequest, wire.DescribeJobResponse>(client.describeJob.bind(client), { name }),
+    cancel: async (name) => {
+      const response = await call<wire.CancelJobRequest, wire.CancelJobResponse>(client.cancelJob.bind(client), {
+        name,
+      })
+      return summaryOf(response.job)
+    },
+    stop: async (name) => {
+      const response = await call<wire.StopJobRequest, wire.StopJobResponse>(client.stopJob.bind(client), { name })
+      return { summary: summaryOf(response.job), checkpointId: response.checkpointId }
+    },
+    triggerCheckpoint: async (name) => {
+      const response = await call<wire.TriggerCheckpointRequest, wire.TriggerCheckpointResponse>(
+        client.triggerCheckpoint.bind(client),
+        { name },
+      )
+      return fromCheckpoint(present(response.checkpoint, 'checkpoint'))
+    },
+    listCheckpoints: async (name) => {
+      const response = await call<wire.ListCheckpointsRequest, wire.ListCheckpointsResponse>(
+        client.listCheckpoints.bind(client),
+        { name },
+      )
+      return response.checkpoints.map(fromCheckpoint)
+    },
+  }
+}
+
+function submitted(job: JobDocument): NonNullable<wire.SubmitJobRequest['job']> {
+  if (job.kind === 'text') return { $case: 'yaml', value: job.text }
+  return { $case: 'definition', value: JobDefinition.fromJSON(job.document) }
+}
+
+function summaryOf(job: wire.JobSummary | undefined): JobSummary {
+  return fromSummary(present(job, 'job'))
+}
+
+function present<T>(value: T | undefined, field: string): T {
+  if (value === undefined) throw new MillraceError('INTERNAL', `the server's answer lacks \`${field}\``)
+  return value
+}
+
+function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address: string): QueryApi {
+  return {
+    listMetrics: async (job) => {
+      const response = await call<queryWire.ListMetricsRequest, queryWire.ListMetricsResponse>(
+        client.listMetrics.bind(client),
+        { job },
+      )
+      return response.metrics.map(fromDescription)
+    },
+    query: async (query) => {
+      const response = await call<queryWire.QueryMetricRequest, queryWire.QueryMetricResponse>(
+        client.queryMetric.bind(client),
+        { selection: toSelection(query) },
+      )
+      const info = fromDescription(present(response.metric, 'metric'))
+      return {
+        info,
+        dimensions: query.groupBy ?? info.dimensions,
+        values: response.values.map(fromValue),
+        truncated: response.truncated,
+      }
+    },
+    watch: (query, watcher, options) => {
+      const stream = client.watchMetric({
+        selection: toSelection(query),
+        changesOnly: options?.changesOnly ?? false,
+      })
+      let open = true
+      let info: MetricInfo | null = null
+      const end = (error: MillraceError | null) => {
+        if (!open) return
+        open = false
+        watcher.onEnd(error)
+      }
+      stream.on('data', (response) => {
+        if (!open) return
+        if (response.metric !== undefined) info = fromDescription(response.metric)
+        if (info === null) return
+        const result: MetricResult = {
+          info,
+          dimensions: query.groupBy ?? info.dimensions,
+          values: response.values.map(fromValue),
+          truncated: false,
+        }
+        watcher.onValues(result)
+      })
+      stream.on('error', (error: ServiceError) => end(fromServiceError(error, address)))
+      stream.on('end', () => end(null))
+      return () => {
+        open = false
+        stream.cancel()
+      }
+    },
+  }
+}

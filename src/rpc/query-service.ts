@@ -1,0 +1,102 @@
+/**
+ * QueryService over a QueryApi.
+ *
+ * Owns: how calls become questions, and the life of a watch: it ends with the call, whoever ends that.
+ */
+import type { ServerWritableStream } from '@grpc/grpc-js'
+import { MillraceError } from '../core/errors.ts'
+import type { QueryServiceServer, WatchMetricRequest, WatchMetricResponse } from '../gen/millrace/v1/query.ts'
+import { type MetricResult, type MetricValue, maxQueryLimit, type QueryApi } from '../query/api.ts'
+import { valueKey } from '../query/render.ts'
+import { toCallError } from './errors.ts'
+import { LatestWriter } from './latest-writer.ts'
+import { fromSelection, toDescription, toValues } from './query-messages.ts'
+import { unary } from './unary.ts'
+
+/** Values in one message of a watch: some 100 KB, far below what clients take. */
+const watchBatchMax = 1000
+
+/** Most watches at a time on one server. */
+const watchesMax = 1000
+
+/** The handlers of QueryService, and how many watches are open. */
+export function createQueryHandlers(query: QueryApi): { readonly handlers: QueryServiceServer; watches(): number } {
+  let watches = 0
+  const handlers: QueryServiceServer = {
+    listMetrics: unary(async (request) => ({ metrics: (await query.listMetrics(request.job)).map(toDescription) })),
+    queryMetric: unary(async (request) => {
+      const result = await query.query(fromSelection(request.selection))
+      return { metric: toDescription(result.info), values: toValues(result), truncated: result.truncated }
+    }),
+    watchMetric: (call) => {
+      if (watches >= watchesMax) {
+        const message = `the server follows ${watchesMax} watches already; end some, or try again later`
+        call.emit('error', toCallError(new MillraceError('UNAVAILABLE', message)))
+        return
+      }
+      watches++
+      serveWatch(query, call, () => {
+        watches--
+      })
+    },
+  }
+  return { handlers, watches: () => watches }
+}
+
+function serveWatch(
+  query: QueryApi,
+  call: ServerWritableStream<WatchMetricRequest, WatchMetricResponse>,
+  released: () => void,
+): void {
+  let cancel = () => {}
+  let open = true
+  let shape: MetricResult | null = null
+  const writer = new LatestWriter<MetricValue, WatchMetricResponse>(call, {
+    keyOf: valueKey,
+    messageOf: (values) => ({ values: shape === null ? [] : toValues(shape, values), metric: undefined }),
+    batchMax: watchBatchMax,
+    keysMax: maxQueryLimit,
+  })
+  const release = () => {
+    if (!open) return
+    open = false
+    cancel()
+    writer.close()
+    released()
+  }
+  const fail = (thrown: unknown) => {
+    if (!open) return
+    release()
+    call.emit('error', toCallError(thrown))
+  }
+  call.on('cancelled', release)
+  call.on('close', release)
+  call.on('error', release)
+  try {
+    const selection = fromSelection(call.request.selection)
+    const stop = query.watch(
+      selection,
+      {
+        onValues: (result) => {
+          if (!open) return
+          if (shape === null) writer.send({ values: [], metric: toDescription(result.info) })
+          shape = result
+          try {
+            writer.offer(result.values)
+          } catch (thrown) {
+            fail(thrown)
+          }
+        },
+        onEnd: (error) => {
+          if (error !== null) fail(error)
+          else writer.finish(() => call.end())
+        },
+      },
+      { changesOnly: call.request.changesOnly },
+    )
+    cancel = stop
+    if (!open) stop()
+  } catch (thrown) {
+    fail(thrown)
+  }
+}

@@ -1,0 +1,171 @@
+/** A ControlApi in memory, for tests of what stands in front of one. */
+import type {
+  CheckpointInfo,
+  ControlApi,
+  JobDetails,
+  JobDocument,
+  JobState,
+  JobSummary,
+} from '../../../src/control/api.ts'
+import { MillraceError, type Violation } from '../../../src/core/errors.ts'
+import type { SubtaskStats } from '../../../src/runtime/messages.ts'
+
+export const someStats: SubtaskStats = {
+  job: 1,
+  attempt: 2,
+  operator: 'events',
+  subtask: 0,
+  recordsIn: 100,
+  recordsOut: 90,
+  bytesIn: 11_500,
+  read: 100,
+  deadLettered: 3,
+  filtered: 7,
+  applied: 88,
+  late: 2,
+  lost: 0,
+  watermarkMs: Date.UTC(2024, 2, 13, 10),
+  idle: false,
+  finished: false,
+  busyMs: 250,
+  idleMs: 700,
+  backPressuredMs: 50,
+  stateBytes: 4096,
+  pendingRecords: 5,
+  partitions: [
+    { partition: 1, position: 40, end: 45, watermarkMs: Date.UTC(2024, 2, 13, 11), idle: false, reachable: true },
+    { partition: 0, position: 60, end: -1, watermarkMs: Number.NEGATIVE_INFINITY, idle: true, reachable: false },
+  ],
+  latencyCounts: [1, 2, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+  results: 12,
+  checksum: 0,
+}
+
+export const someCheckpoint: CheckpointInfo = {
+  id: 7,
+  createdAtMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+  durationMs: 12.5,
+  sizeBytes: 5_000_000,
+  writtenBytes: 20_000,
+  attempt: 2,
+}
+
+export function someSummary(name: string, state: JobState = 'RUNNING'): JobSummary {
+  return {
+    name,
+    state,
+    reason: '',
+    createdAtMs: Date.UTC(2026, 0, 2, 3, 0, 0),
+    stateSinceMs: Date.UTC(2026, 0, 2, 3, 0, 1),
+    attempt: 2,
+    restarts: 1,
+    parallelism: 2,
+    metrics: ['page_views', 'active_users'],
+    events: { read: 100, applied: 88, late: 2, deadLettered: 3, filtered: 7, lost: 0 },
+    watermarkMs: Date.UTC(2024, 2, 13, 10),
+    guarantee: 'exactly-once',
+    guaranteeReasons: [],
+  }
+}
+
+export function someDetails(summary: JobSummary, definitionText: string): JobDetails {
+  return {
+    summary,
+    graph: {
+      operators: [
+        { id: 'events', kind: 'source', description: 'kafka topic events', parallelism: 2 },
+        { id: 'window', kind: 'window', description: '2 tables', parallelism: 2 },
+      ],
+      edges: [{ from: 'events', to: 'window', partitioning: 'hash(person)' }],
+    },
+    subtasks: [{ stats: someStats, busyRatio: 0.25, idleRatio: 0.7, backPressuredRatio: 0.05 }],
+    checkpoints: { completed: 7, failed: 1, latest: someCheckpoint, restored: null, lastFailure: 'timed out' },
+    exceptions: [
+      {
+        code: 'BROKER_UNREACHABLE',
+        message: 'no broker answers at a:9092',
+        atMs: Date.UTC(2026, 0, 2, 3, 0, 0),
+        operator: 'events',
+        subtask: 0,
+        attempt: 1,
+      },
+    ],
+    definitionText,
+  }
+}
+
+/** Text that holds the word `mistake` is refused with `violations`; the name is what follows `name: `. */
+export class FakeControl implements ControlApi {
+  readonly jobs = new Map<string, { summary: JobSummary; text: string }>()
+  readonly submitted: JobDocument[] = []
+  violations: readonly Violation[] = [
+    { field: 'metrics[0].id', message: 'is not snake_case; did you mean page_views?', line: 4, column: 9 },
+    { field: 'metrics[1].window', message: 'is missing', line: 7, column: 5 },
+  ]
+
+  validate: ControlApi['validate'] = async (job) => {
+    const text = textOf(job)
+    const valid = !text.includes('mistake')
+    const name = nameIn(text)
+    return {
+      valid,
+      violations: valid ? [] : this.violations,
+      name,
+      graph: valid ? someDetails(someSummary(name), text).graph : null,
+    }
+  }
+
+  submit: ControlApi['submit'] = async (job) => {
+    const text = textOf(job)
+    this.submitted.push(job)
+    if (text.includes('mistake')) {
+      throw new MillraceError('JOB_INVALID', 'the job has 2 mistakes', { violations: this.violations })
+    }
+    const name = nameIn(text)
+    if (this.jobs.has(name)) throw new MillraceError('JOB_EXISTS', `a job named ${name} is running already`)
+    const summary = someSummary(name)
+    this.jobs.set(name, { summary, text })
+    return summary
+  }
+
+  list: ControlApi['list'] = async () => [...this.jobs.values()].map((job) => job.summary)
+
+  describe: ControlApi['describe'] = async (name) => {
+    const job = this.#find(name)
+    return someDetails(job.summary, job.text)
+  }
+
+  cancel: ControlApi['cancel'] = async (name) => this.#move(name, 'CANCELLED')
+
+  stop: ControlApi['stop'] = async (name) => ({ summary: this.#move(name, 'SUSPENDED'), checkpointId: 7 })
+
+  triggerCheckpoint: ControlApi['triggerCheckpoint'] = async (name) => {
+    this.#find(name)
+    return someCheckpoint
+  }
+
+  listCheckpoints: ControlApi['listCheckpoints'] = async (name) => {
+    this.#find(name)
+    return [someCheckpoint, { ...someCheckpoint, id: 6 }]
+  }
+
+  #find(name: string) {
+    const job = this.jobs.get(name)
+    if (job === undefined) throw new MillraceError('JOB_NOT_FOUND', `there is no job named ${name}`)
+    return job
+  }
+
+  #move(name: string, state: JobState): JobSummary {
+    const job = this.#find(name)
+    job.summary = { ...job.summary, state }
+    return job.summary
+  }
+}
+
+function textOf(job: JobDocument): string {
+  return job.kind === 'text' ? job.text : JSON.stringify(job.document)
+}
+
+function nameIn(text: string): string {
+  return /"?name"?:\s*"?([a-z0-9-]+)/.exec(text)?.[1] ?? ''
+}

@@ -1,0 +1,110 @@
+/** A QueryApi in memory, whose values a test sets, for tests of what stands in front of one. */
+import { MillraceError } from '../../../src/core/errors.ts'
+import type {
+  MetricInfo,
+  MetricQuery,
+  MetricResult,
+  MetricValue,
+  MetricWatcher,
+  QueryApi,
+} from '../../../src/query/api.ts'
+import { compareValues } from '../../../src/query/render.ts'
+
+export const pageViews: MetricInfo = {
+  job: 'engagement',
+  metric: 'page_views',
+  description: 'Pages and screens seen',
+  kind: { kind: 'count' },
+  where: "name == 'page_view'",
+  dimensions: ['platform'],
+  window: { kind: 'tumbling', sizeMs: 3_600_000, offsetMs: 0, timezone: 'UTC' },
+  integer: true,
+}
+
+export const averageRevenue: MetricInfo = {
+  job: 'engagement',
+  metric: 'average_revenue',
+  description: '',
+  kind: { kind: 'avg', field: 'revenue_minor' },
+  where: '',
+  dimensions: [],
+  window: { kind: 'tumbling', sizeMs: 86_400_000, offsetMs: -3_600_000, timezone: 'Europe/Berlin' },
+  integer: false,
+}
+
+const hour = Date.UTC(2024, 2, 13, 10)
+
+export function someValue(overrides: Partial<MetricValue> = {}): MetricValue {
+  return {
+    dimensions: ['ios'],
+    windowStartMs: hour,
+    windowEndMs: hour + 3_600_000,
+    value: 42,
+    status: 'final',
+    revision: 1,
+    watermarkMs: hour + 3_600_000,
+    lateCount: 0,
+    eventCount: 42,
+    attempt: 1,
+    ...overrides,
+  }
+}
+
+export class FakeQuery implements QueryApi {
+  readonly queries: MetricQuery[] = []
+  readonly watchers = new Set<MetricWatcher>()
+  values: MetricValue[] = [
+    someValue(),
+    someValue({ dimensions: ['web'], value: 7, status: 'provisional', revision: 0 }),
+  ]
+  truncated = false
+
+  listMetrics: QueryApi['listMetrics'] = async (job) => {
+    if (job !== '' && job !== 'engagement') throw new MillraceError('JOB_NOT_FOUND', `there is no job named ${job}`)
+    return [averageRevenue, pageViews]
+  }
+
+  query: QueryApi['query'] = async (query) => {
+    this.queries.push(query)
+    return this.result(query)
+  }
+
+  watch: QueryApi['watch'] = (query, watcher, options) => {
+    this.queries.push(query)
+    const result = this.result(query)
+    this.watchers.add(watcher)
+    watcher.onValues({ ...result, ...(options?.changesOnly ? { values: [] } : {}) })
+    return () => this.watchers.delete(watcher)
+  }
+
+  /** Tells every watcher of changed values. */
+  change(values: readonly MetricValue[]): void {
+    for (const watcher of this.watchers) {
+      watcher.onValues({ info: pageViews, dimensions: pageViews.dimensions, values, truncated: false })
+    }
+  }
+
+  /** Ends every watch. */
+  end(error: MillraceError | null): void {
+    for (const watcher of this.watchers) watcher.onEnd(error)
+    this.watchers.clear()
+  }
+
+  result(query: MetricQuery): MetricResult {
+    const info = [pageViews, averageRevenue].find((candidate) => candidate.metric === query.metric)
+    if (info === undefined) {
+      throw new MillraceError('METRIC_NOT_FOUND', `job ${query.job} has no metric ${query.metric}`)
+    }
+    const values = this.values.filter(
+      (value) =>
+        value.windowEndMs > query.fromMs &&
+        value.windowStartMs < query.toMs &&
+        info.dimensions.every((name, index) => {
+          const wanted = query.filters.get(name)
+          return wanted === undefined || wanted === value.dimensions[index]
+        }),
+    )
+    const dimensions = query.groupBy ?? info.dimensions
+    return { info, dimensions, values: values.sort(compareValues), truncated: this.truncated }
+  }
+}
