@@ -1,0 +1,168 @@
+/**
+ * Writes a topic of the embedded log: one writer a topic, all its partitions.
+ *
+ * Owns: the writer's lock, batching. Appending is synchronous and goes to the page cache once a batch is full; `flush`
+ * makes everything visible to readers and, by the fsync policy, durable. A crash of the process between two flushes
+ * loses what was still being batched; a crash of the machine, also what was not synced.
+ */
+import { join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import { invariant, MillraceError } from '../core/errors.ts'
+import type { CodecName } from '../event/compression.ts'
+import { RecordBatchCursor } from '../event/record-batch.ts'
+import { RecordBatchWriter } from '../event/record-batch-writer.ts'
+import { createExclusive, isRunning, processIdentity, readText, remove } from './log-files.ts'
+import { type FsyncPolicy, PartitionWriter, type Recovery, type Retention } from './partition-writer.ts'
+import { describeTopic, partitionPath, topicPath } from './topic.ts'
+
+/** How a topic is written. */
+export interface LogWriterOptions {
+  readonly root: string
+  readonly topic: string
+  readonly clock: Clock
+  /** Codec of the batches (default none). */
+  readonly codec?: CodecName
+  /** A batch is written when its records take this much before compression (default 64 KiB). */
+  readonly batchBytes?: number
+  /** A new segment begins where the last would grow beyond this (default 64 MiB). */
+  readonly segmentBytes?: number
+  /** Default flush. */
+  readonly fsync?: FsyncPolicy
+  /** What is kept; applied by `flush` (default: everything). */
+  readonly retention?: Retention
+}
+
+/** Appends records to the partitions of one topic. */
+export class LogWriter {
+  /** What was found at the end of each partition when it was opened, by partition. */
+  readonly recoveries: readonly Recovery[]
+  readonly partitions: number
+  readonly topicId: string
+  readonly #options: LogWriterOptions
+  readonly #lockPath: string
+  readonly #writers: PartitionWriter[] = []
+  readonly #pending: RecordBatchWriter[] = []
+  readonly #batchBytes: number
+  readonly #check = new RecordBatchCursor()
+  #closed = false
+
+  /**
+   * Opens a topic that exists. Throws TOPIC_NOT_FOUND; LEASE_HELD while another writer has it; LOG_CORRUPT when a last
+   * segment is damaged other than by a torn tail.
+   */
+  constructor(options: LogWriterOptions) {
+    const { root, topic } = options
+    const description = describeTopic(root, topic)
+    this.#options = options
+    this.#batchBytes = options.batchBytes ?? 65_536
+    this.partitions = description.partitions
+    this.topicId = description.topicId
+    this.#lockPath = join(topicPath(root, topic), 'writer.lock')
+    lock(this.#lockPath, topic)
+    try {
+      for (let partition = 0; partition < description.partitions; partition++) {
+        const directory = partitionPath(root, topic, partition)
+        const { segmentBytes = 64 * 1024 * 1024, fsync = 'flush' } = options
+        this.#writers.push(new PartitionWriter(directory, partition, segmentBytes, fsync))
+        this.#pending.push(new RecordBatchWriter(4096))
+      }
+    } catch (error) {
+      this.#release()
+      throw error
+    }
+    this.recoveries = this.#writers.map((writer) => writer.recovery)
+  }
+
+  /**
+   * Adds one record; its bytes are copied. Returns its offset. Seen by readers after `flush`, or when its batch is full.
+   */
+  append(partition: number, key: Uint8Array | null, value: Uint8Array | null, timestampMs: number): number {
+    const pending = this.#pendingOf(partition)
+    const offset = this.#writers[partition]!.nextOffset + pending.count
+    pending.append(key, value, timestampMs)
+    if (pending.sizeBytes >= this.#batchBytes) this.#writePending(partition)
+    return offset
+  }
+
+  /**
+   * Appends ready record batches, as a broker does: whole and valid (else RECORD_BATCH_CORRUPT, CODEC_UNSUPPORTED), given
+   * the next offsets. Control and compacted-empty batches keep the offsets that they stand for.
+   */
+  appendBatches(partition: number, batches: Uint8Array): void {
+    const pending = this.#pendingOf(partition)
+    const check = this.#check
+    check.reset(batches, 0, batches.length, this.#options.topic, partition)
+    while (check.next());
+    if (check.nextAt !== batches.length) {
+      throw new MillraceError('RECORD_BATCH_CORRUPT', `the last of the batches for partition ${partition} is cut off`)
+    }
+    if (pending.count > 0) this.#writePending(partition)
+    this.#writers[partition]!.append(batches.slice())
+  }
+
+  /** Offset that the next record of a partition gets. */
+  nextOffset(partition: number): number {
+    return this.#writers[partition]!.nextOffset + this.#pendingOf(partition).count
+  }
+
+  /** Writes what is batched, makes it durable (unless fsync is never), and applies retention. */
+  async flush(): Promise<void> {
+    for (let partition = 0; partition < this.partitions; partition++) {
+      if (this.#pendingOf(partition).count > 0) this.#writePending(partition)
+    }
+    await Promise.all(this.#writers.map((writer) => writer.sync()))
+    if (this.#options.retention !== undefined && !this.#closed) this.applyRetention()
+  }
+
+  /** Deletes the segments that retention does not keep; returns the records deleted. */
+  applyRetention(): number {
+    const retention = this.#options.retention ?? {}
+    const nowMs = this.#options.clock.nowMs()
+    let records = 0
+    for (const writer of this.#writers) records += writer.retain(retention, nowMs)
+    return records
+  }
+
+  /** Flushes and gives the topic back. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    try {
+      await this.flush()
+    } finally {
+      this.#closed = true
+      this.#release()
+    }
+  }
+
+  #pendingOf(partition: number): RecordBatchWriter {
+    invariant(!this.#closed, `append to closed log ${this.#options.topic}`)
+    const pending = this.#pending[partition]
+    invariant(pending !== undefined, `partition ${partition} of ${this.#options.topic}, which has ${this.partitions}`)
+    return pending
+  }
+
+  #writePending(partition: number): void {
+    const writer = this.#writers[partition]!
+    writer.append(this.#pending[partition]!.finish(writer.nextOffset, { codec: this.#options.codec ?? 'none' }))
+  }
+
+  #release(): void {
+    for (const writer of this.#writers) writer.close()
+    remove(this.#lockPath)
+  }
+}
+
+/** Takes the lock file; one whose process is gone is taken over. */
+function lock(path: string, topic: string): void {
+  const own = processIdentity()
+  if (createExclusive(path, own)) return
+  const holder = readText(path) ?? ''
+  if (!isRunning(holder)) {
+    remove(path)
+    if (createExclusive(path, own)) return
+  }
+  throw new MillraceError(
+    'LEASE_HELD',
+    `topic ${topic} of the embedded log is being written by process ${holder.split(' ')[0]}; stop it, or write another topic`,
+  )
+}
