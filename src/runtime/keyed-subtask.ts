@@ -22,7 +22,8 @@ import type { ResultTable } from '../operator/result-table.ts'
 import { queryTable } from '../operator/view.ts'
 import type { ResultSink } from '../sink/sink.ts'
 import type { PagePool } from '../state/page-pool.ts'
-import { type SubtaskStats, latencyBucketsMs, type ViewQuery, type ViewRows } from './messages.ts'
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import { latencyBucketsMs, type SubtaskStats } from './messages.ts'
 import type { SnapshotWriter } from './snapshot-writer.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
@@ -64,6 +65,8 @@ export interface KeyedParts {
   readonly metrics: readonly MetricPlan[]
   readonly sinks: readonly ResultSink[]
   readonly pool: PagePool
+  /** Bytes of state of the whole attempt in this thread, and what it may have. */
+  readonly stateBytes: () => number
   readonly stateLimitBytes: number
   readonly snapshots: SnapshotWriter
   /** Gives a consumed batch back to its sender. */
@@ -156,7 +159,7 @@ export class KeyedSubtask implements Subtask {
       watermarkMs: gate.watermarkMs,
       idle: gate.idle,
       finished: gate.watermarkMs === Number.POSITIVE_INFINITY,
-      stateBytes: this.#stateBytes(),
+      stateBytes: this.stateBytes,
       pendingRecords: 0,
       partitions: [],
       latencyCounts: Array.from(this.#latency),
@@ -270,7 +273,8 @@ export class KeyedSubtask implements Subtask {
     return this.#parts.sinks.some((sink) => sink.full)
   }
 
-  #stateBytes(): number {
+  /** Bytes of state of this subtask. */
+  get stateBytes(): number {
     const { pool, results, partials } = this.#parts
     let bytes = pool.bytesInUse
     for (const table of results) bytes += table.indexBytes
@@ -279,11 +283,11 @@ export class KeyedSubtask implements Subtask {
   }
 
   #checkLimit(): void {
-    const bytes = this.#stateBytes()
+    const bytes = this.#parts.stateBytes()
     if (bytes <= this.#parts.stateLimitBytes) return
     throw new MillraceError(
       'STATE_LIMIT',
-      `operator '${this.operator}' holds ${bytes} bytes of state, above its share of the job's stateLimit ` +
+      `the job holds ${bytes} bytes of state in one thread, above that thread's share of its stateLimit ` +
         `(${this.#parts.stateLimitBytes}): raise stateLimit, shorten retain or windows, or drop a dimension`,
     )
   }

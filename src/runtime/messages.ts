@@ -9,8 +9,10 @@
  * with `failed` possible at any time after `deploy`; after it the thread waits for `dispose`.
  */
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import type { StoreConfig } from '../checkpoint/store.ts'
 import type { ErrorData } from '../core/errors.ts'
 import type { JobPlan } from '../job/plan.ts'
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SplitAssignment } from '../source/source.ts'
 
 /** One run of one job: `job` is unique in the process, `attempt` rises with each restart. */
@@ -18,13 +20,6 @@ export interface AttemptRef {
   readonly job: number
   readonly attempt: number
 }
-
-/** Where chunk stores are, as plain data that a thread can open. */
-export type ChunkStoreConfig =
-  | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }
-  | { readonly kind: 'directory'; readonly path: string }
-  /** Shared by name within one thread: simulation and tests. */
-  | { readonly kind: 'memory'; readonly name: string }
 
 /** A partition with the state of its watermark generator. */
 export interface SplitStart extends SplitAssignment {
@@ -41,7 +36,7 @@ export interface DeployMessage extends AttemptRef {
   readonly splits: readonly (readonly SplitStart[])[]
   /** Snapshots of all subtasks of the restored checkpoint (any parallelism), or null on a fresh start. */
   readonly restore: readonly SubtaskSnapshot[] | null
-  readonly chunkStore: ChunkStoreConfig
+  readonly chunkStore: StoreConfig
   /** Prefix of the chunk keys that this attempt writes: holds job, generation, attempt and nonce. */
   readonly chunkPrefix: string
 }
@@ -65,44 +60,6 @@ export type ToWorker =
   | (AttemptRef & { readonly type: 'query'; readonly request: number; readonly query: ViewQuery })
   | { readonly type: 'stats'; readonly request: number }
   | { readonly type: 'shutdown' }
-
-/** What is asked of the views of one metric on one thread. */
-export interface ViewQuery {
-  /** Index into JobPlan.metrics. */
-  readonly metric: number
-  /** Windows that overlap [fromMs, toMs). */
-  readonly fromMs: number
-  readonly toMs: number
-  /** Only groups whose dimension texts equal these; null entries match anything. Same order as the table's dimensions. */
-  readonly filter: readonly (string | null)[]
-  /** Only rows changed after this change number of the answering subtask; -1 for all. One number per subtask. */
-  readonly sinceChange: readonly number[]
-  /** Most rows in an answer; the answer says when it was cut. */
-  readonly rowsMax: number
-}
-
-/** Rows of one subtask's view, in columns. */
-export interface ViewRows {
-  readonly operator: 'window' | 'merge'
-  readonly subtask: number
-  /** The subtask's watermark when it answered. */
-  readonly watermarkMs: number
-  /** The subtask's change number when it answered: ask again with it to learn what changed since. */
-  readonly change: number
-  readonly truncated: boolean
-  readonly count: number
-  readonly windowStartMs: Float64Array
-  readonly windowEndMs: Float64Array
-  /** One array of dimension texts a row. */
-  readonly dimensions: readonly (readonly string[])[]
-  readonly values: Float64Array
-  /** Events behind each value. */
-  readonly events: Float64Array
-  /** Firings so far: 0 while provisional, 1 for the on-time result, more after corrections. */
-  readonly revision: Uint32Array
-  /** Events of this metric, window and group that came too late to count. */
-  readonly lateCount: Float64Array
-}
 
 /** Counters and gauges of one subtask since it was deployed; counters survive restarts through the checkpoint. */
 export interface SubtaskStats extends AttemptRef {

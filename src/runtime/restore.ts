@@ -1,19 +1,15 @@
 /**
  * Reads a checkpoint back into the tables of one keyed subtask.
  *
- * Owns: fetching chunks, checking pages, choosing between adopting and redistributing. Does not own: how tables are
- * rebuilt (operator/table-restore).
+ * Owns: choosing between adopting and redistributing. Does not own: fetching and checking pages
+ * (checkpoint/page-reader), how tables are rebuilt (operator/table-restore).
  */
-import { MillraceError } from '../core/errors.ts'
 import { keyGroupRangeOf } from '../core/key-groups.ts'
 import type { ChunkReader } from '../checkpoint/store.ts'
-import { pageCount, pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
-import { crc32c } from '../event/crc32c.ts'
+import { readPages } from '../checkpoint/page-reader.ts'
+import { pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { adoptTable, type StoredPage, takeOverRows } from '../operator/table-restore.ts'
 import { decodeMeta, type SnapshotTable } from '../operator/table-snapshot.ts'
-
-/** Chunks read at once. */
-const READS_MAX = 8
 
 /**
  * Fills `tables` of subtask `index` from the snapshots of its operator. Resolves to the snapshots whose chunks the
@@ -31,7 +27,7 @@ export async function restoreTables(
   const adopt = snapshots.every((snapshot) => snapshot.parallelism === parallelism)
   for (const snapshot of adopt ? own : snapshots) {
     const meta = decodeMeta(snapshot.meta)
-    const pages = await readPages(snapshot, reader)
+    const pages = await pagesOf(snapshot, reader)
     for (const table of tables) {
       const tableMeta = meta.tables[table.plan.id]
       if (tableMeta === undefined) continue
@@ -43,45 +39,20 @@ export async function restoreTables(
   return adopt ? own : []
 }
 
-async function readPages(snapshot: SubtaskSnapshot, reader: ChunkReader): Promise<Map<string, StoredPage[]>> {
+async function pagesOf(snapshot: SubtaskSnapshot, reader: ChunkReader): Promise<Map<string, StoredPage[]>> {
   const list = snapshot.pages
-  const chunks = await readChunks(list.chunks.map((chunk) => chunk.key), reader)
+  const bytes = new Map<number, Uint8Array>()
+  const what = `operator ${snapshot.operatorId}, subtask ${snapshot.subtask}`
+  // Keys and rows of a table refer to each other: all pages must be there before the first is used.
+  await readPages(reader, what, list, () => true, (index, page) => bytes.set(index, page.slice()))
   const sequences = new Map<string, StoredPage[]>()
-  const order = Array.from({ length: pageCount(list) }, (_, i) => i).sort((a, b) => list.pageNumber[a]! - list.pageNumber[b]!)
+  const order = [...bytes.keys()].sort((a, b) => list.pageNumber[a]! - list.pageNumber[b]!)
   for (const i of order) {
-    const location = pageLocation(list, i)
-    const bytes = chunks.get(location.chunk)!.subarray(location.offset, location.offset + location.length)
-    if (bytes.length !== location.length || crc32c(bytes, 0, bytes.length) !== location.crc) {
-      throw new MillraceError(
-        'CHECKPOINT_CORRUPT',
-        `a page in chunk ${location.chunk} is not what was written: restore the store from a backup, or start anew`,
-      )
-    }
     const name = list.tables[list.tableIndex[i]!]!
-    const stored = { units: list.rowCount[i]!, bytes, location }
+    const stored = { units: list.rowCount[i]!, bytes: bytes.get(i)!, location: pageLocation(list, i) }
     const sequence = sequences.get(name)
     if (sequence === undefined) sequences.set(name, [stored])
     else sequence.push(stored)
   }
   return sequences
-}
-
-async function readChunks(keys: readonly string[], reader: ChunkReader): Promise<Map<string, Uint8Array>> {
-  const chunks = new Map<string, Uint8Array>()
-  let next = 0
-  const read = async (): Promise<void> => {
-    while (next < keys.length) {
-      const key = keys[next++]!
-      const bytes = await reader.readChunk(key)
-      if (bytes === undefined) {
-        throw new MillraceError(
-          'CHECKPOINT_CORRUPT',
-          `chunk ${key} of the checkpoint is not in the store: restore the store from a backup, or start anew`,
-        )
-      }
-      chunks.set(key, bytes)
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(READS_MAX, keys.length) }, read))
-  return chunks
 }

@@ -8,7 +8,8 @@ import type { Cancel, Clock } from '../core/clock.ts'
 import type { ErrorData } from '../core/errors.ts'
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { Message } from '../exchange/message.ts'
-import type { SubtaskStats, ViewQuery, ViewRows } from './messages.ts'
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import type { SubtaskStats } from './messages.ts'
 
 /** What a step came to: some work done, nothing to do, or held up by a receiver or a sink. */
 export type StepResult = 'worked' | 'idle' | 'blocked'

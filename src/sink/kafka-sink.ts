@@ -10,7 +10,8 @@
  *    the same error, and the job goes back to its checkpoint.
  */
 import { MillraceError } from '../core/errors.ts'
-import type { KafkaProducer, KafkaRecord } from '../source/kafka/admin.ts'
+import { type KafkaClientOptions, type KafkaProducer, type KafkaRecord, openKafkaProducer } from '../source/kafka/admin.ts'
+import type { RecordWriter } from './sink.ts'
 
 /** Options of a KafkaSinkWriter. */
 export interface KafkaSinkOptions {
@@ -19,9 +20,9 @@ export interface KafkaSinkOptions {
   readonly batchBytes?: number
 }
 
-/** Buffers records and sends them through a producer that it does not own. */
-export class KafkaSinkWriter {
-  readonly #producer: KafkaProducer
+/** Buffers records and sends them through a producer; the first send waits until it is connected. */
+export class KafkaSinkWriter implements RecordWriter {
+  readonly #producer: Promise<KafkaProducer>
   readonly #topic: string
   readonly #batchBytes: number
   #arena: Uint8Array
@@ -31,15 +32,17 @@ export class KafkaSinkWriter {
   #sending: Promise<void> = Promise.resolve()
   #failure: MillraceError | undefined
 
-  constructor(producer: KafkaProducer, options: KafkaSinkOptions) {
+  constructor(producer: Promise<KafkaProducer>, options: KafkaSinkOptions) {
     this.#producer = producer
+    // Its failure surfaces in the first send.
+    producer.catch(() => undefined)
     this.#topic = options.topic
     this.#batchBytes = options.batchBytes ?? 512 * 1024
     this.#arena = new Uint8Array(this.#batchBytes)
   }
 
   /** Bytes of keys and values that the broker has not acknowledged yet: what back-pressure goes by. */
-  get unsentBytes(): number {
+  get bufferedBytes(): number {
     return this.#unsentBytes
   }
 
@@ -58,6 +61,11 @@ export class KafkaSinkWriter {
     this.#seal()
     await this.#sending
     if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** Disconnects; what was not flushed is dropped. */
+  async close(): Promise<void> {
+    await this.#producer.then((producer) => producer.close())
   }
 
   #copy(bytes: Uint8Array): Uint8Array {
@@ -80,7 +88,7 @@ export class KafkaSinkWriter {
   async #send(records: readonly KafkaRecord[], bytes: number): Promise<void> {
     if (this.#failure !== undefined) return
     try {
-      await this.#producer.send(this.#topic, records)
+      await (await this.#producer).send(this.#topic, records)
       this.#unsentBytes -= bytes
     } catch (error) {
       const cause = MillraceError.from(error)
@@ -89,4 +97,9 @@ export class KafkaSinkWriter {
       })
     }
   }
+}
+
+/** A writer with a producer of its own. */
+export function openKafkaRecordWriter(options: KafkaClientOptions & KafkaSinkOptions): KafkaSinkWriter {
+  return new KafkaSinkWriter(openKafkaProducer(options), options)
 }

@@ -61,7 +61,7 @@ export class MetricValueSink implements ResultSink {
         status: row.revision > 1 ? ValueStatus.VALUE_STATUS_CORRECTED : ValueStatus.VALUE_STATUS_FINAL,
         revision: row.revision,
         watermark: toDate(row.watermarkMs),
-        lateCount: 0,
+        lateCount: row.lateCount(metric.events),
         eventCount: events,
         attempt: this.#attempt,
       }).finish()

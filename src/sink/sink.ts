@@ -21,6 +21,8 @@ export interface FiredRow {
   /** 1 for the on-time result, more for corrections. */
   revision: number
   watermarkMs: number
+  /** Events of the row's window and group that came too late for the metric whose events `accumulator` counts. */
+  lateCount: (accumulator: number) => number
 }
 
 /** Takes results of one subtask. */

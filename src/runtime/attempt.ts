@@ -1,0 +1,319 @@
+/**
+ * One attempt of one job in one thread: its subtasks, and the channels between them.
+ *
+ * Owns: building subtasks from the plan, delivering messages and credits to them, finding them for the loop. Does not
+ * own: when they are stepped (worker-loop), or what they do.
+ */
+import { PageWriter } from '../checkpoint/chunk-writer.ts'
+import type { ChunkStore } from '../checkpoint/store.ts'
+import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import { MIN_WATERMARK } from '../core/time.ts'
+import { Projection } from '../event/projection.ts'
+import { ScanBatch } from '../event/scan.ts'
+import { OutputChannels } from '../exchange/channel.ts'
+import { type EventBatchLayout, layOutEventBatch } from '../exchange/event-batch.ts'
+import { InputGate } from '../exchange/input-gate.ts'
+import { type ExchangedColumns, KeyedOutput } from '../exchange/keyed-output.ts'
+import type { Message } from '../exchange/message.ts'
+import { PARTIAL_BATCH_BYTES, PartialOutput } from '../exchange/partial-batch.ts'
+import type { JobPlan } from '../job/plan.ts'
+import { layOutAccumulators, readAccumulator } from '../operator/accumulators.ts'
+import { compilePredicates } from '../operator/filter.ts'
+import { PartialTable } from '../operator/partial-table.ts'
+import { membersOfEvents, membersOfPartials, ResultTable } from '../operator/result-table.ts'
+import type { SnapshotTable } from '../operator/table-snapshot.ts'
+import { DiscardSink } from '../sink/discard.ts'
+import { MetricValueSink, type ReadValue } from '../sink/metric-values.ts'
+import type { RecordWriter, ResultSink } from '../sink/sink.ts'
+import { PagePool } from '../state/page-pool.ts'
+import { PartitionWatermarks } from '../source/watermark.ts'
+import { EventInput } from './event-input.ts'
+import { type BatchInput, KeyedSubtask } from './keyed-subtask.ts'
+import { EVENTS_EDGE, type LinkMessage, PARTIALS_EDGE } from './links.ts'
+import type { DeployMessage } from './messages.ts'
+import { PartialInput } from './partial-input.ts'
+import type { WorkerPorts } from './ports.ts'
+import { restoreTables } from './restore.ts'
+import { SnapshotWriter } from './snapshot-writer.ts'
+import { SourceSubtask } from './source-subtask.ts'
+import type { Subtask, SubtaskContext } from './subtask.ts'
+
+/** Batches in flight a channel of the events edge. */
+const EVENT_CREDITS = 8
+/** Batches in flight a channel of the partials edge. */
+const PARTIAL_CREDITS = 4
+
+/** What an attempt may call. */
+export interface AttemptEnvironment {
+  readonly ports: WorkerPorts
+  readonly thread: number
+  readonly send: (thread: number, message: LinkMessage) => void
+  readonly contextOf: (operator: string, subtask: number) => SubtaskContext
+  readonly sourceFinished: (subtask: number) => void
+  readonly sourceWatermark: (subtask: number, watermarkMs: number, idle: boolean) => void
+}
+
+/** The subtasks of one attempt that run in this thread. */
+export class Attempt {
+  readonly deploy: DeployMessage
+  readonly subtasks: Subtask[] = []
+  readonly sources = new Map<number, SourceSubtask>()
+  readonly #windows = new Map<number, KeyedSubtask>()
+  readonly #merges = new Map<number, KeyedSubtask>()
+  readonly #environment: AttemptEnvironment
+  readonly #plan: JobPlan
+  readonly #columns: ExchangedColumns
+  readonly #layout: EventBatchLayout
+  #store: ChunkStore | null = null
+
+  constructor(deploy: DeployMessage, environment: AttemptEnvironment) {
+    this.deploy = deploy
+    this.#environment = environment
+    this.#plan = deploy.plan
+    this.#columns = exchangedColumns(deploy.plan)
+    const { numbers, texts } = this.#columns
+    this.#layout = layOutEventBatch(numbers.length, texts.length, deploy.plan.definition.late !== null)
+  }
+
+  /** Builds this thread's subtasks, with the state of the checkpoint. */
+  async open(): Promise<void> {
+    const { placement } = this.deploy
+    this.#store = this.#environment.ports.openChunkStore(this.deploy.chunkStore)
+    for (let index = 0; index < placement.length; index++) {
+      if (placement[index] !== this.#environment.thread) continue
+      const merge = await this.#buildMerge(index)
+      if (merge !== null) this.#merges.set(index, merge)
+      this.#windows.set(index, await this.#buildWindow(index))
+      this.sources.set(index, this.#buildSource(index))
+    }
+    // Downstream first: what is furthest along is worked off before more is let in.
+    this.subtasks.push(...this.#merges.values(), ...this.#windows.values(), ...this.sources.values())
+  }
+
+  /** A message or a credit arrived from another thread. */
+  deliver({ edge, from, to, message, credit }: LinkMessage): void {
+    if (credit !== null) this.#sender(edge, from)?.credit(to, credit)
+    else if (message !== null) this.#receiver(edge, to)?.receive(from, message)
+  }
+
+  /** Gives everything back. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.subtasks.map((subtask) => subtask.close()))
+    await this.#store?.close()
+  }
+
+  #sender(edge: number, index: number): Subtask | undefined {
+    return edge === EVENTS_EDGE ? this.sources.get(index) : this.#windows.get(index)
+  }
+
+  #receiver(edge: number, index: number): Subtask | undefined {
+    return edge === EVENTS_EDGE ? this.#windows.get(index) : this.#merges.get(index)
+  }
+
+  #post(edge: number, from: number, to: number, thread: number, message: Message | null, credit: ArrayBuffer | null): void {
+    const { job, attempt } = this.deploy
+    if (thread !== this.#environment.thread) {
+      this.#environment.send(thread, { job, attempt, edge, from, to, message, credit })
+    } else if (credit !== null) {
+      this.#sender(edge, from)!.credit(to, credit)
+    } else {
+      this.#receiver(edge, to)!.receive(from, message!)
+    }
+  }
+
+  #channels(edge: number, from: number, credits: number, bufferBytes: number): OutputChannels {
+    const { placement } = this.deploy
+    return new OutputChannels(placement.length, credits, bufferBytes, (to, message) =>
+      this.#post(edge, from, to, placement[to]!, message, null),
+    )
+  }
+
+  #returnCredit(edge: number, to: number): (from: number, buffer: ArrayBuffer) => void {
+    const { placement } = this.deploy
+    return (from, buffer) => this.#post(edge, from, to, placement[from]!, null, buffer)
+  }
+
+  #stateBytes(): number {
+    let bytes = 0
+    for (const subtask of [...this.#windows.values(), ...this.#merges.values()]) bytes += subtask.stateBytes
+    return bytes
+  }
+
+  #snapshotsOf(operator: string): readonly SubtaskSnapshot[] {
+    return this.deploy.restore?.filter((snapshot) => snapshot.operatorId === operator) ?? []
+  }
+
+  /** Counters of the checkpoint: a subtask's own at the same parallelism, all of them in subtask 0 at another. */
+  #counters(operator: string, index: number): Record<string, number> {
+    const all = this.#snapshotsOf(operator)
+    const same = all.every((snapshot) => snapshot.parallelism === this.deploy.placement.length)
+    const mine = same ? all.filter((snapshot) => snapshot.subtask === index) : index === 0 ? all : []
+    const counters: Record<string, number> = {}
+    for (const snapshot of mine) {
+      for (const [name, value] of Object.entries(snapshot.counters)) counters[name] = (counters[name] ?? 0) + value
+    }
+    return counters
+  }
+
+  /** At an aligned barrier all subtasks behind one exchange have the same watermark; the minimum is that one. */
+  #watermark(operator: string): number {
+    const all = this.#snapshotsOf(operator)
+    return all.length === 0 ? MIN_WATERMARK : Math.min(...all.map((snapshot) => snapshot.watermarkMs))
+  }
+
+  #buildSource(index: number): SourceSubtask {
+    const { definition, schema, predicates, keyGroups, jobName } = this.#plan
+    const { source, event, watermark } = definition
+    const { ports } = this.#environment
+    const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
+    const own = this.#snapshotsOf(source.id).find((s) => s.subtask === index && s.parallelism === this.deploy.placement.length)
+    return new SourceSubtask(
+      {
+        operator: source.id,
+        index,
+        parallelism: this.deploy.placement.length,
+        job: jobName,
+        topic: topicOf(this.#plan),
+        maxFutureMs: event.maxFutureMs,
+        maxDriftMs: watermark.maxDriftMs,
+        bounded: source.bounded,
+        reader: ports.openReader(this.#plan),
+        projection: new Projection(schema),
+        scan: new ScanBatch(schema.columns),
+        predicates: compilePredicates(predicates, schema),
+        watermarks: new PartitionWatermarks(watermark.outOfOrdernessMs, watermark.idlenessMs, own?.watermarkMs ?? MIN_WATERMARK),
+        channels,
+        output: new KeyedOutput(this.#layout, this.#columns, channels, keyGroups),
+        origins: this.#layout.origins,
+        deadLetters: definition.deadLetters === null ? null : ports.openWriter(definition.deadLetters.output, index),
+        counters: this.#counters(source.id, index),
+        onFinished: () => this.#environment.sourceFinished(index),
+        onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
+      },
+      this.deploy.splits[index] ?? [],
+      this.#environment.contextOf(source.id, index),
+    )
+  }
+
+  async #buildWindow(index: number): Promise<KeyedSubtask> {
+    const { tables, metrics, definition, jobName, keyGroups } = this.#plan
+    const context = this.#environment.contextOf('window', index)
+    const keyed = tables.some((table) => table.keyed)
+    const sinks = keyed ? this.#buildSinks(context, index) : []
+    const numberAt = (column: number): number => this.#columns.numbers.indexOf(column)
+    const textAt = (column: number): number => this.#columns.texts.indexOf(column)
+    const pool = new PagePool()
+    const built = tables.map((table, i) => {
+      const accumulators = layOutAccumulators(table, numberAt, textAt)
+      return table.keyed
+        ? new ResultTable(table, i, accumulators, pool, membersOfEvents, sinks)
+        : new PartialTable(table, i, accumulators, pool)
+    })
+    const results = built.filter((table) => table instanceof ResultTable)
+    const partials = built.filter((table) => table instanceof PartialTable)
+    const late: RecordWriter | null =
+      definition.late === null ? null : this.#environment.ports.openWriter(definition.late.output, index)
+    const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? -1 : textAt(column))))
+    const origin = { job: jobName, topic: topicOf(this.#plan) }
+    const input = new EventInput(this.#layout, built, dimensions, metrics, late, origin, this.#counters('window', index))
+    const channels = partials.length > 0 ? this.#channels(PARTIALS_EDGE, index, PARTIAL_CREDITS, PARTIAL_BATCH_BYTES) : null
+    const output = channels === null ? null : new PartialOutput(channels, keyGroups)
+    return this.#keyed('window', index, EVENTS_EDGE, input, built, { pool, results, partials, sinks, channels, output, context })
+  }
+
+  async #buildMerge(index: number): Promise<KeyedSubtask | null> {
+    const { tables } = this.#plan
+    if (tables.every((table) => table.keyed)) return null
+    const context = this.#environment.contextOf('merge', index)
+    const sinks = this.#buildSinks(context, index)
+    const pool = new PagePool()
+    const built = tables.map((table, i) =>
+      table.keyed ? null : new ResultTable(table, i, layOutAccumulators(table, () => -1, () => -1), pool, membersOfPartials, sinks),
+    )
+    const results = built.filter((table) => table !== null)
+    const input = new PartialInput(built)
+    return this.#keyed('merge', index, PARTIALS_EDGE, input, results, {
+      pool, results, partials: [], sinks, channels: null, output: null, context,
+    })
+  }
+
+  async #keyed(
+    operator: 'window' | 'merge',
+    index: number,
+    edge: number,
+    input: BatchInput,
+    tables: readonly SnapshotTable[],
+    rest: {
+      pool: PagePool
+      results: readonly ResultTable[]
+      partials: readonly PartialTable[]
+      sinks: readonly ResultSink[]
+      channels: OutputChannels | null
+      output: PartialOutput | null
+      context: SubtaskContext
+    },
+  ): Promise<KeyedSubtask> {
+    const { keyGroups, definition, metrics } = this.#plan
+    const parallelism = this.deploy.placement.length
+    const store = this.#store!
+    const writer = new PageWriter({ store, chunkPrefix: this.deploy.chunkPrefix, operatorId: operator, subtask: index })
+    const kept = await restoreTables(tables, this.#snapshotsOf(operator), index, parallelism, keyGroups, store)
+    for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
+    const local = this.deploy.placement.filter((thread) => thread === this.#environment.thread).length
+    const parts = {
+      operator,
+      index,
+      gate: new InputGate(parallelism, this.#watermark(operator), 0),
+      input,
+      results: rest.results,
+      partials: rest.partials,
+      channels: rest.channels,
+      output: rest.output,
+      metrics,
+      sinks: rest.sinks,
+      pool: rest.pool,
+      stateBytes: () => this.#stateBytes(),
+      stateLimitBytes: Math.floor((definition.stateLimitBytes * local) / parallelism),
+      snapshots: new SnapshotWriter(operator, index, parallelism, tables, writer),
+      returnCredit: this.#returnCredit(edge, index),
+    }
+    return new KeyedSubtask(parts, rest.context)
+  }
+
+  #buildSinks(context: SubtaskContext, index: number): ResultSink[] {
+    const plan = this.#plan
+    const readers: ReadValue[] = plan.metrics.map(({ read, table }) => {
+      const accumulators = layOutAccumulators(plan.tables[table]!, () => -1, () => -1)
+      return read.kind === 'value'
+        ? (f64, at) => readAccumulator(accumulators, f64, at, read.of)
+        : (f64, at) => readAccumulator(accumulators, f64, at, read.of) / readAccumulator(accumulators, f64, at, read.by)
+    })
+    const values = plan.tables.map((_, table) => plan.metrics.filter((m) => m.table === table).map((m) => m.read.of))
+    return plan.definition.sinks.map(({ output }) =>
+      output.kind === 'discard'
+        ? new DiscardSink(values)
+        : new MetricValueSink(plan, this.deploy.attempt, this.#environment.ports.openWriter(output, index), readers, context.wake),
+    )
+  }
+}
+
+/** The columns that windows need behind the exchange: what tables aggregate, and their dimensions. */
+function exchangedColumns(plan: JobPlan): ExchangedColumns {
+  const numbers = new Set<number>()
+  const texts = new Set<number>()
+  for (const table of plan.tables) {
+    for (const column of table.dimensions) if (column >= 0) texts.add(column)
+    for (const { kind, column } of table.accumulators) {
+      if (column < 0) continue
+      if (kind === 'distinct') texts.add(column)
+      else numbers.add(column)
+    }
+  }
+  return { numbers: [...numbers].sort((a, b) => a - b), texts: [...texts].sort((a, b) => a - b) }
+}
+
+/** The topic that a plan reads, for messages and origins. */
+export function topicOf(plan: JobPlan): string {
+  const { input } = plan.definition.source
+  return input.kind === 'generator' ? 'generator' : input.topic
+}

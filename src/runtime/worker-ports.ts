@@ -1,0 +1,53 @@
+/**
+ * The outside world of a real worker thread: brokers, logs, stores, the machine's clock.
+ *
+ * Owns: choosing the implementation that a definition names. The definitions that arrive here are complete: brokers and
+ * paths are filled in by the server (see main).
+ */
+import { openChunkStore } from '../checkpoint/open-store.ts'
+import { invariant } from '../core/errors.ts'
+import { systemClock, systemRandom, systemScheduler } from '../core/system.ts'
+import type { JobPlan } from '../job/plan.ts'
+import { LogRecordWriter } from '../sink/log-sink.ts'
+import { openKafkaRecordWriter } from '../sink/kafka-sink.ts'
+import type { RecordWriter } from '../sink/sink.ts'
+import { shopEventEncoder } from '../source/generator-events.ts'
+import { GeneratorSourceReader, generatorAdvance } from '../source/generator-source.ts'
+import { KafkaReader } from '../source/kafka/kafka-reader.ts'
+import { LogSourceReader } from '../source/log-source.ts'
+import type { SourceReader } from '../source/source.ts'
+import type { RecordOutput, WorkerPorts } from './ports.ts'
+
+const clock = systemClock
+const scheduler = systemScheduler
+const random = systemRandom
+
+/** The ports of a worker thread. */
+export const workerPorts: WorkerPorts = { clock, scheduler, random, openReader, openWriter, openChunkStore }
+
+function openReader(plan: JobPlan): SourceReader {
+  const { input } = plan.definition.source
+  switch (input.kind) {
+    case 'kafka': {
+      const { topic, isolation, skipLost, checkCrcs } = input
+      const brokers = brokersOf(input.brokers)
+      return new KafkaReader({ brokers, topic, isolation, skipLost, checkCrc: checkCrcs }, { clock, scheduler, random })
+    }
+    case 'log':
+      return new LogSourceReader({ root: input.path, topic: input.topic, clock, scheduler })
+    case 'generator': {
+      const config = { ...input, advance: generatorAdvance(input.eventsPerSecond) }
+      return new GeneratorSourceReader({ config, encode: shopEventEncoder(input.persons), clock, scheduler })
+    }
+  }
+}
+
+function openWriter(output: RecordOutput, subtask: number): RecordWriter {
+  if (output.kind === 'kafka') return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic })
+  return new LogRecordWriter({ root: output.path, topic: output.topic, subtask, clock, random })
+}
+
+function brokersOf(brokers: string): string[] {
+  invariant(brokers !== '', 'a definition without brokers reached a worker')
+  return brokers.split(',').map((broker) => broker.trim())
+}
