@@ -17,7 +17,7 @@ import { buildFlink } from './build.ts'
 export interface FlinkOptions {
   readonly brokers: string
   readonly topic: string
-  readonly api?: 'datastream' | 'sql'
+  readonly api?: 'datastream' | 'sql' | 'idiomatic'
   readonly parallelism?: number
   readonly heapMb?: number
   readonly warmupSeconds?: number
@@ -110,7 +110,7 @@ if (import.meta.main) {
   const run = await runFlink(findCase(caseId).id, {
     brokers,
     topic,
-    ...(api === 'sql' || api === 'datastream' ? { api } : {}),
+    ...(api === 'sql' || api === 'datastream' || api === 'idiomatic' ? { api } : {}),
     ...(heapMb === undefined ? {} : { heapMb: Number(heapMb) }),
   })
   console.log(JSON.stringify({ ...run, rows: undefined }))

@@ -54,7 +54,7 @@ final class Events {
     return env.fromSource(source(options, new RowSchema()), strategy, "events", ROW_TYPE).uid("events");
   }
 
-  private static <T> KafkaSource<T> source(Options options, KafkaRecordDeserializationSchema<T> schema) {
+  static <T> KafkaSource<T> source(Options options, KafkaRecordDeserializationSchema<T> schema) {
     return KafkaSource.<T>builder()
         .setBootstrapServers(options.brokers())
         .setTopics(options.topic())

@@ -72,6 +72,8 @@ public final class Main {
   private static void define(StreamExecutionEnvironment env, Options options) {
     switch (options.job() + "/" + options.api()) {
       case "tumbling/datastream" -> DataStreamJobs.tumbling(env, options);
+      case "tumbling/idiomatic" -> IdiomaticJobs.tumbling(env, options);
+      case "distinct/idiomatic" -> IdiomaticJobs.distinct(env, options);
       case "tumbling/sql" -> SqlJobs.tumbling(env, options);
       case "distinct/datastream" -> DataStreamJobs.distinct(env, options);
       case "distinct/sql" -> SqlJobs.distinct(env, options);
