@@ -1,0 +1,43 @@
+/**
+ * What a job definition means where it says nothing. One table, by the habits of Flink and Kubernetes.
+ *
+ * These are part of the meaning of stored definitions: a parsed definition carries them filled in, so a change here
+ * concerns only jobs that are submitted later.
+ */
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const DAY = 24 * 60 * MINUTE
+
+/** Defaults by section of a job definition; durations in ms, sizes in bytes. */
+export const jobDefaults = {
+  source: {
+    id: 'events',
+    /** As Flink's setStartingOffsets: everything that is still there. */
+    start: { kind: 'earliest' },
+    bounded: false,
+    isolation: 'read_committed',
+    skipLost: false,
+    checkCrcs: true,
+    discoveryMs: 30 * SECOND,
+  },
+  generator: {
+    seed: 1,
+    eventsPerSecond: 1000,
+    partitions: 4,
+    persons: 10_000,
+    maxEvents: 0,
+    outOfOrdernessMs: 2 * SECOND,
+    /** 2024-01-01T00:00:00Z: a fixed day, so that two runs of one seed agree. */
+    startMs: 1_704_067_200_000,
+  },
+  event: { message: 'millrace.v1.Event', time: 'occurred_at', timeUnit: 'ms', key: 'person', maxFutureMs: 5 * MINUTE },
+  watermark: { outOfOrdernessMs: 5 * SECOND, idlenessMs: 30 * SECOND, maxDriftMs: 0 },
+  /** Flink's: ten minutes for a checkpoint, no failure tolerated. Every second is what makes exactly-once output live. */
+  checkpoint: { everyMs: SECOND, retain: 3, timeoutMs: 10 * MINUTE, tolerableFailures: 0 },
+  parallelism: 0,
+  keyGroups: 128,
+  stateLimitBytes: 1024 ** 3,
+  metric: { allowedLatenessMs: 0, retainMs: 90 * DAY, timezone: 'UTC' },
+  sample: { format: 'csv', timezone: 'UTC' },
+} as const

@@ -1,0 +1,211 @@
+/**
+ * Whether a definition makes sense: against the descriptor of its events, and in itself. All mistakes at once.
+ *
+ * Owns: rules that need more than one field, or the descriptor. Does not own: shape (job/parse.ts), places in the text
+ * (its caller maps paths). Paths are those of the job document, not of the definition.
+ */
+import { didYouMean } from '../core/suggest.ts'
+import type { Descriptors } from '../event/descriptor.ts'
+import type { FieldRef, FieldType } from '../event/schema.ts'
+import { formatDuration } from './duration.ts'
+import type { JobDefinition, MetricDefinition, SinkOutput } from './definition.ts'
+import type { DocumentPath, DocumentProblem } from './parse-reader.ts'
+import { checkExpression } from './predicate.ts'
+import { isTimeZone } from './predicate-check.ts'
+
+/** Most metrics of a job. */
+export const METRICS_MAX = 100
+/** Most different `where` expressions of a job (one of them may be none): a bit each in a row's mask. */
+export const WHERE_MAX = 31
+/** Most dimensions of a metric. */
+export const DIMENSIONS_MAX = 8
+
+const DAY_MS = 86_400_000
+const numberTypes: ReadonlySet<FieldType> = new Set([
+  'int32',
+  'sint32',
+  'uint32',
+  'fixed32',
+  'sfixed32',
+  'int64',
+  'sint64',
+  'uint64',
+  'fixed64',
+  'sfixed64',
+  'float',
+  'double',
+  'property',
+])
+const integerTypes: ReadonlySet<FieldType> = new Set(
+  [...numberTypes].filter((t) => !['float', 'double', 'property'].includes(t)),
+)
+
+/** Every mistake of sense in `definition`; none when it can be planned. */
+export function validateJob(definition: JobDefinition, descriptors: Descriptors): readonly DocumentProblem[] {
+  const problems: DocumentProblem[] = []
+  const report = (path: DocumentPath, message: string, offset?: number) => {
+    problems.push(offset === undefined ? { path, message } : { path, message, offset })
+  }
+  validateNames(definition, report)
+  const known = descriptors.messageNames.includes(definition.event.message)
+  if (known) validateEvent(definition, descriptors, report)
+  else {
+    const hint = didYouMean(definition.event.message, descriptors.messageNames)
+    report(['event', 'message'], `there is no message "${definition.event.message}" in the descriptors${hint}`)
+  }
+  if (definition.metrics.length === 0)
+    report(['metrics'], 'a job needs a metric, as metrics: [{ id: events, count: {}, window: { tumbling: 1m } }]')
+  if (definition.metrics.length > METRICS_MAX)
+    report(['metrics'], `a job has at most ${METRICS_MAX} metrics, not ${definition.metrics.length}`)
+  const wheres = new Set(definition.metrics.map((m) => m.where))
+  if (wheres.size > WHERE_MAX)
+    report(['metrics'], `a job has at most ${WHERE_MAX} different "where", not ${wheres.size}`)
+  definition.metrics.forEach((metric, i) => {
+    const path = ['metrics', i]
+    validateWindow(metric, path, report)
+    if (known) validateFields(definition, metric, path, descriptors, report)
+  })
+  validateOutputs(definition, report)
+  return problems
+}
+
+type Report = (path: DocumentPath, message: string, offset?: number) => void
+
+function validateNames(definition: JobDefinition, report: Report): void {
+  if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(definition.name)) {
+    report(['metadata', 'name'], `"${definition.name}" is no DNS label: lower-case letters, digits and "-", at most 63`)
+  }
+  const id = /^[a-z][a-z0-9_-]{0,62}$/
+  const { source } = definition
+  if (!id.test(source.id)) report(['sources', 0, 'id'], idMessage(source.id))
+  else if (source.id === 'window' || source.id === 'merge')
+    report(['sources', 0, 'id'], `"${source.id}" is the id of another operator of every job`)
+  const seen = new Map<string, DocumentPath>()
+  definition.metrics.forEach((metric, i) => {
+    const path = ['metrics', i, 'id']
+    if (!/^[a-z][a-z0-9_]{0,62}$/.test(metric.id))
+      report(path, `"${metric.id}" must be lower-case snake_case, at most 63 characters`)
+    else if (seen.has(metric.id)) report(path, `metric "${metric.id}" is defined twice`)
+    seen.set(metric.id, path)
+  })
+  const sinks = new Set<string>()
+  definition.sinks.forEach((sink, i) => {
+    const path = ['sinks', i, 'id']
+    if (!id.test(sink.id)) report(path, idMessage(sink.id))
+    else if (sinks.has(sink.id) || sink.id === source.id) report(path, `id "${sink.id}" is taken`)
+    sinks.add(sink.id)
+  })
+}
+
+function idMessage(id: string): string {
+  return `"${id}" must be lower-case letters, digits, "-" and "_", at most 63, and begin with a letter`
+}
+
+function validateEvent(definition: JobDefinition, descriptors: Descriptors, report: Report): void {
+  const { event } = definition
+  const time = descriptors.resolve(event.message, event.time)
+  if (!time.ok) report(['event', 'time'], time.problem)
+  else if (time.field.type !== 'timestamp' && !integerTypes.has(time.field.type)) {
+    report(
+      ['event', 'time'],
+      `"${event.time}" is ${time.field.type}; a time is a google.protobuf.Timestamp or an integer`,
+    )
+  }
+  const key = descriptors.resolve(event.message, event.key)
+  if (!key.ok) report(['event', 'key'], key.problem)
+  else if (key.field.type !== 'string' && key.field.type !== 'bytes' && !integerTypes.has(key.field.type)) {
+    report(['event', 'key'], `"${event.key}" is ${key.field.type}; a key is a string, bytes or an integer`)
+  }
+}
+
+function validateWindow(metric: MetricDefinition, path: DocumentPath, report: Report): void {
+  const { sizeMs, offsetMs, timezone } = metric.window
+  const at = [...path, 'window']
+  if (!(sizeMs > 0)) report([...at, 'tumbling'], 'must be longer than zero')
+  else if (Math.abs(offsetMs) >= sizeMs)
+    report([...at, 'offset'], `must be shorter than the window (${formatDuration(sizeMs)})`)
+  if (!isTimeZone(timezone))
+    report([...at, 'timezone'], `there is no time zone "${timezone}"; use an IANA name, as Europe/Berlin`)
+  else if (timezone !== 'UTC' && sizeMs > 0 && sizeMs % DAY_MS !== 0 && DAY_MS % sizeMs !== 0) {
+    report([...at, 'tumbling'], 'in a time zone, a window is whole days or divides a day evenly')
+  }
+}
+
+function validateFields(
+  definition: JobDefinition,
+  metric: MetricDefinition,
+  path: DocumentPath,
+  descriptors: Descriptors,
+  report: Report,
+): void {
+  const message = definition.event.message
+  if (metric.where !== null) {
+    const checked = checkExpression(metric.where, {
+      resolve: (p) => descriptors.resolve(message, p),
+      enumValue: (name) => descriptors.enumValue(name),
+    })
+    if ('problems' in checked) for (const p of checked.problems) report([...path, 'where'], p.message, p.at)
+  }
+  if (metric.by.length > DIMENSIONS_MAX)
+    report([...path, 'by'], `a metric has at most ${DIMENSIONS_MAX} dimensions, not ${metric.by.length}`)
+  metric.by.forEach((dimension, i) => {
+    const at = [...path, 'by', i]
+    const resolved = descriptors.resolve(message, dimension)
+    if (!resolved.ok) report(at, resolved.problem)
+    else if (resolved.field.type === 'timestamp')
+      report(at, `"${dimension}" is a time: windows divide time, not dimensions`)
+    else if (resolved.field.type === 'bytes' && dimension !== definition.event.key)
+      report(at, `"${dimension}" is bytes: a dimension is a text, a number, a boolean or an enum`)
+    else if (metric.by.indexOf(dimension) < i) report(at, `dimension "${dimension}" is named twice`)
+  })
+  const { kind } = metric
+  if (kind.kind === 'count' || kind.kind === 'activeUsers') return
+  const at = [...path, kind.kind, 'field']
+  const resolved = descriptors.resolve(message, kind.field)
+  if (!resolved.ok) report(at, resolved.problem)
+  else {
+    const wrong = fieldProblem(kind.kind, resolved.field)
+    if (wrong !== null) report(at, wrong)
+  }
+}
+
+function fieldProblem(kind: 'sum' | 'min' | 'max' | 'avg' | 'distinct', field: FieldRef): string | null {
+  if (kind === 'distinct' || numberTypes.has(field.type)) return null
+  if ((kind === 'min' || kind === 'max') && field.type === 'timestamp') return null
+  return `${kind} takes a number; "${field.path}" is ${field.type}${field.type === 'string' ? '; for its different values use distinct' : ''}`
+}
+
+function validateOutputs(definition: JobDefinition, report: Report): void {
+  const { source } = definition
+  const outputs: [DocumentPath, SinkOutput][] = definition.sinks.map((s, i) => [
+    ['sinks', i, s.output.kind, 'topic'],
+    s.output,
+  ])
+  for (const side of ['deadLetters', 'late'] as const) {
+    const output = definition[side]?.output
+    if (output !== undefined) outputs.push([[side, output.kind, 'topic'], output])
+  }
+  for (const [path, output] of outputs) {
+    if (output.kind === 'kafka' && !/^[A-Za-z0-9._-]{1,249}$/.test(output.topic))
+      report(path, topicMessage(output.topic))
+    if (readsWhatItWrites(source.input, output))
+      report(path, 'is the topic that the job reads: its results would come back as events')
+  }
+  if (source.input.kind === 'kafka' && !/^[A-Za-z0-9._-]{1,249}$/.test(source.input.topic)) {
+    report(['sources', 0, 'kafka', 'topic'], topicMessage(source.input.topic))
+  }
+}
+
+function topicMessage(topic: string): string {
+  return `"${topic}" is no topic name: letters, digits, ".", "_" and "-", at most 249`
+}
+
+function readsWhatItWrites(input: JobDefinition['source']['input'], output: SinkOutput): boolean {
+  if (input.kind === 'kafka' && output.kind === 'kafka') {
+    return (
+      input.topic === output.topic &&
+      (input.brokers === output.brokers || input.brokers === '' || output.brokers === '')
+    )
+  }
+  return input.kind === 'log' && output.kind === 'log' && input.topic === output.topic && input.path === output.path
+}
