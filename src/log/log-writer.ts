@@ -1,7 +1,7 @@
 /**
- * Writes a topic of the embedded log: one writer a topic, all its partitions.
+ * Writes a topic of the embedded log: all its partitions, or one of them. A partition has one writer.
  *
- * Owns: the writer's lock, batching. Appending is synchronous and goes to the page cache once a batch is full; `flush`
+ * Owns: the writer's locks, batching. Appending is synchronous and goes to the page cache once a batch is full; `flush`
  * makes everything visible to readers and, by the fsync policy, durable. A crash of the process between two flushes
  * loses what was still being batched; a crash of the machine, also what was not synced.
  */
@@ -20,6 +20,8 @@ export interface LogWriterOptions {
   readonly root: string
   readonly topic: string
   readonly clock: Clock
+  /** Write this partition only; the others are left to other writers (default: all partitions). */
+  readonly partition?: number
   /** Codec of the batches (default none). */
   readonly codec?: CodecName
   /** A batch is written when its records take this much before compression (default 64 KiB). */
@@ -39,9 +41,9 @@ export class LogWriter {
   readonly partitions: number
   readonly topicId: string
   readonly #options: LogWriterOptions
-  readonly #lockPath: string
-  readonly #writers: PartitionWriter[] = []
-  readonly #pending: RecordBatchWriter[] = []
+  readonly #lockPaths: string[] = []
+  readonly #writers = new Map<number, PartitionWriter>()
+  readonly #pending = new Map<number, RecordBatchWriter>()
   readonly #batchBytes: number
   readonly #check = new RecordBatchCursor()
   #closed = false
@@ -57,20 +59,22 @@ export class LogWriter {
     this.#batchBytes = options.batchBytes ?? 65_536
     this.partitions = description.partitions
     this.topicId = description.topicId
-    this.#lockPath = join(topicPath(root, topic), 'writer.lock')
-    lock(this.#lockPath, topic)
+    const { partition: only, segmentBytes = 64 * 1024 * 1024, fsync = 'flush' } = options
+    const partitions = only === undefined ? Array.from({ length: description.partitions }, (_, i) => i) : [only]
     try {
-      for (let partition = 0; partition < description.partitions; partition++) {
+      for (const partition of partitions) {
         const directory = partitionPath(root, topic, partition)
-        const { segmentBytes = 64 * 1024 * 1024, fsync = 'flush' } = options
-        this.#writers.push(new PartitionWriter(directory, partition, segmentBytes, fsync))
-        this.#pending.push(new RecordBatchWriter(4096))
+        const lockPath = join(topicPath(root, topic), `${partition}.lock`)
+        lock(lockPath, topic, only !== undefined)
+        this.#lockPaths.push(lockPath)
+        this.#writers.set(partition, new PartitionWriter(directory, partition, segmentBytes, fsync))
+        this.#pending.set(partition, new RecordBatchWriter(4096))
       }
     } catch (error) {
       this.#release()
       throw error
     }
-    this.recoveries = this.#writers.map((writer) => writer.recovery)
+    this.recoveries = [...this.#writers.values()].map((writer) => writer.recovery)
   }
 
   /**
@@ -78,7 +82,7 @@ export class LogWriter {
    */
   append(partition: number, key: Uint8Array | null, value: Uint8Array | null, timestampMs: number): number {
     const pending = this.#pendingOf(partition)
-    const offset = this.#writers[partition]!.nextOffset + pending.count
+    const offset = this.#writers.get(partition)!.nextOffset + pending.count
     pending.append(key, value, timestampMs)
     if (pending.sizeBytes >= this.#batchBytes) this.#writePending(partition)
     return offset
@@ -97,20 +101,20 @@ export class LogWriter {
       throw new MillraceError('RECORD_BATCH_CORRUPT', `the last of the batches for partition ${partition} is cut off`)
     }
     if (pending.count > 0) this.#writePending(partition)
-    this.#writers[partition]!.append(batches.slice())
+    this.#writers.get(partition)!.append(batches.slice())
   }
 
   /** Offset that the next record of a partition gets. */
   nextOffset(partition: number): number {
-    return this.#writers[partition]!.nextOffset + this.#pendingOf(partition).count
+    return this.#writers.get(partition)!.nextOffset + this.#pendingOf(partition).count
   }
 
   /** Writes what is batched, makes it durable (unless fsync is never), and applies retention. */
   async flush(): Promise<void> {
-    for (let partition = 0; partition < this.partitions; partition++) {
+    for (const partition of this.#writers.keys()) {
       if (this.#pendingOf(partition).count > 0) this.#writePending(partition)
     }
-    await Promise.all(this.#writers.map((writer) => writer.sync()))
+    await Promise.all(Array.from(this.#writers.values(), (writer) => writer.sync()))
     if (this.#options.retention !== undefined && !this.#closed) this.applyRetention()
   }
 
@@ -119,7 +123,7 @@ export class LogWriter {
     const retention = this.#options.retention ?? {}
     const nowMs = this.#options.clock.nowMs()
     let records = 0
-    for (const writer of this.#writers) records += writer.retain(retention, nowMs)
+    for (const writer of this.#writers.values()) records += writer.retain(retention, nowMs)
     return records
   }
 
@@ -136,28 +140,31 @@ export class LogWriter {
 
   #pendingOf(partition: number): RecordBatchWriter {
     invariant(!this.#closed, `append to closed log ${this.#options.topic}`)
-    const pending = this.#pending[partition]
+    const pending = this.#pending.get(partition)
     invariant(pending !== undefined, `partition ${partition} of ${this.#options.topic}, which has ${this.partitions}`)
     return pending
   }
 
   #writePending(partition: number): void {
-    const writer = this.#writers[partition]!
-    writer.append(this.#pending[partition]!.finish(writer.nextOffset, { codec: this.#options.codec ?? 'none' }))
+    const writer = this.#writers.get(partition)!
+    writer.append(this.#pending.get(partition)!.finish(writer.nextOffset, { codec: this.#options.codec ?? 'none' }))
   }
 
   #release(): void {
-    for (const writer of this.#writers) writer.close()
-    remove(this.#lockPath)
+    for (const writer of this.#writers.values()) writer.close()
+    for (const path of this.#lockPaths) remove(path)
   }
 }
 
-/** Takes the lock file; one whose process is gone is taken over. */
-function lock(path: string, topic: string): void {
+/**
+ * Takes a lock file; one whose process is gone is taken over. With `shared`, also one of this process: its threads write
+ * a partition each, and one that died has left its lock behind.
+ */
+function lock(path: string, topic: string, shared: boolean): void {
   const own = processIdentity()
   if (createExclusive(path, own)) return
   const holder = readText(path) ?? ''
-  if (!isRunning(holder)) {
+  if ((shared && holder === own) || !isRunning(holder)) {
     remove(path)
     if (createExclusive(path, own)) return
   }

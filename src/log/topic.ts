@@ -2,7 +2,7 @@
  * A topic of the embedded log: its directory, its id, its partitions.
  *
  *   <root>/<topic>/topic.json                                version, name, topic id, partitions
- *   <root>/<topic>/writer.lock                               the process that writes it
+ *   <root>/<topic>/<partition>.lock                          the process that writes that partition
  *   <root>/<topic>/<partition>/<base offset, 20 digits>.log  record batches v2, exactly as on the wire
  *
  * Owns: creating, describing, growing and deleting topics. Does not own: their records (log-writer.ts, segments.ts).

@@ -111,7 +111,7 @@ describe('LogWriter', () => {
     )
     await writer.close()
     await writer.close()
-    const lock = join(at.root, at.topic, 'writer.lock')
+    const lock = join(at.root, at.topic, '0.lock')
     for (const gone of ['999999999 1', `${process.pid} 1`, '', 'junk']) {
       writeFileSync(lock, gone)
       await writerOf(at).close()
