@@ -149,9 +149,8 @@ export class LogSourceReader implements SourceReader {
     while (!split.pending) {
       const { batches, fetcher } = split
       if (batches.next()) {
-        // A fetch begins with the batch that holds the position; what ends before it was there before a restore.
-        split.pending = batches.nextOffset > split.position
-        continue
+        split.pending = true
+        break
       }
       if (!fetcher.ready) return false
       const region = fetcher.take()

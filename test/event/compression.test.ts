@@ -2,6 +2,9 @@ import { snappyCompress } from '@platformatic/wasm-utils'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type CodecName, codecNames, compress, Decompressor } from '../../src/event/compression.ts'
+import { lz4DecompressInto } from '../../src/event/lz4.ts'
+import { OUT_OF_INPUT, OUT_OF_ROOM } from '../../src/event/match-copy.ts'
+import { snappyDecompressInto, snappySize } from '../../src/event/snappy.ts'
 
 const packed = codecNames.filter((name) => name !== 'none')
 
@@ -126,6 +129,65 @@ describe('lz4 frames', () => {
     )
     expect(Buffer.from(decompress('lz4', Buffer.concat([skip, stored]))).toString()).toBe('abc')
     expect(Buffer.from(decompress('lz4', Buffer.concat([stored, linked]))).toString()).toBe('abcabcdabcde')
+  })
+})
+
+describe('an output without a byte to spare', () => {
+  type Into = (bytes: Uint8Array, out: Uint8Array) => number | boolean
+  const decoders: readonly [CodecName, Into][] = [
+    ['lz4', (bytes, out) => lz4DecompressInto(bytes, 0, bytes.length, out)],
+    ['snappy', (bytes, out) => snappyDecompressInto(bytes, 0, bytes.length, out)],
+  ]
+
+  it.each(decoders)('%s: is filled to the end, and never makes damaged bytes throw', (codec, into) => {
+    fc.assert(
+      fc.property(
+        texts,
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }),
+        fc.nat(30),
+        (text, hits, less) => {
+          if (codec === 'lz4' && text.length === 0) return
+          const bytes = Uint8Array.from(compress(codec as 'lz4', text, 0, text.length))
+          const exact = new Uint8Array(text.length)
+          expect([text.length, true]).toContain(into(bytes, exact))
+          expect(Buffer.compare(exact, text)).toBe(0)
+          for (const [at, value] of hits) bytes[at % bytes.length] = value
+          const tight = new Uint8Array(Math.max(0, text.length - less))
+          if (codec === 'snappy' && snappySize(bytes, 0, bytes.length) > tight.length) return
+          const result = into(bytes, tight)
+          if (typeof result === 'number') expect(result).toBeLessThanOrEqual(tight.length)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  it('lz4: refuses matches from before the frame, and one byte too many', () => {
+    const frame = (block: string) => Buffer.from(`04224d18604000${block}00000000`, 'hex')
+    const match = frame('06000000' + '1061' + '0100' + '1062')
+    const before = frame('06000000' + '1061' + '0200' + '1062')
+    const out = new Uint8Array(6)
+    expect(lz4DecompressInto(match, 0, match.length, out)).toBe(6)
+    expect(Buffer.from(out).toString()).toBe('aaaaab')
+    expect(lz4DecompressInto(match, 0, match.length, out.subarray(0, 5))).toBe(OUT_OF_ROOM)
+    expect(lz4DecompressInto(match, 0, match.length, out.subarray(0, 3))).toBe(OUT_OF_ROOM)
+    expect(lz4DecompressInto(match, 0, match.length, out.subarray(0, 0))).toBe(OUT_OF_ROOM)
+    const twice = Buffer.concat([match, before])
+    expect(lz4DecompressInto(twice, 0, twice.length, new Uint8Array(100))).toBe(OUT_OF_INPUT)
+  })
+
+  it('snappy: refuses matches from before the block, and more or less than it states', () => {
+    const run = (hex: string, room = 50) => {
+      const bytes = Buffer.from(hex, 'hex')
+      return snappyDecompressInto(bytes, 0, bytes.length, new Uint8Array(room))
+    }
+    expect(run('05' + '0061' + '0101', 5)).toBe(true)
+    expect(run('05' + '0061' + '0102')).toBe(false)
+    expect(run('05' + '0061' + '0100')).toBe(false)
+    expect(run('04' + '0061' + '0101')).toBe(false)
+    expect(run('06' + '0061' + '0101')).toBe(false)
+    expect(run('02' + '08616263', 2)).toBe(false)
+    expect(run('40' + 'f0ff')).toBe(false)
   })
 })
 

@@ -94,6 +94,24 @@ describe('RecordCursor', () => {
     expect(seen.errors).toBeGreaterThan(100)
   })
 
+  it.each([
+    ['a value beyond its record, within the section', [14, 0, 0, 0, 1, 8, 9, 9, 12, 0, 0, 2, 1, 0, 0]],
+    ['a value that leaves no room for the headers', [14, 0, 0, 0, 1, 4, 9, 9]],
+    ['a key beyond its record', [14, 0, 0, 0, 60, 1, 9, 0]],
+    ['a record of no fields', [4, 0, 0]],
+    ['a record of negative length', [3, 0, 0, 0, 1, 1, 0, 0]],
+  ])('refuses %s', (_what, bytes) => {
+    expect(() => readAll(section(Uint8Array.from(bytes), 1))).toThrow(
+      expect.objectContaining({ code: 'RECORD_BATCH_CORRUPT' }),
+    )
+  })
+
+  it('takes the smallest record there is', () => {
+    expect(readAll(section(Uint8Array.from([12, 0, 0, 0, 1, 1, 0]), 1))).toEqual([
+      { offset: 50, timestampMs: 0, key: null, value: null },
+    ])
+  })
+
   it('refuses varints that do not end', () => {
     const endless = new Uint8Array(40).fill(0xff)
     endless[0] = 60

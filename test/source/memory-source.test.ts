@@ -106,6 +106,18 @@ describe('MemorySourceReader', () => {
     expect(reading.of(0)).toHaveLength(32)
   })
 
+  it('gives records the time of their append where the topic does', () => {
+    const { topic, reading } = setUp(1)
+    topic.append(
+      0,
+      [1, 2].map((timestampMs) => ({ key: null, value: null, timestampMs })),
+      { logAppendTimeMs: 777 },
+    )
+    reading.assign(info(topic, 0), 0)
+    reading.poll()
+    expect(reading.of(0).map((r) => r.timestampMs)).toEqual([777, 777])
+  })
+
   it('says where a corrupt batch is', () => {
     const { topic, reader, reading } = setUp(1)
     appendTo(topic, 0, 0, 3)
