@@ -188,6 +188,8 @@ describe('an output without a byte to spare', () => {
     expect(run('06' + '0061' + '0101')).toBe(false)
     expect(run('02' + '08616263', 2)).toBe(false)
     expect(run('40' + 'f0ff')).toBe(false)
+    expect(run(`40f045${'61'.repeat(70)}`, 64)).toBe(false)
+    expect(run(`46f045${'61'.repeat(70)}`, 70)).toBe(true)
   })
 })
 
