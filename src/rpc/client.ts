@@ -5,15 +5,15 @@
  * call. A description of a job stays a message: it has no use as domain values on this side.
  */
 import { type CallOptions, type ClientUnaryCall, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import type { ControlApi, JobDocument, JobSummary } from '../control/api.ts'
+import type { ControlApi, JobSummary } from '../control/api.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import * as wire from '../gen/millrace/v1/control.ts'
-import { JobDefinition } from '../gen/millrace/v1/job.ts'
 import * as queryWire from '../gen/millrace/v1/query.ts'
 import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
 import { fromCheckpoint, fromGraph, fromSummary } from './control-messages.ts'
 import { fromServiceError } from './errors.ts'
+import { fromJobDocument } from './job-document.ts'
 import { fromDescription, fromValue, toSelection } from './query-messages.ts'
 
 /** The ControlApi as a client has it. */
@@ -89,7 +89,7 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller): RemoteC
   return {
     validate: async (job) => {
       const response = await call<wire.ValidateJobRequest, wire.ValidateJobResponse>(client.validateJob.bind(client), {
-        job: submitted(job),
+        job: fromJobDocument(job),
       })
       return {
         valid: response.valid,
@@ -100,7 +100,7 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller): RemoteC
     },
     submit: async (job) => {
       const response = await call<wire.SubmitJobRequest, wire.SubmitJobResponse>(client.submitJob.bind(client), {
-        job: submitted(job),
+        job: fromJobDocument(job),
       })
       return summaryOf(response.job)
     },
@@ -135,11 +135,6 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller): RemoteC
       return response.checkpoints.map(fromCheckpoint)
     },
   }
-}
-
-function submitted(job: JobDocument): NonNullable<wire.SubmitJobRequest['job']> {
-  if (job.kind === 'text') return { $case: 'yaml', value: job.text }
-  return { $case: 'definition', value: JobDefinition.fromJSON(job.document) }
 }
 
 function summaryOf(job: wire.JobSummary | undefined): JobSummary {

@@ -4,6 +4,8 @@ import { service as healthService } from 'grpc-health-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
 import { systemClock, systemScheduler } from '../../src/core/system.ts'
+import { ControlServiceClient } from '../../src/gen/millrace/v1/control.ts'
+import { JobDefinition } from '../../src/gen/millrace/v1/job.ts'
 import { QueryServiceClient, type WatchMetricResponse } from '../../src/gen/millrace/v1/query.ts'
 import type { MetricQuery, MetricResult } from '../../src/query/api.ts'
 import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
@@ -124,38 +126,35 @@ describe('ControlService', () => {
   })
 
   it('takes the structured form as the document that YAML would be', async () => {
-    await client.control.submit({
-      kind: 'document',
-      document: {
-        apiVersion: 'millrace.dev/v1',
-        kind: 'Job',
-        metadata: { name: 'engagement' },
-        sources: [
-          { id: 'events', kafka: { topic: 'events', start: { latest: {} }, checkCrcs: false } },
-          { id: 'more', log: { path: 'x', start: { offsets: { partitions: { 0: 5 }, otherwise: 'latest' } } } },
-        ],
-        watermark: { outOfOrderness: '5s' },
-        metrics: [{ id: 'views', count: {}, by: ['platform'], window: { tumbling: '1m' } }],
-        deadLetters: { log: { path: 'dead' } },
-        sample: { columns: { event_id: { row: true }, person: { column: 'user_id' } } },
+    const document = {
+      apiVersion: 'millrace.dev/v1',
+      kind: 'Job',
+      metadata: { name: 'engagement' },
+      sources: [
+        { id: 'events', kafka: { topic: 'events', start: { latest: {} }, checkCrcs: false } },
+        { id: 'more', log: { path: 'x', start: { offsets: { partitions: { 0: 5 }, otherwise: 'latest' } } } },
+      ],
+      watermark: { outOfOrderness: '5s' },
+      metrics: [{ id: 'views', count: {}, by: ['platform'], window: { tumbling: '1m' } }],
+      deadLetters: { log: { path: 'dead' } },
+      sample: {
+        columns: { event_id: { row: true }, person: { column: 'user_id' } },
+        names: { search: { name: 'feature_interaction', properties: { feature: 'search', rank: 1 } } },
       },
+    }
+    const raw = new ControlServiceClient(server.address, credentials.createInsecure())
+    await new Promise<void>((resolve, reject) => {
+      const job = { $case: 'definition', value: JobDefinition.fromJSON(document) } as const
+      raw.submitJob({ job }, (error) => (error === null ? resolve() : reject(error)))
     })
-    expect(control.submitted[0]).toEqual({
-      kind: 'document',
-      document: {
-        apiVersion: 'millrace.dev/v1',
-        kind: 'Job',
-        metadata: { name: 'engagement' },
-        sources: [
-          { id: 'events', kafka: { topic: 'events', start: 'latest', checkCrcs: false } },
-          { id: 'more', log: { path: 'x', start: { offsets: { 0: 5 }, otherwise: 'latest' } } },
-        ],
-        watermark: { outOfOrderness: '5s' },
-        metrics: [{ id: 'views', count: {}, by: ['platform'], window: { tumbling: '1m' } }],
-        deadLetters: { log: { path: 'dead' } },
-        sample: { columns: { event_id: { row: true }, person: 'user_id' } },
-      },
-    })
+    raw.close()
+    expect(control.submitted).toEqual([{ kind: 'document', document }])
+  })
+
+  it('sends a document as it is, with what no message knows', async () => {
+    await client.control.submit({ kind: 'document', document: { metadata: { name: 'engagement' }, unknown: 1 } })
+    const sent = control.submitted[0]
+    expect(sent?.kind === 'text' && JSON.parse(sent.text)).toEqual({ metadata: { name: 'engagement' }, unknown: 1 })
   })
 
   it('refuses a request that is too large, and goes on', async () => {
