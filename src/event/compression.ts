@@ -124,6 +124,13 @@ function malformed(codec: CodecName, topic: string, partition: number, offset: n
   return recordBatchCorrupt(topic, partition, offset, `its ${codec} data cannot be decompressed${why}`, cause)
 }
 
+/**
+ * Empty data, compressed. Not left to the library: @platformatic/wasm-utils 0.2.1 throws on empty input once its memory
+ * has grown, because it only renews its view of the memory for an input that does not fit.
+ */
+const EMPTY_SNAPPY = Uint8Array.of(0)
+const EMPTY_LZ4_FRAME = Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82, 0, 0, 0, 0)
+
 /** `bytes[start .. end)` compressed by a codec other than none, in a buffer of its own. snappy is raw, lz4 one frame. */
 export function compress(codec: Exclude<CodecName, 'none'>, bytes: Uint8Array, start: number, end: number): Uint8Array {
   const input = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
@@ -131,9 +138,9 @@ export function compress(codec: Exclude<CodecName, 'none'>, bytes: Uint8Array, s
     case 'gzip':
       return gzipSync(input)
     case 'snappy':
-      return snappyCompress(input)
+      return input.length === 0 ? EMPTY_SNAPPY : snappyCompress(input)
     case 'lz4':
-      return lz4Compress(input)
+      return input.length === 0 ? EMPTY_LZ4_FRAME : lz4Compress(input)
     case 'zstd':
       return zstdCompressSync(input)
   }

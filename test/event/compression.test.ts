@@ -1,4 +1,4 @@
-import { snappyCompress } from '@platformatic/wasm-utils'
+import { lz4Decompress, snappyDecompress } from '@platformatic/wasm-utils'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type CodecName, codecNames, compress, Decompressor } from '../../src/event/compression.ts'
@@ -30,7 +30,7 @@ function xerial(blocks: readonly Uint8Array[]): Uint8Array {
   const head = Buffer.from('82534e41505059000000000100000001', 'hex')
   const parts: Uint8Array[] = [head]
   for (const block of blocks) {
-    const chunk = snappyCompress(Buffer.from(block))
+    const chunk = compress('snappy', block, 0, block.length)
     const length = Buffer.alloc(4)
     length.writeInt32BE(chunk.length)
     parts.push(length, chunk)
@@ -91,6 +91,21 @@ describe.each(packed)('%s', (codec) => {
       }),
       { numRuns: 200 },
     )
+  })
+})
+
+describe('empty data', () => {
+  it('compresses after the library has grown its memory, to what the library itself reads as empty', () => {
+    const noise = Uint8Array.from({ length: 9_000_000 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24)
+    for (const [codec, read] of [
+      ['snappy', snappyDecompress],
+      ['lz4', lz4Decompress],
+    ] as const) {
+      compress(codec, noise, 0, noise.length)
+      const empty = compress(codec, noise, 5, 5)
+      expect(read(Buffer.from(empty))).toHaveLength(0)
+      expect(decompress(codec, empty)).toHaveLength(0)
+    }
   })
 })
 
