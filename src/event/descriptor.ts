@@ -282,6 +282,8 @@ class DescriptorIndex implements Descriptors {
       }
       steps.push(fieldStep(field))
       if (rest.length === 0) return this.#leaf(field, written, steps, field.explicit)
+      if (isTimestamp(field))
+        return problem(`"${segments.slice(0, i + 1).join('.')}" is a time and has no fields of its own`)
       if (field.type !== TYPE_MESSAGE || inner === undefined)
         return problem(`"${segments.slice(0, i + 1).join('.')}" has no fields of its own`)
       message = inner

@@ -10,57 +10,92 @@ import { MillraceError } from '../core/errors.ts'
 import type { EventSchema, FieldRef, FieldType, PathStep } from './schema.ts'
 import { WIRE_BYTES, WIRE_FIXED32, WIRE_FIXED64, WIRE_VARINT } from './wire.ts'
 
-/** What to do with a field whose number has been found. 0 skips. */
-export const OP_BOOL = 1
-export const OP_INT32 = 2
-export const OP_UINT32 = 3
-export const OP_SINT32 = 4
-export const OP_INT64 = 5
-export const OP_SINT64 = 6
-export const OP_FLOAT = 7
-export const OP_DOUBLE = 8
-export const OP_BYTES = 9
-export const OP_MESSAGE = 10
-export const OP_MAP = 11
-/** Field of a oneof whose arrival only unsets its siblings. */
-export const OP_UNSET = 12
+/**
+ * What to do with a field once its number has been found, packed into 31 bits: wire type in bits 0 to 2, code in bits 3 to
+ * 7, mark (what the slot's kind becomes) in bits 8 to 11, operand (a slot, a node or a map) from bit 12. 0 skips the field.
+ */
+export const OP_CODE_SHIFT = 3
+/** Mask of the code after the shift. */
+export const OP_CODE_MASK = 31
+/** Where the mark begins. */
+export const OP_MARK_SHIFT = 8
+/** Mask of the mark after the shift. */
+export const OP_MARK_MASK = 15
+/** Where the operand begins. */
+export const OP_OPERAND_SHIFT = 12
 
-/** What a slot holds: 0 is nothing; for a property, which member of its oneof. */
+/** Varint to 0 or 1. */
+export const OP_BOOL = 1
+/** Varint, its low 32 bits signed. */
+export const OP_INT32 = 2
+/** Varint, its low 32 bits unsigned. */
+export const OP_UINT32 = 3
+/** Zigzag varint of 32 bits. */
+export const OP_SINT32 = 4
+/** Varint of 64 bits, kept in two halves. */
+export const OP_INT64 = 5
+/** Zigzag varint of 64 bits, kept in two halves. */
+export const OP_SINT64 = 6
+/** Four bytes, signed. */
+export const OP_SFIXED32 = 7
+/** Four bytes, unsigned. */
+export const OP_FIXED32 = 8
+/** Four bytes, a float. */
+export const OP_FLOAT = 9
+/** Eight bytes, kept in two halves. */
+export const OP_FIXED64 = 10
+/** Eight bytes, a double. */
+export const OP_DOUBLE = 11
+/** A range of bytes: string or bytes. */
+export const OP_BYTES = 12
+/** A google.protobuf.Timestamp: presence, seconds and nanos in three slots. */
+export const OP_TIMESTAMP = 13
+/** A message: the operand is its node. */
+export const OP_MESSAGE = 14
+/** A map field: the operand is an index into `maps`. */
+export const OP_MAP = 15
+/** Anything in a oneof: the operand is an index into `oneofs`, which says what to unset and what to do then. */
+export const OP_ONEOF = 16
+
+/** Kind of a slot that holds a value; 0 is nothing. */
 export const KIND_SET = 1
+/** Kind of a property's slot that holds a text. */
 export const PROPERTY_TEXT = 1
+/** Kind of a property's slot that holds a double. */
 export const PROPERTY_DOUBLE = 2
+/** Kind of a property's slot that holds an integer, in two halves. */
 export const PROPERTY_INT = 3
+/** Kind of a property's slot that holds 0 or 1. */
 export const PROPERTY_BOOL = 4
 
 /** Field numbers below this are found in a dense table, others by a search. */
 const DENSE_FIELDS = 512
 const DEPTH_MAX = 32
-const TIMESTAMP_SECONDS = 1
-const TIMESTAMP_NANOS = 2
 const MAP_VALUE = 2
 
-/** The compiled tables. `op` arrays are indexed by opcode position (0 unused), `node` arrays by message level (0 is the event). */
+/** The compiled tables. A node is a message level; node 0 is the event. */
 export interface ProjectionTables {
   readonly slots: number
-  readonly dense: Uint16Array
+  /** By `nodeBase[node] + field number`, for numbers below `nodeLimit[node]`: the packed op. */
+  readonly dense: Int32Array
   readonly nodeBase: Int32Array
   readonly nodeLimit: Int32Array
-  /** Sparse fields of a node: positions `sparseFrom[node] .. sparseFrom[node + 1]` of the two arrays behind. */
+  /** Fields of higher numbers: positions `sparseFrom[node] .. sparseFrom[node + 1]` of the two arrays behind. */
   readonly sparseFrom: Int32Array
   readonly sparseNumber: Int32Array
-  readonly sparseOp: Uint16Array
-  readonly opCode: Uint8Array
-  readonly opWire: Uint8Array
-  readonly opSlot: Int32Array
-  readonly opMark: Uint8Array
-  /** For OP_MESSAGE the node, for OP_MAP the first of its entries in `entries`. */
-  readonly opChild: Int32Array
-  readonly opChildEnd: Int32Array
-  /** Slots to unset before the op runs. */
-  readonly opUnset: readonly (Uint16Array | null)[]
-  readonly entries: readonly MapEntryTable[]
-  /** The slot of each path, in the order asked for. For a timestamp: presence, then seconds, then nanos. */
+  readonly sparseOp: Int32Array
+  readonly maps: readonly (readonly MapEntryTable[])[]
+  readonly oneofs: readonly OneofTable[]
+  /** The slot of each path that was asked for. For a timestamp: presence, then seconds, then nanos. */
   readonly slotOf: (path: FieldRef) => number
+}
+
+/** What a member of a oneof does when it arrives. */
+export interface OneofTable {
+  /** Slots of the other members, which it unsets. */
+  readonly unset: Uint16Array
+  /** Its own packed op; 0 when nobody reads it. */
+  readonly op: number
 }
 
 /** One wanted entry of a map field. */
@@ -77,7 +112,7 @@ interface Message {
 }
 
 interface Field {
-  type: FieldType | 'message' | 'map' | 'unset'
+  type: FieldType | 'message' | 'map' | 'none'
   /** -1 when it has none of its own. */
   slot: number
   mark: number
@@ -144,17 +179,17 @@ function linkOneof(message: Message, number: number, siblings: readonly number[]
 }
 
 function addLeaf(field: Field, ref: FieldRef, newSlot: () => number): number {
-  if (ref.type === 'timestamp' || ref.type === 'property') {
+  if (ref.type === 'property') {
     claim(field, 'message', ref)
     field.message ??= { fields: new Map() }
-    if (ref.type === 'property') return addProperty(field.message, ref, newSlot)
-    if (field.slot < 0) {
-      field.slot = newSlot()
-      const seconds = newSlot()
-      const nanos = newSlot()
-      setLeaf(field.message, TIMESTAMP_SECONDS, 'int64', seconds, 1, ref)
-      setLeaf(field.message, TIMESTAMP_NANOS, 'int32', nanos, 1, ref)
-    }
+    return addProperty(field.message, ref, newSlot)
+  }
+  if (ref.type === 'timestamp') {
+    claim(field, 'timestamp', ref)
+    if (field.slot >= 0) return field.slot
+    field.slot = newSlot()
+    newSlot()
+    newSlot()
     return field.slot
   }
   claim(field, ref.type, ref)
@@ -187,11 +222,11 @@ function fieldOf(message: Message, step: PathStep, ref: FieldRef): Field {
 }
 
 function emptyField(): Field {
-  return { type: 'unset', slot: -1, mark: KIND_SET, message: null, entries: null, unset: new Set() }
+  return { type: 'none', slot: -1, mark: KIND_SET, message: null, entries: null, unset: new Set() }
 }
 
 function claim(field: Field, type: Field['type'], ref: FieldRef): void {
-  if (field.type === 'unset') field.type = type
+  if (field.type === 'none') field.type = type
   else if (field.type !== type) throw contradiction(ref, `is read as ${type} and as ${field.type}`)
 }
 
@@ -206,6 +241,7 @@ function slotsUnder(message: Message, into: number[] = []): number[] {
 
 function slotsOfField(field: Field, into: number[]): number[] {
   if (field.slot >= 0 && !into.includes(field.slot)) into.push(field.slot)
+  if (field.type === 'timestamp') into.push(field.slot + 1, field.slot + 2)
   if (field.message !== null) slotsUnder(field.message, into)
   if (field.entries !== null) for (const entry of field.entries.values()) slotsUnder(entry, into)
   return into
@@ -214,8 +250,8 @@ function slotsOfField(field: Field, into: number[]): number[] {
 function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf'> {
   const nodes: { base: number; limit: number; sparse: [number, number][] }[] = []
   const dense: number[] = []
-  const ops = [{ code: 0, wire: 0, slot: -1, mark: 0, child: 0, childEnd: 0, unset: null as Uint16Array | null }]
-  const entries: MapEntryTable[] = []
+  const maps: MapEntryTable[][] = []
+  const oneofs: OneofTable[] = []
 
   const addNode = (message: Message): number => {
     const numbers = [...message.fields.keys()].sort((a, b) => a - b)
@@ -224,41 +260,42 @@ function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf'> 
     const index = nodes.push(node) - 1
     for (let i = 0; i < limit; i++) dense.push(0)
     for (const number of numbers) {
-      const op = addOp(message, message.fields.get(number)!)
+      const op = opOf(message, message.fields.get(number)!)
       if (number < DENSE_FIELDS) dense[node.base + number] = op
       else node.sparse.push([number, op])
     }
     return index
   }
-  const addOp = (message: Message, field: Field): number => {
+  const opOf = (message: Message, field: Field): number => {
+    const op = plainOp(field)
+    if (field.unset.size === 0) return op
     const unset: number[] = []
     for (const number of field.unset) slotsOfField(message.fields.get(number)!, unset)
-    const [code, wire] = opOf(field.type)
-    const op = {
-      code,
-      wire,
-      slot: field.slot,
-      mark: field.mark,
-      child: 0,
-      childEnd: 0,
-      unset: unset.length > 0 ? Uint16Array.from(unset) : null,
+    return pack(OP_ONEOF, op & 7, 0, oneofs.push({ unset: Uint16Array.from(unset), op }) - 1)
+  }
+  const plainOp = (field: Field): number => {
+    switch (field.type) {
+      case 'none':
+        return 0
+      case 'message':
+        return pack(OP_MESSAGE, WIRE_BYTES, 0, addNode(field.message!))
+      case 'map': {
+        const entries = [...field.entries!].map(([key, value]) => ({
+          key: new TextEncoder().encode(key),
+          node: addNode(value),
+          slots: Uint16Array.from(slotsUnder(value)),
+        }))
+        return pack(OP_MAP, WIRE_BYTES, 0, maps.push(entries) - 1)
+      }
+      case 'timestamp':
+        return pack(OP_TIMESTAMP, WIRE_BYTES, KIND_SET, field.slot)
+      default: {
+        const [code, wire] = scalarOps[field.type as keyof typeof scalarOps]
+        return pack(code, wire, field.mark, field.slot)
+      }
     }
-    const index = ops.push(op) - 1
-    if (field.type === 'message') op.child = addNode(field.message!)
-    if (field.type === 'map') {
-      const own = [...field.entries!].map(([key, value]) => ({
-        key: new TextEncoder().encode(key),
-        node: addNode(value),
-        slots: Uint16Array.from(slotsUnder(value)),
-      }))
-      op.child = entries.length
-      op.childEnd = op.child + own.length
-      entries.push(...own)
-    }
-    return index
   }
   addNode(root)
-  if (ops.length > 0xffff) throw new MillraceError('DESCRIPTOR_INVALID', 'the job reads too many fields')
 
   const sparse = nodes.flatMap((n) => n.sparse)
   const sparseFrom = new Int32Array(nodes.length + 1)
@@ -267,60 +304,37 @@ function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf'> 
   })
   return {
     slots,
-    dense: Uint16Array.from(dense),
+    dense: Int32Array.from(dense),
     nodeBase: Int32Array.from(nodes, (n) => n.base),
     nodeLimit: Int32Array.from(nodes, (n) => n.limit),
     sparseFrom,
     sparseNumber: Int32Array.from(sparse, (s) => s[0]),
-    sparseOp: Uint16Array.from(sparse, (s) => s[1]),
-    opCode: Uint8Array.from(ops, (o) => o.code),
-    opWire: Uint8Array.from(ops, (o) => o.wire),
-    opSlot: Int32Array.from(ops, (o) => o.slot),
-    opMark: Uint8Array.from(ops, (o) => o.mark),
-    opChild: Int32Array.from(ops, (o) => o.child),
-    opChildEnd: Int32Array.from(ops, (o) => o.childEnd),
-    opUnset: ops.map((o) => o.unset),
-    entries,
+    sparseOp: Int32Array.from(sparse, (s) => s[1]),
+    maps,
+    oneofs,
   }
 }
 
-function opOf(type: Field['type']): readonly [code: number, wire: number] {
-  switch (type) {
-    case 'bool':
-      return [OP_BOOL, WIRE_VARINT]
-    case 'enum':
-    case 'int32':
-      return [OP_INT32, WIRE_VARINT]
-    case 'uint32':
-      return [OP_UINT32, WIRE_VARINT]
-    case 'sint32':
-      return [OP_SINT32, WIRE_VARINT]
-    case 'int64':
-    case 'uint64':
-      return [OP_INT64, WIRE_VARINT]
-    case 'sint64':
-      return [OP_SINT64, WIRE_VARINT]
-    case 'fixed32':
-      return [OP_UINT32, WIRE_FIXED32]
-    case 'sfixed32':
-      return [OP_INT32, WIRE_FIXED32]
-    case 'float':
-      return [OP_FLOAT, WIRE_FIXED32]
-    case 'fixed64':
-    case 'sfixed64':
-      return [OP_INT64, WIRE_FIXED64]
-    case 'double':
-      return [OP_DOUBLE, WIRE_FIXED64]
-    case 'string':
-    case 'bytes':
-      return [OP_BYTES, WIRE_BYTES]
-    case 'map':
-      return [OP_MAP, WIRE_BYTES]
-    case 'message':
-    case 'timestamp':
-    case 'property':
-      return [OP_MESSAGE, WIRE_BYTES]
-    case 'unset':
-      return [OP_UNSET, WIRE_VARINT]
-  }
+function pack(code: number, wire: number, mark: number, operand: number): number {
+  if (operand > 0xffff) throw new MillraceError('DESCRIPTOR_INVALID', 'the job reads too many fields')
+  return wire | (code << OP_CODE_SHIFT) | (mark << OP_MARK_SHIFT) | (operand << OP_OPERAND_SHIFT)
 }
+
+const scalarOps = {
+  bool: [OP_BOOL, WIRE_VARINT],
+  enum: [OP_INT32, WIRE_VARINT],
+  int32: [OP_INT32, WIRE_VARINT],
+  uint32: [OP_UINT32, WIRE_VARINT],
+  sint32: [OP_SINT32, WIRE_VARINT],
+  int64: [OP_INT64, WIRE_VARINT],
+  uint64: [OP_INT64, WIRE_VARINT],
+  sint64: [OP_SINT64, WIRE_VARINT],
+  fixed32: [OP_FIXED32, WIRE_FIXED32],
+  sfixed32: [OP_SFIXED32, WIRE_FIXED32],
+  float: [OP_FLOAT, WIRE_FIXED32],
+  fixed64: [OP_FIXED64, WIRE_FIXED64],
+  sfixed64: [OP_FIXED64, WIRE_FIXED64],
+  double: [OP_DOUBLE, WIRE_FIXED64],
+  string: [OP_BYTES, WIRE_BYTES],
+  bytes: [OP_BYTES, WIRE_BYTES],
+} as const

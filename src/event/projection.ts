@@ -15,41 +15,12 @@
  */
 import { hashBytes } from '../core/hash.ts'
 import { KEY_BYTES_MAX, TEXT_BYTES_MAX, TIME_MS_MAX } from '../core/limits.ts'
-import {
-  OP_BOOL,
-  OP_BYTES,
-  OP_DOUBLE,
-  OP_FLOAT,
-  OP_INT32,
-  OP_INT64,
-  OP_MAP,
-  OP_MESSAGE,
-  OP_SINT32,
-  OP_SINT64,
-  OP_UINT32,
-  OP_UNSET,
-  type ProjectionTables,
-  PROPERTY_BOOL,
-  PROPERTY_DOUBLE,
-  PROPERTY_INT,
-  PROPERTY_TEXT,
-  planProjection,
-} from './projection-plan.ts'
-import { NUMBER_TEXT_BYTES, writeBool, writeDouble, writeInt64, writeInteger } from './projection-text.ts'
+import { PROPERTY_BOOL, PROPERTY_INT, PROPERTY_TEXT, planProjection } from './projection-plan.ts'
+import { FieldScanner } from './projection-scan.ts'
+import { NUMBER_TEXT_BYTES, writeBool, writeDouble, writeInt64 } from './projection-text.ts'
 import type { ScanBatch } from './scan.ts'
 import { type DeadLetterReason, deadLetterReasons, type EventSchema, type FieldRef } from './schema.ts'
 import { isUtf8 } from './utf8.ts'
-import {
-  readUint32,
-  skipBytes,
-  skipGroup,
-  skipVarint,
-  WIRE_BYTES,
-  WIRE_FIXED32,
-  WIRE_FIXED64,
-  WIRE_GROUP_START,
-  WIRE_VARINT,
-} from './wire.ts'
 
 /** The code that `decode` returns for a dead-letter reason: its index plus 1, so that 0 means a row was added. */
 export function reasonCode(reason: DeadLetterReason): number {
@@ -61,8 +32,6 @@ export function reasonOf(code: number): DeadLetterReason | undefined {
   return deadLetterReasons[code - 1]
 }
 
-const UNDECODABLE = reasonCode('undecodable')
-const WRONG_TYPE = reasonCode('wrong_type')
 const INVALID_UTF8 = reasonCode('invalid_utf8')
 const INTEGER_OUT_OF_RANGE = reasonCode('integer_out_of_range')
 const FIELD_TOO_LONG = reasonCode('field_too_long')
@@ -78,27 +47,21 @@ const FROM_TIME = 3
 const FROM_PROPERTY = 4
 const TEXT_STRING = 5
 const TEXT_BYTES = 6
-const TEXT_INTEGER = 7
+const TEXT_NUMBER = 7
 const TEXT_INT64 = 8
 const TEXT_UINT64 = 9
 const TEXT_BOOL = 10
 const TEXT_ENUM = 11
-const TEXT_DOUBLE = 12
-const TEXT_TIME = 13
-const TEXT_PROPERTY = 14
+const TEXT_TIME = 12
+const TEXT_PROPERTY = 13
 
 const TWO_32 = 0x1_0000_0000
-const numberBits = new Float64Array(1)
-const numberLanes = new Uint32Array(numberBits.buffer)
-const floatBits = new Float32Array(1)
-const floatLanes = new Uint32Array(floatBits.buffer)
 
 /** A compiled projection. It owns scratch space: one instance serves one thread. */
 export class Projection {
-  readonly #tables: ProjectionTables
-  /** 0 for an unset slot, else KIND_SET or the member of a property. Everything else of an unset slot is garbage. */
+  readonly #scanner: FieldScanner
+  // The scanner's slots.
   readonly #kind: Uint8Array
-  /** Numbers; and for bytes and 64-bit integers two halves: start and end, low and high. */
   readonly #number: Float64Array
   readonly #low: Int32Array
   readonly #high: Int32Array
@@ -111,18 +74,16 @@ export class Projection {
   readonly #columnSource: Uint8Array
   readonly #enumNames: readonly (ReadonlyMap<number, Uint8Array> | null)[]
   readonly #scratch = new Uint8Array(NUMBER_TEXT_BYTES)
-  /** The text that `#textOf` found: bytes[start .. end). */
-  #textBytes: Uint8Array = this.#scratch
+  /** Where the text begins that `#write` has written. */
   #textStart = 0
-  #textEnd = 0
 
   constructor(schema: EventSchema) {
     const tables = planProjection(schema)
-    this.#tables = tables
-    this.#kind = new Uint8Array(tables.slots)
-    this.#number = new Float64Array(tables.slots)
-    this.#low = new Int32Array(tables.slots)
-    this.#high = new Int32Array(tables.slots)
+    this.#scanner = new FieldScanner(tables)
+    this.#kind = this.#scanner.kind
+    this.#number = this.#scanner.number
+    this.#low = this.#scanner.low
+    this.#high = this.#scanner.high
     this.#timeSlot = tables.slotOf(schema.time)
     this.#timeSource = numberSource(schema.time)
     this.#timeUnitMs = schema.timeUnitMs
@@ -140,11 +101,8 @@ export class Projection {
    * the batch as it was and returns the code of the reason (`reasonOf`). `batch.offset` and `batch.mask` are not set.
    */
   decode(bytes: Uint8Array, start: number, end: number, batch: ScanBatch): number {
-    const kind = this.#kind
-    for (let i = 0; i < kind.length; i++) kind[i] = 0
-    let reason = this.#scan(bytes, start, end, 0)
+    let reason = this.#scanner.scan(bytes, start, end)
     if (reason !== 0) return reason
-
     const row = batch.rows
     reason = this.#time(batch, row)
     if (reason !== 0) return reason
@@ -153,12 +111,12 @@ export class Projection {
 
     const sources = this.#columnSource
     const slots = this.#columnSlot
+    const kind = this.#kind
     for (let column = 0; column < sources.length; column++) {
       const source = sources[column]!
       const slot = slots[column]!
       if (source < TEXT_STRING) {
         reason = this.#numberColumn(source, slot, batch.numbers[column]!, row)
-        if (reason === 0) continue
       } else {
         const dictionary = batch.dictionaries[column]!
         const before = dictionary.count
@@ -167,21 +125,27 @@ export class Projection {
           batch.texts[column]![row] = 0
           continue
         }
-        this.#textOf(bytes, source, slot, column)
-        if (this.#textEnd - this.#textStart > TEXT_BYTES_MAX) {
+        let text = bytes
+        let from = this.#low[slot]!
+        let to = this.#high[slot]!
+        if (source > TEXT_BYTES && !(source === TEXT_PROPERTY && kind[slot] === PROPERTY_TEXT)) {
+          text = this.#write(source, slot, column)
+          from = this.#textStart
+          to = text.length
+        }
+        if (to - from > TEXT_BYTES_MAX) {
           reason = FIELD_TOO_LONG
         } else {
-          batch.texts[column]![row] = dictionary.intern(this.#textBytes, this.#textStart, this.#textEnd)
+          batch.texts[column]![row] = dictionary.intern(text, from, to)
           // A known text has been checked when it came first.
-          if (dictionary.count === before || source === TEXT_BYTES) continue
-          if (isUtf8(this.#textBytes, this.#textStart, this.#textEnd)) continue
-          reason = INVALID_UTF8
+          if (dictionary.count !== before && source !== TEXT_BYTES && !isUtf8(text, from, to)) reason = INVALID_UTF8
         }
       }
-      for (let i = 0; i <= column; i++) {
-        if (sources[i]! >= TEXT_STRING) batch.dictionaries[i]!.truncate(batch.marks[i]!)
+      if (reason !== 0) {
+        for (let i = 0; i <= column; i++)
+          if (sources[i]! >= TEXT_STRING) batch.dictionaries[i]!.truncate(batch.marks[i]!)
+        return reason
       }
-      return reason
     }
     batch.rows = row + 1
     return 0
@@ -190,22 +154,12 @@ export class Projection {
   #time(batch: ScanBatch, row: number): number {
     const slot = this.#timeSlot
     if (this.#kind[slot] === 0) return MISSING_TIME
+    const source = this.#timeSource
     let ms: number
-    switch (this.#timeSource) {
-      case FROM_TIME:
-        ms = this.#timestampMs(slot)
-        break
-      case FROM_INT64:
-      case FROM_UINT64:
-        ms = scaleTime(this.#low[slot]!, this.#high[slot]!, this.#timeSource === FROM_UINT64, this.#timeUnitMs)
-        break
-      default:
-        ms = Math.floor(
-          this.#timeUnitMs < 1
-            ? this.#number[slot]! / Math.round(1 / this.#timeUnitMs)
-            : this.#number[slot]! * this.#timeUnitMs,
-        )
-    }
+    if (source === FROM_TIME) ms = this.#timestampMs(slot)
+    else if (source === FROM_NUMBER)
+      ms = scaleTime(this.#number[slot]! | 0, this.#number[slot]! < 0 ? -1 : 0, false, this.#timeUnitMs)
+    else ms = scaleTime(this.#low[slot]!, this.#high[slot]!, source === FROM_UINT64, this.#timeUnitMs)
     if (!(ms >= -TIME_MS_MAX && ms <= TIME_MS_MAX)) return TIME_OUT_OF_RANGE
     batch.timeMs[row] = ms
     return 0
@@ -214,10 +168,15 @@ export class Projection {
   #key(record: Uint8Array, batch: ScanBatch, row: number): number {
     const slot = this.#keySlot
     if (this.#kind[slot] === 0) return MISSING_KEY
-    this.#textOf(record, this.#keySource, slot, -1)
-    const bytes = this.#textBytes
-    const start = this.#textStart
-    const length = this.#textEnd - start
+    let bytes = record
+    let start = this.#low[slot]!
+    let end = this.#high[slot]!
+    if (this.#keySource > TEXT_BYTES) {
+      bytes = this.#write(this.#keySource, slot, -1)
+      start = this.#textStart
+      end = bytes.length
+    }
+    const length = end - start
     if (length === 0) return MISSING_KEY
     if (length > KEY_BYTES_MAX) return FIELD_TOO_LONG
     const at = row === 0 ? 0 : batch.keyEnd[row - 1]!
@@ -277,269 +236,32 @@ export class Projection {
     return seconds * 1000 + Math.floor(nanos / 1_000_000)
   }
 
-  /** Finds the text of a slot that is set: in the record itself, or written to the scratch space. */
-  #textOf(record: Uint8Array, source: number, slot: number, column: number): void {
-    if (
-      source === TEXT_STRING ||
-      source === TEXT_BYTES ||
-      (source === TEXT_PROPERTY && this.#kind[slot] === PROPERTY_TEXT)
-    ) {
-      this.#textBytes = record
-      this.#textStart = this.#low[slot]!
-      this.#textEnd = this.#high[slot]!
-      return
-    }
+  /** Writes the text of a slot that is set and no text itself: `#textStart` to the end of the array that it returns. */
+  #write(source: number, slot: number, column: number): Uint8Array {
     const scratch = this.#scratch
-    this.#textBytes = scratch
-    this.#textEnd = scratch.length
-    switch (source) {
-      case TEXT_INTEGER:
-        this.#textStart = writeInteger(this.#number[slot]!, scratch)
-        break
-      case TEXT_INT64:
-      case TEXT_UINT64:
-        this.#textStart = writeInt64(this.#low[slot]!, this.#high[slot]!, source === TEXT_UINT64, scratch)
-        break
-      case TEXT_BOOL:
-        this.#textStart = writeBool(this.#number[slot] !== 0, scratch)
-        break
-      case TEXT_ENUM: {
-        const name = this.#enumNames[column]?.get(this.#number[slot]!)
-        if (name === undefined) {
-          this.#textStart = writeInteger(this.#number[slot]!, scratch)
-        } else {
-          this.#textBytes = name
-          this.#textStart = 0
-          this.#textEnd = name.length
-        }
-        break
+    const number = this.#number[slot]!
+    const kind = this.#kind[slot]!
+    if (source === TEXT_ENUM) {
+      const name = this.#enumNames[column]?.get(number)
+      if (name !== undefined) {
+        this.#textStart = 0
+        return name
       }
-      case TEXT_DOUBLE:
-        this.#textStart = writeDouble(this.#number[slot]!, scratch)
-        break
-      case TEXT_TIME:
-        this.#textStart = writeDouble(this.#timestampMs(slot), scratch)
-        break
-      default:
-        if (this.#kind[slot] === PROPERTY_INT) {
-          this.#textStart = writeInt64(this.#low[slot]!, this.#high[slot]!, false, scratch)
-        } else if (this.#kind[slot] === PROPERTY_BOOL) {
-          this.#textStart = writeBool(this.#number[slot] !== 0, scratch)
-        } else {
-          this.#textStart = writeDouble(this.#number[slot]!, scratch)
-        }
     }
-  }
-
-  /** Walks one message of node `node`; returns 0 or the code of a reason. */
-  #scan(bytes: Uint8Array, start: number, end: number, node: number): number {
-    const tables = this.#tables
-    const dense = tables.dense
-    const base = tables.nodeBase[node]!
-    const limit = tables.nodeLimit[node]!
-    let at = start
-    while (at < end) {
-      let tag = bytes[at++]!
-      if (tag > 0x7f) {
-        if (at < end && bytes[at]! < 0x80) {
-          tag = (tag & 0x7f) | (bytes[at++]! << 7)
-        } else {
-          tag = readUint32(bytes, at - 1, end)
-          if (tag < 0) return UNDECODABLE
-          at = skipVarint(bytes, at - 1, end)
-        }
-      }
-      const number = tag >>> 3
-      const wire = tag & 7
-      if (number === 0) return UNDECODABLE
-      const op = number < limit ? dense[base + number]! : this.#sparseOp(node, number)
-      if (op === 0) {
-        if (wire === WIRE_BYTES) {
-          if (at < end && bytes[at]! < 0x80) {
-            at += bytes[at]! + 1
-            if (at > end) return UNDECODABLE
-          } else {
-            at = skipBytes(bytes, at, end)
-          }
-        } else {
-          at = skipValue(bytes, at, end, wire, number)
-        }
-        if (at < 0) return UNDECODABLE
-        continue
-      }
-      at = this.#read(bytes, at, end, op, wire, number)
-      if (at < 0) return -at
-    }
-    return 0
-  }
-
-  /** Reads one wanted field; returns the position behind it, or a reason's code negated. */
-  #read(bytes: Uint8Array, at: number, end: number, op: number, wire: number, number: number): number {
-    const tables = this.#tables
-    const unset = tables.opUnset[op]!
-    if (unset !== null) for (let i = 0; i < unset.length; i++) this.#kind[unset[i]!] = 0
-    const code = tables.opCode[op]!
-    if (code === OP_UNSET) {
-      at = skipValue(bytes, at, end, wire, number)
-      return at < 0 ? -UNDECODABLE : at
-    }
-    if (wire !== tables.opWire[op]) {
-      return skipValue(bytes, at, end, wire, number) < 0 ? -UNDECODABLE : -WRONG_TYPE
-    }
-    const slot = tables.opSlot[op]!
-    if (slot >= 0) this.#kind[slot] = tables.opMark[op]!
-
-    if (wire === WIRE_BYTES) {
-      let length: number
-      if (at < end && bytes[at]! < 0x80) {
-        length = bytes[at++]!
-      } else {
-        length = readUint32(bytes, at, end)
-        if (length < 0) return -UNDECODABLE
-        at = skipVarint(bytes, at, end)
-      }
-      const next = at + length
-      if (next > end) return -UNDECODABLE
-      let reason = 0
-      if (code === OP_BYTES) {
-        this.#low[slot] = at
-        this.#high[slot] = next
-      } else if (code === OP_MESSAGE) {
-        reason = this.#scan(bytes, at, next, tables.opChild[op]!)
-      } else {
-        reason = this.#scanEntry(bytes, at, next, op)
-      }
-      return reason === 0 ? next : -reason
-    }
-
-    let low = 0
-    let high = 0
-    if (wire === WIRE_VARINT) {
-      if (at >= end) return -UNDECODABLE
-      let byte = bytes[at++]!
-      low = byte & 0x7f
-      for (let shift = 7; byte > 0x7f; shift += 7) {
-        if (at >= end || shift > 63) return -UNDECODABLE
-        byte = bytes[at++]!
-        if (shift < 28) {
-          low |= (byte & 0x7f) << shift
-        } else if (shift === 28) {
-          low |= (byte & 0x7f) << 28
-          high = (byte & 0x7f) >>> 4
-        } else {
-          high |= (byte & 0x7f) << (shift - 32)
-        }
-      }
+    if (source === TEXT_BOOL || (source === TEXT_PROPERTY && kind === PROPERTY_BOOL)) {
+      this.#textStart = writeBool(number !== 0, scratch)
+    } else if (source === TEXT_INT64 || source === TEXT_UINT64 || (source === TEXT_PROPERTY && kind === PROPERTY_INT)) {
+      this.#textStart = writeInt64(this.#low[slot]!, this.#high[slot]!, source === TEXT_UINT64, scratch)
     } else {
-      if (at + 4 > end) return -UNDECODABLE
-      low = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
-      at += 4
-      if (wire === WIRE_FIXED64) {
-        if (at + 4 > end) return -UNDECODABLE
-        high = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
-        at += 4
-      }
+      this.#textStart = writeDouble(source === TEXT_TIME ? this.#timestampMs(slot) : number, scratch)
     }
-    switch (code) {
-      case OP_BOOL:
-        this.#number[slot] = (low | high) === 0 ? 0 : 1
-        break
-      case OP_INT32:
-        this.#number[slot] = low | 0
-        break
-      case OP_UINT32:
-        this.#number[slot] = low >>> 0
-        break
-      case OP_SINT32:
-        this.#number[slot] = (low >>> 1) ^ -(low & 1)
-        break
-      case OP_INT64:
-        this.#low[slot] = low
-        this.#high[slot] = high
-        break
-      case OP_SINT64: {
-        const sign = -(low & 1)
-        this.#low[slot] = ((low >>> 1) | (high << 31)) ^ sign
-        this.#high[slot] = (high >>> 1) ^ sign
-        break
-      }
-      case OP_FLOAT:
-        floatLanes[0] = low
-        this.#number[slot] = floatBits[0]!
-        break
-      case OP_DOUBLE:
-        numberLanes[0] = low
-        numberLanes[1] = high
-        this.#number[slot] = numberBits[0]!
-        break
-    }
-    return at
-  }
-
-  /** Reads one entry of a map: finds its key, and its value when the key is wanted. Returns 0 or the code of a reason. */
-  #scanEntry(bytes: Uint8Array, start: number, end: number, op: number): number {
-    let keyStart = 0
-    let keyEnd = 0
-    let at = start
-    while (at < end) {
-      const tag = readUint32(bytes, at, end)
-      if (tag < 8) return UNDECODABLE
-      at = skipVarint(bytes, at, end)
-      const wire = tag & 7
-      const number = tag >>> 3
-      const value = at
-      at = skipValue(bytes, at, end, wire, number)
-      if (at < 0) return UNDECODABLE
-      if (number !== 1) continue
-      if (wire !== WIRE_BYTES) return WRONG_TYPE
-      keyStart = skipVarint(bytes, value, end)
-      keyEnd = at
-    }
-    const tables = this.#tables
-    const length = keyEnd - keyStart
-    for (let i = tables.opChild[op]!; i < tables.opChildEnd[op]!; i++) {
-      const entry = tables.entries[i]!
-      const key = entry.key
-      if (key.length !== length) continue
-      let same = 0
-      while (same < length && key[same] === bytes[keyStart + same]) same++
-      if (same < length) continue
-      const slots = entry.slots
-      for (let j = 0; j < slots.length; j++) this.#kind[slots[j]!] = 0
-      return this.#scan(bytes, start, end, entry.node)
-    }
-    return 0
-  }
-
-  #sparseOp(node: number, number: number): number {
-    const tables = this.#tables
-    const end = tables.sparseFrom[node + 1]!
-    for (let i = tables.sparseFrom[node]!; i < end; i++)
-      if (tables.sparseNumber[i] === number) return tables.sparseOp[i]!
-    return 0
+    return scratch
   }
 }
 
 /** Compiles what `schema` needs. Throws DESCRIPTOR_INVALID when its paths contradict each other. */
 export function compileProjection(schema: EventSchema): Projection {
   return new Projection(schema)
-}
-
-function skipValue(bytes: Uint8Array, at: number, end: number, wire: number, number: number): number {
-  switch (wire) {
-    case WIRE_VARINT:
-      return skipVarint(bytes, at, end)
-    case WIRE_FIXED64:
-      return at + 8 <= end ? at + 8 : -1
-    case WIRE_BYTES:
-      return skipBytes(bytes, at, end)
-    case WIRE_GROUP_START:
-      return skipGroup(bytes, at, end, number)
-    case WIRE_FIXED32:
-      return at + 4 <= end ? at + 4 : -1
-    default:
-      return -1
-  }
 }
 
 /** An integer time in milliseconds, rounded down; exact for nanoseconds beyond 2^53 too. */
@@ -587,15 +309,12 @@ function textSource(field: FieldRef): number {
     case 'uint64':
     case 'fixed64':
       return TEXT_UINT64
-    case 'float':
-    case 'double':
-      return TEXT_DOUBLE
     case 'timestamp':
       return TEXT_TIME
     case 'property':
       return TEXT_PROPERTY
     default:
-      return TEXT_INTEGER
+      return TEXT_NUMBER
   }
 }
 

@@ -89,3 +89,21 @@ export function skipGroup(bytes: Uint8Array, at: number, end: number, number: nu
   }
   return -1
 }
+
+/** The position behind a value of wire type `wire` of field `number` at `at`, or -1; an end of a group is no value. */
+export function skipValue(bytes: Uint8Array, at: number, end: number, wire: number, number: number): number {
+  switch (wire) {
+    case WIRE_VARINT:
+      return skipVarint(bytes, at, end)
+    case WIRE_FIXED64:
+      return at + 8 <= end ? at + 8 : -1
+    case WIRE_BYTES:
+      return skipBytes(bytes, at, end)
+    case WIRE_GROUP_START:
+      return skipGroup(bytes, at, end, number)
+    case WIRE_FIXED32:
+      return at + 4 <= end ? at + 4 : -1
+    default:
+      return -1
+  }
+}

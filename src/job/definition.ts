@@ -4,7 +4,19 @@
  * Owns: the shape. Does not own: its YAML, JSON and Protobuf forms (job/parse.ts), whether it makes sense against the
  * event's descriptor (job/validate.ts), how it is executed (job/plan.ts). Plain data throughout.
  */
-import type { StartPosition } from '../source/source.ts'
+
+/** Where reading a partition starts when no checkpoint says otherwise. */
+export type StartPosition =
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'latest' }
+  /** The first record whose timestamp is at or after `timestampMs`. */
+  | { readonly kind: 'timestamp'; readonly timestampMs: number }
+  /** Exact offsets by partition; a partition that is not named starts at `otherwise`. */
+  | {
+      readonly kind: 'offsets'
+      readonly offsets: Readonly<Record<number, number>>
+      readonly otherwise: 'earliest' | 'latest'
+    }
 
 /** A job as ops submit it. */
 export interface JobDefinition {

@@ -11,12 +11,16 @@ import { parseDuration, parseSize } from './duration.ts'
 /** Keys and indexes from the root of a document. */
 export type DocumentPath = readonly (string | number)[]
 
-/** One mistake. `offset` counts characters into the text at `path`; `key` says that the key is wrong, not its value. */
+/**
+ * One mistake. `offset` counts characters into the text at `path`; `key` says that the key is wrong, not its value;
+ * `around` that what lies below `path` may be right all the same.
+ */
 export interface DocumentProblem {
   readonly path: DocumentPath
   readonly message: string
   readonly offset?: number
   readonly key?: boolean
+  readonly around?: boolean
 }
 
 /** `metrics[2].window.tumbling`. */
@@ -66,7 +70,11 @@ export class MappingReader {
     return this.has(key) ? this.#value[key] : undefined
   }
 
-  problem(key: string | number | null, message: string, extra: { offset?: number; key?: boolean } = {}): void {
+  problem(
+    key: string | number | null,
+    message: string,
+    extra: { offset?: number; key?: boolean; around?: boolean } = {},
+  ): void {
     this.problems.push({ path: key === null ? this.path : [...this.path, key], message, ...extra })
   }
 
@@ -79,7 +87,7 @@ export class MappingReader {
       return ''
     }
     if (value === undefined) {
-      if (fallback === undefined) this.problem(null, `${JSON.stringify(key)} is missing`)
+      if (fallback === undefined) this.problem(key, 'is missing')
       return fallback ?? ''
     }
     this.problem(key, `must be a text, not ${describe(value)}${typeof value === 'number' ? '; put it in quotes' : ''}`)
@@ -126,7 +134,7 @@ export class MappingReader {
   duration(key: string, fallback: number | undefined, min = 0): number {
     const value = this.raw(key)
     if (value === undefined || value === '') {
-      if (fallback === undefined) this.problem(null, `${JSON.stringify(key)} is missing`)
+      if (fallback === undefined) this.problem(key, 'is missing')
       return fallback ?? 0
     }
     const ms = value === 0 ? 0 : typeof value === 'string' ? parseDuration(value) : Number.NaN
@@ -184,8 +192,8 @@ export class MappingReader {
   only<T extends string>(keys: readonly T[], what: string): T | undefined {
     const present = keys.filter((k) => this.has(k))
     if (present.length === 1) return present[0]
-    if (present.length === 0) this.problem(null, `needs ${what}: ${orList(keys)}`)
-    else this.problem(null, `has ${present.join(' and ')}: only one ${what} is possible`)
+    if (present.length === 0) this.problem(null, `needs a ${what}: ${orList(keys)}`, { around: true })
+    else this.problem(null, `has ${present.join(' and ')}: only one ${what} is possible`, { around: true })
     return undefined
   }
 

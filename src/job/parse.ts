@@ -62,7 +62,7 @@ function read(value: unknown, descriptors: Descriptors, locate: (problem: Docume
   const parsed = value === null || value === undefined ? null : readJob(value, problems)
   if (parsed !== null) {
     // What could not be read has a stand-in, about which nothing more is said.
-    const told = new Set(problems.map((p) => formatPath(p.path)))
+    const told = new Set(problems.filter((p) => p.around !== true).map((p) => formatPath(p.path)))
     const covered = (path: readonly (string | number)[]): boolean =>
       path.some((_, i) => told.has(formatPath(path.slice(0, i + 1))))
     problems.push(...validateJob(parsed.definition, descriptors).filter((p) => !covered(p.path)))
@@ -250,7 +250,7 @@ function readMetric(reader: MappingReader): MetricDefinition {
     })
     return ''
   })
-  if (!reader.has('window')) reader.problem(null, '"window" is missing, as window: { tumbling: 1m }')
+  if (!reader.has('window')) reader.problem('window', 'is missing, as window: { tumbling: 1m }')
   const window = reader.mapping('window')
   const definition: MetricDefinition = {
     id,

@@ -1,0 +1,305 @@
+/**
+ * The walk of a projection over the wire format: finds the wanted fields of one record and notes their values in slots.
+ *
+ * Owns: the rules of decoding (last value wins, messages merge, the last entry of a map key replaces the one before, a
+ * oneof member unsets its siblings, unknown fields are skipped by length). Does not own: which fields are wanted
+ * (event/projection-plan.ts), what becomes of the values (event/projection.ts).
+ *
+ * Invariants: never throws, never reads outside [start, end), allocates nothing. A slot whose `kind` is 0 is unset, and
+ * all else of it is garbage.
+ */
+import {
+  OP_BOOL,
+  OP_BYTES,
+  OP_CODE_MASK,
+  OP_CODE_SHIFT,
+  OP_DOUBLE,
+  OP_FIXED32,
+  OP_FIXED64,
+  OP_FLOAT,
+  OP_INT32,
+  OP_INT64,
+  OP_MARK_MASK,
+  OP_MARK_SHIFT,
+  OP_MESSAGE,
+  OP_ONEOF,
+  OP_OPERAND_SHIFT,
+  OP_SFIXED32,
+  OP_SINT32,
+  OP_SINT64,
+  OP_TIMESTAMP,
+  OP_UINT32,
+  type ProjectionTables,
+} from './projection-plan.ts'
+import { deadLetterReasons } from './schema.ts'
+import { readUint32, skipBytes, skipValue, skipVarint, WIRE_BYTES, WIRE_VARINT } from './wire.ts'
+
+// The codes of event/projection.ts: index plus 1.
+const UNDECODABLE = deadLetterReasons.indexOf('undecodable') + 1
+const WRONG_TYPE = deadLetterReasons.indexOf('wrong_type') + 1
+
+const doubleBits = new Float64Array(1)
+const doubleLanes = new Uint32Array(doubleBits.buffer)
+const floatBits = new Float32Array(1)
+const floatLanes = new Uint32Array(floatBits.buffer)
+
+/** Scans records into slots. One instance serves one thread. */
+export class FieldScanner {
+  /** By slot: 0 when unset, else KIND_SET or the member of a property. */
+  readonly kind: Uint8Array
+  /** By slot: numbers of up to 32 bits, floats, doubles and bools. */
+  readonly number: Float64Array
+  /** By slot: low half of a 64-bit integer, or start of a range of bytes. */
+  readonly low: Int32Array
+  /** By slot: high half of a 64-bit integer, or end of a range of bytes. */
+  readonly high: Int32Array
+  readonly #tables: ProjectionTables
+
+  constructor(tables: ProjectionTables) {
+    this.#tables = tables
+    this.kind = new Uint8Array(tables.slots)
+    this.number = new Float64Array(tables.slots)
+    this.low = new Int32Array(tables.slots)
+    this.high = new Int32Array(tables.slots)
+  }
+
+  /** Scans the record in `bytes[start .. end)`; returns 0 or the code of a dead-letter reason. */
+  scan(bytes: Uint8Array, start: number, end: number): number {
+    const kind = this.kind
+    for (let i = 0; i < kind.length; i++) kind[i] = 0
+    return this.#message(bytes, start, end, 0)
+  }
+
+  #message(bytes: Uint8Array, start: number, end: number, node: number): number {
+    const tables = this.#tables
+    const dense = tables.dense
+    const base = tables.nodeBase[node]!
+    const limit = tables.nodeLimit[node]!
+    const kind = this.kind
+    const low = this.low
+    const high = this.high
+    let at = start
+    while (at < end) {
+      let tag = bytes[at++]!
+      if (tag > 0x7f) {
+        if (at < end && bytes[at]! < 0x80) {
+          tag = (tag & 0x7f) | (bytes[at++]! << 7)
+        } else {
+          tag = readUint32(bytes, at - 1, end)
+          if (tag < 0) return UNDECODABLE
+          at = skipVarint(bytes, at - 1, end)
+        }
+      }
+      const field = tag >>> 3
+      let op = field < limit ? dense[base + field]! : this.#sparse(node, field)
+      const wire = tag & 7
+      if (op !== 0 && ((op >>> OP_CODE_SHIFT) & OP_CODE_MASK) === OP_ONEOF) op = this.#oneof(op)
+      if (op === 0) {
+        if (wire === WIRE_BYTES && at < end && bytes[at]! < 0x80) {
+          at += bytes[at]! + 1
+          if (at > end) return UNDECODABLE
+          if (field === 0) return UNDECODABLE
+        } else {
+          at = field === 0 ? -1 : skipValue(bytes, at, end, wire, field)
+          if (at < 0) return UNDECODABLE
+        }
+        continue
+      }
+      if (wire !== (op & 7)) return skipValue(bytes, at, end, wire, field) < 0 ? UNDECODABLE : WRONG_TYPE
+      const operand = op >>> OP_OPERAND_SHIFT
+      const code = (op >>> OP_CODE_SHIFT) & OP_CODE_MASK
+      if (wire === WIRE_BYTES) {
+        let length = at < end ? bytes[at]! : 0x80
+        if (length < 0x80) {
+          at++
+        } else {
+          length = readUint32(bytes, at, end)
+          if (length < 0) return UNDECODABLE
+          at = skipVarint(bytes, at, end)
+        }
+        const next = at + length
+        if (next > end) return UNDECODABLE
+        if (code === OP_BYTES) {
+          kind[operand] = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
+          low[operand] = at
+          high[operand] = next
+        } else {
+          const reason =
+            code === OP_TIMESTAMP
+              ? this.#timestamp(bytes, at, next, operand)
+              : code === OP_MESSAGE
+                ? this.#message(bytes, at, next, operand)
+                : this.#entry(bytes, at, next, operand)
+          if (reason !== 0) return reason
+        }
+        at = next
+        continue
+      }
+      kind[operand] = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
+      if (wire === WIRE_VARINT) {
+        at = this.#varint(bytes, at, end, code, operand)
+      } else {
+        at = this.#fixed(bytes, at, end, code, operand)
+      }
+      if (at < 0) return UNDECODABLE
+    }
+    return 0
+  }
+
+  /** Reads a varint into a slot; returns the position behind it, or -1. */
+  #varint(bytes: Uint8Array, start: number, end: number, code: number, slot: number): number {
+    let at = start
+    if (at >= end) return -1
+    let byte = bytes[at++]!
+    let lo = byte & 0x7f
+    let hi = 0
+    for (let shift = 7; byte > 0x7f; shift += 7) {
+      if (at >= end || shift > 63) return -1
+      byte = bytes[at++]!
+      if (shift < 28) {
+        lo |= (byte & 0x7f) << shift
+      } else if (shift === 28) {
+        lo |= byte << 28
+        hi = (byte & 0x7f) >>> 4
+      } else {
+        hi |= (byte & 0x7f) << (shift - 32)
+      }
+    }
+    switch (code) {
+      case OP_INT64:
+        this.low[slot] = lo
+        this.high[slot] = hi
+        break
+      case OP_BOOL:
+        this.number[slot] = (lo | hi) === 0 ? 0 : 1
+        break
+      case OP_INT32:
+        this.number[slot] = lo | 0
+        break
+      case OP_UINT32:
+        this.number[slot] = lo >>> 0
+        break
+      case OP_SINT32:
+        this.number[slot] = (lo >>> 1) ^ -(lo & 1)
+        break
+      case OP_SINT64: {
+        const sign = -(lo & 1)
+        this.low[slot] = ((lo >>> 1) | (hi << 31)) ^ sign
+        this.high[slot] = (hi >>> 1) ^ sign
+        break
+      }
+    }
+    return at
+  }
+
+  /** Reads four or eight bytes into a slot; returns the position behind them, or -1. */
+  #fixed(bytes: Uint8Array, at: number, end: number, code: number, slot: number): number {
+    const size = code === OP_FIXED64 || code === OP_DOUBLE ? 8 : 4
+    if (at + size > end) return -1
+    const lo = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+    switch (code) {
+      case OP_SFIXED32:
+        this.number[slot] = lo
+        break
+      case OP_FIXED32:
+        this.number[slot] = lo >>> 0
+        break
+      case OP_FLOAT:
+        floatLanes[0] = lo
+        this.number[slot] = floatBits[0]!
+        break
+      default: {
+        const hi = bytes[at + 4]! | (bytes[at + 5]! << 8) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 24)
+        if (code === OP_DOUBLE) {
+          doubleLanes[0] = lo
+          doubleLanes[1] = hi
+          this.number[slot] = doubleBits[0]!
+        } else {
+          this.low[slot] = lo
+          this.high[slot] = hi
+        }
+      }
+    }
+    return at + size
+  }
+
+  /** Every event has one, so it has its own loop: no tables, no calls for the usual two fields. */
+  #timestamp(bytes: Uint8Array, start: number, end: number, slot: number): number {
+    this.kind[slot] = 1
+    let at = start
+    while (at < end) {
+      const tag = bytes[at]!
+      if (tag === 8) {
+        this.kind[slot + 1] = 1
+        at = this.#varint(bytes, at + 1, end, OP_INT64, slot + 1)
+        if (at < 0) return UNDECODABLE
+      } else if (tag === 16) {
+        this.kind[slot + 2] = 1
+        at = this.#varint(bytes, at + 1, end, OP_INT32, slot + 2)
+        if (at < 0) return UNDECODABLE
+      } else {
+        // Unknown fields, and the two above in other clothes: overlong tags, wrong wire types.
+        const wide = readUint32(bytes, at, end)
+        if (wide < 8) return UNDECODABLE
+        at = skipVarint(bytes, at, end)
+        const field = wide >>> 3
+        if (wide === 8 || wide === 16) {
+          this.kind[slot + field] = 1
+          at = this.#varint(bytes, at, end, field === 1 ? OP_INT64 : OP_INT32, slot + field)
+        } else {
+          at = skipValue(bytes, at, end, wide & 7, field)
+          if (at >= 0 && field <= 2) return WRONG_TYPE
+        }
+        if (at < 0) return UNDECODABLE
+      }
+    }
+    return 0
+  }
+
+  /** Reads one entry of a map: finds its key, and its value when the key is wanted. */
+  #entry(bytes: Uint8Array, start: number, end: number, map: number): number {
+    let keyStart = 0
+    let keyEnd = 0
+    let at = start
+    while (at < end) {
+      const tag = readUint32(bytes, at, end)
+      if (tag < 8) return UNDECODABLE
+      const value = skipVarint(bytes, at, end)
+      at = (tag & 7) === WIRE_BYTES ? skipBytes(bytes, value, end) : skipValue(bytes, value, end, tag & 7, tag >>> 3)
+      if (at < 0) return UNDECODABLE
+      if (tag >>> 3 !== 1) continue
+      if ((tag & 7) !== WIRE_BYTES) return WRONG_TYPE
+      keyStart = skipVarint(bytes, value, end)
+      keyEnd = at
+    }
+    const entries = this.#tables.maps[map]!
+    const length = keyEnd - keyStart
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!
+      const key = entry.key
+      if (key.length !== length) continue
+      let same = 0
+      while (same < length && key[same] === bytes[keyStart + same]) same++
+      if (same < length) continue
+      const slots = entry.slots
+      for (let j = 0; j < slots.length; j++) this.kind[slots[j]!] = 0
+      return this.#message(bytes, start, end, entry.node)
+    }
+    return 0
+  }
+
+  #oneof(op: number): number {
+    const oneof = this.#tables.oneofs[op >>> OP_OPERAND_SHIFT]!
+    const unset = oneof.unset
+    for (let i = 0; i < unset.length; i++) this.kind[unset[i]!] = 0
+    return oneof.op
+  }
+
+  #sparse(node: number, field: number): number {
+    const tables = this.#tables
+    const end = tables.sparseFrom[node + 1]!
+    for (let i = tables.sparseFrom[node]!; i < end; i++)
+      if (tables.sparseNumber[i] === field) return tables.sparseOp[i]!
+    return 0
+  }
+}
