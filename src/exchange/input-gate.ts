@@ -57,7 +57,9 @@ export class InputGate {
 
   /** True when `next` would find nothing. */
   get drained(): boolean {
-    return this.#queued === 0 || this.#queues.every((queue, i) => this.#blocked[i] === 1 || this.#heads[i] === queue.length)
+    return (
+      this.#queued === 0 || this.#queues.every((queue, i) => this.#blocked[i] === 1 || this.#heads[i] === queue.length)
+    )
   }
 
   /** A message arrived on a channel. */

@@ -68,7 +68,13 @@ export class KeyedOutput {
       const count = this.#counts[receiver]!
       if (count === 0) continue
       this.rowsOut += count
-      this.#copy(scan, partitionOf, this.#rows[receiver]!, count, this.#batchFor(receiver, count, this.#keyBytes[receiver]! + textBytes))
+      this.#copy(
+        scan,
+        partitionOf,
+        this.#rows[receiver]!,
+        count,
+        this.#batchFor(receiver, count, this.#keyBytes[receiver]! + textBytes),
+      )
     }
   }
 
@@ -106,7 +112,9 @@ export class KeyedOutput {
       if (open.rows + rows < ROWS_MAX && open.bytesUsed + bytes <= open.bytes.length) return open
       this.#send(receiver, open)
     }
-    const buffer = this.#channels.take(Math.max(this.#layout.byteLength, this.#layout.bytesAt + Math.ceil(bytes / 8) * 8))
+    const buffer = this.#channels.take(
+      Math.max(this.#layout.byteLength, this.#layout.bytesAt + Math.ceil(bytes / 8) * 8),
+    )
     const fresh = new EventBatch(this.#layout, buffer)
     fresh.clear()
     this.#open[receiver] = fresh
@@ -132,7 +140,15 @@ export class KeyedOutput {
     batch.header[1] = used
   }
 
-  #copyTexts(scan: ScanBatch, rows: Uint16Array, count: number, batch: EventBatch, at: number, i: number, used: number): number {
+  #copyTexts(
+    scan: ScanBatch,
+    rows: Uint16Array,
+    count: number,
+    batch: EventBatch,
+    at: number,
+    i: number,
+    used: number,
+  ): number {
     const column = this.#columns.texts[i]!
     const dictionary = scan.dictionaries[column]!
     const remap = this.#remap
@@ -176,6 +192,12 @@ function copyKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch: Even
   return used
 }
 
-function gather(from: Float64Array | Uint32Array, rows: Uint16Array, count: number, into: Float64Array | Uint32Array, at: number): void {
+function gather(
+  from: Float64Array | Uint32Array,
+  rows: Uint16Array,
+  count: number,
+  into: Float64Array | Uint32Array,
+  at: number,
+): void {
   for (let k = 0; k < count; k++) into[at + k] = from[rows[k]!]!
 }

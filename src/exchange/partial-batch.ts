@@ -50,12 +50,23 @@ export class PartialOutput {
   constructor(channels: OutputChannels, keyGroups: number) {
     this.#channels = channels
     this.#keyGroups = keyGroups
-    this.#receiverOf = Uint16Array.from({ length: keyGroups }, (_, group) => subtaskOf(group, keyGroups, channels.receivers))
+    this.#receiverOf = Uint16Array.from({ length: keyGroups }, (_, group) =>
+      subtaskOf(group, keyGroups, channels.receivers),
+    )
     this.#open = new Array(channels.receivers).fill(null)
   }
 
   /** Writes what a group gained; `values[at .. at + count)`. False when it must wait for a credit: nothing was written. */
-  gain(table: number, startMs: number, endMs: number, hash: number, group: Uint8Array, values: Float64Array, at: number, count: number): boolean {
+  gain(
+    table: number,
+    startMs: number,
+    endMs: number,
+    hash: number,
+    group: Uint8Array,
+    values: Float64Array,
+    at: number,
+    count: number,
+  ): boolean {
     return this.#write(GAIN, table, startMs, endMs, hash, group, values, at, count, 0, noBytes)
   }
 
@@ -65,7 +76,15 @@ export class PartialOutput {
   }
 
   /** Writes a new member of accumulator `accumulator`; as `gain`. */
-  member(table: number, startMs: number, endMs: number, hash: number, group: Uint8Array, accumulator: number, member: Uint8Array): boolean {
+  member(
+    table: number,
+    startMs: number,
+    endMs: number,
+    hash: number,
+    group: Uint8Array,
+    accumulator: number,
+    member: Uint8Array,
+  ): boolean {
     return this.#write(MEMBER, table, startMs, endMs, hash, group, noValues, 0, 0, accumulator, member)
   }
 
@@ -87,8 +106,17 @@ export class PartialOutput {
   }
 
   #write(
-    kind: number, table: number, startMs: number, endMs: number, hash: number, group: Uint8Array,
-    values: Float64Array, at: number, count: number, accumulator: number, member: Uint8Array,
+    kind: number,
+    table: number,
+    startMs: number,
+    endMs: number,
+    hash: number,
+    group: Uint8Array,
+    values: Float64Array,
+    at: number,
+    count: number,
+    accumulator: number,
+    member: Uint8Array,
   ): boolean {
     const receiver = this.#receiverOf[keyGroupOf(hash, this.#keyGroups)]!
     const valuesBytes = (HEADER_F64 + 2 + count) * 8
@@ -101,7 +129,13 @@ export class PartialOutput {
     }
     if (open === null) {
       const buffer = this.#channels.take(Math.max(PARTIAL_BATCH_BYTES, bytes))
-      open = { buffer, u32: new Uint32Array(buffer), f64: new Float64Array(buffer), u8: new Uint8Array(buffer), used: 0 }
+      open = {
+        buffer,
+        u32: new Uint32Array(buffer),
+        f64: new Float64Array(buffer),
+        u8: new Uint8Array(buffer),
+        used: 0,
+      }
       this.#open[receiver] = open
     }
     const u32 = open.used / 4

@@ -41,7 +41,13 @@ export interface Accumulators {
   readonly mask: number
 }
 
-const kindCodes: Record<AccumulatorKind, number> = { count: COUNT, sum: SUM, min: MIN, max: MAX, distinct: DISTINCT_TEXT }
+const kindCodes: Record<AccumulatorKind, number> = {
+  count: COUNT,
+  sum: SUM,
+  min: MIN,
+  max: MAX,
+  distinct: DISTINCT_TEXT,
+}
 
 /**
  * Lays a table's accumulators out. `numberAt` and `textAt` give the position of a schema column among the number and

@@ -179,7 +179,8 @@ export class EventAggregator {
           // The empty text is an absent field: no value, as SQL's NULL.
           if (id === 0) break
           const start = batch.entryStart[column]![id]!
-          if (addMember(slice.members[i]!, group, batch.bytes, start, start + batch.entryLength[column]![id]!)) f64[at]!++
+          if (addMember(slice.members[i]!, group, batch.bytes, start, start + batch.entryLength[column]![id]!))
+            f64[at]!++
           break
         }
       }

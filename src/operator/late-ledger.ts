@@ -40,7 +40,8 @@ export class LateLedger {
     const entry = this.#entryOf(startMs, endMs, key.subarray(0, length), hash)
     if (entry === null) return
     const { kinds, predicates } = this.#accumulators
-    for (let i = 0; i < kinds.length; i++) if (kinds[i] === COUNT && (bits & (1 << predicates[i]!)) !== 0) entry.counts[i]!++
+    for (let i = 0; i < kinds.length; i++)
+      if (kinds[i] === COUNT && (bits & (1 << predicates[i]!)) !== 0) entry.counts[i]!++
   }
 
   /** Adds counts that another subtask made. */

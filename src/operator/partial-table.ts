@@ -70,7 +70,11 @@ export class PartialTable {
 
   /** After a restore: everything there is was sent before the checkpoint. */
   markAllSent(): void {
-    for (const slice of this.slices.slices) this.#sent.set(slice, Int32Array.from(slice.members, (m) => m?.count ?? 0))
+    for (const slice of this.slices.slices)
+      this.#sent.set(
+        slice,
+        Int32Array.from(slice.members, (m) => m?.count ?? 0),
+      )
   }
 
   #flushGroups(slice: Slice, output: PartialOutput): boolean {
@@ -82,7 +86,8 @@ export class PartialTable {
       const place = row & ROW_PAGE_MASK
       const at = place * groups.strideF64 + ROW_HEADER_F64
       const hash = page.u32[place * groups.strideU32 + ROW_HASH]!
-      if (!output.gain(this.index, slice.startMs, slice.endMs, hash, groups.keyOf(row), page.f64, at, columns.length)) return false
+      if (!output.gain(this.index, slice.startMs, slice.endMs, hash, groups.keyOf(row), page.f64, at, columns.length))
+        return false
       page.f64.set(columns, at)
       touched.pop()
     }

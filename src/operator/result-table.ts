@@ -11,7 +11,7 @@
  *   open --watermark >= end - 1--> fired --watermark >= end - 1 + lateness--> closed (history) --retain--> gone
  */
 import type { TablePlan } from '../job/plan.ts'
-import type { FiredRow, ResultSink } from '../sink/sink.ts'
+import type { FiredRow, ResultSink } from './result-sink.ts'
 import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
@@ -57,7 +57,19 @@ export class ResultTable {
     this.#sinks = sinks
     const f64 = accumulators.initial
     this.#fired = {
-      table: index, startMs: 0, endMs: 0, groups: null as never, row: 0, f64, at: 0, revision: 0, watermarkMs: 0,
+      table: index,
+      startMs: 0,
+      endMs: 0,
+      groups: null as never,
+      row: 0,
+      f64,
+      at: 0,
+      revision: 0,
+      watermarkMs: 0,
+      lateCount: (accumulator) => {
+        const { startMs, groups, row } = this.#fired
+        return this.late.size === 0 ? 0 : this.late.count(startMs, groups.keyOf(row), accumulator)
+      },
     }
   }
 

@@ -63,7 +63,9 @@ export class SliceList {
       startMs,
       endMs,
       new KeyedTable(this.#pool, this.#initial, this.#rowsExpected),
-      this.#withMembers.map((has, i) => (has ? new KeyedTable(this.#pool, noColumns, this.#membersExpected[i]!) : null)),
+      this.#withMembers.map((has, i) =>
+        has ? new KeyedTable(this.#pool, noColumns, this.#membersExpected[i]!) : null,
+      ),
     )
     slices.splice(at, 0, slice)
     return slice

@@ -10,7 +10,15 @@
 import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import { type KeyGroupRange, keyGroupOf } from '../core/key-groups.ts'
-import { KeyedTable, ROW_HASH, ROW_HEADER_F64, ROW_OWNER, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
+import {
+  KeyedTable,
+  ROW_HASH,
+  ROW_HEADER_F64,
+  ROW_OWNER,
+  ROW_PAGE_MASK,
+  ROW_PAGE_SHIFT,
+  ROW_REVISION,
+} from '../state/keyed-table.ts'
 import { HistoryTable } from '../state/history-table.ts'
 import { PagePool } from '../state/page-pool.ts'
 import type { PageLocation } from '../state/pages.ts'
@@ -51,7 +59,13 @@ export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredP
 }
 
 /** Takes over from another subtask's snapshot the rows whose key groups are in `range`. */
-export function takeOverRows(table: SnapshotTable, meta: TableMeta, pages: StoredPages, range: KeyGroupRange, keyGroups: number): void {
+export function takeOverRows(
+  table: SnapshotTable,
+  meta: TableMeta,
+  pages: StoredPages,
+  range: KeyGroupRange,
+  keyGroups: number,
+): void {
   checkAccumulators(table, meta)
   const mine = (hash: number): boolean => {
     const group = keyGroupOf(hash, keyGroups)
@@ -65,7 +79,8 @@ export function takeOverRows(table: SnapshotTable, meta: TableMeta, pages: Store
     const partial = !('results' in table)
     if (!partial) {
       for (let row = 0; row < groups.count; row++) {
-        if (mine(routingHash(table, groups, row))) rowOf[row] = copyRow(table, startMs!, endMs!, fired === 1, groups, row)
+        if (mine(routingHash(table, groups, row)))
+          rowOf[row] = copyRow(table, startMs!, endMs!, fired === 1, groups, row)
       }
     }
     members.forEach((count, i) => {
@@ -140,7 +155,14 @@ function keyHashOf(table: SnapshotTable, group: Uint8Array): number {
   return hashBytes(key, 0, key.length)
 }
 
-function copyRow(table: SnapshotTable, startMs: number, endMs: number, fired: boolean, from: KeyedTable, row: number): number {
+function copyRow(
+  table: SnapshotTable,
+  startMs: number,
+  endMs: number,
+  fired: boolean,
+  from: KeyedTable,
+  row: number,
+): number {
   const slice = table.slices.of(startMs, endMs)
   slice.fired ||= fired
   const key = from.keyOf(row)
@@ -156,8 +178,14 @@ function copyRow(table: SnapshotTable, startMs: number, endMs: number, fired: bo
 }
 
 function takeOverMembers(
-  table: SnapshotTable, startMs: number, endMs: number, accumulator: number, from: KeyedTable,
-  groups: KeyedTable, rowOf: Int32Array, mine: ((hash: number) => boolean) | null,
+  table: SnapshotTable,
+  startMs: number,
+  endMs: number,
+  accumulator: number,
+  from: KeyedTable,
+  groups: KeyedTable,
+  rowOf: Int32Array,
+  mine: ((hash: number) => boolean) | null,
 ): void {
   for (let member = 0; member < from.count; member++) {
     const u32 = from.rows.pages[member >>> ROW_PAGE_SHIFT]!.u32
@@ -177,7 +205,10 @@ function takeOverMembers(
 }
 
 function takeOverHistory(
-  table: SnapshotTable & { readonly history: HistoryTable }, meta: TableMeta, pages: StoredPages, mine: (hash: number) => boolean,
+  table: SnapshotTable & { readonly history: HistoryTable },
+  meta: TableMeta,
+  pages: StoredPages,
+  mine: (hash: number) => boolean,
 ): void {
   const from = new HistoryTable(new PagePool(), table.accumulators.initial.length)
   adoptHistory(from, historyName(table.plan.id), meta.historyFirst, pages)

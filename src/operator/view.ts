@@ -5,7 +5,7 @@
  * rolling up (query/). Runs between two batches, so an answer is of one moment.
  */
 import type { MetricPlan } from '../job/plan.ts'
-import type { ViewQuery, ViewRows } from '../runtime/messages.ts'
+import type { ViewQuery, ViewRows } from './view-rows.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import { readAccumulator } from './accumulators.ts'
 import { dimensionTexts } from './group-key.ts'
@@ -34,7 +34,15 @@ class Gathered {
   }
 
   /** Takes one row if it is asked for; false when no more fit. */
-  add(startMs: number, endMs: number, key: Uint8Array, revision: number, change: number, f64: Float64Array, at: number): boolean {
+  add(
+    startMs: number,
+    endMs: number,
+    key: Uint8Array,
+    revision: number,
+    change: number,
+    f64: Float64Array,
+    at: number,
+  ): boolean {
     if (change <= this.#since) return true
     const { accumulators, plan, late } = this.#table
     const { events: eventsOf, read } = this.#metric
@@ -81,7 +89,8 @@ export function queryTable(
       const u32 = place * groups.strideU32
       const at = place * groups.strideF64 + ROW_HEADER_F64
       const change = page.u32[u32 + ROW_CHANGE]!
-      if (!rows.add(slice.startMs, slice.endMs, groups.keyOf(row), page.u32[u32 + ROW_REVISION]!, change, page.f64, at)) break
+      if (!rows.add(slice.startMs, slice.endMs, groups.keyOf(row), page.u32[u32 + ROW_REVISION]!, change, page.f64, at))
+        break
     }
   }
   return {

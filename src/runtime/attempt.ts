@@ -24,7 +24,8 @@ import { membersOfEvents, membersOfPartials, ResultTable } from '../operator/res
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
 import { DiscardSink } from '../sink/discard.ts'
 import { MetricValueSink, type ReadValue } from '../sink/metric-values.ts'
-import type { RecordWriter, ResultSink } from '../sink/sink.ts'
+import type { ResultSink } from '../operator/result-sink.ts'
+import type { RecordWriter } from '../sink/sink.ts'
 import { PagePool } from '../state/page-pool.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
 import { EventInput } from './event-input.ts'
@@ -110,7 +111,14 @@ export class Attempt {
     return edge === EVENTS_EDGE ? this.#windows.get(index) : this.#merges.get(index)
   }
 
-  #post(edge: number, from: number, to: number, thread: number, message: Message | null, credit: ArrayBuffer | null): void {
+  #post(
+    edge: number,
+    from: number,
+    to: number,
+    thread: number,
+    message: Message | null,
+    credit: ArrayBuffer | null,
+  ): void {
     const { job, attempt } = this.deploy
     if (thread !== this.#environment.thread) {
       this.#environment.send(thread, { job, attempt, edge, from, to, message, credit })
@@ -166,7 +174,9 @@ export class Attempt {
     const { source, event, watermark } = definition
     const { ports } = this.#environment
     const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
-    const own = this.#snapshotsOf(source.id).find((s) => s.subtask === index && s.parallelism === this.deploy.placement.length)
+    const own = this.#snapshotsOf(source.id).find(
+      (s) => s.subtask === index && s.parallelism === this.deploy.placement.length,
+    )
     return new SourceSubtask(
       {
         operator: source.id,
@@ -181,7 +191,11 @@ export class Attempt {
         projection: new Projection(schema),
         scan: new ScanBatch(schema.columns),
         predicates: compilePredicates(predicates, schema),
-        watermarks: new PartitionWatermarks(watermark.outOfOrdernessMs, watermark.idlenessMs, own?.watermarkMs ?? MIN_WATERMARK),
+        watermarks: new PartitionWatermarks(
+          watermark.outOfOrdernessMs,
+          watermark.idlenessMs,
+          own?.watermarkMs ?? MIN_WATERMARK,
+        ),
         channels,
         output: new KeyedOutput(this.#layout, this.#columns, channels, keyGroups),
         origins: this.#layout.origins,
@@ -215,10 +229,27 @@ export class Attempt {
       definition.late === null ? null : this.#environment.ports.openWriter(definition.late.output, index)
     const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? -1 : textAt(column))))
     const origin = { job: jobName, topic: topicOf(this.#plan) }
-    const input = new EventInput(this.#layout, built, dimensions, metrics, late, origin, this.#counters('window', index))
-    const channels = partials.length > 0 ? this.#channels(PARTIALS_EDGE, index, PARTIAL_CREDITS, PARTIAL_BATCH_BYTES) : null
+    const input = new EventInput(
+      this.#layout,
+      built,
+      dimensions,
+      metrics,
+      late,
+      origin,
+      this.#counters('window', index),
+    )
+    const channels =
+      partials.length > 0 ? this.#channels(PARTIALS_EDGE, index, PARTIAL_CREDITS, PARTIAL_BATCH_BYTES) : null
     const output = channels === null ? null : new PartialOutput(channels, keyGroups)
-    return this.#keyed('window', index, EVENTS_EDGE, input, built, { pool, results, partials, sinks, channels, output, context })
+    return this.#keyed('window', index, EVENTS_EDGE, input, built, {
+      pool,
+      results,
+      partials,
+      sinks,
+      channels,
+      output,
+      context,
+    })
   }
 
   async #buildMerge(index: number): Promise<KeyedSubtask | null> {
@@ -228,12 +259,31 @@ export class Attempt {
     const sinks = this.#buildSinks(context, index)
     const pool = new PagePool()
     const built = tables.map((table, i) =>
-      table.keyed ? null : new ResultTable(table, i, layOutAccumulators(table, () => -1, () => -1), pool, membersOfPartials, sinks),
+      table.keyed
+        ? null
+        : new ResultTable(
+            table,
+            i,
+            layOutAccumulators(
+              table,
+              () => -1,
+              () => -1,
+            ),
+            pool,
+            membersOfPartials,
+            sinks,
+          ),
     )
     const results = built.filter((table) => table !== null)
     const input = new PartialInput(built)
     return this.#keyed('merge', index, PARTIALS_EDGE, input, results, {
-      pool, results, partials: [], sinks, channels: null, output: null, context,
+      pool,
+      results,
+      partials: [],
+      sinks,
+      channels: null,
+      output: null,
+      context,
     })
   }
 
@@ -283,7 +333,11 @@ export class Attempt {
   #buildSinks(context: SubtaskContext, index: number): ResultSink[] {
     const plan = this.#plan
     const readers: ReadValue[] = plan.metrics.map(({ read, table }) => {
-      const accumulators = layOutAccumulators(plan.tables[table]!, () => -1, () => -1)
+      const accumulators = layOutAccumulators(
+        plan.tables[table]!,
+        () => -1,
+        () => -1,
+      )
       return read.kind === 'value'
         ? (f64, at) => readAccumulator(accumulators, f64, at, read.of)
         : (f64, at) => readAccumulator(accumulators, f64, at, read.of) / readAccumulator(accumulators, f64, at, read.by)
@@ -292,7 +346,13 @@ export class Attempt {
     return plan.definition.sinks.map(({ output }) =>
       output.kind === 'discard'
         ? new DiscardSink(values)
-        : new MetricValueSink(plan, this.deploy.attempt, this.#environment.ports.openWriter(output, index), readers, context.wake),
+        : new MetricValueSink(
+            plan,
+            this.deploy.attempt,
+            this.#environment.ports.openWriter(output, index),
+            readers,
+            context.wake,
+          ),
     )
   }
 }

@@ -13,7 +13,7 @@ import type { PartialTable } from '../operator/partial-table.ts'
 import type { ResultTable } from '../operator/result-table.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import type { BatchInput } from './keyed-subtask.ts'
-import { type Origin, writeLateEvent } from './side-output.ts'
+import { type Origin, writeLateEvent } from '../sink/side-output.ts'
 
 interface Target {
   readonly table: ResultTable | PartialTable
@@ -55,7 +55,11 @@ export class EventInput implements BatchInput {
     this.#targets = tables.map((table, i) => {
       const keys = new GroupKeyBuilder(dimensions[i]!)
       const aggregator = new EventAggregator(
-        table.plan, dimensions[i]!, table.accumulators, table.slices, 'durable' in table,
+        table.plan,
+        dimensions[i]!,
+        table.accumulators,
+        table.slices,
+        'durable' in table,
       )
       const onLate: LateRow = (row, startMs, endMs, mask) => {
         keys.build(this.#batch!, row)

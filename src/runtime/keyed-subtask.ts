@@ -20,7 +20,7 @@ import type { MetricPlan } from '../job/plan.ts'
 import type { PartialTable } from '../operator/partial-table.ts'
 import type { ResultTable } from '../operator/result-table.ts'
 import { queryTable } from '../operator/view.ts'
-import type { ResultSink } from '../sink/sink.ts'
+import type { ResultSink } from '../operator/result-sink.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import { latencyBucketsMs, type SubtaskStats } from './messages.ts'
@@ -136,7 +136,9 @@ export class KeyedSubtask implements Subtask {
     const since = query.sinceChange[this.index] ?? -1
     // A watcher that knows change n must hear of everything that happens after this answer.
     const rows = queryTable(table, metric, query, since, {
-      operator: this.operator, subtask: this.index, watermarkMs: this.#parts.gate.watermarkMs,
+      operator: this.operator,
+      subtask: this.index,
+      watermarkMs: this.#parts.gate.watermarkMs,
     })
     table.change++
     return rows
@@ -158,13 +160,16 @@ export class KeyedSubtask implements Subtask {
       lost: 0,
       watermarkMs: gate.watermarkMs,
       idle: gate.idle,
-      finished: gate.watermarkMs === Number.POSITIVE_INFINITY,
+      finished: gate.watermarkMs === Number.POSITIVE_INFINITY && gate.drained && this.#phases.length === 0,
       stateBytes: this.stateBytes,
       pendingRecords: 0,
       partitions: [],
       latencyCounts: Array.from(this.#latency),
       results: results.reduce((sum, table) => sum + table.results, 0),
-      checksum: this.#parts.sinks.reduce((sum, sink) => (sum + ((sink as { checksum?: number }).checksum ?? 0)) >>> 0, 0),
+      checksum: this.#parts.sinks.reduce(
+        (sum, sink) => (sum + ((sink as { checksum?: number }).checksum ?? 0)) >>> 0,
+        0,
+      ),
     }
   }
 

@@ -49,7 +49,11 @@ export type ToWorker =
   /** Sources inject barrier `checkpointId` now. */
   | (AttemptRef & { readonly type: 'barrier'; readonly checkpointId: number })
   /** The checkpoint exists. `rewrite` names chunks whose live pages should be written anew by the next one. */
-  | (AttemptRef & { readonly type: 'checkpointComplete'; readonly checkpointId: number; readonly rewrite: readonly string[] })
+  | (AttemptRef & {
+      readonly type: 'checkpointComplete'
+      readonly checkpointId: number
+      readonly rewrite: readonly string[]
+    })
   /** The checkpoint will never exist: forget it, unblock what it blocks. */
   | (AttemptRef & { readonly type: 'checkpointAborted'; readonly checkpointId: number })
   /** Partitions found later. */
@@ -86,7 +90,14 @@ export interface SubtaskStats extends AttemptRef {
   /** Records behind the end of the input, over the subtask's partitions; -1 unknown. */
   readonly pendingRecords: number
   /** Per partition, for sources. */
-  readonly partitions: readonly { readonly partition: number; readonly position: number; readonly end: number; readonly watermarkMs: number; readonly idle: boolean; readonly reachable: boolean }[]
+  readonly partitions: readonly {
+    readonly partition: number
+    readonly position: number
+    readonly end: number
+    readonly watermarkMs: number
+    readonly idle: boolean
+    readonly reachable: boolean
+  }[]
   /** Wall-clock event-to-result latency histogram, counts per bucket of `latencyBucketsMs`. */
   readonly latencyCounts: readonly number[]
   /** Results fired, and the order-free checksum of the discard sink. */
@@ -98,18 +109,50 @@ export interface SubtaskStats extends AttemptRef {
 export type FromWorker =
   | { readonly type: 'ready'; readonly thread: number }
   | (AttemptRef & { readonly type: 'deployed'; readonly thread: number })
-  | (AttemptRef & { readonly type: 'failed'; readonly thread: number; readonly operator: string; readonly subtask: number; readonly error: ErrorData })
+  | (AttemptRef & {
+      readonly type: 'failed'
+      readonly thread: number
+      readonly operator: string
+      readonly subtask: number
+      readonly error: ErrorData
+    })
   | (AttemptRef & { readonly type: 'ack'; readonly checkpointId: number; readonly snapshot: SubtaskSnapshot })
-  | (AttemptRef & { readonly type: 'decline'; readonly checkpointId: number; readonly operator: string; readonly subtask: number; readonly error: ErrorData })
+  | (AttemptRef & {
+      readonly type: 'decline'
+      readonly checkpointId: number
+      readonly operator: string
+      readonly subtask: number
+      readonly error: ErrorData
+    })
   /** A bounded source subtask has read all its splits and sent the MAX watermark. It still takes barriers. */
   | (AttemptRef & { readonly type: 'sourceFinished'; readonly subtask: number })
   /** Watermark of a source subtask, for alignment; sent at most every 100 ms when it changed. */
-  | (AttemptRef & { readonly type: 'sourceWatermark'; readonly subtask: number; readonly watermarkMs: number; readonly idle: boolean })
+  | (AttemptRef & {
+      readonly type: 'sourceWatermark'
+      readonly subtask: number
+      readonly watermarkMs: number
+      readonly idle: boolean
+    })
   | (AttemptRef & { readonly type: 'disposed'; readonly thread: number })
-  | (AttemptRef & { readonly type: 'queryResult'; readonly thread: number; readonly request: number; readonly rows: readonly ViewRows[] })
+  | (AttemptRef & {
+      readonly type: 'queryResult'
+      readonly thread: number
+      readonly request: number
+      readonly rows: readonly ViewRows[]
+    })
   /** Answer to `stats`; a thread that does not answer within its deadline is taken for lost. */
-  | { readonly type: 'stats'; readonly thread: number; readonly request: number; readonly subtasks: readonly SubtaskStats[] }
-  | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  | {
+      readonly type: 'stats'
+      readonly thread: number
+      readonly request: number
+      readonly subtasks: readonly SubtaskStats[]
+    }
+  | {
+      readonly type: 'log'
+      readonly level: 'debug' | 'info' | 'warn' | 'error'
+      readonly message: string
+      readonly fields: Readonly<Record<string, unknown>>
+    }
 
 /** The coordinator's end of one worker thread. Implemented over a MessagePort, and in memory for simulation. */
 export interface WorkerPort {

@@ -44,7 +44,13 @@ async function pagesOf(snapshot: SubtaskSnapshot, reader: ChunkReader): Promise<
   const bytes = new Map<number, Uint8Array>()
   const what = `operator ${snapshot.operatorId}, subtask ${snapshot.subtask}`
   // Keys and rows of a table refer to each other: all pages must be there before the first is used.
-  await readPages(reader, what, list, () => true, (index, page) => bytes.set(index, page.slice()))
+  await readPages(
+    reader,
+    what,
+    list,
+    () => true,
+    (index, page) => bytes.set(index, page.slice()),
+  )
   const sequences = new Map<string, StoredPage[]>()
   const order = [...bytes.keys()].sort((a, b) => list.pageNumber[a]! - list.pageNumber[b]!)
   for (const i of order) {

@@ -16,7 +16,13 @@ export class SnapshotWriter {
   readonly #tables: readonly SnapshotTable[]
   readonly #writer: PageWriter
 
-  constructor(operatorId: string, subtask: number, parallelism: number, tables: readonly SnapshotTable[], writer: PageWriter) {
+  constructor(
+    operatorId: string,
+    subtask: number,
+    parallelism: number,
+    tables: readonly SnapshotTable[],
+    writer: PageWriter,
+  ) {
     this.#operatorId = operatorId
     this.#subtask = subtask
     this.#parallelism = parallelism

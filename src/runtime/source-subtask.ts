@@ -21,7 +21,7 @@ import type { RecordWriter } from '../sink/sink.ts'
 import type { RecordChunk, SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
-import { type Origin, writeDeadLetter } from './side-output.ts'
+import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
 /** Marks are sent at most this often, and what is buffered leaves at the latest then. */
@@ -298,8 +298,15 @@ export class SourceSubtask implements Subtask {
     this.#origin.offset = chunk.baseOffset + cursor.offsetDelta
     const time = chunk.baseTimestampMs + cursor.timestampDelta
     writeDeadLetter(
-      writer, this.#origin, reasonOf(reason)!, cursor.bytes,
-      cursor.keyStart, cursor.keyEnd, cursor.valueStart, cursor.valueEnd, time,
+      writer,
+      this.#origin,
+      reasonOf(reason)!,
+      cursor.bytes,
+      cursor.keyStart,
+      cursor.keyEnd,
+      cursor.valueStart,
+      cursor.valueEnd,
+      time,
     )
   }
 

@@ -89,7 +89,8 @@ export class WorkerLoop {
         for (const source of running.attempt.sources.values()) source.injectBarrier(message.checkpointId)
         break
       case 'checkpointComplete':
-        for (const subtask of running.attempt.subtasks) subtask.checkpointComplete(message.checkpointId, message.rewrite)
+        for (const subtask of running.attempt.subtasks)
+          subtask.checkpointComplete(message.checkpointId, message.rewrite)
         break
       case 'checkpointAborted':
         for (const subtask of running.attempt.subtasks) subtask.checkpointAborted(message.checkpointId)
@@ -202,7 +203,10 @@ export class WorkerLoop {
     const error = MillraceError.from(thrown)
     if (error.code === 'INTERNAL' && error.cause instanceof Error) {
       this.#send({
-        type: 'log', level: 'error', message: `${operator} ${subtask} failed`, fields: { stack: error.cause.stack, ...ref },
+        type: 'log',
+        level: 'error',
+        message: `${operator} ${subtask} failed`,
+        fields: { stack: error.cause.stack, ...ref },
       })
     }
     this.#send({ type: 'failed', ...ref, thread: this.#thread, operator, subtask, error: error.toData() })

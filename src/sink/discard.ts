@@ -6,7 +6,7 @@
  * gives another.
  */
 import { hashBytes } from '../core/hash.ts'
-import type { FiredRow, ResultSink } from './sink.ts'
+import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
 
 /** Counts rows and sums their checksum. */
 export class DiscardSink implements ResultSink {

@@ -10,7 +10,12 @@
  *    the same error, and the job goes back to its checkpoint.
  */
 import { MillraceError } from '../core/errors.ts'
-import { type KafkaClientOptions, type KafkaProducer, type KafkaRecord, openKafkaProducer } from '../source/kafka/admin.ts'
+import {
+  type KafkaClientOptions,
+  type KafkaProducer,
+  type KafkaRecord,
+  openKafkaProducer,
+} from '../source/kafka/admin.ts'
 import type { RecordWriter } from './sink.ts'
 
 /** Options of a KafkaSinkWriter. */
@@ -32,10 +37,10 @@ export class KafkaSinkWriter implements RecordWriter {
   #sending: Promise<void> = Promise.resolve()
   #failure: MillraceError | undefined
 
-  constructor(producer: Promise<KafkaProducer>, options: KafkaSinkOptions) {
-    this.#producer = producer
+  constructor(producer: KafkaProducer | Promise<KafkaProducer>, options: KafkaSinkOptions) {
+    this.#producer = Promise.resolve(producer)
     // Its failure surfaces in the first send.
-    producer.catch(() => undefined)
+    this.#producer.catch(() => undefined)
     this.#topic = options.topic
     this.#batchBytes = options.batchBytes ?? 512 * 1024
     this.#arena = new Uint8Array(this.#batchBytes)
@@ -65,7 +70,9 @@ export class KafkaSinkWriter implements RecordWriter {
 
   /** Disconnects; what was not flushed is dropped. */
   async close(): Promise<void> {
-    await this.#producer.then((producer) => producer.close())
+    // A producer that never connected has nothing to close.
+    const producer = await this.#producer.catch(() => undefined)
+    await producer?.close()
   }
 
   #copy(bytes: Uint8Array): Uint8Array {

@@ -53,7 +53,11 @@ export class LogRecordWriter implements RecordWriter {
   }
 
   #failed(cause: unknown): MillraceError {
-    return new MillraceError('SINK_FAILED', `writing to log topic ${this.#topic} failed: ${MillraceError.from(cause).message}`, { cause })
+    return new MillraceError(
+      'SINK_FAILED',
+      `writing to log topic ${this.#topic} failed: ${MillraceError.from(cause).message}`,
+      { cause },
+    )
   }
 }
 

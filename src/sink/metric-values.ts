@@ -7,8 +7,9 @@
 import { MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
+import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
 import { toDate } from './dates.ts'
-import type { FiredRow, RecordWriter, ResultSink } from './sink.ts'
+import type { RecordWriter } from './sink.ts'
 
 /** Buffered bytes at which a flush starts, and from which on the sink is full. */
 const FLUSH_BYTES = 256 * 1024

@@ -7,19 +7,9 @@
  *
  * Threading: a reader lives in one worker thread and is never called from another. Nothing here blocks.
  */
+import type { StartPosition } from '../job/definition.ts'
 
-/** Where reading a partition starts when no checkpoint says otherwise. */
-export type StartPosition =
-  | { readonly kind: 'earliest' }
-  | { readonly kind: 'latest' }
-  /** The first record whose timestamp is at or after `timestampMs`. */
-  | { readonly kind: 'timestamp'; readonly timestampMs: number }
-  /** Exact offsets by partition; a partition that is not named starts at `otherwise`. */
-  | {
-      readonly kind: 'offsets'
-      readonly offsets: Readonly<Record<number, number>>
-      readonly otherwise: 'earliest' | 'latest'
-    }
+export type { StartPosition }
 
 /** One partition as it is given to a reader, from a checkpoint or from the enumerator. Plain data. */
 export interface SplitAssignment {

@@ -67,7 +67,15 @@ export class HistoryTable {
   }
 
   /** Appends a row; `f64[at ..]` holds its number columns. */
-  append(startMs: number, endMs: number, key: Uint8Array, revision: number, change: number, f64: Float64Array, at: number): void {
+  append(
+    startMs: number,
+    endMs: number,
+    key: Uint8Array,
+    revision: number,
+    change: number,
+    f64: Float64Array,
+    at: number,
+  ): void {
     let index = this.#counts.length - 1
     if (index < 0 || this.#counts[index] === ROWS_PER_PAGE) {
       this.#counts.push(0)

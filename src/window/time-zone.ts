@@ -50,7 +50,9 @@ export class TimeZone {
         second: 'numeric',
       })
     } catch (cause) {
-      throw new MillraceError('JOB_INVALID', `no time zone '${name}': use an IANA name such as Europe/Berlin`, { cause })
+      throw new MillraceError('JOB_INVALID', `no time zone '${name}': use an IANA name such as Europe/Berlin`, {
+        cause,
+      })
     }
     this.name = name
   }

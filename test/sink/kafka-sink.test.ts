@@ -26,13 +26,13 @@ class MemoryProducer implements KafkaProducer {
 describe('KafkaSinkWriter', () => {
   it('copies, batches by bytes, keeps order, and has sent all after a flush', async () => {
     const producer = new MemoryProducer()
-    const sink = new KafkaSinkWriter(producer, { topic: 't', batchBytes: 8 })
+    const sink = new KafkaSinkWriter(Promise.resolve(producer), { topic: 't', batchBytes: 8 })
     const scratch = new Uint8Array(3)
     for (let i = 0; i < 5; i++) {
       scratch.fill(97 + i)
       sink.write(i === 2 ? null : scratch.subarray(0, 1), scratch, i)
     }
-    expect(sink.unsentBytes).toBe(19)
+    expect(sink.bufferedBytes).toBe(19)
     await sink.flush()
     expect(producer.sends).toEqual([
       [
@@ -45,14 +45,14 @@ describe('KafkaSinkWriter', () => {
       ],
       [['e', 'eee', 4]],
     ])
-    expect(sink.unsentBytes).toBe(0)
+    expect(sink.bufferedBytes).toBe(0)
     await sink.flush()
     expect(producer.sends).toHaveLength(3)
   })
 
   it('takes a record larger than a batch', async () => {
     const producer = new MemoryProducer()
-    const sink = new KafkaSinkWriter(producer, { topic: 't', batchBytes: 8 })
+    const sink = new KafkaSinkWriter(Promise.resolve(producer), { topic: 't', batchBytes: 8 })
     sink.write(null, Buffer.from('small'), 0)
     sink.write(null, Buffer.from('larger than eight'), 1)
     sink.write(null, Buffer.from('s'), 2)
@@ -62,7 +62,7 @@ describe('KafkaSinkWriter', () => {
 
   it('sends nothing after a failure and says so at every flush', async () => {
     const producer = new MemoryProducer()
-    const sink = new KafkaSinkWriter(producer, { topic: 't', batchBytes: 4 })
+    const sink = new KafkaSinkWriter(Promise.resolve(producer), { topic: 't', batchBytes: 4 })
     producer.failNext = true
     sink.write(null, Buffer.from('lost'), 0)
     sink.write(null, Buffer.from('next'), 1)

@@ -26,8 +26,8 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   exchange: model,
   checkpoint: [...model, 'gen'],
   source: [...model, 'log', 'gen'],
-  sink: [...model, 'log', 'exchange', 'source', 'gen'],
-  operator: [...model, 'exchange', 'sink'],
+  operator: [...model, 'exchange'],
+  sink: [...model, 'log', 'exchange', 'source', 'operator', 'gen'],
   // the planes themselves; of runtime the others see the messages only, see `shared`
   runtime: parts,
   coordinator: [...parts, 'runtime'],
@@ -131,7 +131,7 @@ export const capabilities: readonly Capability[] = [
     name: 'threads and their ports',
     code: /\bnew\s+(?:MessageChannel|BroadcastChannel|Worker)\b/,
     modules: ['node:worker_threads', 'node:child_process', 'node:cluster'],
-    files: ['src/coordinator/worker-pool.ts', 'src/runtime/thread-*.ts', 'src/runtime/worker*.ts'],
+    files: ['src/coordinator/worker-pool.ts', 'src/runtime/thread-*.ts', 'src/runtime/worker*.ts', 'src/runtime/link*.ts'],
   },
   {
     name: 'the network',

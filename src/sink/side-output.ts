@@ -6,8 +6,8 @@
  */
 import type { DeadLetterReason } from '../event/schema.ts'
 import { DeadLetter, LateEvent } from '../gen/millrace/v1/metric.ts'
-import { toDate } from '../sink/dates.ts'
-import type { RecordWriter } from '../sink/sink.ts'
+import { toDate } from './dates.ts'
+import type { RecordWriter } from './sink.ts'
 
 const noBytes = Buffer.alloc(0)
 
@@ -38,7 +38,12 @@ export function writeDeadLetter(
   const key = bufferOf(bytes, keyStart, keyEnd)
   const value = bufferOf(bytes, valueStart, valueEnd)
   const letter = DeadLetter.encode({
-    ...origin, reason, detail: '', key, value, recordTime: toDate(recordTimestampMs),
+    ...origin,
+    reason,
+    detail: '',
+    key,
+    value,
+    recordTime: toDate(recordTimestampMs),
   }).finish()
   writer.write(key.length > 0 ? key : null, letter, recordTimestampMs)
 }
@@ -54,7 +59,12 @@ export function writeLateEvent(
 ): void {
   const bytes = Buffer.from(key)
   const event = LateEvent.encode({
-    ...origin, eventTime: toDate(eventTimeMs), watermark: toDate(watermarkMs), key: bytes, value: noBytes, metrics: [...metrics],
+    ...origin,
+    eventTime: toDate(eventTimeMs),
+    watermark: toDate(watermarkMs),
+    key: bytes,
+    value: noBytes,
+    metrics: [...metrics],
   }).finish()
   writer.write(bytes, event, eventTimeMs)
 }

@@ -1,0 +1,34 @@
+/**
+ * The contract between a table that fires and the sinks of a job (sink/).
+ */
+import type { KeyedTable } from '../state/keyed-table.ts'
+
+/** One fired row of a table; one object is reused for all of them. */
+export interface FiredRow {
+  /** Index into JobPlan.tables. */
+  table: number
+  startMs: number
+  endMs: number
+  groups: KeyedTable
+  /** The row in `groups`; its key is the group's. */
+  row: number
+  /** The number columns are `f64[at ..]`, accumulators in plan order. */
+  f64: Float64Array
+  at: number
+  /** 1 for the on-time result, more for corrections. */
+  revision: number
+  watermarkMs: number
+  /** Events of the row's window and group that came too late for the metric whose events `accumulator` counts. */
+  lateCount: (accumulator: number) => number
+}
+
+/** Takes results of one subtask. */
+export interface ResultSink {
+  /** Takes one row. The row object and what it points at are valid only during the call. */
+  accept(row: FiredRow): void
+  /** True while the sink cannot take more: the subtask waits, and calls again later. */
+  readonly full: boolean
+  /** Resolves when all that was accepted is where it belongs. Rejects with SINK_FAILED. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
