@@ -7,8 +7,8 @@
  * Rules:
  * 1. The newest checkpoint of this very job (id, not name) counts. One that cannot be used stops the job: an older one
  *    would silently lose what came after it. `allowFallback` says that this is wanted.
- * 2. No checkpoint, and none was ever published: a fresh start. None, but some were: the store has lost them, or
- *    somebody has deleted them: STORE_LOST.
+ * 2. No checkpoint: a fresh start, but not when this process has seen one published: then the store has lost its data
+ *    (STORE_LOST). Stores list what they should have, so a manifest that went missing alone is not "no checkpoint".
  * 3. State is never read under another key hash, number of key groups or definition: STATE_INCOMPATIBLE.
  * 4. State of an operator that the job no longer has stops it, unless `allowDroppedState`.
  */
@@ -38,6 +38,8 @@ export interface RestoreWish {
   readonly jobId: string
   /** Id of the store that this process knew before; '' when it knew none. */
   readonly knownStoreId: string
+  /** Highest checkpoint of this job that this process has seen published; 0 for none. */
+  readonly knownCheckpointId: number
   readonly keyHashName: string
   readonly keyHashSeed: number
   readonly keyGroups: number
@@ -76,9 +78,15 @@ export function resolveRestore(observed: ObservedStore, wish: RestoreWish): Rest
   if (wish.knownStoreId !== '' && wish.knownStoreId !== observed.storeId) {
     return refuse('STORE_LOST', `the checkpoint store of job ${jobName} is another one than before: its data is gone`)
   }
-  const highest = observed.checkpoints.reduce((max, c) => Math.max(max, c.checkpointId), observed.lastCheckpointId)
+  const floor = Math.max(observed.lastCheckpointId, wish.knownCheckpointId)
+  const highest = observed.checkpoints.reduce((max, c) => Math.max(max, c.checkpointId), floor)
   const nextCheckpointId = highest + 1
   const skipped: SkippedCheckpoint[] = []
+  if (wish.checkpointId === null && wish.knownCheckpointId > 0) {
+    const there = observed.checkpoints.some((c) => c.checkpointId >= wish.knownCheckpointId)
+    if (!there)
+      skipped.push({ checkpointId: wish.knownCheckpointId, why: 'it was published, and the store has lost it' })
+  }
   const candidates = [...observed.checkpoints].sort((a, b) => b.checkpointId - a.checkpointId)
   const foreign = (c: ObservedCheckpoint): boolean => c.manifest !== null && c.manifest.jobId !== wish.jobId
   if (wish.checkpointId !== null && !candidates.some((c) => c.checkpointId === wish.checkpointId)) {
@@ -110,14 +118,12 @@ export function resolveRestore(observed: ObservedStore, wish: RestoreWish): Rest
     }
     return { kind: 'restore', manifest, nextCheckpointId, skipped }
   }
-  if (candidates.every(foreign) && (candidates.length > 0 || observed.lastCheckpointId === 0)) {
-    return { kind: 'fresh', nextCheckpointId, skipped }
-  }
-  if (candidates.length === 0) {
+  if (candidates.every(foreign)) {
+    if (wish.knownCheckpointId === 0) return { kind: 'fresh', nextCheckpointId, skipped }
     return refuse(
       'STORE_LOST',
-      `job ${jobName} has published checkpoints up to ${observed.lastCheckpointId}, but the store has none: a fresh ` +
-        'start would count everything again. Restore the store, or cancel the job and submit it anew',
+      `checkpoint ${wish.knownCheckpointId} of job ${jobName} was published, but the store has none: a fresh start ` +
+        'would count everything again. Restore the store, or cancel the job and submit it anew',
     )
   }
   const why = skipped.map((s) => `${s.checkpointId}: ${s.why}`).join('; ')
