@@ -72,13 +72,14 @@ export class KafkaProxy {
   refuse = false
   /** Every response comes this much later, ms. */
   delayMs = 0
-  readonly #maxima: ReadonlyMap<number, number> | undefined
+  /** Highest versions by API number, if there is a ceiling; APIs that are not named are not offered. */
+  maxima: ReadonlyMap<number, number> | undefined
   readonly #listeners = new Map<string, Promise<Server>>()
   readonly #links = new Set<Link>()
   #stalled = false
 
   constructor(options: KafkaProxyOptions) {
-    this.#maxima = options.ceiling === 'redpanda' ? redpandaMaxima : undefined
+    this.maxima = options.ceiling === 'redpanda' ? redpandaMaxima : undefined
   }
 
   /** Listens for the broker at `upstream`. */
@@ -113,7 +114,7 @@ export class KafkaProxy {
 
   /** The highest version allowed of an API: Infinity without a ceiling, -1 when the API is not offered. */
   maxOf(apiKey: number): number {
-    return this.#maxima === undefined ? Number.POSITIVE_INFINITY : (this.#maxima.get(apiKey) ?? -1)
+    return this.maxima === undefined ? Number.POSITIVE_INFINITY : (this.maxima.get(apiKey) ?? -1)
   }
 
   /** The port that stands for the broker at `upstream`. */

@@ -4,8 +4,9 @@
  * Owns: creating, growing and deleting topics; a producer that splits what it is given into requests the broker takes.
  * Does not own: reading (kafka-reader.ts), when a sink flushes (sink/kafka-sink.ts).
  *
- * Two habits of kafkajs are put right here: each connection re-arms a timer every millisecond for ever (patched once, at
- * import), and a send is never split, whatever its size. Its errors become MillraceErrors.
+ * Habits of kafkajs that are put right here: each connection re-arms a timer every millisecond for ever (patched once, at
+ * import); a send is never split, whatever its size; records for a partition that was added since its last look at the
+ * metadata vanish without an error. Its errors become MillraceErrors.
  */
 import { createRequire } from 'node:module'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
@@ -108,9 +109,11 @@ export async function openKafkaAdmin(options: KafkaClientOptions): Promise<Kafka
         await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] })
       }),
     deleteRecords: (topic, partition, offset) =>
-      run(`deleting records of ${topic}-${partition}`, () =>
-        admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] }),
-      ),
+      run(`deleting records of ${topic}-${partition}`, async () => {
+        // Looks the topic up, which deleting records forgets to do.
+        await admin.fetchTopicOffsets(topic)
+        await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
+      }),
     close: () => run('disconnecting', () => admin.disconnect()),
   }
 }
@@ -165,14 +168,41 @@ class KafkajsProducer implements KafkaProducer {
     for (const record of records) {
       const size = (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD_BYTES
       if (messages.length > 0 && bytes + size > this.#maxRequestBytes) {
-        await this.#producer.send({ topic, messages, acks: -1 })
+        await this.#sendOne(topic, messages)
         messages = []
         bytes = 0
       }
       messages.push(toMessage(record))
       bytes += size
     }
-    if (messages.length > 0) await this.#producer.send({ topic, messages, acks: -1 })
+    if (messages.length > 0) await this.#sendOne(topic, messages)
+  }
+
+  /**
+   * Sends one request. Records for a partition that is newer than the metadata kafkajs has cached are dropped by it
+   * without an error: their partition is then missing in the answer. Connecting anew empties that cache.
+   */
+  async #sendOne(topic: string, messages: Message[]): Promise<void> {
+    const dropped = await this.#sendKnown(topic, messages)
+    if (dropped.length === 0) return
+    await this.#producer.disconnect()
+    await this.#producer.connect()
+    const [lost] = await this.#sendKnown(topic, dropped)
+    if (lost === undefined) return
+    throw new MillraceError(
+      'BROKER_ERROR',
+      `topic ${topic} has no partition ${lost.partition}; produce to one it has`,
+      {
+        retry: 'never',
+      },
+    )
+  }
+
+  /** Sends `messages` and returns those that were dropped. */
+  async #sendKnown(topic: string, messages: Message[]): Promise<Message[]> {
+    const answers = await this.#producer.send({ topic, messages, acks: -1 })
+    const written = new Set(answers.map((answer) => answer.partition))
+    return messages.filter(({ partition }) => partition !== undefined && !written.has(partition))
   }
 }
 
