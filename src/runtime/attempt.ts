@@ -5,8 +5,8 @@
  * own: when they are stepped (worker-loop), or what they do.
  */
 import { PageWriter } from '../checkpoint/chunk-writer.ts'
-import type { ChunkStore } from '../checkpoint/store.ts'
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import type { ChunkStore } from '../checkpoint/store.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
 import { Projection } from '../event/projection.ts'
 import { ScanBatch } from '../event/scan.ts'
@@ -17,17 +17,16 @@ import { type ExchangedColumns, KeyedOutput } from '../exchange/keyed-output.ts'
 import type { Message } from '../exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../exchange/partial-batch.ts'
 import type { JobPlan } from '../job/plan.ts'
-import { layOutAccumulators, readAccumulator } from '../operator/accumulators.ts'
+import { layOutAccumulators } from '../operator/accumulators.ts'
 import { compilePredicates } from '../operator/filter.ts'
 import { PartialTable } from '../operator/partial-table.ts'
+import type { ResultSink } from '../operator/result-sink.ts'
 import { membersOfEvents, membersOfPartials, ResultTable } from '../operator/result-table.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
-import { DiscardSink } from '../sink/discard.ts'
-import { MetricValueSink, type ReadValue } from '../sink/metric-values.ts'
-import type { ResultSink } from '../operator/result-sink.ts'
 import type { RecordWriter } from '../sink/sink.ts'
-import { PagePool } from '../state/page-pool.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
+import { PagePool } from '../state/page-pool.ts'
+import { buildSinks } from './build-sinks.ts'
 import { EventInput } from './event-input.ts'
 import { type BatchInput, KeyedSubtask } from './keyed-subtask.ts'
 import { EVENTS_EDGE, type LinkMessage, PARTIALS_EDGE } from './links.ts'
@@ -213,7 +212,7 @@ export class Attempt {
     const { tables, metrics, definition, jobName, keyGroups } = this.#plan
     const context = this.#environment.contextOf('window', index)
     const keyed = tables.some((table) => table.keyed)
-    const sinks = keyed ? this.#buildSinks(context, index) : []
+    const sinks = keyed ? buildSinks(this.#plan, this.deploy.attempt, index, this.#environment.ports, context.wake) : []
     const numberAt = (column: number): number => this.#columns.numbers.indexOf(column)
     const textAt = (column: number): number => this.#columns.texts.indexOf(column)
     const pool = new PagePool()
@@ -256,7 +255,7 @@ export class Attempt {
     const { tables } = this.#plan
     if (tables.every((table) => table.keyed)) return null
     const context = this.#environment.contextOf('merge', index)
-    const sinks = this.#buildSinks(context, index)
+    const sinks = buildSinks(this.#plan, this.deploy.attempt, index, this.#environment.ports, context.wake)
     const pool = new PagePool()
     const built = tables.map((table, i) =>
       table.keyed
@@ -328,32 +327,6 @@ export class Attempt {
       returnCredit: this.#returnCredit(edge, index),
     }
     return new KeyedSubtask(parts, rest.context)
-  }
-
-  #buildSinks(context: SubtaskContext, index: number): ResultSink[] {
-    const plan = this.#plan
-    const readers: ReadValue[] = plan.metrics.map(({ read, table }) => {
-      const accumulators = layOutAccumulators(
-        plan.tables[table]!,
-        () => -1,
-        () => -1,
-      )
-      return read.kind === 'value'
-        ? (f64, at) => readAccumulator(accumulators, f64, at, read.of)
-        : (f64, at) => readAccumulator(accumulators, f64, at, read.of) / readAccumulator(accumulators, f64, at, read.by)
-    })
-    const values = plan.tables.map((_, table) => plan.metrics.filter((m) => m.table === table).map((m) => m.read.of))
-    return plan.definition.sinks.map(({ output }) =>
-      output.kind === 'discard'
-        ? new DiscardSink(values)
-        : new MetricValueSink(
-            plan,
-            this.deploy.attempt,
-            this.#environment.ports.openWriter(output, index),
-            readers,
-            context.wake,
-          ),
-    )
   }
 }
 

@@ -11,9 +11,9 @@ import { EventAggregator, type LateRow } from '../operator/aggregate-events.ts'
 import { GroupKeyBuilder } from '../operator/group-key.ts'
 import type { PartialTable } from '../operator/partial-table.ts'
 import type { ResultTable } from '../operator/result-table.ts'
+import { type Origin, writeLateEvent } from '../sink/side-output.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import type { BatchInput } from './keyed-subtask.ts'
-import { type Origin, writeLateEvent } from '../sink/side-output.ts'
 
 interface Target {
   readonly table: ResultTable | PartialTable

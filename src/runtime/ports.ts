@@ -3,8 +3,8 @@
  */
 import type { ChunkStore, StoreConfig } from '../checkpoint/store.ts'
 import type { Clock, Random, Scheduler } from '../core/clock.ts'
-import type { JobPlan } from '../job/plan.ts'
 import type { SinkOutput } from '../job/definition.ts'
+import type { JobPlan } from '../job/plan.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import type { SourceReader } from '../source/source.ts'
 

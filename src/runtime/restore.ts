@@ -4,10 +4,11 @@
  * Owns: choosing between adopting and redistributing. Does not own: fetching and checking pages
  * (checkpoint/page-reader), how tables are rebuilt (operator/table-restore).
  */
-import { keyGroupRangeOf } from '../core/key-groups.ts'
-import type { ChunkReader } from '../checkpoint/store.ts'
+
 import { readPages } from '../checkpoint/page-reader.ts'
 import { pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import type { ChunkReader } from '../checkpoint/store.ts'
+import { keyGroupRangeOf } from '../core/key-groups.ts'
 import { adoptTable, type StoredPage, takeOverRows } from '../operator/table-restore.ts'
 import { decodeMeta, type SnapshotTable } from '../operator/table-snapshot.ts'
 

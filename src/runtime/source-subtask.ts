@@ -8,20 +8,22 @@
  * A step decodes at most one scan (1024 rows) and sends it. Positions move with decoding, and every decoded row is sent
  * before a barrier: so at a barrier the positions are exactly those of what was sent.
  */
+
+import { noPages } from '../checkpoint/snapshot.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK } from '../core/time.ts'
-import { noPages, type SplitSnapshot } from '../checkpoint/snapshot.ts'
 import type { Projection } from '../event/projection.ts'
 import { reasonCode, reasonOf } from '../event/projection.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { ScanBatch } from '../event/scan.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { KeyedOutput } from '../exchange/keyed-output.ts'
+import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import type { RecordChunk, SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
-import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
+import { SourcePartitions } from './source-partitions.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
 /** Marks are sent at most this often, and what is buffered leaves at the latest then. */
@@ -66,7 +68,7 @@ export class SourceSubtask implements Subtask {
   readonly index: number
   readonly #parts: SourceParts
   readonly #context: SubtaskContext
-  readonly #splits = new Map<number, SplitStart & { position: number; paused: boolean }>()
+  readonly #partitions: SourcePartitions
   readonly #cursor: RecordCursor
   readonly #partitionOf: Uint32Array | null
   readonly #origin: Origin
@@ -75,8 +77,6 @@ export class SourceSubtask implements Subtask {
   #lastMarkMs = Number.NEGATIVE_INFINITY
   #sentIdle = false
   #finished = false
-  #alignMaxMs = Number.POSITIVE_INFINITY
-  #pausedAny = false
   #read: number
   #deadLettered: number
   #filtered: number
@@ -88,23 +88,20 @@ export class SourceSubtask implements Subtask {
     this.index = parts.index
     this.#parts = parts
     this.#context = context
+    this.#partitions = new SourcePartitions(parts.reader, parts.watermarks)
     this.#cursor = new RecordCursor(parts.topic)
     this.#partitionOf = parts.origins ? new Uint32Array(parts.scan.capacity) : null
     this.#origin = { job: parts.job, topic: parts.topic, partition: 0, offset: 0 }
     this.#read = parts.counters['read'] ?? 0
     this.#deadLettered = parts.counters['deadLettered'] ?? 0
     this.#filtered = parts.counters['filtered'] ?? 0
-    this.assign(splits)
+    this.#partitions.assign(splits)
   }
 
   /** Takes partitions over. */
   assign(splits: readonly SplitStart[]): void {
-    for (const split of splits) {
-      if (this.#splits.has(split.partition)) continue
-      this.#splits.set(split.partition, { ...split, position: split.offset, paused: false })
-      this.#parts.watermarks.add(split.partition, split.maxTimestampMs)
-      this.#parts.reader.assign(split)
-    }
+    this.#partitions.assign(splits)
+    this.#context.wake()
   }
 
   /** Asks for barrier `checkpointId` before any further record. */
@@ -115,14 +112,7 @@ export class SourceSubtask implements Subtask {
 
   /** Alignment: partitions ahead of `maxWatermarkMs` wait. */
   align(maxWatermarkMs: number): void {
-    this.#alignMaxMs = maxWatermarkMs
-    this.#pausedAny = false
-    for (const split of this.#splits.values()) {
-      const paused = this.#parts.watermarks.watermarkOf(split.partition) > maxWatermarkMs
-      if (paused) this.#pausedAny = true
-      if (paused !== split.paused) this.#parts.reader.setPaused(split.partition, paused)
-      split.paused = paused
-    }
+    this.#partitions.align(maxWatermarkMs)
     this.#context.wake()
   }
 
@@ -135,7 +125,7 @@ export class SourceSubtask implements Subtask {
     }
     const nowMs = this.#context.clock.monotonicMs()
     if (nowMs - this.#lastMarkMs >= MARK_INTERVAL_MS && !this.#finished) {
-      this.#observePartitions(nowMs)
+      this.#partitions.observe(this.#chunk !== null, nowMs)
       if (!output.flush()) return 'blocked'
       this.#lastMarkMs = nowMs
       this.#sendMarks()
@@ -149,7 +139,7 @@ export class SourceSubtask implements Subtask {
     // Nothing to read now: nothing to wait for either.
     output.flush()
     if (this.#finished) return 'idle'
-    if (this.#allRead()) {
+    if (this.#allRead) {
       this.#finish()
       return 'worked'
     }
@@ -178,20 +168,7 @@ export class SourceSubtask implements Subtask {
 
   stats(): Omit<SubtaskStats, 'job' | 'attempt' | 'busyMs' | 'idleMs' | 'backPressuredMs'> {
     const { reader, watermarks } = this.#parts
-    let pending = 0
-    const partitions = [...this.#splits.values()].map((split) => {
-      const status = reader.status(split.partition)
-      const end = Math.min(split.stopOffset, status.highWatermark)
-      pending = pending < 0 || status.highWatermark < 0 ? -1 : pending + Math.max(0, end - split.position)
-      return {
-        partition: split.partition,
-        position: split.position,
-        end: status.highWatermark,
-        watermarkMs: watermarks.watermarkOf(split.partition),
-        idle: watermarks.isIdle(split.partition),
-        reachable: status.reachable,
-      }
-    })
+    const { partitions, pending } = this.#partitions.stats()
     return {
       operator: this.operator,
       subtask: this.index,
@@ -269,24 +246,9 @@ export class SourceSubtask implements Subtask {
       if (reason !== 0) this.#deadLetter(chunk, reason)
     }
     this.#read += read
-    const split = this.#splits.get(chunk.partition)!
-    if (maxTimestampMs > Number.NEGATIVE_INFINITY) this.#parts.watermarks.onRecords(chunk.partition, maxTimestampMs)
-    if (more) {
-      split.position = chunk.baseOffset + cursor.offsetDelta + 1
-    } else {
-      split.position = chunk.nextOffset
-      this.#chunk = null
-      if (split.position >= split.stopOffset) this.#parts.watermarks.onFinished(split.partition)
-      if (this.#alignMaxMs < Number.POSITIVE_INFINITY) this.#alignPartition(chunk.partition)
-    }
-  }
-
-  #alignPartition(partition: number): void {
-    const split = this.#splits.get(partition)!
-    if (split.paused || this.#parts.watermarks.watermarkOf(partition) <= this.#alignMaxMs) return
-    split.paused = true
-    this.#pausedAny = true
-    this.#parts.reader.setPaused(partition, true)
+    if (!more) this.#chunk = null
+    const position = more ? chunk.baseOffset + cursor.offsetDelta + 1 : chunk.nextOffset
+    this.#partitions.advance(chunk.partition, position, maxTimestampMs)
   }
 
   #deadLetter(chunk: RecordChunk, reason: number): void {
@@ -317,25 +279,10 @@ export class SourceSubtask implements Subtask {
     if (taken > 0) output.write(scan, this.#partitionOf)
   }
 
-  #observePartitions(nowMs: number): void {
-    const { reader, watermarks } = this.#parts
-    for (const split of this.#splits.values()) {
-      const status = reader.status(split.partition)
-      const quiet =
-        !split.paused &&
-        status.reachable &&
-        this.#chunk === null &&
-        status.highWatermark >= 0 &&
-        split.position >= status.highWatermark &&
-        status.highWatermark === status.lastStableOffset
-      watermarks.observe(split.partition, quiet, nowMs)
-    }
-  }
-
   #sendMarks(): void {
     const { watermarks, channels } = this.#parts
     const rose = watermarks.advance()
-    const idle = watermarks.idle && !this.#allRead()
+    const idle = watermarks.idle && !this.#allRead
     if (rose || (this.#sentIdle && !idle)) {
       channels.broadcast({ kind: 'watermark', watermarkMs: watermarks.watermarkMs })
       this.#sentIdle = false
@@ -350,15 +297,8 @@ export class SourceSubtask implements Subtask {
   #takeBarrier(): void {
     const checkpointId = this.#barrier
     this.#barrier = 0
-    const { reader, watermarks, channels, deadLetters } = this.#parts
-    const splits: SplitSnapshot[] = [...this.#splits.values()].map((split) => ({
-      partition: split.partition,
-      offset: split.position,
-      stopOffset: split.stopOffset,
-      topicId: split.topicId,
-      state: reader.splitState(split.partition),
-      maxTimestampMs: watermarks.maxTimestampOf(split.partition),
-    }))
+    const { watermarks, channels, deadLetters } = this.#parts
+    const splits = this.#partitions.snapshot()
     channels.broadcast({ kind: 'barrier', checkpointId })
     const snapshot = {
       operatorId: this.operator,
@@ -378,12 +318,8 @@ export class SourceSubtask implements Subtask {
     )
   }
 
-  #allRead(): boolean {
-    if (this.#chunk !== null) return false
-    for (const split of this.#splits.values()) {
-      if (split.stopOffset === Number.POSITIVE_INFINITY || split.position < split.stopOffset) return false
-    }
-    return this.#parts.bounded
+  get #allRead(): boolean {
+    return this.#chunk === null && this.#parts.bounded && this.#partitions.allRead
   }
 
   #finish(): void {

@@ -4,9 +4,10 @@
  * A subtask is a step function: it does one bounded piece of work and returns; it never blocks, never awaits, and never
  * holds the thread longer than a few milliseconds. Everything that waits (a credit, a fetch, a sink) calls `wake`.
  */
+
+import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { Cancel, Clock } from '../core/clock.ts'
 import type { ErrorData } from '../core/errors.ts'
-import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { Message } from '../exchange/message.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SubtaskStats } from './messages.ts'

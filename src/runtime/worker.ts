@@ -6,8 +6,8 @@
  */
 import { LinkBook } from './link-book.ts'
 import type { ControlMessage, ThreadInit } from './thread-init.ts'
-import { workerPorts } from './worker-ports.ts'
 import { WorkerLoop } from './worker-loop.ts'
+import { workerPorts } from './worker-ports.ts'
 
 /** Runs one thread of the pool until it is told to shut down. */
 export async function runThread(init: ThreadInit): Promise<void> {
