@@ -1,0 +1,200 @@
+/**
+ * ControlApi over the coordinator: documents in, descriptions out.
+ *
+ * Owns: turning documents into definitions (through the compiler that it is handed) and jobs into descriptions. Does
+ * not own: the jobs (coordinator/job-manager.ts).
+ */
+
+import type { StoreDescription } from '../checkpoint/store.ts'
+import type { CheckpointRecord } from '../coordinator/job-history.ts'
+import type { JobManager, ManagedJob } from '../coordinator/job-manager.ts'
+import type { SubtaskReading } from '../coordinator/stats-book.ts'
+import type { Clock } from '../core/clock.ts'
+import { MillraceError, type Violation } from '../core/errors.ts'
+import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
+import type { JobDefinition } from '../job/definition.ts'
+import type { JobPlan } from '../job/plan.ts'
+import type {
+  CheckpointInfo,
+  CheckpointSummary,
+  ControlApi,
+  EventCounts,
+  JobDetails,
+  JobDocument,
+  JobSummary,
+  SubtaskStatus,
+  ValidationResult,
+} from './api.ts'
+import { graphOf } from './job-graph.ts'
+
+/** A document, read and checked. */
+export interface CompiledDocument {
+  /** Empty where it could not be read. */
+  readonly name: string
+  /** In document order; empty when the document is a job. */
+  readonly violations: readonly Violation[]
+  /** Null when there are violations. */
+  readonly definition: JobDefinition | null
+  /** Null when there are violations. */
+  readonly plan: JobPlan | null
+}
+
+/** What JobControl is made of. */
+export interface JobControlOptions {
+  readonly manager: JobManager
+  /** Reads and checks a document; mistakes are violations, never thrown. */
+  readonly compile: (document: JobDocument) => CompiledDocument
+  /** What the checkpoint store is worth; asked again after a while. */
+  readonly describeStore: () => Promise<StoreDescription>
+  readonly clock: Clock
+}
+
+const STORE_DESCRIPTION_MS = 10_000
+
+/** ControlApi over a JobManager. */
+export class JobControl implements ControlApi {
+  readonly #options: JobControlOptions
+  #store: { readonly at: number; readonly description: StoreDescription } | undefined
+
+  constructor(options: JobControlOptions) {
+    this.#options = options
+  }
+
+  async validate(document: JobDocument): Promise<ValidationResult> {
+    const { name, violations, plan } = this.#options.compile(document)
+    return { valid: plan !== null, violations, name, graph: plan === null ? null : graphOf(plan) }
+  }
+
+  async submit(document: JobDocument): Promise<JobSummary> {
+    const { violations, definition } = this.#options.compile(document)
+    if (definition === null) {
+      const count = violations.length === 1 ? 'a mistake' : `${violations.length} mistakes`
+      throw new MillraceError('JOB_INVALID', `the job definition has ${count}: ${violations[0]?.message ?? ''}`, {
+        violations,
+      })
+    }
+    const text = document.kind === 'text' ? document.text : JSON.stringify(document.document, null, 2)
+    return this.#summary(await this.#options.manager.submit(definition, text))
+  }
+
+  async list(): Promise<readonly JobSummary[]> {
+    return Promise.all(this.#options.manager.jobs().map((job) => this.#summary(job)))
+  }
+
+  async describe(name: string): Promise<JobDetails> {
+    const job = this.#options.manager.job(name)
+    const { coordinator, stored } = job
+    return {
+      summary: await this.#summary(job),
+      graph: graphOf(coordinator.plan),
+      subtasks: this.#options.manager.statsOf(job).map(subtaskStatus),
+      checkpoints: checkpointSummary(job),
+      exceptions: coordinator.history.failures,
+      definitionText: stored.text,
+    }
+  }
+
+  async cancel(name: string): Promise<JobSummary> {
+    await this.#options.manager.cancel(name)
+    return this.#summary(this.#options.manager.job(name))
+  }
+
+  async stop(name: string): Promise<{ readonly summary: JobSummary; readonly checkpointId: number }> {
+    const { checkpointId } = await this.#options.manager.stop(name)
+    return { summary: await this.#summary(this.#options.manager.job(name)), checkpointId }
+  }
+
+  async triggerCheckpoint(name: string): Promise<CheckpointInfo> {
+    return checkpointInfo(await this.#options.manager.checkpoint(name))
+  }
+
+  async listCheckpoints(name: string): Promise<readonly CheckpointInfo[]> {
+    return (await this.#options.manager.checkpoints(name)).map(checkpointInfo)
+  }
+
+  async #summary(job: ManagedJob): Promise<JobSummary> {
+    const { coordinator, stored } = job
+    const { status, plan } = coordinator
+    const readings = this.#options.manager.statsOf(job)
+    const { guarantee, reasons } = await this.#describeStore()
+    return {
+      name: coordinator.name,
+      state: status.state,
+      reason: status.reason,
+      createdAtMs: stored.createdAtMs,
+      stateSinceMs: status.sinceMs,
+      attempt: status.attempt,
+      restarts: status.restarts,
+      parallelism: plan.parallelism,
+      metrics: plan.metrics.map((metric) => metric.id),
+      events: eventCounts(readings),
+      watermarkMs: sourceWatermark(readings, plan.definition.source.id),
+      guarantee,
+      guaranteeReasons: reasons,
+    }
+  }
+
+  /** A store that cannot be asked now is worth what it last was; before the first answer, nothing is promised. */
+  async #describeStore(): Promise<Pick<StoreDescription, 'guarantee' | 'reasons'>> {
+    const nowMs = this.#options.clock.monotonicMs()
+    if (this.#store !== undefined && nowMs - this.#store.at < STORE_DESCRIPTION_MS) return this.#store.description
+    try {
+      const description = await this.#options.describeStore()
+      this.#store = { at: nowMs, description }
+      return description
+    } catch (thrown) {
+      if (this.#store !== undefined) return this.#store.description
+      return {
+        guarantee: 'at-least-once',
+        reasons: [`the checkpoint store cannot be asked: ${MillraceError.from(thrown).message}`],
+      }
+    }
+  }
+}
+
+/** What became of the events, over all subtasks. */
+export function eventCounts(readings: readonly SubtaskReading[]): EventCounts {
+  const counts = { read: 0, applied: 0, late: 0, deadLettered: 0, filtered: 0, lost: 0 }
+  for (const { stats } of readings) {
+    counts.read += stats.read
+    counts.applied += stats.applied
+    counts.late += stats.late
+    counts.deadLettered += stats.deadLettered
+    counts.filtered += stats.filtered
+    counts.lost += stats.lost
+  }
+  return counts
+}
+
+/** Smallest watermark of the source subtasks that are not idle; of all of them when all are idle. */
+export function sourceWatermark(readings: readonly SubtaskReading[], sourceId: string): number {
+  const sources = readings.filter((reading) => reading.stats.operator === sourceId).map((reading) => reading.stats)
+  if (sources.length === 0) return MIN_WATERMARK
+  const active = sources.filter((stats) => !stats.idle)
+  return (active.length === 0 ? sources : active).reduce(
+    (least, stats) => Math.min(least, stats.watermarkMs),
+    MAX_WATERMARK,
+  )
+}
+
+function subtaskStatus(reading: SubtaskReading): SubtaskStatus {
+  const { stats, busyRatio, idleRatio, backPressuredRatio } = reading
+  return { stats, busyRatio, idleRatio, backPressuredRatio }
+}
+
+function checkpointSummary(job: ManagedJob): CheckpointSummary {
+  const { history, restored } = job.coordinator
+  const latest = history.checkpoints.find((record) => record.failure === '')
+  return {
+    completed: history.completed,
+    failed: history.failed,
+    latest: latest === undefined ? null : checkpointInfo(latest),
+    restored: restored === null ? null : checkpointInfo(restored.record),
+    lastFailure: history.checkpoints.find((record) => record.failure !== '')?.failure ?? '',
+  }
+}
+
+function checkpointInfo(record: CheckpointRecord): CheckpointInfo {
+  const { id, createdAtMs, durationMs, sizeBytes, writtenBytes, attempt } = record
+  return { id, createdAtMs, durationMs, sizeBytes, writtenBytes, attempt }
+}

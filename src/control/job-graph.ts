@@ -1,0 +1,81 @@
+/** A job's graph as people see it: made from its plan. Pure. */
+import type { SinkOutput, SourceInput, WindowDefinition } from '../job/definition.ts'
+import type { JobPlan } from '../job/plan.ts'
+import type { GraphEdge, GraphOperator, JobGraph } from './api.ts'
+
+/** Operators and edges of a plan: source, window, merge where some table needs it, and the sinks. */
+export function graphOf(plan: JobPlan): JobGraph {
+  const { definition, parallelism } = plan
+  const source: GraphOperator = {
+    id: definition.source.id,
+    kind: 'source',
+    description: describeInput(definition.source.input),
+    parallelism,
+  }
+  const window: GraphOperator = {
+    id: 'window',
+    kind: 'window',
+    description: plan.tables
+      .map((table) => `${describeDimensions(table.dimensionNames)}, ${describeWindow(table.window)}`)
+      .join('; '),
+    parallelism,
+  }
+  const operators = [source, window]
+  const edges: GraphEdge[] = [{ from: source.id, to: 'window', partitioning: `hash(${definition.event.key})` }]
+  const merged = plan.tables.some((table) => !table.keyed)
+  const results: string[] = []
+  if (plan.tables.some((table) => table.keyed)) results.push('window')
+  if (merged) {
+    operators.push({ id: 'merge', kind: 'merge', description: 'adds up what each thread counted', parallelism })
+    edges.push({ from: 'window', to: 'merge', partitioning: 'hash(group)' })
+    results.push('merge')
+  }
+  for (const sink of definition.sinks) {
+    operators.push({ id: sink.id, kind: 'sink', description: describeOutput(sink.output), parallelism })
+    for (const from of results) edges.push({ from, to: sink.id, partitioning: 'forward' })
+  }
+  return { operators, edges }
+}
+
+function describeInput(input: SourceInput): string {
+  switch (input.kind) {
+    case 'kafka':
+      return `Kafka topic ${input.topic}, ${input.isolation}`
+    case 'log':
+      return `log ${input.path}, topic ${input.topic}`
+    case 'generator':
+      return `generated events, seed ${input.seed}, ${input.partitions} partitions`
+  }
+}
+
+function describeOutput(output: SinkOutput): string {
+  switch (output.kind) {
+    case 'kafka':
+      return `Kafka topic ${output.topic}`
+    case 'log':
+      return `log ${output.path}, topic ${output.topic}`
+    case 'discard':
+      return 'counted and discarded'
+  }
+}
+
+function describeDimensions(names: readonly string[]): string {
+  return names.length === 0 ? 'total' : `by ${names.join(', ')}`
+}
+
+function describeWindow(window: WindowDefinition): string {
+  const zone = window.timezone === 'UTC' ? '' : ` in ${window.timezone}`
+  return `${window.kind} ${describeDuration(window.sizeMs)}${zone}`
+}
+
+/** A duration in its largest whole unit, as definitions write it. */
+export function describeDuration(ms: number): string {
+  const units: readonly (readonly [string, number])[] = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+  ]
+  for (const [unit, size] of units) if (ms >= size && ms % size === 0) return `${ms / size}${unit}`
+  return `${ms}ms`
+}

@@ -1,0 +1,112 @@
+/**
+ * Which source subtask reads which partition, from where. Pure.
+ *
+ * Rules: subtask = partition modulo parallelism, so that partitions found later fall into place by themselves. A
+ * checkpoint's positions win over the definition's start. Partitions that a checkpoint does not know were added after
+ * the job began, and are read from their first record, whatever the start position says: nothing of them may be missed.
+ * A bounded run reads up to the ends that the partitions had when it first started, so it ignores partitions that were
+ * added since.
+ */
+import type { SplitSnapshot, SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { SplitStart } from '../runtime/messages.ts'
+import type { PartitionInfo } from '../source/source.ts'
+
+/** The positions that the source operator `sourceId` had in a checkpoint, by partition. */
+export function restoredSplits(snapshots: readonly SubtaskSnapshot[], sourceId: string): readonly SplitSnapshot[] {
+  const splits = snapshots.filter((snapshot) => snapshot.operatorId === sourceId).flatMap((snapshot) => snapshot.splits)
+  return splits.toSorted((a, b) => a.partition - b.partition)
+}
+
+/** Splits of a first start: `offsets` as the enumerator resolved them for `partitions`, in the same order. */
+export function freshSplits(
+  partitions: readonly PartitionInfo[],
+  offsets: readonly number[],
+  bounded: boolean,
+): readonly SplitStart[] {
+  return partitions.map((partition, i) => ({
+    partition: partition.partition,
+    offset: offsets[i]!,
+    stopOffset: bounded ? partition.end : Number.POSITIVE_INFINITY,
+    topicId: partition.topicId,
+    maxTimestampMs: Number.NEGATIVE_INFINITY,
+  }))
+}
+
+/**
+ * Splits of a restore. Throws TOPIC_RECREATED when a partition of the checkpoint is not there any more or belongs to
+ * another topic of the same name: its offsets mean nothing there.
+ */
+export function resumedSplits(
+  partitions: readonly PartitionInfo[],
+  restored: readonly SplitSnapshot[],
+  bounded: boolean,
+): readonly SplitStart[] {
+  const now = new Map(partitions.map((partition) => [partition.partition, partition]))
+  const known = new Set<number>()
+  const splits = restored.map((split): SplitStart => {
+    const partition = now.get(split.partition)
+    if (partition === undefined) {
+      throw recreated(`partition ${split.partition}, read up to offset ${split.offset}, is not there any more`)
+    }
+    checkTopicId(split.partition, split.topicId, partition.topicId)
+    known.add(split.partition)
+    return {
+      partition: split.partition,
+      offset: split.offset,
+      stopOffset: split.stopOffset,
+      // A checkpoint made without topic ids learns them now.
+      topicId: split.topicId === '' ? partition.topicId : split.topicId,
+      maxTimestampMs: split.maxTimestampMs,
+      ...(split.state === '' ? {} : { state: split.state }),
+    }
+  })
+  if (bounded) return splits
+  return [...splits, ...addedSplits(partitions.filter((partition) => !known.has(partition.partition)))]
+}
+
+/** Splits of partitions that were added while the job ran: from their first record, without end. */
+export function addedSplits(partitions: readonly PartitionInfo[]): readonly SplitStart[] {
+  return partitions.map((partition) => ({
+    partition: partition.partition,
+    offset: partition.earliest,
+    stopOffset: Number.POSITIVE_INFINITY,
+    topicId: partition.topicId,
+    maxTimestampMs: Number.NEGATIVE_INFINITY,
+  }))
+}
+
+/** Throws TOPIC_RECREATED when both ids are known and differ. */
+export function checkTopicId(partition: number, before: string, now: string): void {
+  if (before === '' || now === '' || before === now) return
+  throw recreated(`partition ${partition} had topic id ${before} and now has ${now}`)
+}
+
+/** Splits by subtask, each list by partition. */
+export function distribute(splits: readonly SplitStart[], parallelism: number): readonly (readonly SplitStart[])[] {
+  const bySubtask: SplitStart[][] = Array.from({ length: parallelism }, () => [])
+  for (const split of splits) bySubtask[subtaskOfPartition(split.partition, parallelism)]!.push(split)
+  for (const list of bySubtask) list.sort((a, b) => a.partition - b.partition)
+  return bySubtask
+}
+
+/** The source subtask that reads `partition`. */
+export function subtaskOfPartition(partition: number, parallelism: number): number {
+  return partition % parallelism
+}
+
+/**
+ * The thread of each subtask: round the threads that are ready, each job beginning at another one. `threads` must not
+ * be empty.
+ */
+export function placeSubtasks(parallelism: number, threads: readonly number[], job: number): readonly number[] {
+  return Array.from({ length: parallelism }, (_, subtask) => threads[(job + subtask) % threads.length]!)
+}
+
+function recreated(what: string): MillraceError {
+  return new MillraceError(
+    'TOPIC_RECREATED',
+    `the topic is not the one that the checkpoint was made of: ${what}. ` +
+      'Cancel the job to drop its state and submit it again to read the new topic from its start position',
+  )
+}

@@ -1,0 +1,388 @@
+/**
+ * The owner of one job: the only place that knows its state and carries out what the life-cycle table asks for.
+ *
+ * Owns: the current state with its reason, the current attempt, the lease, the restart timer, the history. Does not
+ * own: which state follows which (job-state.ts), how an attempt works (job-run.ts), what users wanted over process
+ * restarts (job-manager.ts).
+ *
+ * Events are handled one at a time, in the order in which they were raised, each to its end: an effect that raises an
+ * event queues it. Work on the store after an attempt (dropping state, giving the lease back) is done in order, and the
+ * next start waits for it.
+ */
+import type { Cancel } from '../core/clock.ts'
+import { type ErrorData, invariant, MillraceError } from '../core/errors.ts'
+import type { JobPlan } from '../job/plan.ts'
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import { type CheckpointRecord, JobHistory } from './job-history.ts'
+import { type JobMemory, newJobMemory } from './job-memory.ts'
+import { defaultJobSettings, type JobPorts, type JobSettings } from './job-ports.ts'
+import { JobRun } from './job-run.ts'
+import { type JobEffect, type JobEventType, type JobState, jobTransition, restStates } from './job-state.ts'
+import { LeaseKeeper } from './lease.ts'
+import { decideRestart, isRecoverable, noFailures, type RestartMemory, restartBegun } from './restart.ts'
+import type { RestorePoint } from './restore-point.ts'
+import { dropState } from './retention.ts'
+
+/** Where a job is, and why. */
+export interface JobStatus {
+  readonly state: JobState
+  /** For people. */
+  readonly reason: string
+  /** What ended the job, or what it restarts from; null when nothing did. */
+  readonly error: ErrorData | null
+  /** Wall clock, epoch ms. */
+  readonly sinceMs: number
+  /** 0 before the first start. */
+  readonly attempt: number
+  readonly restarts: number
+}
+
+/** What the owner of coordinators hears and does. */
+export interface CoordinatorListener {
+  /** After each change of state. Must not throw. */
+  onState(status: JobStatus): void
+  /** The job's record is not in the store any more (data lost, or state dropped): writes it again. */
+  storeRecord(): Promise<void>
+}
+
+/** The coordinator of one job. */
+export class JobCoordinator {
+  readonly name: string
+  /** Number of the job in this process; messages carry it. */
+  readonly number: number
+  readonly history = new JobHistory()
+  readonly #ports: JobPorts
+  readonly #settings: JobSettings
+  readonly #listener: CoordinatorListener
+  readonly #lease: LeaseKeeper
+  readonly #detach: () => void
+  readonly #queue: { type: JobEventType; reason: string; error: ErrorData | null }[] = []
+  #draining = false
+  #plan: JobPlan
+  #memory: JobMemory
+  #status: JobStatus
+  #run: JobRun | undefined
+  #disposing: JobRun | undefined
+  #heldBy = ''
+  #restartMemory: RestartMemory = noFailures
+  #restart: { cancel: Cancel; due: boolean } | undefined
+  #storeWork: Promise<void> = Promise.resolve()
+
+  constructor(
+    number: number,
+    plan: JobPlan,
+    jobId: string,
+    ports: JobPorts,
+    listener: CoordinatorListener,
+    settings: Partial<JobSettings> = {},
+  ) {
+    this.name = plan.jobName
+    this.number = number
+    this.#ports = ports
+    this.#settings = { ...defaultJobSettings, ...settings }
+    this.#listener = listener
+    this.#plan = plan
+    this.#memory = newJobMemory(jobId)
+    this.#status = { state: 'CREATED', reason: '', error: null, sinceMs: ports.clock.nowMs(), attempt: 0, restarts: 0 }
+    this.#lease = new LeaseKeeper({
+      job: plan.jobName,
+      instanceId: ports.instanceId,
+      store: ports.store,
+      scheduler: ports.scheduler,
+      random: ports.random,
+      log: ports.log,
+      ttlMs: this.#settings.leaseTtlMs,
+      onLost: (error) => this.#leaseLost(error),
+    })
+    this.#detach = ports.hub.attach(number, {
+      onMessage: (thread, message) => {
+        const run = this.#run?.spec.attempt === message.attempt ? this.#run : this.#disposing
+        run?.onMessage(thread, message)
+      },
+      onThreadLost: (thread, error) => {
+        this.#run?.onThreadLost(thread, error)
+        this.#disposing?.onThreadLost(thread, error)
+      },
+    })
+  }
+
+  get status(): JobStatus {
+    return this.#status
+  }
+
+  get plan(): JobPlan {
+    return this.#plan
+  }
+
+  get jobId(): string {
+    return this.#memory.jobId
+  }
+
+  /** What the current attempt began from. */
+  get restored(): RestorePoint | null {
+    return this.#run?.restored ?? null
+  }
+
+  /** Id of the newest completed checkpoint known; 0 for none. */
+  get lastCheckpointId(): number {
+    return this.#memory.completedCheckpointId
+  }
+
+  /** The instance whose lease a start waits for; empty when it does not. */
+  get heldBy(): string {
+    return this.#heldBy
+  }
+
+  /** Throws JOB_STATE when `what` would be refused now. */
+  check(what: 'submit' | 'stop' | 'cancel'): void {
+    if (jobTransition(this.#status.state, what) === 'refuse') throw this.#refused(what)
+  }
+
+  /** Puts a job that has not been started yet where an earlier process left it. */
+  restAt(state: 'SUSPENDED' | 'CANCELLED' | 'FAILED', reason: string, error: ErrorData | null): void {
+    invariant(this.#status.state === 'CREATED', `a job that is ${this.#status.state} is put to rest by events only`)
+    this.#status = { ...this.#status, state, reason, error }
+  }
+
+  /** Resolves when what follows an attempt (dropping state, giving the lease back) is done. */
+  storeWork(): Promise<void> {
+    return this.#storeWork
+  }
+
+  /** Lets the job run, from its latest checkpoint. Throws JOB_STATE while it is stopping, cancelling or failing. */
+  submit(reason: string): void {
+    this.#ask('submit', reason)
+  }
+
+  /**
+   * The same with another plan and id: for a name that is taken over. A new id lets go of the old checkpoints. Throws
+   * JOB_STATE unless the job is at rest.
+   */
+  resubmit(plan: JobPlan, jobId: string, reason: string): void {
+    if (!restStates.has(this.#status.state)) throw this.#refused('submit')
+    if (jobId !== this.#memory.jobId) this.#memory = newJobMemory(jobId)
+    this.#plan = plan
+    this.#ask('submit', reason)
+  }
+
+  /** Stops with a last checkpoint; the job is SUSPENDED later. Throws JOB_STATE where there is nothing to stop. */
+  stop(reason: string): void {
+    this.#ask('stop', reason)
+  }
+
+  /** Ends the job and drops its state; the job is CANCELLED later. */
+  cancel(reason: string): void {
+    this.#ask('cancel', reason)
+  }
+
+  /** A checkpoint that begins after this call. Rejects JOB_STATE unless the job runs, and CHECKPOINT_FAILED. */
+  async checkpoint(): Promise<CheckpointRecord> {
+    if (this.#status.state !== 'RUNNING' || this.#run === undefined) throw this.#refused('checkpoint')
+    return this.#run.checkpoint()
+  }
+
+  /** Rows of the views. Rejects UNAVAILABLE while nothing is deployed, DEADLINE_EXCEEDED. */
+  async query(query: ViewQuery, deadlineMs: number): Promise<readonly ViewRows[]> {
+    if (this.#run !== undefined) return this.#run.query(query, deadlineMs)
+    const { state, reason } = this.#status
+    throw new MillraceError('UNAVAILABLE', `job ${this.name} is ${state} (${reason}): its values cannot be read now`)
+  }
+
+  /** Leaves the job as a crash would, but tidily: no last checkpoint, the lease given back. For the process's end. */
+  async close(): Promise<void> {
+    this.#restart?.cancel()
+    const run = this.#run ?? this.#disposing
+    this.#run = undefined
+    this.#disposing = run
+    await run?.dispose()
+    await this.#storeWork
+    await this.#lease.release()
+    this.#detach()
+  }
+
+  #ask(type: 'submit' | 'stop' | 'cancel', reason: string): void {
+    this.check(type)
+    if (type === 'submit' && restStates.has(this.#status.state)) this.#restartMemory = noFailures
+    this.#raise(type, reason, null)
+  }
+
+  #raise(type: JobEventType, reason: string, error: ErrorData | null): void {
+    this.#queue.push({ type, reason, error })
+    if (this.#draining) return
+    this.#draining = true
+    try {
+      for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
+        const cell = jobTransition(this.#status.state, event.type)
+        if (typeof cell === 'string') continue
+        this.#enter(cell.to, event.reason, event.error ?? (restStates.has(cell.to) ? this.#status.error : null))
+        for (const effect of cell.effects) this.#effects[effect](event.error)
+      }
+    } finally {
+      this.#draining = false
+    }
+  }
+
+  #enter(state: JobState, reason: string, error: ErrorData | null): void {
+    const sinceMs = state === this.#status.state ? this.#status.sinceMs : this.#ports.clock.nowMs()
+    this.#status = { ...this.#status, state, reason, error, sinceMs }
+    this.#ports.log(error === null ? 'info' : 'warn', `job ${this.name} is ${state}: ${reason}`, {
+      job: this.name,
+      state,
+      attempt: this.#status.attempt,
+      ...(error === null ? {} : { code: error.code }),
+    })
+    this.#listener.onState(this.#status)
+  }
+
+  readonly #effects: Readonly<Record<JobEffect, (error: ErrorData | null) => void>> = {
+    start: () => this.#begin(),
+    operate: () => this.#run?.operate(),
+    quiesce: () => this.#run?.quiesce(),
+    finalCheckpoint: () => this.#finalCheckpoint(),
+    dispose: () => this.#dispose(),
+    scheduleRestart: (error) => this.#scheduleRestart(error!),
+    cancelRestart: () => {
+      this.#restart?.cancel()
+      this.#restart = undefined
+      this.#restartMemory = restartBegun(this.#restartMemory)
+    },
+    dropState: () =>
+      this.#afterwards(async () => {
+        if (await dropState(this.#ports, this.name, this.#lease)) await this.#listener.storeRecord()
+      }),
+    releaseLease: () => this.#afterwards(() => this.#lease.release()),
+  }
+
+  #begin(): void {
+    const attempt = this.#status.attempt + 1
+    this.#status = { ...this.#status, attempt }
+    this.#restart = undefined
+    this.#restartMemory = restartBegun(this.#restartMemory)
+    const spec = { job: this.number, attempt, plan: this.#plan, memory: this.#memory }
+    const run = new JobRun(this.#ports, this.#settings, spec, this.#lease, {
+      onProgress: (reason, heldBy) => {
+        if (this.#run !== run || this.#status.state !== 'STARTING') return
+        this.#status = { ...this.#status, reason }
+        this.#heldBy = heldBy
+      },
+      onStarted: () => {
+        const from = run.restored === null ? 'started afresh' : `restored from checkpoint ${run.restored.checkpointId}`
+        this.#raise('started', from, null)
+      },
+      onFailed: (error, operator, subtask) => this.#failed(error, operator, subtask, attempt),
+      onSourcesFinished: () => this.#raise('sourcesFinished', 'all input has been read', null),
+      onCheckpoint: (record) => this.history.addCheckpoint(record),
+    })
+    this.#run = run
+    void this.#storeWork.then(() => run.start())
+  }
+
+  #failed(error: ErrorData, operator: string, subtask: number, attempt: number): void {
+    this.history.addFailure({
+      code: error.code,
+      message: error.message,
+      atMs: this.#ports.clock.nowMs(),
+      operator,
+      subtask,
+      attempt,
+    })
+    const where = operator === '' ? '' : `${operator} ${subtask}: `
+    this.#raise(isRecoverable(error) ? 'failed' : 'failedForGood', `${error.code}: ${where}${error.message}`, error)
+  }
+
+  #finalCheckpoint(): void {
+    const run = this.#run!
+    run.finalCheckpoint().then(
+      (record) => {
+        if (this.#run === run)
+          this.#raise('finalCheckpointCompleted', `checkpoint ${record.id} holds all that was read`, null)
+      },
+      (thrown: unknown) => {
+        if (this.#run !== run) return
+        const error = MillraceError.from(thrown).toData()
+        this.#raise('finalCheckpointFailed', `the last checkpoint failed: ${error.message}`, error)
+      },
+    )
+  }
+
+  #dispose(): void {
+    this.#heldBy = ''
+    const run = this.#run
+    if (run === undefined) {
+      // What is being disposed raises its own event.
+      if (this.#disposing === undefined) this.#raise('disposed', this.#status.reason, null)
+      return
+    }
+    this.#run = undefined
+    this.#disposing = run
+    void run.dispose().then(() => {
+      this.#disposing = undefined
+      this.#raise('disposed', this.#status.reason, null)
+      this.#restartIfDue()
+    })
+  }
+
+  #scheduleRestart(error: ErrorData): void {
+    const { clock, random, scheduler } = this.#ports
+    const decision = decideRestart(this.#settings.restart, this.#restartMemory, error, clock.monotonicMs(), random)
+    this.#restartMemory = decision.memory
+    const delayMs = decision.kind === 'restart' ? decision.delayMs : 0
+    this.#status = {
+      ...this.#status,
+      restarts: this.#status.restarts + 1,
+      reason: `${this.#status.reason}; attempt ${this.#status.attempt + 1} follows in ${(delayMs / 1000).toFixed(1)} s`,
+    }
+    const restart = { due: false, cancel: () => {} }
+    restart.cancel = scheduler.after(delayMs, () => {
+      restart.due = true
+      this.#restartIfDue()
+    })
+    this.#restart = restart
+  }
+
+  #restartIfDue(): void {
+    if (this.#restart?.due !== true || this.#disposing !== undefined) return
+    this.#raise('backoffElapsed', `attempt ${this.#status.attempt + 1} begins`, null)
+  }
+
+  #leaseLost(error: MillraceError): void {
+    if (error.code !== 'STORE_LOST' || this.#run === undefined) {
+      this.#raise('fenced', error.message, error.toData())
+      return
+    }
+    void this.#reclaim(this.#run)
+  }
+
+  /** The store is empty and this process lives: what it holds in memory is all there is, and goes back at once. */
+  async #reclaim(run: JobRun): Promise<void> {
+    while (this.#run === run) {
+      try {
+        await this.#lease.acquire(() => {}, this.#memory.lastCheckpointId)
+        if (this.#run !== run) return
+        this.#memory.storeId = await this.#ports.store.storeId()
+        await this.#listener.storeRecord()
+        run.rewriteAll()
+        await run.checkpoint()
+        return
+      } catch (thrown) {
+        const error = MillraceError.from(thrown)
+        if (error.code === 'CANCELLED') return
+        this.#ports.log('error', `job ${this.name}: the lost store could not be written again yet: ${error.message}`, {
+          job: this.name,
+        })
+        await new Promise<void>((resolve) => this.#ports.scheduler.after(1000, resolve))
+      }
+    }
+  }
+
+  #afterwards(work: () => Promise<void>): void {
+    this.#storeWork = this.#storeWork.then(work).catch((thrown: unknown) => {
+      this.#ports.log('warn', `job ${this.name}: ${MillraceError.from(thrown).message}`, { job: this.name })
+    })
+  }
+
+  #refused(what: 'submit' | 'stop' | 'cancel' | 'checkpoint'): MillraceError {
+    const { state, reason } = this.#status
+    return new MillraceError('JOB_STATE', `job ${this.name} is ${state} (${reason}): ${what} is not possible now`)
+  }
+}

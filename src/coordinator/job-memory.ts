@@ -1,0 +1,21 @@
+/** What a coordinator remembers of a job from one attempt to the next, beyond what the store holds. */
+import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
+
+/** Mutable; owned by the job's coordinator, filled in by its attempts. */
+export interface JobMemory {
+  /** Tells this submission from others of the same name: checkpoints of another id are not ours to restore. */
+  readonly jobId: string
+  /** Positions that the first start resolved, until a checkpoint holds better ones. */
+  firstSplits: readonly SplitSnapshot[] | null
+  /** Id of the store as first seen; '' before. */
+  storeId: string
+  /** Highest checkpoint id used, completed or not. */
+  lastCheckpointId: number
+  /** Highest checkpoint id completed; 0 for none. */
+  completedCheckpointId: number
+}
+
+/** Nothing known yet. */
+export function newJobMemory(jobId: string): JobMemory {
+  return { jobId, firstSplits: null, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
+}

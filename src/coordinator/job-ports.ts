@@ -1,0 +1,49 @@
+/** What the coordinator of a job is handed: the world, as ports, and its settings. Types and defaults only. */
+import type { CheckpointStore } from '../checkpoint/store.ts'
+import type { Clock, Random, Scheduler } from '../core/clock.ts'
+import type { SourceDefinition } from '../job/definition.ts'
+import type { DeployMessage } from '../runtime/messages.ts'
+import type { SourceEnumerator } from '../source/source.ts'
+import type { CoordinatorLog } from './log.ts'
+import { defaultRestartPolicy, type RestartPolicy } from './restart.ts'
+import type { ThreadHub } from './thread-hub.ts'
+
+/** The world of a job's coordinator. */
+export interface JobPorts {
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly random: Random
+  readonly log: CoordinatorLog
+  readonly hub: ThreadHub
+  readonly store: CheckpointStore
+  /** The same store as worker threads open it. */
+  readonly chunkStore: DeployMessage['chunkStore']
+  /** Stable name of this process over its restarts; owns leases. */
+  readonly instanceId: string
+  /** Opens the control-plane half of a source. Called once an attempt; the attempt closes it. */
+  readonly openEnumerator: (source: SourceDefinition) => Promise<SourceEnumerator>
+}
+
+/** Numbers that tests and operators may change. */
+export interface JobSettings {
+  readonly restart: RestartPolicy
+  readonly leaseTtlMs: number
+  /** Most time from `deploy` to `deployed`; restoring reads all state. */
+  readonly deployMs: number
+  /** Most time from `dispose` to `disposed`; then the thread is fenced. */
+  readonly disposeMs: number
+  /** How long a start waits for threads that are being replaced before it makes do with the others. */
+  readonly threadWaitMs: number
+  /** Pause between two checkpoints, from the end of one to the trigger of the next. */
+  readonly checkpointPauseMs: number
+}
+
+/** The settings unless told otherwise. */
+export const defaultJobSettings: JobSettings = {
+  restart: defaultRestartPolicy,
+  leaseTtlMs: 5000,
+  deployMs: 300_000,
+  disposeMs: 30_000,
+  threadWaitMs: 10_000,
+  checkpointPauseMs: 0,
+}

@@ -1,0 +1,329 @@
+/**
+ * One attempt of a job, from the lease to the last `disposed`.
+ *
+ * Owns: the order of starting (lease, checkpoint, partitions, threads, deploy, run), and everything that lives and dies
+ * with the attempt: deployment, checkpoints, alignment, discovery, queries. Does not own: what follows from success and
+ * failure (job-coordinator.ts), which it tells through RunListener, at most one `failed` and nothing after `dispose`.
+ *
+ * Every step of starting is followed by a check that the attempt is still wanted: what arrives after `dispose` is
+ * dropped, and nothing is deployed any more.
+ */
+import { chunkKeyPrefix } from '../checkpoint/chunk-key.ts'
+import { type ErrorData, MillraceError } from '../core/errors.ts'
+import type { JobPlan } from '../job/plan.ts'
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import type { SplitStart } from '../runtime/messages.ts'
+import type { SourceEnumerator } from '../source/source.ts'
+import { Alignment } from './alignment.ts'
+import {
+  distribute,
+  freshSplits,
+  placeSubtasks,
+  restoredSplits,
+  resumedSplits,
+  subtaskOfPartition,
+} from './assignment.ts'
+import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
+import { Deployment } from './deployment.ts'
+import { Discovery } from './discovery.ts'
+import type { CheckpointRecord } from './job-history.ts'
+import type { JobMemory } from './job-memory.ts'
+import type { JobPorts, JobSettings } from './job-ports.ts'
+import type { Lease, LeaseKeeper } from './lease.ts'
+import { QueryRouter } from './query-router.ts'
+import { type RestorePoint, readStoredCheckpoints, type StoredCheckpoints } from './restore-point.ts'
+import type { JobMessage, ThreadListener } from './thread-hub.ts'
+
+/** What an attempt tells. */
+export interface RunListener {
+  /** What the attempt is doing while it starts, for people; `heldBy` names the instance whose lease it waits for. */
+  onProgress(reason: string, heldBy: string): void
+  onStarted(): void
+  /** The attempt cannot go on. `operator` is empty for the coordinator's own failures. */
+  onFailed(error: ErrorData, operator: string, subtask: number): void
+  onSourcesFinished(): void
+  onCheckpoint(record: CheckpointRecord): void
+}
+
+/** Which attempt of what. */
+export interface RunSpec {
+  /** Number of the job in this process. */
+  readonly job: number
+  readonly attempt: number
+  readonly plan: JobPlan
+  readonly memory: JobMemory
+}
+
+/** One attempt. `start` it once, `dispose` it once. */
+export class JobRun implements ThreadListener {
+  readonly spec: RunSpec
+  readonly #ports: JobPorts
+  readonly #settings: JobSettings
+  readonly #lease: LeaseKeeper
+  readonly #listener: RunListener
+  readonly #queries: QueryRouter
+  readonly #finishedSources = new Set<number>()
+  #deployment: Deployment | undefined
+  #enumerator: SourceEnumerator | undefined
+  #checkpoints: CheckpointCoordinator | undefined
+  #alignment: Alignment | undefined
+  #discovery: Discovery | undefined
+  #splits: readonly SplitStart[] = []
+  #restored: RestorePoint | null = null
+  #running = false
+  #over = false
+
+  constructor(ports: JobPorts, settings: JobSettings, spec: RunSpec, lease: LeaseKeeper, listener: RunListener) {
+    this.#ports = ports
+    this.#settings = settings
+    this.spec = spec
+    this.#lease = lease
+    this.#listener = listener
+    this.#queries = new QueryRouter(ports.scheduler, (thread, message) => ports.hub.send(thread, message))
+  }
+
+  /** The checkpoint that the attempt began from; null on a fresh start, and before it is known. */
+  get restored(): RestorePoint | null {
+    return this.#restored
+  }
+
+  /** Begins. Ends in `onStarted` or `onFailed`. */
+  start(): void {
+    if (this.#over) return
+    this.#start().catch((thrown: unknown) => this.#fail(MillraceError.from(thrown).toData(), '', 0))
+  }
+
+  /** Periodic checkpoints and partition discovery begin. */
+  operate(): void {
+    this.#checkpoints?.startPeriodic()
+    this.#discovery?.start()
+  }
+
+  /** They end, and the checkpoint in flight is aborted. */
+  quiesce(): void {
+    this.#checkpoints?.stop(new MillraceError('CANCELLED', 'checkpoints have been stopped'))
+    this.#discovery?.stop()
+  }
+
+  /** A checkpoint that begins after this call. Rejects UNAVAILABLE when the attempt does not run. */
+  checkpoint(): Promise<CheckpointRecord> {
+    if (this.#checkpoints === undefined) return Promise.reject(notDeployed(this.spec.plan.jobName))
+    return this.#checkpoints.request()
+  }
+
+  /** The last checkpoint of the attempt: no periodic ones follow. */
+  finalCheckpoint(): Promise<CheckpointRecord> {
+    this.#discovery?.stop()
+    this.#checkpoints?.stopPeriodic()
+    return this.checkpoint()
+  }
+
+  /** The store has lost its data and the lease is a new one: all state must be written anew. */
+  rewriteAll(): void {
+    this.#checkpoints?.distrustStore()
+  }
+
+  /** Rows of the views. Rejects UNAVAILABLE when the attempt does not run. */
+  query(query: ViewQuery, deadlineMs: number): Promise<readonly ViewRows[]> {
+    if (!this.#running || this.#deployment === undefined) return Promise.reject(notDeployed(this.spec.plan.jobName))
+    return this.#queries.ask({ ...this.#deployment.ref, threads: this.#deployment.threads }, query, deadlineMs)
+  }
+
+  /** Gives everything up. Resolves when no thread holds anything of the attempt. Idempotent. */
+  async dispose(): Promise<void> {
+    const first = !this.#over
+    this.#over = true
+    this.#running = false
+    if (first) {
+      this.quiesce()
+      this.#alignment?.stop()
+      this.#queries.failAll(notDeployed(this.spec.plan.jobName))
+      const enumerator = this.#enumerator
+      if (enumerator !== undefined) void enumerator.close().catch(() => {})
+    }
+    await this.#deployment?.dispose()
+    await this.#checkpoints?.drain()
+  }
+
+  onMessage(thread: number, message: JobMessage): void {
+    if (message.attempt !== this.spec.attempt) return
+    if (message.type === 'disposed') this.#deployment?.onDisposed(thread)
+    else if (message.type === 'deployed') this.#deployment?.onDeployed(thread)
+    else if (!this.#over) this.#onLiveMessage(message)
+  }
+
+  onThreadLost(thread: number, error: ErrorData): void {
+    if (this.#deployment?.onThreadLost(thread) === true) this.#fail(error, '', 0)
+  }
+
+  #onLiveMessage(message: Exclude<JobMessage, { type: 'deployed' | 'disposed' }>): void {
+    switch (message.type) {
+      case 'failed':
+        this.#fail(message.error, message.operator, message.subtask)
+        return
+      case 'ack':
+        this.#checkpoints?.onAck(message.checkpointId, message.snapshot)
+        return
+      case 'decline':
+        this.#checkpoints?.onDecline(message.checkpointId, message.operator, message.subtask, message.error)
+        return
+      case 'sourceFinished':
+        this.#finishedSources.add(message.subtask)
+        if (this.#finishedSources.size === this.spec.plan.parallelism) this.#listener.onSourcesFinished()
+        return
+      case 'sourceWatermark':
+        this.#alignment?.report(message.subtask, message.watermarkMs, message.idle)
+        return
+      case 'queryResult':
+        this.#queries.answer(message)
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { plan, memory } = this.spec
+    const { store, hub } = this.#ports
+    this.#progress('acquiring the lease')
+    const lease = await this.#lease.acquire((heldBy) => {
+      this.#progress(`waiting for the lease, held by ${heldBy}`, heldBy)
+    }, memory.lastCheckpointId)
+    this.#checkWanted()
+    this.#progress('reading the latest checkpoint')
+    const stored = await readStoredCheckpoints(store, plan, memory, lease.lastCheckpointId)
+    this.#checkWanted()
+    this.#restored = stored.restore
+    for (const { checkpointId, why } of stored.skipped) {
+      const text = `checkpoint ${checkpointId} of job ${plan.jobName} was passed over: ${why}`
+      this.#ports.log('warn', text, { job: plan.jobName, checkpointId })
+    }
+    memory.completedCheckpointId = stored.restore?.checkpointId ?? 0
+    this.#progress(`asking for the partitions of source ${plan.definition.source.id}`)
+    const splits = await this.#findSplits(stored.restore)
+    this.#checkWanted()
+    this.#splits = splits
+    this.#progress('waiting for worker threads')
+    const threads = await hub.whenReady(this.#settings.threadWaitMs)
+    this.#checkWanted()
+    if (threads.length === 0) {
+      throw new MillraceError(
+        'WORKER_LOST',
+        'no worker thread is ready: all of them ended and none could be replaced yet',
+      )
+    }
+    await this.#deploy(lease, stored, threads)
+  }
+
+  async #deploy(lease: Lease, stored: StoredCheckpoints, threads: readonly number[]): Promise<void> {
+    const { job, attempt, plan, memory } = this.spec
+    const placement = placeSubtasks(plan.parallelism, threads, job)
+    const deployment = new Deployment(
+      this.#ports.hub,
+      this.#ports.scheduler,
+      this.#settings,
+      { job, attempt },
+      placement,
+    )
+    this.#deployment = deployment
+    const { restore } = stored
+    const from = restore === null ? 'afresh' : `from checkpoint ${restore.checkpointId}`
+    this.#progress(`deploying to ${deployment.threads.length} threads, ${from}`)
+    await deployment.deploy({
+      plan,
+      splits: distribute(this.#splits, plan.parallelism),
+      restore: restore?.snapshots ?? null,
+      chunkStore: this.#ports.chunkStore,
+      chunkPrefix: chunkKeyPrefix(plan.jobName, lease.generation, attempt, lease.nonce),
+    })
+    this.#checkWanted()
+    this.#checkpoints = new CheckpointCoordinator({
+      ports: this.#ports,
+      plan,
+      attempt,
+      memory,
+      lease: this.#lease,
+      deployment,
+      stored,
+      pauseMs: this.#settings.checkpointPauseMs,
+      onEnded: (record) => this.#listener.onCheckpoint(record),
+      onPositions: (positions) => this.#publishPositions(positions),
+      onFailed: (error) => this.#fail(error.toData(), '', 0),
+    })
+    this.#checkpoints.cleanUp()
+    const { maxDriftMs } = plan.definition.watermark
+    this.#alignment = new Alignment(plan.parallelism, maxDriftMs, this.#ports.scheduler, (maxWatermarkMs) =>
+      deployment.broadcast({ type: 'align', maxWatermarkMs }),
+    )
+    this.#discovery = this.#makeDiscovery(deployment)
+    deployment.broadcast({ type: 'run' })
+    this.#running = true
+    this.#listener.onStarted()
+  }
+
+  async #findSplits(restored: RestorePoint | null): Promise<readonly SplitStart[]> {
+    const { plan, memory } = this.spec
+    const { source } = plan.definition
+    const enumerator = await this.#ports.openEnumerator(source)
+    if (this.#over) {
+      await enumerator.close()
+      this.#checkWanted()
+    }
+    this.#enumerator = enumerator
+    const partitions = await enumerator.partitions()
+    if (restored !== null) {
+      return resumedSplits(partitions, restoredSplits(restored.snapshots, source.id), source.bounded)
+    }
+    // A first start that failed before its first checkpoint must begin where it began: `latest` is later by now.
+    if (memory.firstSplits !== null) return resumedSplits(partitions, memory.firstSplits, source.bounded)
+    const splits = freshSplits(partitions, await enumerator.resolve(source.start, partitions), source.bounded)
+    memory.firstSplits = splits.map((split) => ({ ...split, state: split.state ?? '' }))
+    return splits
+  }
+
+  #makeDiscovery(deployment: Deployment): Discovery | undefined {
+    const { plan } = this.spec
+    const { source } = plan.definition
+    if (source.bounded || source.input.kind !== 'kafka' || this.#enumerator === undefined) return undefined
+    const fields = { job: plan.jobName, source: source.id }
+    return new Discovery({
+      enumerator: this.#enumerator,
+      scheduler: this.#ports.scheduler,
+      everyMs: source.input.discoveryMs,
+      known: this.#splits,
+      onAdded: (splits) => {
+        const partitions = splits.map((split) => split.partition)
+        this.#ports.log('info', `source ${source.id} gained partitions`, { ...fields, partitions })
+        for (const split of splits) {
+          const subtask = subtaskOfPartition(split.partition, plan.parallelism)
+          deployment.sendTo(subtask, { type: 'assign', subtask, splits: [split] })
+        }
+      },
+      onRecreated: (error) => this.#fail(error.toData(), source.id, 0),
+      onFailed: (error) => this.#ports.log('warn', `partitions of source ${source.id}: ${error.message}`, fields),
+    })
+  }
+
+  #publishPositions(positions: Readonly<Record<number, number>>): void {
+    const { input } = this.spec.plan.definition.source
+    if (input.kind !== 'kafka' || input.groupId === '' || this.#enumerator === undefined) return
+    const fields = { job: this.spec.plan.jobName, group: input.groupId }
+    // For lag tools only: the truth is in the checkpoint, so a failure harms nobody.
+    this.#enumerator.commit(input.groupId, positions).catch((thrown: unknown) => {
+      this.#ports.log('warn', `positions were not published: ${MillraceError.from(thrown).message}`, fields)
+    })
+  }
+
+  #fail(error: ErrorData, operator: string, subtask: number): void {
+    if (!this.#over) this.#listener.onFailed(error, operator, subtask)
+  }
+
+  #progress(reason: string, heldBy = ''): void {
+    if (!this.#over) this.#listener.onProgress(reason, heldBy)
+  }
+
+  #checkWanted(): void {
+    if (this.#over) throw new MillraceError('CANCELLED', 'the attempt is not wanted any more')
+  }
+}
+
+function notDeployed(job: string): MillraceError {
+  return new MillraceError('UNAVAILABLE', `job ${job} is not running now: ask for its state, and again once it runs`)
+}

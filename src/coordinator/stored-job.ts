@@ -1,0 +1,57 @@
+/**
+ * What the store keeps of a job beside its checkpoints: the definition, and what people want of it.
+ *
+ * JSON, because a person may have to read it; versioned, because it outlives the program. Fields are only ever added.
+ */
+import { type ErrorData, MillraceError } from '../core/errors.ts'
+import type { JobDefinition } from '../job/definition.ts'
+
+/** What people want of a job; where it was left when nobody can want otherwise (`failed`). */
+export type WantedState = 'running' | 'suspended' | 'cancelled' | 'failed'
+
+/** The stored form of a job. */
+export interface StoredJob {
+  /** Tells this submission from others of the same name. */
+  readonly jobId: string
+  readonly wanted: WantedState
+  /** Why it is wanted so, for people. */
+  readonly reason: string
+  /** What failed it; null otherwise. */
+  readonly error: ErrorData | null
+  /** Wall clock of the submission, epoch ms. */
+  readonly createdAtMs: number
+  /** As it was submitted. */
+  readonly text: string
+  readonly definition: JobDefinition
+}
+
+const FORMAT_VERSION = 1
+
+/** The record as bytes. */
+export function encodeStoredJob(job: StoredJob): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ version: FORMAT_VERSION, ...job }))
+}
+
+/** The record again. Throws STATE_INCOMPATIBLE for bytes of another version, or that are not a record at all. */
+export function decodeStoredJob(name: string, bytes: Uint8Array): StoredJob {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw new MillraceError(
+      'STATE_INCOMPATIBLE',
+      `the stored definition of job ${name} cannot be read: it is damaged`,
+      {
+        cause,
+      },
+    )
+  }
+  const version = typeof value === 'object' && value !== null ? (value as { version?: unknown }).version : undefined
+  if (version !== FORMAT_VERSION) {
+    throw new MillraceError(
+      'STATE_INCOMPATIBLE',
+      `the stored definition of job ${name} has version ${String(version)}; this program reads version ${FORMAT_VERSION}`,
+    )
+  }
+  return value as StoredJob
+}

@@ -1,0 +1,357 @@
+/**
+ * Worker threads in memory, under virtual time: well-behaved unless a test says otherwise.
+ *
+ * Each source subtask "reads" its splits a few records a turn; the window subtask of the same number counts them. Both
+ * go into snapshots and come back from them, so that a whole run of failures can be checked for exactly-once: in the
+ * end, what the windows counted is what the partitions hold.
+ */
+import { noPages, type SubtaskSnapshot } from '../../../src/checkpoint/snapshot.ts'
+import type { WorkerSet } from '../../../src/coordinator/worker-set.ts'
+import { nextBelow, SeededRandom } from '../../../src/core/clock.ts'
+import { type ErrorCode, type ErrorData, MillraceError } from '../../../src/core/errors.ts'
+import type {
+  AttemptRef,
+  DeployMessage,
+  FromWorker,
+  SplitStart,
+  SubtaskStats,
+  ToWorker,
+  WorkerPort,
+} from '../../../src/runtime/messages.ts'
+import type { ManualScheduler } from '../../../src/testing/manual-clock.ts'
+
+interface HostedSubtask {
+  readonly subtask: number
+  readonly splits: { -readonly [K in keyof SplitStart]: SplitStart[K] }[]
+  counted: number
+  finished: boolean
+}
+
+interface HostedAttempt {
+  readonly deploy: DeployMessage
+  readonly subtasks: HostedSubtask[]
+  running: boolean
+}
+
+/** What a test may make a thread do. */
+export interface Script {
+  /** Nothing is taken any more. */
+  silent: boolean
+  /** `dispose` is not answered. */
+  neverDisposes: boolean
+  /** `deploy` is not answered. */
+  neverDeploys: boolean
+  /** Barriers are taken but not answered. */
+  dropAcks: boolean
+  /** Barriers are declined with this code. */
+  decline: ErrorCode | undefined
+  /** Deployments fail with this code. */
+  failDeploy: ErrorCode | undefined
+}
+
+/** Records that a source subtask reads in one turn of 10 ms. */
+const RECORDS_A_TURN = 7
+
+/** One life of one thread. */
+export class FakeThread implements WorkerPort {
+  readonly thread: number
+  readonly script: Script = {
+    silent: false,
+    neverDisposes: false,
+    neverDeploys: false,
+    dropAcks: false,
+    decline: undefined,
+    failDeploy: undefined,
+  }
+  /** All that was sent here, in order. */
+  readonly received: ToWorker[] = []
+  readonly hosted = new Map<string, HostedAttempt>()
+  /** Attempts that were hosted here at the same time as another of the same job: must stay empty. */
+  readonly overlaps: string[] = []
+  terminated = false
+  readonly #workers: FakeWorkers
+  #listener: (message: FromWorker) => void = () => {}
+  #exit: (error: ErrorData) => void = () => {}
+  #dead = false
+  /** Messages keep their order per direction, whatever the scheduler draws. */
+  #inDueMs = 0
+  #outDueMs = 0
+
+  constructor(workers: FakeWorkers, thread: number) {
+    this.#workers = workers
+    this.thread = thread
+  }
+
+  send(message: ToWorker): void {
+    // As over a port: what is sent is a copy.
+    const copy = structuredClone(message)
+    this.#inDueMs = this.#workers.later(this.#inDueMs, () => {
+      if (this.#dead || this.script.silent) return
+      this.received.push(copy)
+      this.#take(copy)
+    })
+  }
+
+  onMessage(listener: (message: FromWorker) => void): void {
+    this.#listener = listener
+  }
+
+  onExit(listener: (error: ErrorData) => void): void {
+    this.#exit = listener
+  }
+
+  async terminate(): Promise<void> {
+    this.terminated = true
+    this.die('it was terminated')
+  }
+
+  /** Ends the thread, as a crash does, and has it replaced. */
+  die(why: string): void {
+    if (this.#dead) return
+    this.#dead = true
+    this.hosted.clear()
+    const error = new MillraceError('WORKER_LOST', `worker thread ${this.thread} ended: ${why}`).toData()
+    this.#workers.scheduler.after(1, () => {
+      this.#exit(error)
+      this.#workers.replace(this.thread)
+    })
+  }
+
+  /** Says something to the coordinator. */
+  say(message: FromWorker): void {
+    const copy = structuredClone(message)
+    this.#outDueMs = this.#workers.later(this.#outDueMs, () => {
+      if (!this.#dead) this.#listener(copy)
+    })
+  }
+
+  /** Makes a subtask of the newest attempt fail. */
+  fail(code: ErrorCode, operator = 'window'): void {
+    const attempt = [...this.hosted.values()].at(-1)
+    if (attempt === undefined) return
+    const error = new MillraceError(code, `${code} asked for by the test`).toData()
+    this.say({ type: 'failed', ...ref(attempt.deploy), thread: this.thread, operator, subtask: 0, error })
+  }
+
+  #take(message: ToWorker): void {
+    if (message.type === 'stats') {
+      const subtasks = [...this.hosted.values()].flatMap((attempt) => statsOf(attempt))
+      this.say({ type: 'stats', thread: this.thread, request: message.request, subtasks })
+      return
+    }
+    if (message.type === 'shutdown') return
+    const key = `${message.job}/${message.attempt}`
+    if (message.type === 'deploy') {
+      this.#deploy(key, message)
+      return
+    }
+    const attempt = this.hosted.get(key)
+    if (message.type === 'dispose') {
+      if (this.script.neverDisposes) return
+      this.hosted.delete(key)
+      this.say({ type: 'disposed', job: message.job, attempt: message.attempt, thread: this.thread })
+      return
+    }
+    if (attempt === undefined) return
+    switch (message.type) {
+      case 'run':
+        attempt.running = true
+        this.#read(key, attempt)
+        return
+      case 'barrier':
+        for (const subtask of attempt.subtasks) this.#barrier(attempt, subtask, message.checkpointId)
+        return
+      case 'assign': {
+        const subtask = attempt.subtasks.find((one) => one.subtask === message.subtask)
+        subtask?.splits.push(...message.splits.map((split) => ({ ...split })))
+        return
+      }
+      case 'query':
+        this.say({ type: 'queryResult', ...ref(message), thread: this.thread, request: message.request, rows: [] })
+        return
+      default:
+        return
+    }
+  }
+
+  #deploy(key: string, message: DeployMessage): void {
+    for (const other of this.hosted.keys())
+      if (other.startsWith(`${message.job}/`)) this.overlaps.push(`${other} ${key}`)
+    if (this.script.neverDeploys) return
+    const subtasks = message.placement.flatMap((thread, subtask): HostedSubtask[] => {
+      if (thread !== this.thread) return []
+      // Whatever the old parallelism was, subtask 0 takes all that was counted.
+      const counted = subtask === 0 ? countedIn(message.restore) : 0
+      return [{ subtask, splits: message.splits[subtask]!.map((split) => ({ ...split })), counted, finished: false }]
+    })
+    this.hosted.set(key, { deploy: message, subtasks, running: false })
+    if (this.script.failDeploy === undefined) {
+      this.say({ type: 'deployed', ...ref(message), thread: this.thread })
+    } else {
+      this.fail(this.script.failDeploy)
+    }
+  }
+
+  #read(key: string, attempt: HostedAttempt): void {
+    if (this.#dead || this.hosted.get(key) !== attempt) return
+    for (const subtask of attempt.subtasks) {
+      if (this.script.silent) break
+      for (const split of subtask.splits) {
+        const end = Math.min(split.stopOffset, this.#workers.endOf(split.partition))
+        const count = Math.max(0, Math.min(RECORDS_A_TURN, end - split.offset))
+        split.offset += count
+        subtask.counted += count
+      }
+      const done = subtask.splits.every((split) => split.offset >= split.stopOffset)
+      if (done && !subtask.finished) {
+        subtask.finished = true
+        this.say({ type: 'sourceFinished', ...ref(attempt.deploy), subtask: subtask.subtask })
+      }
+    }
+    this.#workers.scheduler.after(10, () => this.#read(key, attempt))
+  }
+
+  #barrier(attempt: HostedAttempt, subtask: HostedSubtask, checkpointId: number): void {
+    if (this.script.dropAcks) return
+    const { plan, chunkPrefix } = attempt.deploy
+    const at = ref(attempt.deploy)
+    const { decline } = this.script
+    if (decline !== undefined) {
+      const error = new MillraceError(decline, 'declined by the test').toData()
+      this.say({ type: 'decline', ...at, checkpointId, operator: 'window', subtask: subtask.subtask, error })
+      return
+    }
+    const base = {
+      subtask: subtask.subtask,
+      parallelism: plan.parallelism,
+      watermarkMs: 0,
+      counters: {},
+      meta: new Uint8Array(0),
+      splits: [],
+      pages: noPages,
+      written: [],
+    }
+    const splits = subtask.splits.map((split) => ({ ...split, state: split.state ?? '', maxTimestampMs: split.offset }))
+    const meta = new TextEncoder().encode(String(subtask.counted))
+    const window = this.#workers.pagesFor(chunkPrefix, subtask.subtask, checkpointId)
+    // The window's snapshot is of the same instant as the source's: in this model records travel in no time.
+    const snapshots: SubtaskSnapshot[] = [
+      { ...base, operatorId: plan.definition.source.id, splits, counters: { read: subtask.counted } },
+      { ...base, operatorId: 'window', meta, ...window },
+    ]
+    for (const snapshot of snapshots) {
+      this.#workers.scheduler.after(nextBelow(this.#workers.random, 5), () => {
+        this.say({ type: 'ack', ...at, checkpointId, snapshot })
+      })
+    }
+  }
+}
+
+/** The threads of a simulated process. */
+export class FakeWorkers implements WorkerSet {
+  readonly size: number
+  readonly scheduler: ManualScheduler
+  readonly random: SeededRandom
+  /** The live thread of each place. */
+  readonly threads: FakeThread[] = []
+  /** Every thread that ever lived. */
+  readonly all: FakeThread[] = []
+  /** Virtual ms before a dead thread's place is filled again. */
+  replaceAfterMs = 50
+  /** End offsets by partition. */
+  readonly ends = new Map<number, number>()
+  /** Pages and chunks that a window subtask adds to its snapshot. */
+  pagesFor: (prefix: string, subtask: number, checkpointId: number) => Partial<SubtaskSnapshot> = () => ({})
+  #join: (port: WorkerPort) => void = () => {}
+
+  constructor(scheduler: ManualScheduler, size: number, seed = 1) {
+    this.scheduler = scheduler
+    this.size = size
+    this.random = new SeededRandom(seed)
+  }
+
+  onJoin(listener: (port: WorkerPort) => void): void {
+    this.#join = listener
+    for (let thread = 0; thread < this.size; thread++) this.#add(thread)
+  }
+
+  /** Fills the place of a thread that died. */
+  replace(thread: number): void {
+    this.scheduler.after(this.replaceAfterMs, () => this.#add(thread))
+  }
+
+  /** End of a partition's log. */
+  endOf(partition: number): number {
+    return this.ends.get(partition) ?? 0
+  }
+
+  /** Runs `task` after a small random latency, and not before `dueMs`; returns when it is due. */
+  later(dueMs: number, task: () => void): number {
+    const nowMs = this.scheduler.clock.monotonicMs()
+    // Strictly after what was sent before, so that order is kept.
+    const atMs = Math.max(dueMs + 0.001, nowMs + nextBelow(this.random, 3))
+    this.scheduler.after(atMs - nowMs, task)
+    return atMs
+  }
+
+  /** What the windows of the newest attempt of a job have counted, over all threads. */
+  counted(job: number): number {
+    const attempts = this.threads.flatMap((thread) => [...thread.hosted.values()]).filter((a) => a.deploy.job === job)
+    const newest = Math.max(...attempts.map((attempt) => attempt.deploy.attempt))
+    return attempts
+      .filter((attempt) => attempt.deploy.attempt === newest)
+      .flatMap((attempt) => attempt.subtasks)
+      .reduce((sum, subtask) => sum + subtask.counted, 0)
+  }
+
+  /** Attempts hosted anywhere. */
+  hostedAttempts(): string[] {
+    return [...new Set(this.threads.flatMap((thread) => [...thread.hosted.keys()]))].sort()
+  }
+
+  #add(thread: number): void {
+    const fresh = new FakeThread(this, thread)
+    this.threads[thread] = fresh
+    this.all.push(fresh)
+    this.#join(fresh)
+  }
+}
+
+function countedIn(snapshots: readonly SubtaskSnapshot[] | null): number {
+  return (snapshots ?? [])
+    .filter((snapshot) => snapshot.operatorId === 'window')
+    .reduce((sum, snapshot) => sum + Number(new TextDecoder().decode(snapshot.meta)), 0)
+}
+
+function ref(of: AttemptRef): AttemptRef {
+  return { job: of.job, attempt: of.attempt }
+}
+
+function statsOf(attempt: HostedAttempt): SubtaskStats[] {
+  return attempt.subtasks.map((subtask) => ({
+    ...ref(attempt.deploy),
+    operator: attempt.deploy.plan.definition.source.id,
+    subtask: subtask.subtask,
+    recordsIn: subtask.counted,
+    recordsOut: subtask.counted,
+    bytesIn: 0,
+    read: subtask.counted,
+    deadLettered: 0,
+    filtered: 0,
+    applied: 0,
+    late: 0,
+    lost: 0,
+    watermarkMs: 0,
+    idle: false,
+    finished: subtask.finished,
+    busyMs: subtask.counted,
+    idleMs: 0,
+    backPressuredMs: 0,
+    stateBytes: 0,
+    pendingRecords: 0,
+    partitions: [],
+    latencyCounts: [],
+    results: 0,
+    checksum: 0,
+  }))
+}
