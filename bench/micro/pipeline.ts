@@ -4,7 +4,7 @@
  * `node bench/micro/pipeline.ts [tumbling|distinct] [events] [parallelism]` prints ns per event. For work on the hot
  * path: change, run, compare; it says nothing about brokers.
  */
-import { MemoryCheckpointStore } from '../../src/checkpoint/memory-store.ts'
+import { MemoryCheckpointStore, MemoryStoreData } from '../../src/checkpoint/memory-store.ts'
 import { SeededRandom } from '../../src/core/clock.ts'
 import { systemClock, systemRandom, systemScheduler } from '../../src/core/system.ts'
 import type { FieldRef } from '../../src/event/schema.ts'
@@ -112,7 +112,7 @@ const plan: JobPlan = {
       : [{ id: 'd', table: 0, predicate: 0, events: 0, read: { kind: 'value', of: 1 }, integer: true }],
 }
 
-const store = new MemoryCheckpointStore()
+const store = new MemoryCheckpointStore(new MemoryStoreData(), systemClock, systemRandom)
 const started = Promise.withResolvers<void>()
 const finished = Promise.withResolvers<void>()
 let stats: FromWorker & { type: 'stats' }

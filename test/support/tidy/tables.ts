@@ -42,8 +42,9 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   cli: ['core', 'event', 'job', 'log', 'source', 'sink', 'gen', 'observe', 'query', 'control', 'rpc', 'config'],
   testing: [...engine, 'query'],
   config: ['core'],
+  engine: [...engine, 'gen', 'observe', 'query', 'control', 'rpc', 'cli', 'config'],
   api: [...model, 'operator', 'source', 'sink', 'testing'],
-  main: [...engine, 'gen', 'observe', 'query', 'control', 'gateway', 'alert', 'rpc', 'cli', 'config', 'testing'],
+  main: [...engine, 'engine', 'gen', 'observe', 'query', 'control', 'gateway', 'alert', 'rpc', 'cli', 'config', 'testing'],
 }
 
 /** Folders of which most others may see a few files only: what crosses a thread is plain data. */

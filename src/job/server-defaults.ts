@@ -1,0 +1,25 @@
+/** Fills in what a job definition leaves to its server: the brokers of sources and sinks that name none. */
+import { MillraceError } from '../core/errors.ts'
+import type { JobDefinition, SideOutputDefinition } from './definition.ts'
+
+/** The definition with brokers everywhere. Throws JOB_INVALID where a job needs brokers and the server has none. */
+export function withServerDefaults(definition: JobDefinition, brokers: string): JobDefinition {
+  const fill = <T extends { readonly kind: string }>(part: T, what: string): T => {
+    if (part.kind !== 'kafka' || (part as unknown as { readonly brokers: string }).brokers !== '') return part
+    if (brokers !== '') return { ...part, brokers }
+    throw new MillraceError(
+      'JOB_INVALID',
+      `${what} of job ${definition.name} is on Kafka, but neither it nor this server says which brokers: ` +
+        'set kafka.brokers in the job, or MILLRACE_BROKERS for the server',
+    )
+  }
+  const side = (output: SideOutputDefinition | null, what: string): SideOutputDefinition | null =>
+    output === null ? null : { output: fill(output.output, what) }
+  return {
+    ...definition,
+    source: { ...definition.source, input: fill(definition.source.input, `source ${definition.source.id}`) },
+    sinks: definition.sinks.map((sink) => ({ ...sink, output: fill(sink.output, `sink ${sink.id}`) })),
+    deadLetters: side(definition.deadLetters, 'deadLetters'),
+    late: side(definition.late, 'late'),
+  }
+}

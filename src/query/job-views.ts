@@ -1,0 +1,45 @@
+/** The views of running jobs, for the query service: which metrics there are, and how to ask the threads that have them. */
+import type { JobManager, ManagedJob } from '../coordinator/job-manager.ts'
+import type { ViewQuery } from '../operator/view-rows.ts'
+import type { MetricInfo } from './api.ts'
+import type { ViewAnswer, ViewMetric, ViewPort } from './service.ts'
+
+/** How long a thread may take to answer a query. */
+const DEADLINE_MS = 10_000
+
+/** States after which nothing changes any more. */
+const ended = new Set(['FINISHED', 'SUSPENDED', 'CANCELLED', 'FAILED'])
+
+/** The views of a manager's jobs. */
+export function jobViews(manager: JobManager): ViewPort {
+  return {
+    metrics: async (job: string): Promise<readonly ViewMetric[]> => {
+      const jobs = job === '' ? manager.jobs() : [manager.job(job)]
+      return jobs.flatMap(metricsOf)
+    },
+    ask: async (job: string, query: ViewQuery): Promise<ViewAnswer> => {
+      const { coordinator } = manager.job(job)
+      const rows = await coordinator.query(query, DEADLINE_MS)
+      const { attempt, state } = coordinator.status
+      return { attempt, rows, ended: ended.has(state) }
+    },
+  }
+}
+
+function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
+  const { definition, tables, metrics } = coordinator.plan
+  return definition.metrics.map((metric, index) => {
+    const plan = metrics[index]!
+    const info: MetricInfo = {
+      job: definition.name,
+      metric: metric.id,
+      description: metric.description,
+      kind: metric.kind,
+      where: metric.where ?? '',
+      dimensions: tables[plan.table]!.dimensionNames,
+      window: metric.window,
+      integer: plan.integer,
+    }
+    return { info, index }
+  })
+}

@@ -1,0 +1,31 @@
+/** The control-plane half of a source, as its definition names it. */
+import type { Clock, Random, Scheduler } from '../core/clock.ts'
+import { invariant } from '../core/errors.ts'
+import type { SourceDefinition } from '../job/definition.ts'
+import { GeneratorSourceEnumerator, generatorAdvance } from './generator-source.ts'
+import { KafkaEnumerator } from './kafka/kafka-enumerator.ts'
+import { LogSourceEnumerator } from './log-enumerator.ts'
+import type { SourceEnumerator } from './source.ts'
+
+/** What enumerators are handed. */
+export interface EnumeratorPorts {
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly random: Random
+}
+
+/** Opens the enumerator of a source whose definition is complete (brokers filled in). */
+export function openEnumerator(source: SourceDefinition, ports: EnumeratorPorts): SourceEnumerator {
+  const { input } = source
+  switch (input.kind) {
+    case 'kafka': {
+      invariant(input.brokers !== '', `source ${source.id} without brokers`)
+      const brokers = input.brokers.split(',').map((broker) => broker.trim())
+      return new KafkaEnumerator({ brokers, topic: input.topic, isolation: input.isolation }, ports)
+    }
+    case 'log':
+      return new LogSourceEnumerator(input.path, input.topic)
+    case 'generator':
+      return new GeneratorSourceEnumerator({ ...input, advance: generatorAdvance(input.eventsPerSecond) })
+  }
+}
