@@ -30,17 +30,19 @@ export class DirectoryChunkStore implements ChunkStore {
     this.checkOpen()
     const { job, name } = splitChunkKey(key)
     const directory = this.#directory(job)
-    if (!this.#made.has(directory)) {
-      await this.files.makeDirectory(directory)
-      this.#made.add(directory)
+    const path = `${directory}/${name}`
+    if (this.#made.has(directory)) {
+      try {
+        await this.files.replace(path, bytes)
+        return
+      } catch {
+        // The job may have been deleted since; whatever else it is, the second try meets it too.
+        this.#made.delete(directory)
+      }
     }
-    try {
-      await this.files.replace(`${directory}/${name}`, bytes)
-    } catch (error) {
-      // The job may have been deleted meanwhile: the next write makes its directory again.
-      this.#made.delete(directory)
-      throw error
-    }
+    await this.files.makeDirectory(directory)
+    this.#made.add(directory)
+    await this.files.replace(path, bytes)
   }
 
   async readChunk(key: string): Promise<Uint8Array | undefined> {

@@ -85,7 +85,14 @@ export class DirectoryLeases {
           encode({ lastCheckpointId: last } satisfies Seal),
         )
       }
-      if ((await this.#top(directory)) !== generation) continue
+      const now = await this.#top(directory)
+      if (now !== generation) {
+        // Overtaken meanwhile. By ourselves, restarted: we had it and are fenced, as if that had come a moment later;
+        // to claim again would be a race without end. By another: it holds the lease.
+        const newer = await this.#claim(directory, now)
+        if (newer?.instanceId !== claim.instanceId) continue
+        return { acquired: true, generation, lastCheckpointId: last }
+      }
       await this.#removeBelow(directory, generation)
       await this.#writeBeat(directory, generation, false)
       return { acquired: true, generation, lastCheckpointId: last }
