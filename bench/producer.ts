@@ -94,7 +94,9 @@ export class BatchProducer {
         connections.push(connection)
       }
       const leaders = partitions.map((partition) => nodes.indexOf(partition.leader))
-      return new BatchProducer(topic, connections, leaders, maxInFlight)
+      const producer = new BatchProducer(topic, connections, leaders, maxInFlight)
+      for (const connection of connections) connection.on('error', (error: Error) => producer.#fail(error))
+      return producer
     } finally {
       await admin.close()
     }
@@ -108,7 +110,7 @@ export class BatchProducer {
     for (const [index, connection] of this.#connections.entries()) {
       const mine = batches.filter(({ partition }) => this.#leaders[partition] === index)
       if (mine.length === 0) continue
-      while (this.#inFlight >= this.#maxInFlight) await this.#settled()
+      while (this.#inFlight >= this.#maxInFlight && this.#failure === undefined) await this.#settled()
       this.#throwFailure()
       this.#request(connection, mine)
     }
@@ -116,7 +118,7 @@ export class BatchProducer {
 
   /** Resolves when everything sent is written; rejects with the first error. */
   async flush(): Promise<void> {
-    while (this.#inFlight > 0) await this.#settled()
+    while (this.#inFlight > 0 && this.#failure === undefined) await this.#settled()
     this.#throwFailure()
   }
 
@@ -150,7 +152,7 @@ export class BatchProducer {
       false,
       (error: Error | null) => {
         this.#inFlight--
-        if (error) this.#failure ??= error
+        if (error) this.#fail(error)
         this.#wake?.()
         this.#wake = undefined
       },
@@ -161,6 +163,12 @@ export class BatchProducer {
     return new Promise((done) => {
       this.#wake = done
     })
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    this.#wake?.()
+    this.#wake = undefined
   }
 
   #throwFailure(): void {

@@ -21,12 +21,13 @@ export async function buildFlink(): Promise<string> {
   const wanted = sourceHash()
   mkdirSync(cache, { recursive: true })
   while (!isBuilt(wanted)) {
+    const missing = missingForFlink()
+    if (missing !== null) throw new Error(missing)
     if (!takeLock()) {
       await delay(250)
       continue
     }
     try {
-      // `clean` would remove the lock's directory on some layouts: old classes are overwritten instead.
       await maven(['-q', '-B', '-f', join(here, 'pom.xml'), 'package'])
       writeFileSync(stamp, wanted)
     } finally {
@@ -36,8 +37,8 @@ export async function buildFlink(): Promise<string> {
   return `${join(cache, 'target/classes')}:${join(cache, 'libs')}/*`
 }
 
-/** Null when the rival can run here, else what is missing. */
-export function missingForFlink(): string | null {
+/** What is missing to build the rival here; null for nothing. */
+function missingForFlink(): string | null {
   const missing = ['java', 'mvn'].filter((name) => !onPath(name))
   return missing.length === 0 ? null : `${missing.join(' and ')} not on PATH: Flink needs Java 17 and Maven`
 }

@@ -20,6 +20,12 @@ if (caseId === undefined || brokers === undefined || topic === undefined || (api
   process.exit(2)
 }
 
+/** Part of the run's time in collections that stop the job: a measure that another load on the machine blurs less. */
+function gcShare(result: object): number {
+  const { gcSeconds = 0, wallSeconds = 1 } = result as { gcSeconds?: number; wallSeconds?: number }
+  return gcSeconds / wallSeconds
+}
+
 let best = 0
 const kept: { heapMb: number; rate: number; rssMb: number }[] = []
 for (const heapMb of HEAPS_MB) {
@@ -40,7 +46,8 @@ for (const heapMb of HEAPS_MB) {
     kept.push({ heapMb, rate, rssMb })
     const checkpoints = run.result.measuredCheckpoints
     console.log(
-      `tune ${caseId} ${api} heap_mb=${heapMb} events_per_s=${rate} rss_mb=${rssMb} checkpoints=${checkpoints}`,
+      `tune ${caseId} ${api} heap_mb=${heapMb} events_per_s=${rate} rss_mb=${rssMb} checkpoints=${checkpoints} ` +
+        `gc_share=${gcShare(run.result).toFixed(3)}`,
     )
     if (rate < KEEP * 0.8 * best) break
   } catch (error) {

@@ -3,6 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ECOM_ROWS, type EcomRow, readEcom } from '../support/ecom.ts'
+import { engagementMetrics, featureEvents, nameIn, viewEvents } from './engagement-metrics.ts'
 import { type Oracle, type OracleRow, openOracle } from './engagement-oracle.ts'
 
 const HOUR_MS = 3_600_000
@@ -144,5 +145,34 @@ describe('windows in a time zone', () => {
     expect(await oracle.rows({ ...query, window: { sizeMs: DAY_MS, timezone: 'Etc/UTC' } })).toEqual(
       await oracle.rows({ ...query, window: { sizeMs: DAY_MS } }),
     )
+  })
+})
+
+describe('the metrics of the main job', () => {
+  // Totals of the file, counted with zcat and grep.
+  it.each([
+    ['purchases', 470],
+    ['page_views', 20_866],
+    ['feature_interactions', 9_331],
+  ] as const)('%s adds up to %d events', async (id, total) => {
+    expect(sumOf(await oracle.rows(engagementMetrics[id]))).toBe(total)
+  })
+
+  it('counts no more active users by day than there are, and splits them by platform', async () => {
+    const days = await oracle.rows(engagementMetrics.active_users)
+    expect(Math.max(...days.map(({ value }) => value))).toBeLessThanOrEqual(600)
+    const parts = await oracle.rows(engagementMetrics.active_users_by_platform)
+    for (const day of days) {
+      const own = parts.filter((part) => part.window_start_ms === day.window_start_ms)
+      expect(sumOf(own)).toBeGreaterThanOrEqual(day.value)
+      expect(Math.max(...own.map(({ value }) => value))).toBeLessThanOrEqual(day.value)
+    }
+  })
+
+  it('takes no event for a view and a feature', async () => {
+    const both = await oracle.sql(
+      `SELECT count(*) AS n FROM events WHERE ${nameIn(viewEvents)} AND ${nameIn(featureEvents)}`,
+    )
+    expect(both).toEqual([{ n: 0 }])
   })
 })

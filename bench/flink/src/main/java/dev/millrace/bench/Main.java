@@ -42,7 +42,8 @@ public final class Main {
     System.out.printf(
         java.util.Locale.ROOT,
         "{\"type\":\"result\",\"case\":\"%s\",\"api\":\"%s\",\"parallelism\":%d,\"complete\":%b,%s,"
-            + "\"wallSeconds\":%.3f,\"rows\":%d,\"checksum\":%d,\"rssPeakBytes\":%d,\"heapMaxBytes\":%d}%n",
+            + "\"wallSeconds\":%.3f,\"rows\":%d,\"checksum\":%d,\"rssPeakBytes\":%d,\"heapMaxBytes\":%d,"
+            + "\"gcSeconds\":%.3f}%n",
         options.job(),
         options.api(),
         options.parallelism(),
@@ -52,7 +53,8 @@ public final class Main {
         Tally.ROWS.get(),
         Tally.CHECKSUM.get() & 0xffffffffL,
         peakRssBytes(),
-        Runtime.getRuntime().maxMemory());
+        Runtime.getRuntime().maxMemory(),
+        gcSeconds());
     System.out.flush();
     // The mini-cluster's threads would hold the process for some seconds more.
     Runtime.getRuntime().halt(0);
@@ -94,6 +96,15 @@ public final class Main {
       client.cancel().get();
       return false;
     }
+  }
+
+  /** Time in collections that stop the jobs, since the start. */
+  private static double gcSeconds() {
+    long millis = 0;
+    for (var collector : java.lang.management.ManagementFactory.getGarbageCollectorMXBeans()) {
+      millis += collector.getCollectionTime();
+    }
+    return millis / 1e3;
   }
 
   private static long peakRssBytes() throws Exception {
