@@ -1,0 +1,126 @@
+/** What commands share: their settings, a client for as long as they run, the text of a job file, Ctrl-C. */
+import { readFileSync } from 'node:fs'
+import { type Config, parseConfig } from '../config.ts'
+import { MillraceError } from '../core/errors.ts'
+import { createClient, type MillraceClient } from '../rpc/client.ts'
+import type { CliDeps } from './deps.ts'
+import { ExitSignal, exitCodes, FileError, usage } from './failure.ts'
+import { Output, type OutputFormat } from './output.ts'
+
+/** Options that every command with a result has. */
+export interface OutputOptions {
+  readonly output?: OutputFormat
+}
+
+/** Options of commands that talk to a server. */
+export interface ServerOptions extends OutputOptions {
+  readonly server?: string
+  readonly timeout?: number
+}
+
+/** The settings from the environment. CONFIG_INVALID. */
+export function configOf(deps: CliDeps): Config {
+  return parseConfig(deps.env)
+}
+
+/** The output of a command. */
+export function outputOf(deps: CliDeps, options: OutputOptions): Output {
+  return new Output(deps, options.output ?? 'table')
+}
+
+/** Runs `use` with a client, and closes it whatever happens. */
+export async function withClient<T>(
+  deps: CliDeps,
+  options: ServerOptions,
+  use: (client: MillraceClient) => Promise<T>,
+): Promise<T> {
+  const address = options.server ?? configOf(deps).server
+  if (!/^(\[[^\]]+\]|[^:\s]+):\d{1,5}$/.test(address)) throw usage(`--server ${address} is not host:port`)
+  const timeoutMs = (options.timeout ?? 30) * 1000
+  const client = createClient({ address, clock: deps.clock, timeoutMs })
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+  }
+}
+
+/** The text of a job file; `-` is standard input. INPUT_INVALID when it cannot be read. */
+export async function readDocument(deps: CliDeps, file: string): Promise<string> {
+  if (file === '-') return deps.readStdin()
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (thrown) {
+    throw fileError(file, thrown)
+  }
+}
+
+/** Why a file cannot be read, as a MillraceError. */
+export function fileError(file: string, thrown: unknown): MillraceError {
+  const code = (thrown as { code?: string }).code
+  const reason =
+    code === 'ENOENT'
+      ? 'there is no such file'
+      : code === 'EISDIR'
+        ? 'it is a folder'
+        : MillraceError.from(thrown).message
+  return new MillraceError('INPUT_INVALID', `cannot read ${file}: ${reason}`, { cause: thrown })
+}
+
+/** Runs `use`, and says of any error that its violations are in `file`. */
+export async function inFile<T>(file: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } catch (thrown) {
+    throw thrown instanceof MillraceError ? new FileError(thrown, file === '-' ? 'stdin' : file) : thrown
+  }
+}
+
+/**
+ * Runs `use` until it ends or Ctrl-C: the first signal aborts `use`'s signal and lets it end in its own way, a second
+ * one ends at once. The exit is 130 for Ctrl-C and, for a service manager's SIGTERM, 0.
+ */
+export async function untilSignal(deps: CliDeps, use: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const abort = new AbortController()
+  let exitCode: number | null = null
+  let force: (exit: ExitSignal) => void = () => {}
+  const forced = new Promise<never>((_, reject) => {
+    force = reject
+  })
+  const stop = deps.onSignal((signal) => {
+    if (exitCode !== null) force(new ExitSignal(exitCode))
+    exitCode ??= signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.ok
+    abort.abort()
+  })
+  try {
+    await Promise.race([use(abort.signal), forced])
+  } finally {
+    stop()
+  }
+  if (exitCode !== null) throw new ExitSignal(exitCode)
+}
+
+/** Resolves after `ms`, or as soon as `signal` aborts. */
+export function pause(deps: Pick<CliDeps, 'scheduler'>, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) {
+      resolve()
+      return
+    }
+    const end = () => {
+      cancel()
+      signal?.removeEventListener('abort', end)
+      resolve()
+    }
+    const cancel = deps.scheduler.after(ms, end)
+    signal?.addEventListener('abort', end)
+  })
+}
+
+/** Resolves when `signal` aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,122 @@
+/** Commands on jobs: validate, submit, list, describe, cancel, stop, checkpoints. */
+import type { Command } from 'commander'
+import type { ValidationResult } from '../control/api.ts'
+import { MillraceError } from '../core/errors.ts'
+import { loadDescriptors } from '../event/descriptor.ts'
+import { parseJob } from '../job/parse.ts'
+import { inFile, outputOf, readDocument, type ServerOptions, withClient } from './context.ts'
+import type { CliDeps } from './deps.ts'
+import { ExitSignal, exitCodes, violationLine } from './failure.ts'
+import { writeCheckpoints, writeDetails, writeJobChange, writeJobs } from './job-view.ts'
+import type { Output } from './output.ts'
+import { withOutput, withServer } from './shared-options.ts'
+
+/** Adds the commands to the program. */
+export function addJobCommands(program: Command, deps: CliDeps): void {
+  addValidate(program, deps)
+  withServer(program.command('submit'))
+    .summary('check a job definition and start it on a server')
+    .description(
+      'Checks a job definition and starts it on a server. Prints every mistake as file:line:column: message.',
+    )
+    .argument('<file>', 'job definition, YAML or JSON; - reads standard input')
+    .action((file: string, options: ServerOptions) =>
+      inFile(file, async () => {
+        const text = await readDocument(deps, file)
+        const job = await withClient(deps, options, ({ control }) => control.submit({ kind: 'text', text }))
+        writeJobChange(outputOf(deps, options), job, 'submitted')
+      }),
+    )
+  withServer(program.command('list'))
+    .summary('list the jobs of a server')
+    .description('Lists the jobs of a server with their state and what became of the events that they read.')
+    .action(async (options: ServerOptions) => {
+      const jobs = await withClient(deps, options, ({ control }) => control.list())
+      writeJobs(outputOf(deps, options), jobs, deps.clock.nowMs())
+    })
+  withServer(program.command('describe'))
+    .summary('show all that is known of a job')
+    .description('Shows the graph of a job, its subtasks, partitions, checkpoints and last exceptions.')
+    .argument('<job>', 'name of the job')
+    .action(async (name: string, options: ServerOptions) => {
+      const details = await withClient(deps, options, ({ control }) => control.describe(name))
+      writeDetails(outputOf(deps, options), details, deps.clock.nowMs())
+    })
+  withServer(program.command('cancel'))
+    .summary('end a job and drop its checkpoints')
+    .description('Ends a job at once and drops its checkpoints. To go on later, use stop.')
+    .argument('<job>', 'name of the job')
+    .action(async (name: string, options: ServerOptions) => {
+      const job = await withClient(deps, options, ({ control }) => control.cancel(name))
+      writeJobChange(outputOf(deps, options), job, 'cancelled')
+    })
+  withServer(program.command('stop'))
+    .summary('suspend a job after a last checkpoint')
+    .description('Takes a last checkpoint and suspends the job. Submitted again, it goes on from there.')
+    .argument('<job>', 'name of the job')
+    .action(async (name: string, options: ServerOptions) => {
+      const { summary, checkpointId } = await withClient(deps, options, ({ control }) => control.stop(name))
+      const output = outputOf(deps, options)
+      writeJobChange(output, summary, checkpointId === 0 ? 'stopped' : `stopped with checkpoint ${checkpointId}`)
+    })
+  withServer(program.command('checkpoints'))
+    .summary('list the checkpoints of a job, or take one')
+    .description('Lists the checkpoints that are held of a job, newest first.')
+    .argument('<job>', 'name of the job')
+    .option('--trigger', 'take one now, and wait until it is durable', false)
+    .action(async (name: string, options: ServerOptions & { trigger: boolean }) => {
+      const checkpoints = await withClient(deps, options, async ({ control }) =>
+        options.trigger ? [await control.triggerCheckpoint(name)] : control.listCheckpoints(name),
+      )
+      writeCheckpoints(outputOf(deps, options), checkpoints)
+    })
+}
+
+function addValidate(program: Command, deps: CliDeps): void {
+  withOutput(program.command('validate'))
+    .summary('check a job definition')
+    .description(
+      'Checks a job definition and prints every mistake as file:line:column: message. Needs no server; with --server,\n' +
+        'that server checks it.',
+    )
+    .argument('<files...>', 'job definitions, YAML or JSON; - reads standard input')
+    .option('-s, --server <host:port>', 'let this server check it')
+    .action(async (files: readonly string[], options: ServerOptions) => {
+      const output = outputOf(deps, options)
+      const results: { readonly file: string; readonly result: ValidationResult }[] = []
+      for (const file of files) {
+        const text = await readDocument(deps, file)
+        const result =
+          options.server === undefined
+            ? validateHere(text, deps)
+            : await withClient(deps, options, ({ control }) => control.validate({ kind: 'text', text }))
+        results.push({ file: file === '-' ? 'stdin' : file, result })
+      }
+      for (const { file, result } of results) writeValidation(output, file, result)
+      if (results.some(({ result }) => !result.valid)) throw new ExitSignal(exitCodes.invalid)
+    })
+}
+
+function validateHere(text: string, deps: CliDeps): ValidationResult {
+  try {
+    const { definition } = parseJob(text, loadDescriptors(deps.descriptors()))
+    return { valid: true, violations: [], name: definition.name, graph: null }
+  } catch (thrown) {
+    const error = MillraceError.from(thrown)
+    if (error.code !== 'JOB_INVALID') throw error
+    const { violations } = error
+    const whole = { field: '', message: error.message, line: 0, column: 0 }
+    return { valid: false, violations: violations.length === 0 ? [whole] : violations, name: '', graph: null }
+  }
+}
+
+function writeValidation(output: Output, file: string, result: ValidationResult): void {
+  if (output.format === 'json') {
+    output.jsonLine({ file, valid: result.valid, name: result.name, violations: result.violations })
+    return
+  }
+  for (const violation of result.violations) output.line(violationLine(file, violation))
+  const count = result.violations.length
+  if (result.valid) output.line(`${file}: ${output.style('green', 'valid')}, job ${result.name}`)
+  else output.note(`${file}: ${count === 1 ? 'a mistake' : `${count} mistakes`}`)
+}

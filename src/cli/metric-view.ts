@@ -1,0 +1,113 @@
+/**
+ * Metrics and their values, as tables and as JSON.
+ *
+ * The JSON forms are API: dimensions by name, times as RFC 3339, every field always there.
+ */
+import { isAdditive, type MetricInfo, type MetricResult, type MetricValue } from '../query/api.ts'
+import { describeWindow } from '../query/render.ts'
+import { formatNumber, formatWatermark, formatWindow, printable } from './format.ts'
+import { jsonInstant } from './job-view.ts'
+import type { Output } from './output.ts'
+import type { TableColumn } from './table.ts'
+
+/** A metric for JSON. */
+export function metricJson(info: MetricInfo) {
+  return {
+    job: info.job,
+    metric: info.metric,
+    description: info.description,
+    kind: info.kind.kind,
+    field: 'field' in info.kind ? info.kind.field : '',
+    where: info.where,
+    dimensions: info.dimensions,
+    window: describeWindow(info.window),
+    windowSizeMs: info.window.sizeMs,
+    windowOffsetMs: info.window.offsetMs,
+    timezone: info.window.timezone,
+    integer: info.integer,
+    additive: isAdditive(info),
+  }
+}
+
+/** A value for JSON. */
+export function valueJson(result: Pick<MetricResult, 'info' | 'dimensions'>, value: MetricValue) {
+  return {
+    job: result.info.job,
+    metric: result.info.metric,
+    dimensions: Object.fromEntries(result.dimensions.map((name, index) => [name, value.dimensions[index] ?? ''])),
+    windowStart: jsonInstant(value.windowStartMs),
+    windowEnd: jsonInstant(value.windowEndMs),
+    value: value.value,
+    status: value.status,
+    revision: value.revision,
+    watermark: jsonInstant(value.watermarkMs),
+    lateCount: value.lateCount,
+    eventCount: value.eventCount,
+    attempt: value.attempt,
+  }
+}
+
+/** Writes what metrics there are. */
+export function writeMetrics(output: Output, metrics: readonly MetricInfo[]): void {
+  if (output.format === 'json') {
+    output.json({ metrics: metrics.map(metricJson) })
+    return
+  }
+  output.table(
+    ['METRIC', 'KIND', 'WINDOW', 'BY', 'DESCRIPTION'].map((title) => ({ title })),
+    metrics.map((info) => [
+      `${info.job}/${info.metric}`,
+      'field' in info.kind ? `${info.kind.kind}(${info.kind.field})` : info.kind.kind,
+      describeWindow(info.window),
+      info.dimensions.join(', '),
+      printable(info.description),
+    ]),
+    'no metrics',
+  )
+}
+
+/** The columns of a table of values. */
+export function valueColumns(dimensions: readonly string[], info: MetricInfo): TableColumn[] {
+  const zone = info.window.timezone === 'UTC' ? '' : ` (${info.window.timezone})`
+  return [
+    { title: `WINDOW${zone}` },
+    ...dimensions.map((name) => ({ title: name.toUpperCase() })),
+    { title: 'VALUE', align: 'right' },
+    { title: 'STATUS' },
+    { title: 'EVENTS', align: 'right' },
+    { title: 'LATE', align: 'right' },
+  ]
+}
+
+/** The cells of one value. */
+export function valueCells(info: MetricInfo, value: MetricValue): string[] {
+  return [
+    formatWindow(value.windowStartMs, value.windowEndMs, info.window.timezone),
+    ...value.dimensions.map((text) => (text === '' ? '-' : printable(text))),
+    formatNumber(value.value),
+    value.revision > 1 ? `${value.status} (${value.revision})` : value.status,
+    formatNumber(value.eventCount),
+    formatNumber(value.lateCount),
+  ]
+}
+
+/** Writes the answer to a query. */
+export function writeResult(output: Output, result: MetricResult): void {
+  if (output.format === 'json') {
+    output.json({
+      metric: metricJson(result.info),
+      values: result.values.map((value) => valueJson(result, value)),
+      truncated: result.truncated,
+    })
+    return
+  }
+  const { info } = result
+  output.table(
+    valueColumns(result.dimensions, info),
+    result.values.map((value) => valueCells(info, value)),
+    `no values of ${info.job}/${info.metric} in that range`,
+  )
+  const newest = result.values.at(-1)
+  if (newest !== undefined) output.note(`watermark ${formatWatermark(newest.watermarkMs)}`)
+  if (result.truncated) output.note('there are more; these are the newest')
+}
