@@ -1,14 +1,12 @@
 /**
  * Carries out the checkpoint protocol for one attempt.
  *
- * Owns: the protocol's state, its timer, the snapshots of the checkpoint in flight, publishing, and the deletion of what
- * is no longer needed. Does not own: what follows from what (checkpoint/protocol.ts), which chunks are garbage
- * (checkpoint/chunk-ledger.ts), what a failure means for the job.
+ * Owns: the protocol's state, its timer, the snapshots of the checkpoint in flight, publishing. Does not own: what
+ * follows from what (checkpoint/protocol.ts), deleting (checkpoint-cleaner.ts), what a failure means for the job.
  *
  * A store that cannot be reached is waited out: its failures end a checkpoint but are not counted against the job. To
  * restart would need the store as well, and meanwhile the job reads on and answers queries.
  */
-import { ChunkLedger } from '../checkpoint/chunk-ledger.ts'
 import { type CheckpointKind, type CheckpointManifest, chunksOf, encodeManifest } from '../checkpoint/manifest.ts'
 import { mergeSnapshots, rewriteHints, stateBytes } from '../checkpoint/manifest-merge.ts'
 import { nextWakeMs, startProtocol, stepProtocol } from '../checkpoint/protocol.ts'
@@ -18,12 +16,14 @@ import type { Cancel } from '../core/clock.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { KEY_HASH_NAME, KEY_HASH_SEED } from '../core/hash.ts'
 import type { JobPlan } from '../job/plan.ts'
+import { CheckpointCleaner } from './checkpoint-cleaner.ts'
 import type { Deployment } from './deployment.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts } from './job-ports.ts'
 import type { LeaseKeeper } from './lease.ts'
 import { operatorIdsOf, type StoredCheckpoints } from './restore-point.ts'
+import { Waiters } from './waiters.ts'
 
 /** What it is made of. */
 export interface CheckpointOptions {
@@ -44,16 +44,11 @@ export interface CheckpointOptions {
   readonly onFailed: (error: MillraceError) => void
 }
 
-interface Waiter {
-  readonly resolve: (record: CheckpointRecord) => void
-  readonly reject: (error: MillraceError) => void
-}
-
 /** The checkpoints of one attempt. */
 export class CheckpointCoordinator {
   readonly #options: CheckpointOptions
-  readonly #ledger = new ChunkLedger()
-  readonly #waiters = new Map<number, Waiter[]>()
+  readonly #cleaner: CheckpointCleaner
+  readonly #waiters = new Waiters<CheckpointRecord>()
   #state: ProtocolState
   #snapshots = new Map<string, SubtaskSnapshot>()
   #manifest: CheckpointManifest | undefined
@@ -63,11 +58,11 @@ export class CheckpointCoordinator {
   #distrust = false
   #cancelWake: Cancel = () => {}
   #publishing: Promise<void> = Promise.resolve()
-  #cleaning: Promise<void> = Promise.resolve()
 
   constructor(options: CheckpointOptions) {
     this.#options = options
-    const { plan, stored, ports, pauseMs } = options
+    const { plan, stored, ports, pauseMs, lease } = options
+    this.#cleaner = new CheckpointCleaner(plan.jobName, ports.store, lease, ports.log)
     const { everyMs, timeoutMs, retain, tolerableFailures } = plan.definition.checkpoint
     const operators = operatorIdsOf(plan)
     this.#state = startProtocol({
@@ -77,15 +72,14 @@ export class CheckpointCoordinator {
       retained: stored.retained.map(({ checkpointId, kind }) => ({ checkpointId, kind })),
       nowMs: ports.clock.monotonicMs(),
     })
-    for (const manifest of stored.retained) this.#ledger.add(manifest)
+    for (const manifest of stored.retained) this.#cleaner.keep(manifest)
   }
 
   /** Deletes what earlier attempts, owners and submissions have left behind, in the background. */
   cleanUp(): void {
-    const { stored, attempt, lease } = this.#options
-    if (lease.held === undefined) return
-    this.#ledger.addStray(stored.chunkKeys, lease.held.generation, attempt)
-    this.#forget(stored.foreign)
+    const { stored, attempt } = this.#options
+    this.#cleaner.addStray(stored.chunkKeys, attempt)
+    this.#cleaner.forget(stored.foreign)
   }
 
   /** Periodic checkpoints begin. */
@@ -104,7 +98,7 @@ export class CheckpointCoordinator {
   stop(why: MillraceError): void {
     this.#periodic = false
     this.#abort(why.message)
-    this.#rejectAll(why)
+    this.#waiters.rejectAll(why)
   }
 
   /** A checkpoint that begins after this call. Rejects CHECKPOINT_FAILED, or what `stop` is called with. */
@@ -112,11 +106,9 @@ export class CheckpointCoordinator {
     if (this.#state.phase === 'stopped') {
       return Promise.reject(new MillraceError('CHECKPOINT_FAILED', 'checkpoints of this attempt have been given up'))
     }
-    const { promise, resolve, reject } = Promise.withResolvers<CheckpointRecord>()
-    const checkpointId = this.#state.base.nextId
-    this.#waiters.set(checkpointId, [...(this.#waiters.get(checkpointId) ?? []), { resolve, reject }])
+    const answer = this.#waiters.wait(this.#state.base.nextId)
     this.#dispatch({ type: 'trigger', reason: 'requested', nowMs: this.#nowMs() })
-    return promise
+    return answer
   }
 
   /** From now on a chunk counts as written only when the store lists it: it has lost what it had. */
@@ -127,7 +119,7 @@ export class CheckpointCoordinator {
   /** A subtask's snapshot is durable. */
   onAck(checkpointId: number, snapshot: SubtaskSnapshot): void {
     // Also for a checkpoint that is over: the chunks are there, and may be referred to by the next one.
-    this.#ledger.note(snapshot.written)
+    this.#cleaner.note(snapshot.written)
     const task = taskName(snapshot.operatorId, snapshot.subtask)
     if (this.#state.phase === 'collecting' && this.#state.current.checkpointId === checkpointId) {
       if (this.#state.waiting.has(task)) this.#snapshots.set(task, snapshot)
@@ -151,7 +143,7 @@ export class CheckpointCoordinator {
   /** Resolves when nothing of this attempt is on its way to the store any more. */
   async drain(): Promise<void> {
     await this.#publishing
-    await this.#cleaning
+    await this.#cleaner.drain()
   }
 
   #dispatch(event: ProtocolEvent): void {
@@ -176,14 +168,14 @@ export class CheckpointCoordinator {
         this.#completed(effect.checkpointId)
         return
       case 'subsume':
-        this.#forget(effect.checkpointIds)
+        this.#cleaner.forget(effect.checkpointIds)
         return
       case 'abort':
         this.#aborted(effect.checkpointId, effect.failure, effect.message)
         return
       case 'failJob': {
         const error = new MillraceError(effect.code, effect.message)
-        this.#rejectAll(error)
+        this.#waiters.rejectAll(error)
         this.#options.onFailed(error)
       }
     }
@@ -200,7 +192,7 @@ export class CheckpointCoordinator {
       const manifest = this.#merge(checkpointId, kind, held.generation)
       if (this.#distrust && !(await this.#allStored(checkpointId, manifest))) return
       this.#manifest = manifest
-      this.#ledger.add(manifest)
+      this.#cleaner.keep(manifest)
       await ports.store.publishManifest(
         plan.jobName,
         held.generation,
@@ -270,8 +262,8 @@ export class CheckpointCoordinator {
     }
     onEnded(record)
     onPositions(Object.fromEntries(manifest.subtasks.flatMap((s) => s.splits).map((s) => [s.partition, s.offset])))
-    this.#forget([])
-    for (const waiter of this.#takeWaiters(checkpointId)) waiter.resolve(record)
+    this.#cleaner.forget([])
+    this.#waiters.resolve(checkpointId, record)
   }
 
   #aborted(checkpointId: number, failure: CheckpointFailure, message: string): void {
@@ -288,8 +280,10 @@ export class CheckpointCoordinator {
       attempt,
       failure: text,
     })
-    const error = new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${text}`)
-    for (const waiter of this.#takeWaiters(checkpointId)) waiter.reject(error)
+    this.#waiters.reject(
+      checkpointId,
+      new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${text}`),
+    )
   }
 
   /** Ends the checkpoint in flight without counting it as a failure; what waited for the next one is let go too. */
@@ -298,34 +292,11 @@ export class CheckpointCoordinator {
     if (state.phase !== 'collecting' && state.phase !== 'publishing') return
     if (state.current.checkpointId !== checkpointId) return
     this.#abort(message)
-    this.#rejectAll(new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${message}`))
+    this.#waiters.rejectAll(new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${message}`))
   }
 
   #abort(message: string): void {
     this.#dispatch({ type: 'abort', message, nowMs: this.#nowMs() })
-  }
-
-  /** Deletes checkpoints and then whatever chunks nobody needs, one round after the other, in the background. */
-  #forget(checkpointIds: readonly number[]): void {
-    this.#cleaning = this.#cleaning.then(async () => {
-      const { ports, plan, lease } = this.#options
-      const held = lease.held
-      if (held === undefined) return
-      try {
-        for (const id of checkpointIds) {
-          await ports.store.deleteCheckpoint(plan.jobName, held.generation, held.nonce, id)
-          this.#ledger.remove(id)
-        }
-        const garbage = this.#ledger.takeGarbage()
-        if (garbage.length > 0) await ports.store.deleteChunks(garbage)
-      } catch (thrown) {
-        // Left for the clean-up of the next attempt.
-        const { message } = MillraceError.from(thrown)
-        ports.log('warn', `old checkpoints of job ${plan.jobName} could not be deleted: ${message}`, {
-          job: plan.jobName,
-        })
-      }
-    })
   }
 
   #armWake(): void {
@@ -341,18 +312,6 @@ export class CheckpointCoordinator {
         this.#dispatch({ type: 'timeout', checkpointId: state.current.checkpointId, nowMs })
       }
     })
-  }
-
-  #takeWaiters(checkpointId: number): readonly Waiter[] {
-    const waiters = this.#waiters.get(checkpointId) ?? []
-    this.#waiters.delete(checkpointId)
-    return waiters
-  }
-
-  #rejectAll(error: MillraceError): void {
-    const waiters = [...this.#waiters.values()].flat()
-    this.#waiters.clear()
-    for (const waiter of waiters) waiter.reject(error)
   }
 
   #nowMs(): number {

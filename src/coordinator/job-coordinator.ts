@@ -9,7 +9,6 @@
  * event queues it. Work on the store after an attempt (dropping state, giving the lease back) is done in order, and the
  * next start waits for it.
  */
-import type { Cancel } from '../core/clock.ts'
 import { type ErrorData, invariant, MillraceError } from '../core/errors.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
@@ -18,32 +17,14 @@ import { type JobMemory, newJobMemory } from './job-memory.ts'
 import { defaultJobSettings, type JobPorts, type JobSettings } from './job-ports.ts'
 import { JobRun } from './job-run.ts'
 import { type JobEffect, type JobEventType, type JobState, jobTransition, restStates } from './job-state.ts'
+import type { CoordinatorListener, JobStatus } from './job-status.ts'
 import { LeaseKeeper } from './lease.ts'
-import { decideRestart, isRecoverable, noFailures, type RestartMemory, restartBegun } from './restart.ts'
+import { isRecoverable } from './restart.ts'
+import { RestartSchedule } from './restart-schedule.ts'
 import type { RestorePoint } from './restore-point.ts'
 import { dropState } from './retention.ts'
 
-/** Where a job is, and why. */
-export interface JobStatus {
-  readonly state: JobState
-  /** For people. */
-  readonly reason: string
-  /** What ended the job, or what it restarts from; null when nothing did. */
-  readonly error: ErrorData | null
-  /** Wall clock, epoch ms. */
-  readonly sinceMs: number
-  /** 0 before the first start. */
-  readonly attempt: number
-  readonly restarts: number
-}
-
-/** What the owner of coordinators hears and does. */
-export interface CoordinatorListener {
-  /** After each change of state. Must not throw. */
-  onState(status: JobStatus): void
-  /** The job's record is not in the store any more (data lost, or state dropped): writes it again. */
-  storeRecord(): Promise<void>
-}
+const RECLAIM_PAUSE_MS = 1000
 
 /** The coordinator of one job. */
 export class JobCoordinator {
@@ -55,6 +36,7 @@ export class JobCoordinator {
   readonly #settings: JobSettings
   readonly #listener: CoordinatorListener
   readonly #lease: LeaseKeeper
+  readonly #restart: RestartSchedule
   readonly #detach: () => void
   readonly #queue: { type: JobEventType; reason: string; error: ErrorData | null }[] = []
   #draining = false
@@ -64,8 +46,6 @@ export class JobCoordinator {
   #run: JobRun | undefined
   #disposing: JobRun | undefined
   #heldBy = ''
-  #restartMemory: RestartMemory = noFailures
-  #restart: { cancel: Cancel; due: boolean } | undefined
   #storeWork: Promise<void> = Promise.resolve()
 
   constructor(
@@ -84,16 +64,8 @@ export class JobCoordinator {
     this.#plan = plan
     this.#memory = newJobMemory(jobId)
     this.#status = { state: 'CREATED', reason: '', error: null, sinceMs: ports.clock.nowMs(), attempt: 0, restarts: 0 }
-    this.#lease = new LeaseKeeper({
-      job: plan.jobName,
-      instanceId: ports.instanceId,
-      store: ports.store,
-      scheduler: ports.scheduler,
-      random: ports.random,
-      log: ports.log,
-      ttlMs: this.#settings.leaseTtlMs,
-      onLost: (error) => this.#leaseLost(error),
-    })
+    this.#lease = new LeaseKeeper(plan.jobName, ports, this.#settings.leaseTtlMs, (error) => this.#leaseLost(error))
+    this.#restart = new RestartSchedule(this.#settings.restart, ports.clock, ports.scheduler, ports.random)
     this.#detach = ports.hub.attach(number, {
       onMessage: (thread, message) => {
         const run = this.#run?.spec.attempt === message.attempt ? this.#run : this.#disposing
@@ -170,7 +142,7 @@ export class JobCoordinator {
     this.#ask('stop', reason)
   }
 
-  /** Ends the job and drops its state; the job is CANCELLED later. */
+  /** Ends the job and drops its state; CANCELLED later. */
   cancel(reason: string): void {
     this.#ask('cancel', reason)
   }
@@ -190,7 +162,7 @@ export class JobCoordinator {
 
   /** Leaves the job as a crash would, but tidily: no last checkpoint, the lease given back. For the process's end. */
   async close(): Promise<void> {
-    this.#restart?.cancel()
+    this.#restart.clear()
     const run = this.#run ?? this.#disposing
     this.#run = undefined
     this.#disposing = run
@@ -202,7 +174,7 @@ export class JobCoordinator {
 
   #ask(type: 'submit' | 'stop' | 'cancel', reason: string): void {
     this.check(type)
-    if (type === 'submit' && restStates.has(this.#status.state)) this.#restartMemory = noFailures
+    if (type === 'submit' && restStates.has(this.#status.state)) this.#restart.reset()
     this.#raise(type, reason, null)
   }
 
@@ -241,11 +213,7 @@ export class JobCoordinator {
     finalCheckpoint: () => this.#finalCheckpoint(),
     dispose: () => this.#dispose(),
     scheduleRestart: (error) => this.#scheduleRestart(error!),
-    cancelRestart: () => {
-      this.#restart?.cancel()
-      this.#restart = undefined
-      this.#restartMemory = restartBegun(this.#restartMemory)
-    },
+    cancelRestart: () => this.#restart.clear(),
     dropState: () =>
       this.#afterwards(async () => {
         if (await dropState(this.#ports, this.name, this.#lease)) await this.#listener.storeRecord()
@@ -256,8 +224,7 @@ export class JobCoordinator {
   #begin(): void {
     const attempt = this.#status.attempt + 1
     this.#status = { ...this.#status, attempt }
-    this.#restart = undefined
-    this.#restartMemory = restartBegun(this.#restartMemory)
+    this.#restart.clear()
     const spec = { job: this.number, attempt, plan: this.#plan, memory: this.#memory }
     const run = new JobRun(this.#ports, this.#settings, spec, this.#lease, {
       onProgress: (reason, heldBy) => {
@@ -323,25 +290,14 @@ export class JobCoordinator {
   }
 
   #scheduleRestart(error: ErrorData): void {
-    const { clock, random, scheduler } = this.#ports
-    const decision = decideRestart(this.#settings.restart, this.#restartMemory, error, clock.monotonicMs(), random)
-    this.#restartMemory = decision.memory
-    const delayMs = decision.kind === 'restart' ? decision.delayMs : 0
-    this.#status = {
-      ...this.#status,
-      restarts: this.#status.restarts + 1,
-      reason: `${this.#status.reason}; attempt ${this.#status.attempt + 1} follows in ${(delayMs / 1000).toFixed(1)} s`,
-    }
-    const restart = { due: false, cancel: () => {} }
-    restart.cancel = scheduler.after(delayMs, () => {
-      restart.due = true
-      this.#restartIfDue()
-    })
-    this.#restart = restart
+    const delayMs = this.#restart.after(error, () => this.#restartIfDue())
+    const next = `attempt ${this.#status.attempt + 1} follows in ${(delayMs / 1000).toFixed(1)} s`
+    const { restarts, reason } = this.#status
+    this.#status = { ...this.#status, restarts: restarts + 1, reason: `${reason}; ${next}` }
   }
 
   #restartIfDue(): void {
-    if (this.#restart?.due !== true || this.#disposing !== undefined) return
+    if (!this.#restart.due || this.#disposing !== undefined) return
     this.#raise('backoffElapsed', `attempt ${this.#status.attempt + 1} begins`, null)
   }
 
@@ -370,7 +326,7 @@ export class JobCoordinator {
         this.#ports.log('error', `job ${this.name}: the lost store could not be written again yet: ${error.message}`, {
           job: this.name,
         })
-        await new Promise<void>((resolve) => this.#ports.scheduler.after(1000, resolve))
+        await new Promise<void>((resolve) => this.#ports.scheduler.after(RECLAIM_PAUSE_MS, resolve))
       }
     }
   }

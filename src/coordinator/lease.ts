@@ -10,11 +10,10 @@
  *
  * Calls to the store are made one after the other, so that a release never overtakes an acquisition.
  */
-import type { CheckpointStore } from '../checkpoint/store.ts'
 import { randomId } from '../checkpoint/store-errors.ts'
-import type { Cancel, Random, Scheduler } from '../core/clock.ts'
+import type { Cancel } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { CoordinatorLog } from './log.ts'
+import type { JobPorts } from './job-ports.ts'
 
 /** A lease that is held. */
 export interface Lease {
@@ -24,25 +23,15 @@ export interface Lease {
   readonly lastCheckpointId: number
 }
 
-/** What a keeper is made of. */
-export interface LeaseKeeperOptions {
-  readonly job: string
-  /** Stable name of this process over its restarts. */
-  readonly instanceId: string
-  readonly store: CheckpointStore
-  readonly scheduler: Scheduler
-  readonly random: Random
-  readonly log: CoordinatorLog
-  /** Time to live; 5 s by default. */
-  readonly ttlMs?: number
-  /** Called once a lease, when the store says that it is not ours any more. */
-  readonly onLost: (error: MillraceError) => void
-}
+/** What a keeper needs of the world. */
+export type LeasePorts = Pick<JobPorts, 'store' | 'scheduler' | 'random' | 'log' | 'instanceId'>
 
 /** Holds the lease of one job, or waits for it, or neither. */
 export class LeaseKeeper {
-  readonly #options: LeaseKeeperOptions
+  readonly #job: string
+  readonly #ports: LeasePorts
   readonly #ttlMs: number
+  readonly #onLost: (error: MillraceError) => void
   #held: Lease | undefined
   #lastGeneration = 0
   #cancelRenewal: Cancel = () => {}
@@ -51,9 +40,12 @@ export class LeaseKeeper {
   #work: Promise<unknown> = Promise.resolve()
   #cancelWait: () => void = () => {}
 
-  constructor(options: LeaseKeeperOptions) {
-    this.#options = options
-    this.#ttlMs = options.ttlMs ?? 5000
+  /** `onLost` is called once a lease, when the store says that it is not ours any more. */
+  constructor(job: string, ports: LeasePorts, ttlMs: number, onLost: (error: MillraceError) => void) {
+    this.#job = job
+    this.#ports = ports
+    this.#ttlMs = ttlMs
+    this.#onLost = onLost
   }
 
   /** The lease, while it is held. */
@@ -69,7 +61,7 @@ export class LeaseKeeper {
   async acquire(onWaiting: (heldBy: string) => void, checkpointId: number): Promise<Lease> {
     if (this.#held !== undefined) return this.#held
     const wish = ++this.#wish
-    const nonce = randomId(this.#options.random)
+    const nonce = randomId(this.#ports.random)
     for (;;) {
       const retryAfterMs = await this.#serially(() => this.#tryAcquire(wish, nonce, checkpointId, onWaiting))
       if (this.#held !== undefined && this.#wish === wish) return this.#held
@@ -93,7 +85,7 @@ export class LeaseKeeper {
   lost(generation: number, error: MillraceError): void {
     if (this.#held?.generation !== generation) return
     this.#forget()
-    this.#options.onLost(error)
+    this.#onLost(error)
   }
 
   /** Returns how long to wait, in ms; 0 when the lease is held or no longer wanted. */
@@ -104,9 +96,9 @@ export class LeaseKeeper {
     onWaiting: (heldBy: string) => void,
   ): Promise<number> {
     if (this.#wish !== wish) return 0
-    const { store, job, instanceId } = this.#options
+    const { store, instanceId } = this.#ports
     const floor = { generation: this.#lastGeneration, checkpointId }
-    const result = await store.acquireLease(job, instanceId, nonce, this.#ttlMs, floor)
+    const result = await store.acquireLease(this.#job, instanceId, nonce, this.#ttlMs, floor)
     if (!result.acquired) {
       if (this.#wish === wish) onWaiting(result.heldBy)
       return Math.min(this.#ttlMs, Math.max(50, result.retryAfterMs))
@@ -123,14 +115,15 @@ export class LeaseKeeper {
   }
 
   #armRenewal(lease: Lease): void {
-    this.#cancelRenewal = this.#options.scheduler.after(this.#ttlMs / 3, () => {
+    this.#cancelRenewal = this.#ports.scheduler.after(this.#ttlMs / 3, () => {
       void this.#serially(() => this.#renew(lease))
     })
   }
 
   async #renew(lease: Lease): Promise<void> {
     if (this.#held !== lease) return
-    const { store, job, log } = this.#options
+    const { store, log } = this.#ports
+    const job = this.#job
     try {
       await store.renewLease(job, lease.generation, lease.nonce, this.#ttlMs)
     } catch (thrown) {
@@ -145,7 +138,8 @@ export class LeaseKeeper {
   }
 
   async #giveBack(lease: Lease): Promise<void> {
-    const { store, job, log } = this.#options
+    const { store, log } = this.#ports
+    const job = this.#job
     try {
       await store.releaseLease(job, lease.generation, lease.nonce)
     } catch (thrown) {
@@ -160,7 +154,7 @@ export class LeaseKeeper {
 
   async #wait(ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const cancel = this.#options.scheduler.after(ms, resolve)
+    const cancel = this.#ports.scheduler.after(ms, resolve)
     this.#cancelWait = () => {
       cancel()
       resolve()

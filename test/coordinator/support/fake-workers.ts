@@ -14,11 +14,11 @@ import type {
   DeployMessage,
   FromWorker,
   SplitStart,
-  SubtaskStats,
   ToWorker,
   WorkerPort,
 } from '../../../src/runtime/messages.ts'
 import type { ManualScheduler } from '../../../src/testing/manual-clock.ts'
+import { sourceStats } from './fake-stats.ts'
 
 interface HostedSubtask {
   readonly subtask: number
@@ -135,7 +135,9 @@ export class FakeThread implements WorkerPort {
 
   #take(message: ToWorker): void {
     if (message.type === 'stats') {
-      const subtasks = [...this.hosted.values()].flatMap((attempt) => statsOf(attempt))
+      const subtasks = [...this.hosted.values()].flatMap((attempt) =>
+        attempt.subtasks.map((one) => sourceStats(attempt.deploy, one.subtask, one.counted, one.finished)),
+      )
       this.say({ type: 'stats', thread: this.thread, request: message.request, subtasks })
       return
     }
@@ -325,33 +327,4 @@ function countedIn(snapshots: readonly SubtaskSnapshot[] | null): number {
 
 function ref(of: AttemptRef): AttemptRef {
   return { job: of.job, attempt: of.attempt }
-}
-
-function statsOf(attempt: HostedAttempt): SubtaskStats[] {
-  return attempt.subtasks.map((subtask) => ({
-    ...ref(attempt.deploy),
-    operator: attempt.deploy.plan.definition.source.id,
-    subtask: subtask.subtask,
-    recordsIn: subtask.counted,
-    recordsOut: subtask.counted,
-    bytesIn: 0,
-    read: subtask.counted,
-    deadLettered: 0,
-    filtered: 0,
-    applied: 0,
-    late: 0,
-    lost: 0,
-    watermarkMs: 0,
-    idle: false,
-    finished: subtask.finished,
-    busyMs: subtask.counted,
-    idleMs: 0,
-    backPressuredMs: 0,
-    stateBytes: 0,
-    pendingRecords: 0,
-    partitions: [],
-    latencyCounts: [],
-    results: 0,
-    checksum: 0,
-  }))
 }

@@ -1,0 +1,25 @@
+/** Where a job is, and who is told. Types only. */
+import type { ErrorData } from '../core/errors.ts'
+import type { JobState } from './job-state.ts'
+
+/** Where a job is, and why. */
+export interface JobStatus {
+  readonly state: JobState
+  /** For people. */
+  readonly reason: string
+  /** What ended the job, or what it restarts from; null when nothing did. */
+  readonly error: ErrorData | null
+  /** Wall clock, epoch ms. */
+  readonly sinceMs: number
+  /** 0 before the first start. */
+  readonly attempt: number
+  readonly restarts: number
+}
+
+/** What the owner of a coordinator hears and does. */
+export interface CoordinatorListener {
+  /** After each change of state. Must not throw. */
+  onState(status: JobStatus): void
+  /** The job's record is not in the store any more (data lost, or state dropped): writes it again. */
+  storeRecord(): Promise<void>
+}

@@ -1,0 +1,52 @@
+/** The restart that is scheduled for a job, if any: the strategy of restart.ts with its memory and its timer. */
+import type { Cancel, Clock, Random, Scheduler } from '../core/clock.ts'
+import type { ErrorData } from '../core/errors.ts'
+import { decideRestart, noFailures, type RestartMemory, type RestartPolicy, restartBegun } from './restart.ts'
+
+/** At most one restart is scheduled. */
+export class RestartSchedule {
+  readonly #policy: RestartPolicy
+  readonly #clock: Clock
+  readonly #scheduler: Scheduler
+  readonly #random: Random
+  #memory: RestartMemory = noFailures
+  #cancel: Cancel = () => {}
+  #due = false
+
+  constructor(policy: RestartPolicy, clock: Clock, scheduler: Scheduler, random: Random) {
+    this.#policy = policy
+    this.#clock = clock
+    this.#scheduler = scheduler
+    this.#random = random
+  }
+
+  /** True from the end of the delay until the restart has begun or was called off. */
+  get due(): boolean {
+    return this.#due
+  }
+
+  /** Schedules a restart after a failure and returns its delay in ms; `onDue` is called when it is over. */
+  after(error: ErrorData, onDue: () => void): number {
+    const decision = decideRestart(this.#policy, this.#memory, error, this.#clock.monotonicMs(), this.#random)
+    this.#memory = decision.memory
+    const delayMs = decision.kind === 'restart' ? decision.delayMs : 0
+    this.#cancel = this.#scheduler.after(delayMs, () => {
+      this.#due = true
+      onDue()
+    })
+    return delayMs
+  }
+
+  /** The restart begins, or is called off. */
+  clear(): void {
+    this.#cancel()
+    this.#due = false
+    this.#memory = restartBegun(this.#memory)
+  }
+
+  /** Forgets all failures: somebody has looked at the job and wants it to run. */
+  reset(): void {
+    this.clear()
+    this.#memory = noFailures
+  }
+}
