@@ -1,65 +1,7 @@
 /** The Kafka reader against brokers in memory, in virtual time: what it retries, what it gives up on, what it holds. */
 import { describe, expect, it } from 'vitest'
-import { SeededRandom } from '../../../src/core/clock.ts'
-import { MillraceError } from '../../../src/core/errors.ts'
-import { KafkaReader, type KafkaReaderOptions } from '../../../src/source/kafka/kafka-reader.ts'
-import { ManualClock, ManualScheduler } from '../../../src/testing/manual-clock.ts'
-import { FakeCluster } from './fake-broker.ts'
-import { pollAll, type Row, rowsOf } from './support.ts'
-
-interface Fixture {
-  readonly clock: ManualClock
-  readonly scheduler: ManualScheduler
-  readonly cluster: FakeCluster
-  readonly open: (options?: Partial<KafkaReaderOptions>) => KafkaReader
-  readonly assign: (reader: KafkaReader, partition: number, offset?: number, stopOffset?: number) => void
-}
-
-function fixture(partitions = 1, brokers: readonly number[] = [1]): Fixture {
-  const clock = new ManualClock()
-  const scheduler = new ManualScheduler(clock, 7)
-  const cluster = new FakeCluster(scheduler, partitions, brokers)
-  const open: Fixture['open'] = (options = {}) =>
-    new KafkaReader(
-      { brokers: cluster.brokers, connect: cluster.connect, topic: cluster.topic, ...options },
-      { clock, scheduler, random: new SeededRandom(3) },
-    )
-  const assign: Fixture['assign'] = (reader, partition, offset = 0, stopOffset = Number.POSITIVE_INFINITY) =>
-    reader.assign({ partition, offset, stopOffset, topicId: cluster.metadataVersion >= 10 ? cluster.topicId : '' })
-  return { clock, scheduler, cluster, open, assign }
-}
-
-/** Reads until `count` rows have come. */
-async function take(f: Fixture, reader: KafkaReader, count: number): Promise<Row[]> {
-  const rows: Row[] = []
-  await f.scheduler.runUntil(() => {
-    rows.push(...pollAll(reader))
-    return rows.length >= count
-  }, `${count} rows`)
-  return rows
-}
-
-/** Runs until `poll` throws, and returns what it threw. */
-async function failureOf(f: Fixture, reader: KafkaReader, virtualMs = 300_000): Promise<MillraceError> {
-  let failure: unknown
-  await f.scheduler.runUntil(
-    () => {
-      try {
-        pollAll(reader)
-        return false
-      } catch (error) {
-        failure = error
-        return true
-      }
-    },
-    'a failure',
-    { virtualMs },
-  )
-  expect(failure).toBeInstanceOf(MillraceError)
-  return failure as MillraceError
-}
-
-const values = (rows: readonly Row[]): (string | null)[] => rows.map((row) => row.value)
+import { failureOf, fixture, take, values } from './reader-fixture.ts'
+import { pollAll, rowsOf } from './support.ts'
 
 describe('reading', () => {
   it('hands out what is there and what comes, and knows how far it is', async () => {
@@ -291,169 +233,33 @@ describe('trouble that passes', () => {
   })
 })
 
-describe('a topic or position that is gone', () => {
-  it('waits for a topic that is not known for a while, then says TOPIC_NOT_FOUND', async () => {
-    const f = fixture()
-    f.cluster.exists = false
-    const reader = f.open({ missingTimeoutMs: 30_000 })
-    f.assign(reader, 0)
-    await f.scheduler.runFor(20_000)
-    expect(pollAll(reader)).toEqual([])
-    f.cluster.exists = true
-    f.cluster.partitions[0]!.append(['a'])
-    expect(values(await take(f, reader, 1))).toEqual(['a'])
-    f.cluster.exists = false
-    f.cluster.notify()
-    const goneMs = f.clock.monotonicMs()
-    const failure = await failureOf(f, reader)
-    expect(failure.code).toBe('TOPIC_NOT_FOUND')
-    expect(failure.message).toContain('events-0')
-    expect(f.clock.monotonicMs() - goneMs).toBeGreaterThan(30_000)
-    await reader.close()
-  })
-
-  it.each([10, 6])('counts what retention took before it was read (Metadata %i)', async (metadataVersion) => {
-    const f = fixture()
-    f.cluster.metadataVersion = metadataVersion
-    const log = f.cluster.partitions[0]!
-    log.append(['a', 'b', 'c'])
-    log.append(['d'])
-    log.deleteBefore(3)
-    const reader = f.open()
-    f.assign(reader, 0, 1)
-    const failure = await failureOf(f, reader)
-    expect(failure).toMatchObject({ code: 'POSITION_LOST', domain: 'external', retry: 'never' })
-    expect(failure.message).toContain('events-0')
-    expect(failure.message).toContain('2 records')
-    expect(() => reader.poll()).toThrow(failure)
-    await reader.close()
-  })
-
-  it('goes on behind them when told so, and counts them', async () => {
-    const f = fixture()
-    const log = f.cluster.partitions[0]!
-    log.append(['a', 'b', 'c'])
-    log.append(['d'])
-    log.deleteBefore(3)
-    const reader = f.open({ skipLost: true })
-    f.assign(reader, 0, 1)
-    expect(values(await take(f, reader, 1))).toEqual(['d'])
-    expect(reader.lostRecords).toBe(2)
-    expect(reader.status(0).position).toBe(4)
-    await reader.close()
-  })
-
-  it('hands out what it had fetched before it says that the rest is gone', async () => {
-    const f = fixture()
-    const log = f.cluster.partitions[0]!
-    log.regionBytes = 1
-    log.append(['a'])
-    log.append(['b'])
-    log.append(['c'])
-    log.append(['d'])
-    const reader = f.open()
-    f.assign(reader, 0)
-    await f.scheduler.runFor(50)
-    log.deleteBefore(3)
-    expect(rowsOf(reader.poll()!)[0]!.value).toBe('a')
-    expect(rowsOf(reader.poll()!)[0]!.value).toBe('b')
-    expect((await failureOf(f, reader)).message).toContain('1 records')
-    await reader.close()
-  })
-
-  it('tells a re-created topic by its id', async () => {
-    const f = fixture()
-    const log = f.cluster.partitions[0]!
-    log.append(['a', 'b'])
-    const reader = f.open()
-    f.assign(reader, 0)
-    await take(f, reader, 2)
-    f.cluster.topicId = '00000000-0000-4000-8000-000000000002'
-    log.recreate()
-    for (let i = 0; i < 5; i++) log.append(['other'])
-    // No error in between: the next look at the metadata finds it.
-    const failure = await failureOf(f, reader, 15_000)
-    expect(failure.code).toBe('TOPIC_RECREATED')
-    await reader.close()
-    const later = f.open()
-    later.assign({ partition: 0, offset: 2, stopOffset: 5, topicId: '00000000-0000-4000-8000-000000000001' })
-    expect((await failureOf(f, later)).code).toBe('TOPIC_RECREATED')
-    await later.close()
-  })
-
-  it('tells it without ids by an end before the position or a fallen leader epoch, also after a restore', async () => {
-    const f = fixture()
-    f.cluster.metadataVersion = 6
-    const log = f.cluster.partitions[0]!
-    log.epoch = 4
-    log.append(['a', 'b'])
-    const reader = f.open()
-    f.assign(reader, 0)
-    await take(f, reader, 2)
-    const state = reader.splitState(0)
-    log.recreate()
-    log.epoch = 0
-    log.append(['x'])
-    f.cluster.notify()
-    expect((await failureOf(f, reader)).code).toBe('TOPIC_RECREATED')
-    await reader.close()
-    log.append(['y', 'z'])
-    const later = f.open()
-    later.assign({ partition: 0, offset: 2, stopOffset: 3, topicId: '', state })
-    expect((await failureOf(f, later)).code).toBe('TOPIC_RECREATED')
-    await later.close()
-  })
-
-  it('calls a log that was cut under the same id a lost position', async () => {
-    const f = fixture()
-    const log = f.cluster.partitions[0]!
-    log.append(['a', 'b'])
-    const reader = f.open()
-    f.assign(reader, 0, 5)
-    const failure = await failureOf(f, reader)
-    expect(failure.code).toBe('POSITION_LOST')
-    expect(failure.message).toContain('3 records')
-    await reader.close()
-  })
-})
-
-describe('corrupt data', () => {
-  it('names topic, partition and offset of a batch with a wrong CRC, after the good ones', async () => {
-    const f = fixture()
-    const log = f.cluster.partitions[0]!
-    log.append(['good'])
-    log.append(['bad'])
-    const bad = log.batches[1]!.bytes
-    bad[bad.length - 2]! ^= 1
-    const reader = f.open()
-    f.assign(reader, 0)
-    await f.scheduler.runFor(50)
-    expect(values(rowsOf(reader.poll()!))).toEqual(['good'])
-    const failure = await failureOf(f, reader)
-    expect(failure.code).toBe('RECORD_BATCH_CORRUPT')
-    expect(failure.message).toContain('events-0 at offset 1')
-    expect(() => reader.poll()).toThrow(failure)
-    await reader.close()
-    const trusting = f.open({ checkCrc: false })
-    f.assign(trusting, 0)
-    expect(await take(f, trusting, 2)).toHaveLength(2)
-    await trusting.close()
-  })
-})
-
 describe('closing', () => {
   it('ends everything, twice too, in any state', async () => {
-    const f = fixture()
-    const reader = f.open()
-    f.assign(reader, 0)
-    reader.onReady(() => {
-      throw new Error('woken after close')
-    })
-    await reader.close()
-    await reader.close()
-    f.cluster.partitions[0]!.append(['a'])
-    f.cluster.notify()
-    await f.scheduler.runFor(60_000)
-    expect(f.scheduler.pending).toBe(0)
+    for (let steps = 0; steps < 40; steps++) {
+      const f = fixture()
+      const reader = f.open()
+      f.assign(reader, 0)
+      let closed = false
+      reader.onReady(() => expect(closed).toBe(false))
+      for (let i = 0; i < steps; i++) {
+        if (i === 20) f.cluster.stop(1)
+        await f.scheduler.settle()
+        if (!f.scheduler.step()) f.scheduler.advanceToNext()
+      }
+      closed = true
+      await reader.close()
+      await reader.close()
+      const { connects, fetches, metadataRequests } = f.cluster
+      f.cluster.partitions[0]!.append(['a'])
+      f.cluster.notify()
+      await f.scheduler.runFor(60_000)
+      expect(f.scheduler.pending).toBe(0)
+      expect([f.cluster.connects, f.cluster.fetches, f.cluster.metadataRequests]).toEqual([
+        connects,
+        fetches,
+        metadataRequests,
+      ])
+      expect(reader.poll()).toBeUndefined()
+    }
   })
 })

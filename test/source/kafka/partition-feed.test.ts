@@ -5,7 +5,7 @@ import { Decompressor } from '../../../src/event/compression.ts'
 import type { AbortedTransaction } from '../../../src/source/kafka/fetch-protocol.ts'
 import { PartitionFeed } from '../../../src/source/kafka/partition-feed.ts'
 import { newRecordChunk } from '../../../src/source/record-chunk.ts'
-import { FakePartition } from './fake-broker.ts'
+import { FakePartition } from './fake-partition.ts'
 import { rowsOf } from './support.ts'
 
 type Action =

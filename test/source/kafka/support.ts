@@ -39,10 +39,3 @@ export function pollAll(reader: SourceReader): Row[] {
   for (let chunk = reader.poll(); chunk !== undefined; chunk = reader.poll()) rows.push(...rowsOf(chunk))
   return rows
 }
-
-/** Rows as TopicTool prints them: partition, offset, timestamp, key and value in hex, by partition and offset. */
-export function asLines(rows: readonly Row[], hex: (text: string | null) => string): string[] {
-  return [...rows]
-    .sort((a, b) => a.partition - b.partition || a.offset - b.offset)
-    .map((row) => [row.partition, row.offset, row.timestampMs, hex(row.key), hex(row.value)].join('\t'))
-}
