@@ -1,0 +1,138 @@
+/**
+ * A whole deployment in one thread: coordinator, workers, checkpoint store and topic, under a seeded scheduler and a
+ * virtual clock.
+ *
+ * The coordinator and the data plane are the real ones; only threads, time, the topic and the store are stand-ins. The
+ * same seed gives the same run, message by message: a failure is replayed by its seed.
+ */
+import { MemoryCheckpointStore, MemoryChunkStore, MemoryStoreData } from '../checkpoint/memory-store.ts'
+import { JobManager } from '../coordinator/job-manager.ts'
+import type { JobStatus } from '../coordinator/job-status.ts'
+import { ThreadHub } from '../coordinator/thread-hub.ts'
+import { SeededRandom } from '../core/clock.ts'
+import type { Descriptors } from '../event/descriptor.ts'
+import type { JobDefinition } from '../job/definition.ts'
+import { planJob } from '../job/planner.ts'
+import type { ViewRows } from '../operator/view-rows.ts'
+import type { RecordWriter } from '../sink/sink.ts'
+import { MemorySourceEnumerator, MemorySourceReader } from '../source/memory-source.ts'
+import type { MemoryTopic } from '../source/memory-topic.ts'
+import { ManualClock, ManualScheduler } from './manual-clock.ts'
+import { SimulatedWorkers } from './simulated-workers.ts'
+
+/** What is simulated. */
+export interface SimulationOptions {
+  readonly seed: number
+  readonly workers: number
+  readonly topic: MemoryTopic
+  readonly descriptors: Descriptors
+}
+
+/** Records that a simulated output took. */
+export interface WrittenRecord {
+  readonly topic: string
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array
+  readonly timestampMs: number
+}
+
+/** A running simulation. */
+export class Simulation {
+  readonly seed: number
+  readonly clock = new ManualClock()
+  readonly scheduler: ManualScheduler
+  readonly workers: SimulatedWorkers
+  readonly manager: JobManager
+  readonly store = new MemoryStoreData()
+  /** What sinks and side outputs were given and had flushed, in order. */
+  readonly written: WrittenRecord[] = []
+  /** Every line that was logged, with its virtual time: the trace by which two runs are compared. */
+  readonly trace: string[] = []
+  readonly #hub: ThreadHub
+
+  constructor(options: SimulationOptions) {
+    const { seed, topic, descriptors } = options
+    this.seed = seed
+    this.scheduler = new ManualScheduler(this.clock, seed)
+    const random = new SeededRandom(seed ^ 0x5eed)
+    const { clock, scheduler } = this
+    this.workers = new SimulatedWorkers(options.workers, clock, scheduler, random, {
+      openReader: () => new MemorySourceReader(topic, clock, scheduler),
+      openWriter: (output) => this.#writer(output.topic),
+      openChunkStore: () => new MemoryChunkStore(this.store),
+    })
+    const log = (level: string, message: string): void => {
+      this.trace.push(`${clock.monotonicMs().toFixed(3)} ${level} ${message}`)
+    }
+    this.#hub = new ThreadHub({ workers: this.workers, clock, scheduler, log })
+    this.manager = new JobManager({
+      ports: {
+        clock,
+        scheduler,
+        random,
+        log,
+        hub: this.#hub,
+        store: new MemoryCheckpointStore(this.store, clock, random),
+        chunkStore: { kind: 'memory', name: 'simulation' },
+        instanceId: 'simulation',
+        openEnumerator: async () => new MemorySourceEnumerator(topic),
+      },
+      planJob: (definition) => planJob(definition, { threads: options.workers, descriptors }),
+    })
+  }
+
+  /** Submits a job; it starts as virtual time goes on. */
+  async submit(definition: JobDefinition): Promise<void> {
+    await this.#waitFor(this.manager.recover(), 'recovery')
+    await this.#waitFor(this.manager.submit(definition, ''), 'the submission')
+  }
+
+  /** The state of a job. */
+  status(job: string): JobStatus {
+    return this.manager.job(job).coordinator.status
+  }
+
+  /** Runs until the job is in `state`. */
+  async runUntilState(job: string, state: JobStatus['state']): Promise<void> {
+    await this.scheduler.runUntil(() => this.status(job).state === state, `job ${job} to be ${state}`)
+  }
+
+  /** All rows of a metric's view, from all its subtasks. */
+  async rows(job: string, metric: number): Promise<readonly ViewRows[]> {
+    const query = { metric, fromMs: -Infinity, toMs: Infinity, filter: [], sinceChange: [], rowsMax: 1_000_000 }
+    return this.#waitFor(this.manager.query(job, query, 60_000), 'the query')
+  }
+
+  /** Ends everything. */
+  async close(): Promise<void> {
+    await this.#waitFor(this.manager.close(), 'the manager to close')
+    this.#hub.close()
+    await this.workers.close()
+  }
+
+  async #waitFor<T>(promise: Promise<T>, what: string): Promise<T> {
+    let settled = false
+    const done = (): void => {
+      settled = true
+    }
+    promise.then(done, done)
+    await this.scheduler.runUntil(() => settled, what)
+    return promise
+  }
+
+  #writer(topic: string): RecordWriter {
+    const buffered: WrittenRecord[] = []
+    return {
+      write: (key, value, timestampMs) => {
+        buffered.push({ topic, key: key?.slice() ?? null, value: value.slice(), timestampMs })
+      },
+      get bufferedBytes() {
+        return buffered.reduce((sum, record) => sum + record.value.length, 0)
+      },
+      flush: async () => {
+        this.written.push(...buffered.splice(0))
+      },
+      close: async () => {},
+    }
+  }
+}
