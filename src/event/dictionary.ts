@@ -15,6 +15,7 @@ export const DICTIONARY_ENTRIES_MAX = BATCH_ROWS_MAX + 1
 
 const SLOTS = 4096
 const SLOT_MASK = SLOTS - 1
+const RECENT_MASK = 63
 
 /** A set of texts with dense ids; reused from batch to batch. */
 export class Dictionary {
@@ -26,6 +27,8 @@ export class Dictionary {
   readonly starts = new Uint32Array(DICTIONARY_ENTRIES_MAX + 1)
   /** Hash of each entry (`hashBytes`), entry 0 excepted. */
   readonly hashes = new Uint32Array(DICTIONARY_ENTRIES_MAX)
+  /** Ids that are worth a look, by a cheap mix of length and ends. Stale ones are harmless: bytes decide. */
+  readonly #recent = new Uint16Array(RECENT_MASK + 1)
   readonly #slots = new Int16Array(SLOTS)
   readonly #slotOf = new Uint16Array(DICTIONARY_ENTRIES_MAX)
 
@@ -36,11 +39,22 @@ export class Dictionary {
   intern(source: Uint8Array, start: number, end: number): number {
     const length = end - start
     if (length === 0) return 0
+    const starts = this.starts
+    const bytes = this.bytes
+    // Most columns have a handful of texts: one look by length and ends finds them without a hash.
+    const recent = (length * 7 + source[start]! * 3 + source[end - 1]!) & RECENT_MASK
+    const guess = this.#recent[recent]!
+    if (guess < this.count) {
+      const at = starts[guess]!
+      if (starts[guess + 1]! - at === length) {
+        let i = 0
+        while (i < length && bytes[at + i] === source[start + i]) i++
+        if (i === length) return guess
+      }
+    }
     const hash = hashBytes(source, start, end)
     const slots = this.#slots
-    const starts = this.starts
     const hashes = this.hashes
-    const bytes = this.bytes
     let slot = hash & SLOT_MASK
     let id = slots[slot]!
     while (id !== 0) {
@@ -49,12 +63,16 @@ export class Dictionary {
         if (starts[id + 1]! - at === length) {
           let i = 0
           while (i < length && bytes[at + i] === source[start + i]) i++
-          if (i === length) return id
+          if (i === length) {
+            this.#recent[recent] = id
+            return id
+          }
         }
       }
       slot = (slot + 1) & SLOT_MASK
       id = slots[slot]!
     }
+    this.#recent[recent] = this.count
     return this.#append(source, start, length, hash, slot)
   }
 

@@ -11,18 +11,21 @@ import type { EventSchema, FieldRef, FieldType, PathStep } from './schema.ts'
 import { WIRE_BYTES, WIRE_FIXED32, WIRE_FIXED64, WIRE_VARINT } from './wire.ts'
 
 /**
- * What to do with a field once its number has been found, packed into 31 bits: wire type in bits 0 to 2, code in bits 3 to
- * 7, mark (what the slot's kind becomes) in bits 8 to 11, operand (a slot, a node or a map) from bit 12. 0 skips the field.
+ * What to do with a field once its number has been found, packed into 31 bits: wire type in bits 0 to 3 (8 and above for
+ * ops that fit none), code in bits 4 to 8, mark (what the slot's kind becomes) in bits 9 to 12, operand (a slot, a node,
+ * a map or a oneof) from bit 13. 0 skips the field.
  */
-export const OP_CODE_SHIFT = 3
+export const OP_WIRE_MASK = 15
+/** Where the code begins. */
+export const OP_CODE_SHIFT = 4
 /** Mask of the code after the shift. */
 export const OP_CODE_MASK = 31
 /** Where the mark begins. */
-export const OP_MARK_SHIFT = 8
+export const OP_MARK_SHIFT = 9
 /** Mask of the mark after the shift. */
 export const OP_MARK_MASK = 15
 /** Where the operand begins. */
-export const OP_OPERAND_SHIFT = 12
+export const OP_OPERAND_SHIFT = 13
 
 /** Varint to 0 or 1. */
 export const OP_BOOL = 1
@@ -56,6 +59,9 @@ export const OP_MESSAGE = 14
 export const OP_MAP = 15
 /** Anything in a oneof: the operand is an index into `oneofs`, which says what to unset and what to do then. */
 export const OP_ONEOF = 16
+
+/** Where a field number 0 leads, which no message has. Its wire type is none, so the check of types finds it. */
+export const OP_NO_FIELD = 8
 
 /** Kind of a slot that holds a value; 0 is nothing. */
 export const KIND_SET = 1
@@ -105,6 +111,8 @@ export interface MapEntryTable {
   readonly node: number
   /** Slots of the value: an entry that comes again replaces the old one, it does not merge. */
   readonly slots: Uint16Array
+  /** The value is a scalar: an entry that leaves it out has its default, and is there all the same. */
+  readonly scalar: boolean
 }
 
 interface Message {
@@ -258,7 +266,8 @@ function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf'> 
     const limit = Math.max(0, ...numbers.filter((n) => n < DENSE_FIELDS)) + 1
     const node = { base: dense.length, limit, sparse: [] as [number, number][] }
     const index = nodes.push(node) - 1
-    for (let i = 0; i < limit; i++) dense.push(0)
+    dense.push(OP_NO_FIELD)
+    for (let i = 1; i < limit; i++) dense.push(0)
     for (const number of numbers) {
       const op = opOf(message, message.fields.get(number)!)
       if (number < DENSE_FIELDS) dense[node.base + number] = op
@@ -271,7 +280,8 @@ function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf'> 
     if (field.unset.size === 0) return op
     const unset: number[] = []
     for (const number of field.unset) slotsOfField(message.fields.get(number)!, unset)
-    return pack(OP_ONEOF, op & 7, 0, oneofs.push({ unset: Uint16Array.from(unset), op }) - 1)
+    // No tag has wire type 8: the check of types finds a oneof too.
+    return pack(OP_ONEOF, 8, 0, oneofs.push({ unset: Uint16Array.from(unset), op }) - 1)
   }
   const plainOp = (field: Field): number => {
     switch (field.type) {
@@ -284,6 +294,7 @@ function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf'> 
           key: new TextEncoder().encode(key),
           node: addNode(value),
           slots: Uint16Array.from(slotsUnder(value)),
+          scalar: (value.fields.get(MAP_VALUE)?.type ?? 'none') in scalarOps,
         }))
         return pack(OP_MAP, WIRE_BYTES, 0, maps.push(entries) - 1)
       }

@@ -9,6 +9,7 @@
  * all else of it is garbage.
  */
 import {
+  KIND_SET,
   OP_BOOL,
   OP_BYTES,
   OP_CODE_MASK,
@@ -22,6 +23,7 @@ import {
   OP_MARK_MASK,
   OP_MARK_SHIFT,
   OP_MESSAGE,
+  OP_NO_FIELD,
   OP_ONEOF,
   OP_OPERAND_SHIFT,
   OP_SFIXED32,
@@ -29,6 +31,7 @@ import {
   OP_SINT64,
   OP_TIMESTAMP,
   OP_UINT32,
+  OP_WIRE_MASK,
   type ProjectionTables,
 } from './projection-plan.ts'
 import { deadLetterReasons } from './schema.ts'
@@ -91,21 +94,29 @@ export class FieldScanner {
         }
       }
       const field = tag >>> 3
-      let op = field < limit ? dense[base + field]! : this.#sparse(node, field)
       const wire = tag & 7
-      if (op !== 0 && ((op >>> OP_CODE_SHIFT) & OP_CODE_MASK) === OP_ONEOF) op = this.#oneof(op)
+      let op = field < limit ? dense[base + field]! : this.#sparse(node, field)
       if (op === 0) {
         if (wire === WIRE_BYTES && at < end && bytes[at]! < 0x80) {
           at += bytes[at]! + 1
           if (at > end) return UNDECODABLE
-          if (field === 0) return UNDECODABLE
         } else {
-          at = field === 0 ? -1 : skipValue(bytes, at, end, wire, field)
+          at = skipValue(bytes, at, end, wire, field)
           if (at < 0) return UNDECODABLE
         }
         continue
       }
-      if (wire !== (op & 7)) return skipValue(bytes, at, end, wire, field) < 0 ? UNDECODABLE : WRONG_TYPE
+      if (wire !== (op & OP_WIRE_MASK)) {
+        if (op === OP_NO_FIELD) return UNDECODABLE
+        const oneof = ((op >>> OP_CODE_SHIFT) & OP_CODE_MASK) === OP_ONEOF
+        if (oneof) op = this.#oneof(op)
+        if (wire !== (op & OP_WIRE_MASK) || op === 0) {
+          at = skipValue(bytes, at, end, wire, field)
+          if (at < 0) return UNDECODABLE
+          if (op === 0) continue
+          return WRONG_TYPE
+        }
+      }
       const operand = op >>> OP_OPERAND_SHIFT
       const code = (op >>> OP_CODE_SHIFT) & OP_CODE_MASK
       if (wire === WIRE_BYTES) {
@@ -223,37 +234,58 @@ export class FieldScanner {
     return at + size
   }
 
-  /** Every event has one, so it has its own loop: no tables, no calls for the usual two fields. */
+  /**
+   * Every event has one, so it has its own loop: no tables, no calls for the usual two fields. Seconds and nanos go to
+   * `number` of the two slots behind; seconds beyond 2^53 are rounded, which no time that is in range has.
+   */
   #timestamp(bytes: Uint8Array, start: number, end: number, slot: number): number {
-    this.kind[slot] = 1
+    const number = this.number
+    if (this.kind[slot] === 0) {
+      this.kind[slot] = 1
+      number[slot + 1] = 0
+      number[slot + 2] = 0
+    }
     let at = start
     while (at < end) {
       const tag = bytes[at]!
-      if (tag === 8) {
-        this.kind[slot + 1] = 1
-        at = this.#varint(bytes, at + 1, end, OP_INT64, slot + 1)
-        if (at < 0) return UNDECODABLE
-      } else if (tag === 16) {
-        this.kind[slot + 2] = 1
-        at = this.#varint(bytes, at + 1, end, OP_INT32, slot + 2)
-        if (at < 0) return UNDECODABLE
-      } else {
-        // Unknown fields, and the two above in other clothes: overlong tags, wrong wire types.
-        const wide = readUint32(bytes, at, end)
-        if (wide < 8) return UNDECODABLE
-        at = skipVarint(bytes, at, end)
-        const field = wide >>> 3
-        if (wide === 8 || wide === 16) {
-          this.kind[slot + field] = 1
-          at = this.#varint(bytes, at, end, field === 1 ? OP_INT64 : OP_INT32, slot + field)
-        } else {
-          at = skipValue(bytes, at, end, wide & 7, field)
-          if (at >= 0 && field <= 2) return WRONG_TYPE
+      if (tag === 8 || tag === 16) {
+        // Up to four groups of seven bits are a positive number of at most 28 bits; five to seven fit a double exactly.
+        let value = 0
+        let scale = 1
+        let length = 1
+        for (; length < 8 && at + length < end; length++) {
+          const byte = bytes[at + length]!
+          value += (byte & 0x7f) * scale
+          if (byte < 0x80) break
+          scale *= 128
         }
-        if (at < 0) return UNDECODABLE
+        if (length < 8 && at + length < end) {
+          number[slot + (tag >>> 3)] = tag === 16 ? value | 0 : value
+          at += length + 1
+          continue
+        }
       }
+      at = this.#timestampField(bytes, at, end, slot)
+      if (at < 0) return -at
     }
     return 0
+  }
+
+  /** The rest of a timestamp's fields: unknown, overlong, negative, of a wrong type. Returns the position behind, or -reason. */
+  #timestampField(bytes: Uint8Array, start: number, end: number, slot: number): number {
+    const tag = readUint32(bytes, start, end)
+    if (tag < 8) return -UNDECODABLE
+    let at = skipVarint(bytes, start, end)
+    const field = tag >>> 3
+    if (tag !== 8 && tag !== 16) {
+      at = skipValue(bytes, at, end, tag & 7, field)
+      if (at < 0) return -UNDECODABLE
+      return field <= 2 ? -WRONG_TYPE : at
+    }
+    at = this.#varint(bytes, at, end, field === 1 ? OP_INT64 : OP_INT32, slot + field)
+    if (at < 0) return -UNDECODABLE
+    if (field === 1) this.number[slot + 1] = this.high[slot + 1]! * 0x1_0000_0000 + (this.low[slot + 1]! >>> 0)
+    return at
   }
 
   /** Reads one entry of a map: finds its key, and its value when the key is wanted. */
@@ -282,7 +314,13 @@ export class FieldScanner {
       while (same < length && key[same] === bytes[keyStart + same]) same++
       if (same < length) continue
       const slots = entry.slots
-      for (let j = 0; j < slots.length; j++) this.kind[slots[j]!] = 0
+      for (let j = 0; j < slots.length; j++) {
+        const slot = slots[j]!
+        this.kind[slot] = entry.scalar ? KIND_SET : 0
+        this.number[slot] = 0
+        this.low[slot] = 0
+        this.high[slot] = 0
+      }
       return this.#message(bytes, start, end, entry.node)
     }
     return 0

@@ -11,7 +11,9 @@
  * Invariants: never throws and never reads outside [start, end), whatever the bytes hold; a record that cannot be used
  * leaves the batch as it was; nothing is allocated a record (a fraction used as text excepted).
  *
- * A table walk and not generated code: measured in bench/micro/projection.bench.ts against a hand-written function.
+ * A table walk and not generated code: with four fields it takes 1.3 times what a hand-written function takes that trusts
+ * its input (bench/micro/projection.bench.ts), and half of the difference is the checks. Code made of a schema could win
+ * little more, and a schema is hostile input.
  */
 import { hashBytes } from '../core/hash.ts'
 import { KEY_BYTES_MAX, TEXT_BYTES_MAX, TIME_MS_MAX } from '../core/limits.ts'
@@ -231,9 +233,7 @@ export class Projection {
 
   /** Presence is in `slot`, the seconds in the next one, the nanos in the one after. */
   #timestampMs(slot: number): number {
-    const seconds = this.#kind[slot + 1] === 0 ? 0 : this.#high[slot + 1]! * TWO_32 + (this.#low[slot + 1]! >>> 0)
-    const nanos = this.#kind[slot + 2] === 0 ? 0 : this.#number[slot + 2]!
-    return seconds * 1000 + Math.floor(nanos / 1_000_000)
+    return this.#number[slot + 1]! * 1000 + Math.floor(this.#number[slot + 2]! / 1_000_000)
   }
 
   /** Writes the text of a slot that is set and no text itself: `#textStart` to the end of the array that it returns. */

@@ -5,6 +5,9 @@
  * (job/cel.ts). The source it is given was printed by job/predicate.ts; in it, variable `c3` is the third of `columns`
  * counted from 0.
  *
+ * The runtime orders texts by UTF-16 units where CEL says code points: two columns compared by < differ from the columns'
+ * own order only between U+E000..U+FFFF and what lies beyond.
+ *
  * An expression that fails for a row (a division by zero, an overflow) does not take the row. This is the one place that
  * allocates per row, and only jobs pay it whose expression needs it.
  */
