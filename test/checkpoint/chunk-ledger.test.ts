@@ -96,6 +96,13 @@ describe('chunk ledger', () => {
     expect(ledger.takeGarbage()).toEqual([old, before])
     expect(ledger.takeGarbage()).toEqual([])
   })
+
+  test('a chunk that was garbage and is referred to again is none', () => {
+    const ledger = new ChunkLedger()
+    ledger.addStray([key(1), key(2)], 2, 1)
+    ledger.add(manifestOf(1, [key(1)]))
+    expect(ledger.takeGarbage()).toEqual([key(2)])
+  })
 })
 
 describe('chunk keys', () => {

@@ -75,17 +75,21 @@ describe('page writer', () => {
   })
 
   test('copies at once: the page may change before it is stored', async () => {
-    const data = new MemoryStoreData()
-    const pack = make(new MemoryChunkStore(data)).begin()
+    const store = new HeldStore()
+    const pack = make(store).begin()
     const small = new Uint8Array([1, 2, 3])
     const large = new Uint8Array(CHUNK_BYTES_FULL + 1).fill(5)
     pack.write('t', -1, 0, 1, small)
     pack.write('t', -1, 1, 1, large)
+    const finished = pack.finish()
     small.fill(9)
     large.fill(9)
-    const found = await readAll(data, (await pack.finish()).pages)
-    expect(found.get('t/-1/0')).toEqual([1, 2, 3])
-    expect(found.get('t/-1/1')!.every((byte) => byte === 5)).toBe(true)
+    for (const call of store.calls) call.resolve()
+    const { pages } = await finished
+    const bytesOf = (page: number): Uint8Array =>
+      store.calls.find((call) => call.key === pageLocation(pages, page).chunk)!.bytes
+    expect([...bytesOf(0)]).toEqual([1, 2, 3])
+    expect(bytesOf(1).every((byte) => byte === 5)).toBe(true)
   })
 
   test('chunks have 512 KB to 1 MB, but for the last and for large pages', async () => {
@@ -205,14 +209,17 @@ describe('page writer', () => {
     const one = first.finish()
     const second = writer.begin()
     second.write('t', -1, 0, 1, new Uint8Array([2]))
+    second.write('t', -1, 1, 1, new Uint8Array(CHUNK_BYTES_FULL + 1))
     const two = second.finish()
-    // The later chunk is durable first: it is no news of the first pack.
+    // A chunk of the second is durable before the first pack ends: it is no news of the first.
     store.calls[1]!.resolve()
     await turn()
     store.calls[0]!.resolve()
-    const reported = [...(await one).written, ...(await two).written].map((chunk) => chunk.key)
-    expect((await one).written.map((chunk) => chunk.key)).not.toContain(store.calls[1]!.key)
-    expect(reported.sort()).toEqual(store.calls.map((call) => call.key).sort())
+    const early = (await one).written.map((chunk) => chunk.key)
+    expect(early).toEqual([store.calls[0]!.key])
+    store.calls[2]!.resolve()
+    const late = (await two).written.map((chunk) => chunk.key)
+    expect([...early, ...late].sort()).toEqual(store.calls.map((call) => call.key).sort())
   })
 
   test('chunks to rewrite are stale until they are left', async () => {

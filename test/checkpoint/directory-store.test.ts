@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { DirectoryFiles } from '../../src/checkpoint/directory-files.ts'
 import { type DirectoryCheckpointStore, openDirectoryStore } from '../../src/checkpoint/directory-store.ts'
 import { openCheckpointStore, openChunkStore } from '../../src/checkpoint/open-store.ts'
 import { SeededRandom } from '../../src/core/clock.ts'
@@ -99,6 +100,27 @@ describe('directory store', () => {
     expect(await store.acquireLease('j', 'a', 'n3', 5000)).toMatchObject({ generation: 3, lastCheckpointId: 1 })
     expect(await store.listCheckpoints('j')).toEqual([1])
   })
+
+  test.each([
+    ['before its manifest is in place', 'before', []],
+    ['after its manifest is in place', 'after', [1]],
+  ] as const)(
+    'an owner that is overtaken between its check and its answer, %s, is fenced',
+    async (_name, when, there) => {
+      await store.acquireLease('j', 'a', 'n1', 5000)
+      const other = await open(path, clock)
+      const { files } = store as unknown as { files: DirectoryFiles }
+      const create = files.create.bind(files)
+      files.create = async (target, manifest) => {
+        if (when === 'before') await other.acquireLease('j', 'a', 'n2', 5000)
+        const done = await create(target, manifest)
+        if (when === 'after') await other.acquireLease('j', 'a', 'n2', 5000)
+        return done
+      }
+      await expect(store.publishManifest('j', 1, 'n1', 1, bytes('m1'))).rejects.toMatchObject({ code: 'STORE_FENCED' })
+      expect(await other.listCheckpoints('j')).toEqual(there)
+    },
+  )
 
   test('a contender that was told generation 2 is next, late, does not undo generation 3', async () => {
     await store.acquireLease('j', 'a', 'n1', 5000)

@@ -333,7 +333,7 @@ describe('checkpoint protocol, any events in any order', () => {
                 break
               }
               case 'notifyComplete':
-                expect(event.type).toBe('publishDone')
+                expect(event).toMatchObject({ type: 'publishDone', checkpointId: effect.checkpointId })
                 expect(current).toMatchObject({ id: effect.checkpointId, published: true })
                 exists.push({ id: effect.checkpointId, savepoint: current!.savepoint })
                 failures = 0
@@ -353,6 +353,7 @@ describe('checkpoint protocol, any events in any order', () => {
                 break
               case 'abort':
                 expect(effect.checkpointId).toBe(current?.id)
+                if ('checkpointId' in event) expect(event.checkpointId).toBe(effect.checkpointId)
                 if (effect.failure !== 'cancelled' && !current!.savepoint) failures++
                 if (effect.failure === 'expired') {
                   expect(nowMs).toBeGreaterThanOrEqual(current!.startedMs + chosen.timeoutMs)
