@@ -78,6 +78,7 @@ export class JobControl implements ControlApi {
   }
 
   async list(): Promise<readonly JobSummary[]> {
+    this.#options.manager.checkRecovered()
     return Promise.all(this.#options.manager.jobs().map((job) => this.#summary(job)))
   }
 

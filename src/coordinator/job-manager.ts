@@ -56,7 +56,7 @@ export class JobManager {
   readonly #stats: StatsBook
   readonly #stateListeners = new Set<(name: string, status: JobStatus) => void>()
   #nextNumber = 1
-  #recovered: 'no' | 'yes' = 'no'
+  #recovered = false
   #recoveryFailure = 'jobs have not been recovered yet'
   #closed = false
 
@@ -75,7 +75,7 @@ export class JobManager {
     for (let pauseMs = 500; !this.#closed; pauseMs = Math.min(10_000, pauseMs * 2)) {
       try {
         for (const name of await store.listJobs()) await this.#recoverJob(name)
-        this.#recovered = 'yes'
+        this.#recovered = true
         return
       } catch (thrown) {
         this.#recoveryFailure = MillraceError.from(thrown).message
@@ -83,6 +83,16 @@ export class JobManager {
         await new Promise<void>((resolve) => scheduler.after(pauseMs, resolve))
       }
     }
+  }
+
+  /** False until every job that the store knows is known here. */
+  get recovered(): boolean {
+    return this.#recovered
+  }
+
+  /** Throws UNAVAILABLE, saying what is waited for, until jobs are recovered. */
+  checkRecovered(): void {
+    if (!this.#recovered) throw new MillraceError('UNAVAILABLE', `jobs are being recovered: ${this.#recoveryFailure}`)
   }
 
   /** All jobs, by name. */
@@ -94,7 +104,7 @@ export class JobManager {
   job(name: string): ManagedJob {
     const job = this.#jobs.get(name)
     if (job !== undefined) return job
-    if (this.#recovered === 'no') throw this.#notRecovered()
+    this.checkRecovered()
     const names = this.jobs().map((other) => other.coordinator.name)
     const there = names.length === 0 ? 'there are none' : `there are ${names.slice(0, 20).join(', ')}`
     throw new MillraceError('JOB_NOT_FOUND', `there is no job ${JSON.stringify(name)}: ${there}`)
@@ -112,7 +122,7 @@ export class JobManager {
    */
   submit(definition: JobDefinition, text: string): Promise<ManagedJob> {
     return this.#inTurn(definition.name, async () => {
-      if (this.#recovered === 'no') throw this.#notRecovered()
+      this.checkRecovered()
       const plan = this.#options.planJob(definition)
       const known = this.#jobs.get(definition.name)
       if (known === undefined) return this.#submitNew(plan, text)
@@ -307,10 +317,6 @@ export class JobManager {
     if (heldBy === '' && !(status.state === 'FAILED' && status.error?.code === 'STORE_FENCED')) return
     const owner = heldBy === '' ? 'another process' : heldBy
     throw new MillraceError('JOB_STATE', `${owner} owns job ${name} now: ${what} it there`)
-  }
-
-  #notRecovered(): MillraceError {
-    return new MillraceError('UNAVAILABLE', `jobs are being recovered: ${this.#recoveryFailure}`)
   }
 
   #inTurn<T>(name: string, task: () => Promise<T>): Promise<T> {

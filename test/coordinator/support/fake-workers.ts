@@ -6,6 +6,7 @@
  * end, what the windows counted is what the partitions hold.
  */
 import { noPages, type SubtaskSnapshot } from '../../../src/checkpoint/snapshot.ts'
+import type { ChunkWriter } from '../../../src/checkpoint/store.ts'
 import type { WorkerSet } from '../../../src/coordinator/worker-set.ts'
 import { nextBelow, SeededRandom } from '../../../src/core/clock.ts'
 import { type ErrorCode, type ErrorData, MillraceError } from '../../../src/core/errors.ts'
@@ -18,11 +19,13 @@ import type {
   WorkerPort,
 } from '../../../src/runtime/messages.ts'
 import type { ManualScheduler } from '../../../src/testing/manual-clock.ts'
+import { FakePages } from './fake-pages.ts'
 import { sourceStats } from './fake-stats.ts'
 
 interface HostedSubtask {
   readonly subtask: number
   readonly splits: { -readonly [K in keyof SplitStart]: SplitStart[K] }[]
+  readonly pages: FakePages
   counted: number
   finished: boolean
 }
@@ -168,6 +171,9 @@ export class FakeThread implements WorkerPort {
         subtask?.splits.push(...message.splits.map((split) => ({ ...split })))
         return
       }
+      case 'checkpointComplete':
+        for (const subtask of attempt.subtasks) subtask.pages.rewrite(message.rewrite)
+        return
       case 'query':
         this.say({ type: 'queryResult', ...ref(message), thread: this.thread, request: message.request, rows: [] })
         return
@@ -184,7 +190,9 @@ export class FakeThread implements WorkerPort {
       if (thread !== this.thread) return []
       // Whatever the old parallelism was, subtask 0 takes all that was counted.
       const counted = subtask === 0 ? countedIn(message.restore) : 0
-      return [{ subtask, splits: message.splits[subtask]!.map((split) => ({ ...split })), counted, finished: false }]
+      const splits = message.splits[subtask]!.map((split) => ({ ...split }))
+      const restored = message.restore?.find((one) => one.operatorId === 'window' && one.subtask === subtask)
+      return [{ subtask, splits, pages: new FakePages(restored), counted, finished: false }]
     })
     this.hosted.set(key, { deploy: message, subtasks, running: false })
     if (this.script.failDeploy === undefined) {
@@ -213,39 +221,40 @@ export class FakeThread implements WorkerPort {
     this.#workers.scheduler.after(10, () => this.#read(key, attempt))
   }
 
-  #barrier(attempt: HostedAttempt, subtask: HostedSubtask, checkpointId: number): void {
+  #barrier(attempt: HostedAttempt, hosted: HostedSubtask, checkpointId: number): void {
     if (this.script.dropAcks) return
     const { plan, chunkPrefix } = attempt.deploy
+    const { subtask, counted } = hosted
     const at = ref(attempt.deploy)
-    const { decline } = this.script
-    if (decline !== undefined) {
-      const error = new MillraceError(decline, 'declined by the test').toData()
-      this.say({ type: 'decline', ...at, checkpointId, operator: 'window', subtask: subtask.subtask, error })
+    const decline = (code: ErrorCode) => {
+      const error = new MillraceError(code, 'declined by the test').toData()
+      this.say({ type: 'decline', ...at, checkpointId, operator: 'window', subtask, error })
+    }
+    if (this.script.decline !== undefined) {
+      decline(this.script.decline)
       return
     }
-    const base = {
-      subtask: subtask.subtask,
-      parallelism: plan.parallelism,
-      watermarkMs: 0,
-      counters: {},
+    const { parallelism } = plan
+    const base = { subtask, parallelism, watermarkMs: 0, counters: {}, splits: [], pages: noPages, written: [] }
+    const splits = hosted.splits.map((split) => ({ ...split, state: split.state ?? '', maxTimestampMs: split.offset }))
+    const source: SubtaskSnapshot = {
+      ...base,
+      operatorId: plan.definition.source.id,
       meta: new Uint8Array(0),
-      splits: [],
-      pages: noPages,
-      written: [],
+      splits,
+      counters: { read: counted },
     }
-    const splits = subtask.splits.map((split) => ({ ...split, state: split.state ?? '', maxTimestampMs: split.offset }))
-    const meta = new TextEncoder().encode(String(subtask.counted))
-    const window = this.#workers.pagesFor(chunkPrefix, subtask.subtask, checkpointId)
-    // The window's snapshot is of the same instant as the source's: in this model records travel in no time.
-    const snapshots: SubtaskSnapshot[] = [
-      { ...base, operatorId: plan.definition.source.id, splits, counters: { read: subtask.counted } },
-      { ...base, operatorId: 'window', meta, ...window },
-    ]
-    for (const snapshot of snapshots) {
-      this.#workers.scheduler.after(nextBelow(this.#workers.random, 5), () => {
-        this.say({ type: 'ack', ...at, checkpointId, snapshot })
-      })
+    // Of the same instant as the source's: in this model records travel in no time.
+    const meta = new TextEncoder().encode(String(counted))
+    const ack = (snapshot: SubtaskSnapshot) => {
+      const delayMs = nextBelow(this.#workers.random, 5)
+      this.#workers.scheduler.after(delayMs, () => this.say({ type: 'ack', ...at, checkpointId, snapshot }))
     }
+    ack(source)
+    hosted.pages.snapshot(this.#workers.store, chunkPrefix, subtask, this.#workers.random).then(
+      (pages) => ack({ ...base, operatorId: 'window', meta, ...pages }),
+      (error: unknown) => decline(MillraceError.from(error).code),
+    )
   }
 }
 
@@ -262,11 +271,11 @@ export class FakeWorkers implements WorkerSet {
   replaceAfterMs = 50
   /** End offsets by partition. */
   readonly ends = new Map<number, number>()
-  /** Pages and chunks that a window subtask adds to its snapshot. */
-  pagesFor: (prefix: string, subtask: number, checkpointId: number) => Partial<SubtaskSnapshot> = () => ({})
+  readonly store: ChunkWriter
   #join: (port: WorkerPort) => void = () => {}
 
-  constructor(scheduler: ManualScheduler, size: number, seed = 1) {
+  constructor(scheduler: ManualScheduler, store: ChunkWriter, size: number, seed: number) {
+    this.store = store
     this.scheduler = scheduler
     this.size = size
     this.random = new SeededRandom(seed)

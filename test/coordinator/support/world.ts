@@ -75,7 +75,7 @@ export function makeWorld(options: WorldOptions = {}): World {
   const data = options.beside?.data ?? new MemoryStoreData()
   const random = new SeededRandom(seed + (options.beside === undefined ? 0 : 1000))
   const store = new MemoryCheckpointStore(data, clock, random)
-  const workers = new FakeWorkers(scheduler, options.threads ?? 2, seed)
+  const workers = new FakeWorkers(scheduler, store, options.threads ?? 2, seed)
   for (const [partition, end] of (options.partitions ?? [1000, 1500, 700]).entries()) workers.ends.set(partition, end)
   const topic = new FakeTopic(workers)
   const lines: string[] = []
