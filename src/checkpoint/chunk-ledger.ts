@@ -13,8 +13,9 @@
  *    it is if no manifest refers to it: a subtask that lists all its live pages and leaves a chunk out has forgotten it.
  * 3. Each key is handed out as garbage once.
  */
-import { type CheckpointManifest, chunksOf } from './manifest.ts'
+
 import { parseChunkKey } from './chunk-key.ts'
+import { type CheckpointManifest, chunksOf } from './manifest.ts'
 import type { ChunkRef } from './snapshot.ts'
 
 /** The chunks of one job, counted by the manifests that refer to them. */

@@ -5,8 +5,8 @@
  */
 import { checkJobName, splitChunkKey } from './chunk-key.ts'
 import { DirectoryFiles } from './directory-files.ts'
-import { closedError } from './store-errors.ts'
 import type { ChunkStore } from './store.ts'
+import { closedError } from './store-errors.ts'
 
 /** Directory of everything of a job. */
 export function jobDirectory(files: DirectoryFiles, job: string): string {

@@ -17,8 +17,8 @@ import { join } from 'node:path'
 import type { Clock, Random } from '../core/clock.ts'
 import { DirectoryChunkStore, jobDirectory } from './directory-chunk-store.ts'
 import { DirectoryLeases } from './directory-lease.ts'
-import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
 import type { CheckpointStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
+import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
 
 const GENERATION = 'generation-'
 

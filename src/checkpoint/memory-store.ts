@@ -10,8 +10,8 @@
 import type { Clock, Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { checkJobName, splitChunkKey } from './chunk-key.ts'
-import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
 import type { CheckpointStore, ChunkStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
+import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
 
 /** Called around every operation; throws to make it fail. */
 export type StoreFault = (operation: keyof CheckpointStore, when: 'before' | 'after', target: string) => void

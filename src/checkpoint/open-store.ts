@@ -7,8 +7,8 @@
 import type { Clock, Random } from '../core/clock.ts'
 import { assertNever } from '../core/errors.ts'
 import { systemRandom } from '../core/system.ts'
-import { closedError, randomId } from './store-errors.ts'
 import type { CheckpointStore, ChunkStore, StoreConfig } from './store.ts'
+import { closedError, randomId } from './store-errors.ts'
 
 /** Ports that stores need. */
 export interface StorePorts {

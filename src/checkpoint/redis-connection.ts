@@ -7,23 +7,12 @@
  * connection does, with STORE_UNREACHABLE, and the caller decides. The client reconnects by itself in the background.
  * A connection on which commands wait and nothing comes is given up, so that half-open ones heal.
  */
-import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { MillraceError } from '../core/errors.ts'
-
-/** A script of src/checkpoint/lua, by the name of its file. */
-export type ScriptName = 'acquire-lease' | 'renew-lease' | 'release-lease' | 'publish-manifest' | 'delete-checkpoint'
+import { loadScripts, type ScriptName } from './redis-scripts.ts'
 
 /** What a script returns: its table, texts as bytes. */
 export type ScriptReply = readonly (number | Buffer)[]
-
-const scripts: Record<ScriptName, { readonly keyCount: number }> = {
-  'acquire-lease': { keyCount: 2 },
-  'renew-lease': { keyCount: 2 },
-  'release-lease': { keyCount: 2 },
-  'publish-manifest': { keyCount: 2 },
-  'delete-checkpoint': { keyCount: 2 },
-}
 
 /** A command without an answer for this long has failed, unless told otherwise. */
 export const COMMAND_TIMEOUT_MS = 4000
@@ -61,10 +50,7 @@ export class RedisConnection {
       disableClientInfo: true,
       retryStrategy: (times) => Math.min(RECONNECT_MAX_MS, RECONNECT_FIRST_MS * 2 ** Math.min(times, 10)),
       scripts: Object.fromEntries(
-        Object.entries(scripts).map(([name, { keyCount }]) => [
-          commandName(name as ScriptName),
-          { lua: scriptText(name as ScriptName), numberOfKeys: keyCount },
-        ]),
+        loadScripts().map(({ name, lua, keyCount }) => [commandName(name), { lua, numberOfKeys: keyCount }]),
       ),
     })
     // Without a listener the client prints to the console; commands report the same errors to whoever sent them.
@@ -224,10 +210,6 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 function commandName(name: ScriptName): string {
   return `millrace_${name.replaceAll('-', '_')}`
-}
-
-function scriptText(name: ScriptName): string {
-  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8')
 }
 
 function locationOf(url: string): string {

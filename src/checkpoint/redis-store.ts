@@ -10,11 +10,12 @@
 import type { Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { RedisChunkStore, type RedisStoreOptions } from './redis-chunk-store.ts'
-import { RedisConnection, type ScriptName, type ScriptReply } from './redis-connection.ts'
+import { RedisConnection, type ScriptReply } from './redis-connection.ts'
 import { durabilityReasons, redisSettingNames } from './redis-durability.ts'
 import { RedisKeys } from './redis-keys.ts'
-import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
+import type { ScriptName } from './redis-scripts.ts'
 import type { CheckpointStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
+import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
 
 const CHECKPOINT_FIELD = 'checkpoint:'
 

@@ -1,4 +1,5 @@
 /** The contract of src/checkpoint/store.ts as a suite that every implementation passes. */
+// tidy: long because it is one contract, and every implementation is held to all of it.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { chunkKey, chunkKeyPrefix } from '../../src/checkpoint/chunk-key.ts'
 import type { CheckpointStore } from '../../src/checkpoint/store.ts'

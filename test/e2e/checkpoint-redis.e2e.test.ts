@@ -142,7 +142,7 @@ describe('redis that goes away', () => {
   afterAll(() => server?.stop())
 
   test('killed in the middle of writes: STORE_UNREACHABLE, then it works again with all that was acked', async () => {
-    const config: StoreConfig = { kind: 'redis', url: server.url, prefix: 'p', commandTimeoutMs: 2000 }
+    const config: StoreConfig = { kind: 'redis', url: server.url, prefix: 'p', commandTimeoutMs: 60_000 }
     const store = await openCheckpointStore(config, ports)
     const chunks = openChunkStore(config)
     await store.acquireLease('j', 'a', 'n1', 60_000)

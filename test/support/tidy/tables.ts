@@ -143,7 +143,7 @@ export const capabilities: readonly Capability[] = [
   {
     name: 'files',
     modules: ['node:fs', 'node:fs/promises'],
-    files: ['src/main.ts', 'src/checkpoint/directory-*.ts', 'src/log/*-file*.ts', 'src/log/file*.ts', 'src/cli/**'],
+    files: ['src/main.ts', 'src/checkpoint/directory-*.ts', 'src/checkpoint/redis-scripts.ts', 'src/log/*-file*.ts', 'src/log/file*.ts', 'src/cli/**'],
   },
   {
     name: 'the environment',

@@ -1,0 +1,237 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { stepProtocol } from '../../src/checkpoint/protocol.ts'
+import {
+  type ProtocolEvent,
+  type ProtocolSettings,
+  type ProtocolState,
+  protocolEventTypes,
+  protocolPhases,
+} from '../../src/checkpoint/protocol-types.ts'
+import { ack, Run, trigger } from './protocol-run.ts'
+
+const tasks = ['s/0', 's/1', 'w/0']
+/** An abstract event; `id` picks the current checkpoint or a wrong one when it is made concrete. */
+const anyAction = fc.record({
+  type: fc.oneof(
+    { weight: 30, arbitrary: fc.constantFrom('trigger' as const, 'publishDone' as const) },
+    { weight: 60, arbitrary: fc.constant('ack' as const) },
+    { weight: 5, arbitrary: fc.constantFrom('decline', 'taskFinished', 'timeout', 'publishFailed', 'abort') },
+    { weight: 1, arbitrary: fc.constant('fenced' as const) },
+  ) as fc.Arbitrary<ProtocolEvent['type']>,
+  task: fc.constantFrom(...tasks),
+  reason: fc.constantFrom('periodic' as const, 'periodic' as const, 'requested' as const, 'savepoint' as const),
+  failure: fc.constantFrom('async' as const, 'declined' as const),
+  offBy: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
+  passMs: fc.constantFrom(0, 1, 400, 3000),
+})
+
+function concrete(
+  action: typeof anyAction extends fc.Arbitrary<infer T> ? T : never,
+  state: ProtocolState,
+  nowMs: number,
+): ProtocolEvent {
+  const { type, task, reason, failure } = action
+  const current =
+    state.phase === 'collecting' || state.phase === 'publishing' ? state.current.checkpointId : state.base.nextId - 1
+  const checkpointId = current + action.offBy
+  const message = 'why'
+  switch (type) {
+    case 'trigger':
+      return { type, reason, nowMs }
+    case 'ack':
+      return { type, checkpointId, task, nowMs }
+    case 'decline':
+      return { type, checkpointId, task, failure, message, nowMs }
+    case 'taskFinished':
+      return { type, task, nowMs }
+    case 'timeout':
+    case 'publishDone':
+      return { type, checkpointId, nowMs }
+    case 'publishFailed':
+      return { type, checkpointId, message, nowMs }
+    case 'fenced':
+      return { type, message }
+    case 'abort':
+      return { type, message, nowMs }
+  }
+}
+
+describe('checkpoint protocol, any events in any order', () => {
+  const anySettings: fc.Arbitrary<ProtocolSettings> = fc.record({
+    intervalMs: fc.constantFrom(0, 1000),
+    minPauseMs: fc.constantFrom(0, 500),
+    timeoutMs: fc.constantFrom(2000, 10_000),
+    retain: fc.integer({ min: 1, max: 3 }),
+    tolerableFailures: fc.nat(3),
+  })
+
+  test('the rules hold', () => {
+    fc.assert(
+      fc.property(anySettings, fc.array(anyAction, { maxLength: 150, size: 'max' }), (chosen, actions) => {
+        const run = new Run({ settings: chosen, tasks })
+        let nowMs = 0
+        // The model: what an onlooker who sees only events and effects knows.
+        let current: { id: number; savepoint: boolean; startedMs: number; published: boolean } | null = null
+        let acked = new Set<string>()
+        const finished = new Set<string>()
+        let lastId = 0
+        let endedMs = Number.NEGATIVE_INFINITY
+        let startedMs = Number.NEGATIVE_INFINITY
+        let failures = 0
+        let stopped = false
+        const exists: { id: number; savepoint: boolean }[] = []
+        const uncertain = new Set<number>()
+        for (const action of actions) {
+          nowMs += action.passMs
+          const event = concrete(action, run.state, nowMs)
+          const before = run.state
+          const effects = run.feed(event)
+          if (event.type === 'ack' && event.checkpointId === current?.id) acked.add(event.task)
+          if (event.type === 'taskFinished' && !stopped) finished.add(event.task)
+          if (stopped) {
+            expect(effects).toEqual([])
+            expect(run.state).toBe(before)
+            continue
+          }
+          if (effects.length === 0 && run.state === before) continue
+          for (const effect of effects) {
+            switch (effect.type) {
+              case 'injectBarriers':
+                expect(current).toBeNull()
+                expect(effect.checkpointId).toBe(lastId + 1)
+                if (event.type === 'trigger' && event.reason === 'periodic') {
+                  expect(nowMs).toBeGreaterThanOrEqual(startedMs + chosen.intervalMs)
+                  expect(nowMs).toBeGreaterThanOrEqual(endedMs + chosen.minPauseMs)
+                }
+                lastId = effect.checkpointId
+                startedMs = nowMs
+                acked = new Set()
+                current = { id: lastId, savepoint: effect.kind === 'savepoint', startedMs: nowMs, published: false }
+                break
+              case 'publish': {
+                // With everybody finished there are no barriers.
+                if (current === null) {
+                  expect([...finished].sort()).toEqual(tasks)
+                  expect(effect.checkpointId).toBe(lastId + 1)
+                  lastId = effect.checkpointId
+                  startedMs = nowMs
+                  current = { id: lastId, savepoint: effect.kind === 'savepoint', startedMs: nowMs, published: false }
+                }
+                expect(effect.checkpointId).toBe(current.id)
+                expect(effect.kind === 'savepoint').toBe(current.savepoint)
+                expect(current.published).toBe(false)
+                for (const task of tasks) expect(acked.has(task) || finished.has(task)).toBe(true)
+                current.published = true
+                break
+              }
+              case 'notifyComplete':
+                expect(event).toMatchObject({ type: 'publishDone', checkpointId: effect.checkpointId })
+                expect(current).toMatchObject({ id: effect.checkpointId, published: true })
+                exists.push({ id: effect.checkpointId, savepoint: current!.savepoint })
+                failures = 0
+                current = null
+                endedMs = nowMs
+                break
+              case 'subsume':
+                for (const id of effect.checkpointIds) {
+                  const index = exists.findIndex((entry) => entry.id === id)
+                  if (index < 0) expect(uncertain.has(id)).toBe(true)
+                  else {
+                    expect(exists[index]!.savepoint).toBe(false)
+                    exists.splice(index, 1)
+                  }
+                }
+                uncertain.clear()
+                break
+              case 'abort':
+                expect(effect.checkpointId).toBe(current?.id)
+                if ('checkpointId' in event) expect(event.checkpointId).toBe(effect.checkpointId)
+                if (effect.failure !== 'cancelled' && !current!.savepoint) failures++
+                if (effect.failure === 'expired') {
+                  expect(nowMs).toBeGreaterThanOrEqual(current!.startedMs + chosen.timeoutMs)
+                }
+                if (current!.published && event.type !== 'fenced') uncertain.add(effect.checkpointId)
+                current = null
+                endedMs = nowMs
+                break
+              case 'failJob':
+                stopped = true
+                if (effect.code === 'STORE_FENCED') expect(event.type).toBe('fenced')
+                else expect(failures).toBe(chosen.tolerableFailures + 1)
+                break
+            }
+          }
+          if (!stopped) {
+            expect(failures).toBeLessThanOrEqual(chosen.tolerableFailures)
+            expect(exists.filter((entry) => !entry.savepoint).length).toBeLessThanOrEqual(chosen.retain)
+            expect(run.state.base.retained.map((entry) => entry.checkpointId)).toEqual(exists.map((entry) => entry.id))
+            expect([...run.state.base.uncertain].sort()).toEqual([...uncertain].sort())
+            expect(run.state.phase).toBe(current === null ? 'idle' : current.published ? 'publishing' : 'collecting')
+          }
+        }
+        // From wherever it is, it can go on: the current one can be completed.
+        if (run.state.phase === 'collecting') {
+          const { checkpointId } = run.state.current
+          for (const task of tasks) run.feed({ type: 'ack', checkpointId, task, nowMs })
+          expect(run.state.phase).toBe('publishing')
+        }
+        if (run.state.phase === 'publishing') {
+          const { checkpointId, queued } = run.state.current
+          const effects = run.feed({ type: 'publishDone', checkpointId, nowMs })
+          expect(effects[0]).toEqual({ type: 'notifyComplete', checkpointId })
+          const phases: string[] = [run.state.phase]
+          expect(phases.includes('idle')).toBe(queued === null)
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('every event is allowed in every phase, and every phase is reached', () => {
+    const reached = new Map<string, ProtocolState>()
+    const runs: readonly (readonly ProtocolEvent[])[] = [
+      [],
+      [trigger(1000)],
+      [trigger(1000), ...tasks.map((task) => ack(1, task))],
+      [{ type: 'fenced', message: 'x' }],
+    ]
+    for (const events of runs) {
+      const run = new Run({ tasks })
+      for (const event of events) run.feed(event)
+      reached.set(run.state.phase, run.state)
+    }
+    expect([...reached.keys()].sort()).toEqual([...protocolPhases].sort())
+    for (const state of reached.values()) {
+      for (const type of protocolEventTypes) {
+        const action = { type, task: 'w/0', reason: 'requested', failure: 'async', offBy: 0, passMs: 0 } as const
+        const { state: next } = stepProtocol(state, concrete(action, state, 1500))
+        expect(protocolPhases).toContain(next.phase)
+      }
+    }
+  })
+
+  test('states are values: a step leaves the one before as it was', () => {
+    const freeze = (value: unknown): void => {
+      if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+      Object.freeze(value)
+      for (const inner of Object.values(value)) freeze(inner)
+    }
+    const snapshot = (state: ProtocolState): string =>
+      JSON.stringify(state, (_, value: unknown) => (value instanceof Set ? [...(value as Set<string>)] : value))
+    fc.assert(
+      fc.property(fc.array(anyAction, { maxLength: 60 }), (actions) => {
+        const run = new Run({ tasks })
+        let nowMs = 0
+        for (const action of actions) {
+          nowMs += action.passMs
+          freeze(run.state)
+          const before = run.state
+          const text = snapshot(before)
+          run.feed(concrete(action, run.state, nowMs))
+          expect(snapshot(before)).toBe(text)
+        }
+      }),
+    )
+  })
+})
