@@ -94,6 +94,26 @@ describe('JobCoordinator, a bounded job', () => {
     expect(t.job.status).toMatchObject({ restarts: 1, attempt: 2 })
   })
 
+  it('ignores what is said of an attempt that is over', async () => {
+    const t = setUpJob()
+    t.job.submit('test')
+    await t.reach('RUNNING')
+    t.workers.threads[0]?.fail('BROKER_ERROR')
+    await t.reach('RESTARTING')
+    await t.reach('RUNNING')
+    const error = new MillraceError('STATE_LIMIT', 'of the past').toData()
+    const thread = t.workers.threads[0]!
+    thread.say({ type: 'failed', job: 1, attempt: 1, thread: 0, operator: 'window', subtask: 0, error })
+    for (const subtask of [0, 1]) thread.say({ type: 'sourceFinished', job: 1, attempt: 1, subtask })
+    thread.say({ type: 'disposed', job: 1, attempt: 1, thread: 0 })
+    await t.scheduler.runFor(50)
+    expect(t.job.status).toMatchObject({ state: 'RUNNING', attempt: 2 })
+    t.job.stop('asked')
+    thread.say({ type: 'disposed', job: 1, attempt: 1, thread: 0 })
+    await t.reach('SUSPENDED')
+    expect(t.workers.hostedAttempts()).toEqual([])
+  })
+
   it('restores views after a thread is lost when it had finished', async () => {
     const t = setUpJob()
     t.job.submit('test')
