@@ -125,7 +125,7 @@ export class JobManager {
       this.checkRecovered()
       const plan = this.#options.planJob(definition)
       const known = this.#jobs.get(definition.name)
-      if (known === undefined) return this.#submitNew(plan, text)
+      if (known === undefined) return this.#submitNew(definition, plan, text)
       const { state } = known.coordinator.status
       if (!restStates.has(state)) {
         known.coordinator.check('submit')
@@ -213,8 +213,8 @@ export class JobManager {
     await Promise.all(this.jobs().map((job) => job.coordinator.close()))
   }
 
-  async #submitNew(plan: JobPlan, text: string): Promise<ManagedJob> {
-    const { definition } = plan
+  /** `definition` is stored as submitted: what this server fills in (plan.definition) may be another value tomorrow. */
+  async #submitNew(definition: JobDefinition, plan: JobPlan, text: string): Promise<ManagedJob> {
     const { random, clock } = this.#options.ports
     const jobId = randomId(random)
     const createdAtMs = clock.nowMs()

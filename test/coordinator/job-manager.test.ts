@@ -12,7 +12,8 @@ function setUp(options: WorldOptions = {}) {
   const world = makeWorld(options)
   const planJob = (definition: JobDefinition) => {
     if (definition.name === 'unplannable') throw new MillraceError('JOB_INVALID', 'no longer fits')
-    return makePlan(definition)
+    // As a server does that fills in its own settings.
+    return makePlan({ ...definition, stateLimitBytes: definition.stateLimitBytes + 1 })
   }
   const manager = new JobManager({ ports: world.ports, planJob, settings: quickSettings })
   /** Drives virtual time until a promise settles. */
