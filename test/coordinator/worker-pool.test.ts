@@ -64,11 +64,11 @@ describe('WorkerPool', () => {
 
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'millrace-pool-'))
-    process.env['MILLRACE_TEST_BOOT_FAIL'] = join(dir, 'fail')
+    process.env.MILLRACE_TEST_BOOT_FAIL = join(dir, 'fail')
   })
   afterEach(async () => {
     await Promise.all(pools.splice(0).map((pool) => pool.close(2000)))
-    delete process.env['MILLRACE_TEST_BOOT_FAIL']
+    delete process.env.MILLRACE_TEST_BOOT_FAIL
     rmSync(dir, { recursive: true, force: true })
   })
 
