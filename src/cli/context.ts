@@ -23,6 +23,13 @@ export function configOf(deps: CliDeps): Config {
   return parseConfig(deps.env)
 }
 
+/** The same for an engine that shares the terminal with a view: its log begins at warnings, unless the level is set. */
+export function quietConfigOf(deps: CliDeps): Config {
+  const config = configOf(deps)
+  if ((deps.env.MILLRACE_LOG_LEVEL ?? '').trim() !== '') return config
+  return { ...config, log: { ...config.log, level: 'warn' } }
+}
+
 /** The output of a command. */
 export function outputOf(deps: CliDeps, options: OutputOptions): Output {
   return new Output(deps, options.output ?? 'table')

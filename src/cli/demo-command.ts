@@ -16,7 +16,16 @@ import { parseJob } from '../job/parse.ts'
 import { readYaml } from '../job/parse-yaml.ts'
 import type { SampleDefinition } from '../job/sample.ts'
 import { createClient, type MillraceClient } from '../rpc/client.ts'
-import { aborted, configOf, inFile, type OutputOptions, outputOf, pause, readDocument, untilSignal } from './context.ts'
+import {
+  aborted,
+  inFile,
+  type OutputOptions,
+  outputOf,
+  pause,
+  quietConfigOf,
+  readDocument,
+  untilSignal,
+} from './context.ts'
 import { liveLines, newestValues, newestValuesNow, writeNewest } from './demo-view.ts'
 import type { CliDeps, Engine } from './deps.ts'
 import { openTarget, type TargetSpec } from './event-target.ts'
@@ -74,7 +83,7 @@ async function demo(deps: CliDeps, options: DemoOptions, text: string, signal: A
     )
   }
   const file = join(dirname(options.job), sample.file)
-  const place = placeOf(configOf(deps), deps)
+  const place = placeOf(quietConfigOf(deps), deps)
   if (place.folder !== null) rmSync(place.folder, { recursive: true, force: true })
   const document = relocate(readYaml(text).value, place)
   const total = await countRows(file, sample)

@@ -3,7 +3,17 @@ import type { Command } from 'commander'
 import { isTerminal, type JobSummary } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
 import { createClient, type MillraceClient } from '../rpc/client.ts'
-import { aborted, configOf, inFile, type OutputOptions, outputOf, pause, readDocument, untilSignal } from './context.ts'
+import {
+  aborted,
+  configOf,
+  inFile,
+  type OutputOptions,
+  outputOf,
+  pause,
+  quietConfigOf,
+  readDocument,
+  untilSignal,
+} from './context.ts'
 import type { CliDeps, Engine } from './deps.ts'
 import { formatNumber, formatWatermark, printable } from './format.ts'
 import { writeJobChange } from './job-view.ts'
@@ -66,7 +76,7 @@ export function announce(deps: CliDeps, engine: Engine): void {
 }
 
 async function run(deps: CliDeps, output: Output, text: string, signal: AbortSignal): Promise<void> {
-  const engine = await deps.startEngine(configOf(deps))
+  const engine = await deps.startEngine(quietConfigOf(deps))
   const client = createClient({ address: engine.address, clock: deps.clock })
   try {
     announce(deps, engine)
