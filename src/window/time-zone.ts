@@ -8,6 +8,7 @@
  * windows, this file caches day starts.
  */
 import { MillraceError } from '../core/errors.ts'
+import { TIME_MS_MAX } from '../core/limits.ts'
 
 /** Milliseconds of a day of 24 hours. */
 export const DAY_MS = 86_400_000
@@ -38,7 +39,8 @@ export class TimeZone {
     try {
       this.#format = new Intl.DateTimeFormat('en-US', {
         timeZone: name,
-        calendar: 'iso8601',
+        // Proleptic, as iso8601, which leaves the era out and so cannot tell years before Christ.
+        calendar: 'gregory',
         numberingSystem: 'latn',
         hourCycle: 'h23',
         era: 'short',
@@ -59,7 +61,8 @@ export class TimeZone {
 
   /** Local time minus UTC at an instant, in whole seconds as ms (zones before about 1900 had odd seconds). */
   offsetMsAt(instantMs: number): number {
-    const wholeSecondMs = Math.floor(instantMs / 1000) * 1000
+    // The ends of a window around the first or last instant lie outside the calendar: the offset there is taken on.
+    const wholeSecondMs = Math.floor(Math.min(Math.max(instantMs, -TIME_MS_MAX), TIME_MS_MAX) / 1000) * 1000
     let year = 0
     let month = 0
     let day = 0
@@ -78,9 +81,20 @@ export class TimeZone {
     return dayNumberOf(year, month, day) * DAY_MS + secondOfDay * 1000 - wholeSecondMs
   }
 
-  /** The number of the local day that `instantMs` is in. */
+  /** The number of the date that clocks show at `instantMs`. Not monotonic: a clock may be set back over midnight. */
   dayNumberAt(instantMs: number): number {
     return Math.floor((instantMs + this.offsetMsAt(instantMs)) / DAY_MS)
+  }
+
+  /**
+   * The number of the local day whose span holds `instantMs`: days in a row, without gap or overlap. It is the date that
+   * clocks show, but where a clock is set back over midnight: a day that has begun does not end again.
+   */
+  dayAt(instantMs: number): number {
+    let day = this.dayNumberAt(instantMs)
+    while (instantMs < this.dayStartMs(day)) day--
+    while (instantMs >= this.dayStartMs(day + 1)) day++
+    return day
   }
 
   /** The instant at which local day `dayNumber` starts, epoch ms. */

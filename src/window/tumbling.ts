@@ -28,7 +28,7 @@ export function createAssigner(definition: WindowDefinition): WindowAssigner {
   const zone = new TimeZone(definition.timezone)
   return definition.sizeMs % DAY_MS === 0
     ? new CalendarDays(zone, definition.sizeMs / DAY_MS, definition.offsetMs)
-    : new PartsOfDay(zone, definition.sizeMs)
+    : new PartsOfDay(zone, definition.sizeMs, definition.offsetMs)
 }
 
 class FixedTumbling implements WindowAssigner {
@@ -65,37 +65,31 @@ class CalendarDays implements WindowAssigner {
   }
 
   assign(timestampMs: number): void {
-    const day = this.#zone.dayNumberAt(timestampMs - this.#delayMs)
+    const day = this.#zone.dayAt(timestampMs - this.#delayMs)
     const first = tumblingStartMs(day, this.#offsetDays, this.#days)
-    this.startMs = this.#zone.dayStartMs(first) + this.#delayMs
-    this.endMs = this.#zone.dayStartMs(first + this.#days) + this.#delayMs
-    // A delay longer than a short day's remainder can push a boundary past the timestamp that was asked for.
-    if (timestampMs < this.startMs) this.#step(first - this.#days)
-    else if (timestampMs >= this.endMs) this.#step(first + this.#days)
-  }
-
-  #step(first: number): void {
     this.startMs = this.#zone.dayStartMs(first) + this.#delayMs
     this.endMs = this.#zone.dayStartMs(first + this.#days) + this.#delayMs
   }
 }
 
-/** Windows shorter than a day, counted from each local midnight. */
+/** Windows shorter than a day, counted from each local midnight, which the offset delays. */
 class PartsOfDay implements WindowAssigner {
   startMs = 0
   endMs = 0
   readonly #zone: TimeZone
   readonly #sizeMs: number
+  readonly #delayMs: number
 
-  constructor(zone: TimeZone, sizeMs: number) {
+  constructor(zone: TimeZone, sizeMs: number, offsetMs: number) {
     this.#zone = zone
     this.#sizeMs = sizeMs
+    this.#delayMs = offsetMs - tumblingStartMs(offsetMs, 0, sizeMs)
   }
 
   assign(timestampMs: number): void {
-    const day = this.#zone.dayNumberAt(timestampMs)
-    const dayStartMs = this.#zone.dayStartMs(day)
-    this.startMs = dayStartMs + Math.floor((timestampMs - dayStartMs) / this.#sizeMs) * this.#sizeMs
-    this.endMs = Math.min(this.startMs + this.#sizeMs, this.#zone.dayStartMs(day + 1))
+    const day = this.#zone.dayAt(timestampMs - this.#delayMs)
+    const firstMs = this.#zone.dayStartMs(day) + this.#delayMs
+    this.startMs = firstMs + Math.floor((timestampMs - firstMs) / this.#sizeMs) * this.#sizeMs
+    this.endMs = Math.min(this.startMs + this.#sizeMs, this.#zone.dayStartMs(day + 1) + this.#delayMs)
   }
 }
