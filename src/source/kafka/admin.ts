@@ -6,11 +6,11 @@
  *
  * Habits of kafkajs that are put right here: each connection re-arms a timer every millisecond for ever (patched once, at
  * import); a send is never split, whatever its size; records for a partition that was added since its last look at the
- * metadata vanish without an error. Its errors become MillraceErrors.
+ * metadata vanish without an error; a new topic that not every broker knows yet fails. Its errors become MillraceErrors.
  */
 import { createRequire } from 'node:module'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import kafkajs, { type Kafka, type Message, type Producer, type SASLOptions } from 'kafkajs'
+import kafkajs, { type Admin, type Kafka, type Message, type Producer, type SASLOptions } from 'kafkajs'
 import { MillraceError } from '../../core/errors.ts'
 
 /** How to reach a cluster through kafkajs. */
@@ -63,7 +63,10 @@ export interface KafkaProducerOptions extends KafkaClientOptions {
   readonly maxRequestBytes?: number
 }
 
-/** Produces records, each acknowledged by all in-sync replicas, in order. At least once: a retry may repeat some. */
+/**
+ * Produces records, each acknowledged by all in-sync replicas, in order. The producer is idempotent: the retry of a
+ * request that some partitions had taken repeats nothing. At least once all the same: a caller that sends again may.
+ */
 export interface KafkaProducer {
   /**
    * Sends records to a topic; resolves when all are acknowledged. Sends are queued, so two calls keep their order. The
@@ -80,6 +83,10 @@ export interface KafkaProducer {
 /** Bytes that a record takes in a batch beyond its key and value, at most. */
 const RECORD_OVERHEAD_BYTES = 32
 
+/** How often and at what distance a new topic is asked for its leaders: 15 s in all. */
+const LEADER_ATTEMPTS = 300
+const LEADER_PAUSE_MS = 50
+
 stopIdleTimers()
 
 /** Connects an admin client. */
@@ -88,20 +95,7 @@ export async function openKafkaAdmin(options: KafkaClientOptions): Promise<Kafka
   const run = <T>(what: string, action: () => Promise<T>): Promise<T> => mapped(what, options.brokers, action)
   await run('connecting', () => admin.connect())
   return {
-    createTopic: (topic, { partitions, replicationFactor = -1, config = {} }) =>
-      run(`creating topic ${topic}`, () =>
-        admin.createTopics({
-          waitForLeaders: true,
-          topics: [
-            {
-              topic,
-              numPartitions: partitions,
-              replicationFactor,
-              configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
-            },
-          ],
-        }),
-      ),
+    createTopic: (topic, spec) => run(`creating topic ${topic}`, () => createTopic(admin, topic, spec)),
     deleteTopic: (topic) => run(`deleting topic ${topic}`, () => admin.deleteTopics({ topics: [topic] })),
     topicExists: (topic) => run('listing topics', async () => (await admin.listTopics()).includes(topic)),
     addPartitions: (topic, partitions) =>
@@ -118,10 +112,32 @@ export async function openKafkaAdmin(options: KafkaClientOptions): Promise<Kafka
   }
 }
 
+async function createTopic(admin: Admin, topic: string, spec: TopicSpec): Promise<boolean> {
+  const { partitions, replicationFactor = -1, config = {} } = spec
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+  const topics = [{ topic, numPartitions: partitions, replicationFactor, configEntries }]
+  const created = await admin.createTopics({ waitForLeaders: false, topics })
+  if (!created) return false
+  // kafkajs's own wait takes a broker that has not heard of the new topic yet for a failure.
+  for (let attempt = 0; attempt < LEADER_ATTEMPTS; attempt++) {
+    const metadata = await admin.fetchTopicMetadata({ topics: [topic] }).catch((error: unknown) => {
+      const { type } = innermost(error)
+      if (type !== 'UNKNOWN_TOPIC_OR_PARTITION' && type !== 'LEADER_NOT_AVAILABLE') throw error
+    })
+    const known = metadata?.topics[0]?.partitions ?? []
+    if (known.length >= partitions && known.every((each) => each.leader >= 0)) return true
+    await new Promise((resolve) => setTimeout(resolve, LEADER_PAUSE_MS))
+  }
+  throw new MillraceError('BROKER_UNREACHABLE', `topic ${topic} was created, but its partitions have no leaders yet`)
+}
+
 /** Connects a producer. */
 export async function openKafkaProducer(options: KafkaProducerOptions): Promise<KafkaProducer> {
   const producer = client(options).producer({
     allowAutoTopicCreation: false,
+    // Without it the first send to a fresh topic, where some leaders are not ready, writes most records twice.
+    idempotent: true,
+    maxInFlightRequests: 1,
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
   })
   await mapped('connecting', options.brokers, () => producer.connect())
@@ -248,15 +264,21 @@ interface KafkajsFailure {
   readonly errors?: readonly unknown[]
 }
 
-/** A failure of kafkajs as ours: the innermost protocol error decides, since retries and aggregates wrap it. */
-function toMillraceError(error: unknown, what: string, brokers: readonly string[]): MillraceError {
-  if (error instanceof MillraceError) return error
+/** The error inside: retries and aggregates wrap what the broker said. */
+function innermost(error: unknown): KafkajsFailure {
   let inner = error as KafkajsFailure
   for (let depth = 0; depth < 5; depth++) {
-    const next = (inner.cause ?? inner.errors?.[0]) as KafkajsFailure | undefined
+    const next = (inner.cause ?? inner.errors?.[0]) as KafkajsFailure | null | undefined
     if (next === undefined || next === null || typeof next !== 'object') break
     inner = next
   }
+  return inner
+}
+
+/** A failure of kafkajs as ours. */
+function toMillraceError(error: unknown, what: string, brokers: readonly string[]): MillraceError {
+  if (error instanceof MillraceError) return error
+  const inner = innermost(error)
   const text = inner.message ?? String(error)
   if (inner.type === 'UNKNOWN_TOPIC_OR_PARTITION') {
     return new MillraceError('TOPIC_NOT_FOUND', `${what} failed: the topic does not exist. Create it first.`, {

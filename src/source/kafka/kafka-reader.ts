@@ -38,7 +38,7 @@ export interface KafkaReaderOptions extends KafkaClusterOptions {
   readonly checkCrc?: boolean
   /** Longest wait of a Fetch for data at the broker, ms. Default 100. */
   readonly maxWaitMs?: number
-  /** Most bytes of one Fetch response (one batch more when it alone is larger). Default 8 MiB. */
+  /** Most bytes of one Fetch response, of which two are held a leader; a larger first batch comes whole. Default 4 MiB. */
   readonly maxBytes?: number
   /** Most bytes of one partition in it. Default 1 MiB. */
   readonly maxPartitionBytes?: number
@@ -277,7 +277,7 @@ export class KafkaReader implements SourceReader, FetcherOwner {
     }
     let fetcher = this.#fetchers.get(leader)
     if (fetcher === undefined) {
-      const { topic, maxWaitMs = 100, maxBytes = 8 * 1024 * 1024, isolation = 'read_committed' } = this.#options
+      const { topic, maxWaitMs = 100, maxBytes = 4 * 1024 * 1024, isolation = 'read_committed' } = this.#options
       const limits = { maxWaitMs, minBytes: 1, maxBytes, isolation }
       fetcher = new LeaderFetcher(leader, this.#cluster, topic, limits, this.#clock, this)
       this.#fetchers.set(leader, fetcher)
