@@ -6,7 +6,9 @@
  *
  *   node bench/topics.ts BROKERS TOPIC EVENTS [PARTITIONS]
  */
+import { systemClock, systemRandom, systemScheduler } from '../src/core/system.ts'
 import { RecordBatchWriter } from '../src/event/record-batch-writer.ts'
+import { KafkaEnumerator } from '../src/source/kafka/kafka-enumerator.ts'
 import {
   benchStream,
   drawEvent,
@@ -51,6 +53,12 @@ export interface TopicReport {
 export async function writeTopic(plan: TopicPlan): Promise<TopicReport> {
   const { brokers, topic, events, partitions = BENCH_PARTITIONS, stream = benchStream } = plan
   await createTopic(brokers, topic, partitions)
+  // Metadata names leaders before they lead; offsets are only answered by one that does.
+  const enumerator = new KafkaEnumerator(
+    { brokers: brokers.split(','), topic, attempts: 12 },
+    { clock: systemClock, scheduler: systemScheduler, random: systemRandom },
+  )
+  await enumerator.partitions().finally(() => enumerator.close())
   const startMs = performance.now()
   const producer = await BatchProducer.open(brokers, topic)
   const writer = new RecordBatchWriter(RECORDS_PER_BATCH * MAX_EVENT_BYTES)

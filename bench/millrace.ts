@@ -1,0 +1,146 @@
+/**
+ * Millrace's side of a case, as a process of its own: `node bench/millrace.ts CASE --brokers … --topic … --redis …`.
+ *
+ * The real engine without its gRPC and HTTP: coordinator, worker threads over Piscina, checkpoints to Redis, results to
+ * the discarding sink. Reads the topic to the end it has, prints progress as JSON lines and a `RivalResult` last.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { openCheckpointStore } from '../src/checkpoint/open-store.ts'
+import type { StoreConfig } from '../src/checkpoint/store.ts'
+import { JobManager } from '../src/coordinator/job-manager.ts'
+import { ThreadHub } from '../src/coordinator/thread-hub.ts'
+import { WorkerPool } from '../src/coordinator/worker-pool.ts'
+import { systemClock as clock, systemRandom as random, systemScheduler as scheduler } from '../src/core/system.ts'
+import { loadDescriptors } from '../src/event/descriptor.ts'
+import { parseJob } from '../src/job/parse.ts'
+import { planJob } from '../src/job/planner.ts'
+import { openEnumerator } from '../src/source/open-enumerator.ts'
+import { findCase } from './cases/all.ts'
+import type { RivalResult } from './rules.ts'
+
+const metricsOf = {
+  tumbling: [
+    '{ id: events, count: {}, window: { tumbling: 1m }, by: [person], retain: 1ms }',
+    '{ id: revenue, sum: { field: revenue_minor }, window: { tumbling: 1m }, by: [person], retain: 1ms }',
+  ],
+  distinct: ['{ id: persons, activeUsers: {}, window: { tumbling: 1m }, by: [screen], retain: 1ms }'],
+} as const
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    brokers: { type: 'string' },
+    topic: { type: 'string' },
+    redis: { type: 'string' },
+    parallelism: { type: 'string', default: '2' },
+    'warmup-seconds': { type: 'string', default: '10' },
+    'checkpoint-ms': { type: 'string', default: '1000' },
+  },
+})
+const bench = findCase(positionals[0] ?? '')
+const parallelism = Number(values.parallelism)
+const warmupMs = Number(values['warmup-seconds']) * 1000
+
+const log = (level: string, message: string, fields: Readonly<Record<string, unknown>>): void => {
+  if (level !== 'debug') console.error(level, message, JSON.stringify(fields))
+}
+const descriptors = loadDescriptors(readFileSync(join(import.meta.dirname, '../src/gen/descriptors.binpb')))
+const { definition } = parseJob(
+  `
+apiVersion: millrace.dev/v1
+kind: Job
+metadata: { name: bench-${bench.id} }
+sources: [{ id: events, kafka: { topic: ${values.topic}, brokers: "${values.brokers}", bounded: true } }]
+event: { message: millrace.v1.Event, time: occurred_at, key: person, maxFuture: 36500d }
+watermark: { outOfOrderness: 5s }
+checkpoint: { every: ${values['checkpoint-ms']}ms, retain: 1 }
+parallelism: ${parallelism}
+metrics:
+${metricsOf[bench.id].map((metric) => `  - ${metric}`).join('\n')}
+sinks: [{ id: out, discard: {} }]
+`,
+  descriptors,
+)
+
+const chunkStore: StoreConfig = { kind: 'redis', url: values.redis ?? '', prefix: `bench-${process.pid}` }
+const store = await openCheckpointStore(chunkStore, { clock, random })
+const pool = new WorkerPool({ threads: parallelism, clock, scheduler, log })
+await pool.start()
+const hub = new ThreadHub({ workers: pool, clock, scheduler, log, pollMs: 100 })
+const manager = new JobManager({
+  ports: {
+    clock,
+    scheduler,
+    random,
+    log,
+    hub,
+    store,
+    chunkStore,
+    instanceId: 'bench',
+    openEnumerator: async (source) => openEnumerator(source, { clock, scheduler, random }),
+  },
+  planJob: (job) => planJob(job, { threads: parallelism, descriptors }),
+})
+await manager.recover()
+const job = await manager.submit(definition, '')
+
+const result = await measure()
+console.log(JSON.stringify(result))
+await manager.close()
+hub.close()
+await pool.close()
+await store.close()
+
+/** Watches the job to its end. */
+async function measure(): Promise<RivalResult> {
+  /** When the first record was read, the first reading after the warm-up, and the first one with all records. */
+  let first: Reading | undefined
+  let warm: Reading | undefined
+  let last: Reading | undefined
+  for (;;) {
+    const { state, reason } = job.coordinator.status
+    if (state === 'FAILED') throw new Error(reason)
+    const stats = manager.statsOf(job).map((reading) => reading.stats)
+    const now: Reading = {
+      atMs: clock.monotonicMs(),
+      read: sum(stats, (s) => s.read),
+      checkpoints: job.coordinator.history.completed,
+    }
+    if (now.read > 0) first ??= now
+    if (first !== undefined && now.atMs - first.atMs >= warmupMs) warm ??= now
+    if (last === undefined || now.read > last.read) last = now
+    if (state === 'FINISHED' && stats.length > 0 && stats.every((s) => s.finished)) {
+      const warmedUp = warm !== undefined && last.read > warm.read
+      const from = warmedUp ? warm! : { ...first!, read: 0 }
+      const measuredSeconds = (last.atMs - from.atMs) / 1000
+      return {
+        type: 'result',
+        case: bench.id,
+        parallelism,
+        complete: true,
+        records: last.read,
+        eventsPerSecond: Math.round((last.read - from.read) / measuredSeconds),
+        measuredSeconds,
+        warmedUp,
+        checkpoints: now.checkpoints,
+        measuredCheckpoints: last.checkpoints - from.checkpoints,
+        rows: sum(stats, (s) => s.results),
+        checksum: stats.reduce((total, s) => (total + s.checksum) >>> 0, 0),
+        rssPeakBytes: process.resourceUsage().maxRSS * 1024,
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+interface Reading {
+  readonly atMs: number
+  readonly read: number
+  readonly checkpoints: number
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0)
+}
