@@ -11,6 +11,19 @@
 import protobuf from 'protobufjs/ext/descriptor.js'
 import { MillraceError } from '../core/errors.ts'
 import { didYouMean } from '../core/suggest.ts'
+import {
+  defined,
+  type FieldInfo,
+  hasOwnDefault,
+  isOneofMember,
+  isProperty,
+  isTimestamp,
+  type MessageInfo,
+  type RawEnum,
+  type RawFile,
+  type RawMessage,
+  type Rules,
+} from './descriptor-facts.ts'
 import type { FieldRef, FieldType, PathStep } from './schema.ts'
 
 /** Largest descriptor set in bytes. */
@@ -73,66 +86,6 @@ export interface Descriptors {
   resolve(message: string, path: string | readonly string[]): FieldResolution
   /** The number of an enum value by its full name in CEL's way: `millrace.v1.EventKind.EVENT_KIND_PAGE`. */
   enumValue(name: string): number | undefined
-}
-
-interface FieldInfo {
-  readonly name: string
-  readonly number: number
-  readonly type: number
-  readonly typeName: string
-  readonly repeated: boolean
-  readonly delimited: boolean
-  readonly explicit: boolean
-  readonly ownDefault: boolean
-  readonly oneof: readonly number[]
-}
-
-interface MessageInfo {
-  readonly name: string
-  readonly isMapEntry: boolean
-  readonly fields: ReadonlyMap<string, FieldInfo>
-}
-
-interface RawFeatures {
-  readonly fieldPresence?: number
-  readonly messageEncoding?: number
-}
-interface RawField {
-  readonly name?: string
-  readonly number?: number
-  readonly label?: number
-  readonly type?: number
-  readonly typeName?: string
-  readonly defaultValue?: string
-  readonly oneofIndex?: number
-  readonly proto3Optional?: boolean
-  readonly options?: { readonly features?: RawFeatures }
-}
-interface RawEnum {
-  readonly name?: string
-  readonly value?: readonly { readonly name?: string; readonly number?: number }[]
-}
-interface RawMessage {
-  readonly name?: string
-  readonly field?: readonly RawField[]
-  readonly nestedType?: readonly RawMessage[]
-  readonly enumType?: readonly RawEnum[]
-  readonly options?: { readonly mapEntry?: boolean; readonly features?: RawFeatures }
-}
-interface RawFile {
-  readonly package?: string
-  readonly syntax?: string
-  readonly edition?: number
-  readonly messageType?: readonly RawMessage[]
-  readonly enumType?: readonly RawEnum[]
-  readonly options?: { readonly features?: RawFeatures }
-}
-
-/** What a file's syntax means for its fields. */
-interface Rules {
-  readonly proto3: boolean
-  readonly editions: boolean
-  readonly features: RawFeatures
 }
 
 /** Reads a serialized google.protobuf.FileDescriptorSet. Throws DESCRIPTOR_INVALID. */
@@ -321,36 +274,6 @@ class DescriptorIndex implements Descriptors {
 function fieldStep(field: FieldInfo): PathStep {
   if (field.oneof.length < 2) return { kind: 'field', number: field.number }
   return { kind: 'field', number: field.number, oneof: field.oneof.filter((n) => n !== field.number) }
-}
-
-function isOneofMember(field: RawField): boolean {
-  return Object.hasOwn(field, 'oneofIndex') && field.oneofIndex !== undefined && field.proto3Optional !== true
-}
-
-function hasOwnDefault(field: RawField): boolean {
-  const text = field.defaultValue
-  if (!text || field.type === TYPE_ENUM) return false
-  return text !== 'false' && !/^[+-]?0*\.?0*$/.test(text)
-}
-
-function isTimestamp(field: FieldInfo): boolean {
-  return field.type === TYPE_MESSAGE && field.typeName === 'google.protobuf.Timestamp'
-}
-
-/** Known by its shape, so that other packages may have their own: a oneof of string, double, int64 and bool, 1 to 4. */
-function isProperty(message: MessageInfo | undefined): boolean {
-  if (message === undefined || message.fields.size !== 4) return false
-  const types = [9, 1, 3, 8]
-  return [...message.fields.values()].every(
-    (f) => types[f.number - 1] === f.type && f.oneof.length === 4 && !f.repeated,
-  )
-}
-
-function defined(features: RawFeatures | undefined): RawFeatures {
-  return {
-    ...(features?.fieldPresence ? { fieldPresence: features.fieldPresence } : {}),
-    ...(features?.messageEncoding ? { messageEncoding: features.messageEncoding } : {}),
-  }
 }
 
 function checkName(name: string | undefined, scope: string): string {

@@ -32,8 +32,8 @@ import {
   OP_TIMESTAMP,
   OP_UINT32,
   OP_WIRE_MASK,
-  type ProjectionTables,
-} from './projection-plan.ts'
+} from './projection-ops.ts'
+import type { ProjectionTables } from './projection-plan.ts'
 import { deadLetterReasons } from './schema.ts'
 import { readUint32, skipBytes, skipValue, skipVarint, WIRE_BYTES, WIRE_VARINT } from './wire.ts'
 

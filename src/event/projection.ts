@@ -17,7 +17,8 @@
  */
 import { hashBytes } from '../core/hash.ts'
 import { KEY_BYTES_MAX, TEXT_BYTES_MAX, TIME_MS_MAX } from '../core/limits.ts'
-import { PROPERTY_BOOL, PROPERTY_INT, PROPERTY_TEXT, planProjection } from './projection-plan.ts'
+import { PROPERTY_BOOL, PROPERTY_INT, PROPERTY_TEXT } from './projection-ops.ts'
+import { planProjection } from './projection-plan.ts'
 import { FieldScanner } from './projection-scan.ts'
 import { NUMBER_TEXT_BYTES, writeBool, writeDouble, writeInt64 } from './projection-text.ts'
 import type { ScanBatch } from './scan.ts'

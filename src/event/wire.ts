@@ -4,12 +4,17 @@
  * Nothing here reads at or beyond `end`, whatever the bytes hold; nothing throws or allocates.
  */
 
-/** Wire types of Protobuf. */
+/** Wire type of varints. */
 export const WIRE_VARINT = 0
+/** Wire type of eight bytes. */
 export const WIRE_FIXED64 = 1
+/** Wire type of a length and as many bytes. */
 export const WIRE_BYTES = 2
+/** Wire type of the begin of a group. */
 export const WIRE_GROUP_START = 3
+/** Wire type of the end of a group. */
 export const WIRE_GROUP_END = 4
+/** Wire type of four bytes. */
 export const WIRE_FIXED32 = 5
 
 const GROUP_DEPTH_MAX = 64

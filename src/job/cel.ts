@@ -222,6 +222,7 @@ function syntaxProblem(text: string, error: unknown): CelProblem {
     return { message: `cannot read on from ${found}; CEL writes &&, || and !`, at: start }
   }
   if (/^<>/.test(rest)) return { message: 'cannot read "<>"; CEL writes "!="', at: start }
-  if (/^['"]/.test(rest)) return { message: `cannot read on from ${found}: is a quote missing?`, at: start }
+  const open = rest.replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, '').search(/['"]/)
+  if (open >= 0) return { message: `cannot read on from ${found}: is a quote missing?`, at: start }
   return { message: `cannot read the expression from ${found} on: is a value or an operator missing?`, at: start }
 }

@@ -6,7 +6,6 @@
 import { nearestName } from '../core/suggest.ts'
 import { jobDefaults as defaults } from './defaults.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
-import { isTimeZone } from './predicate-check.ts'
 import {
   isSampleField,
   type SampleColumn,
@@ -17,6 +16,7 @@ import {
   sampleTextFields,
   sampleTimeFields,
 } from './sample.ts'
+import { isTimeZone } from './timezone.ts'
 
 const fieldNames = [
   ...sampleTextFields,

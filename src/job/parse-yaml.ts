@@ -4,12 +4,13 @@
  * Owns: limits against hostile documents (size, aliases, duplicate keys, tags), and finding the line and column of a
  * path. Does not own: what the document says (job/parse.ts).
  */
-import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
-import type { DocumentPath, DocumentProblem } from './parse-reader.ts'
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import type { DocumentProblem } from './parse-reader.ts'
 
 /** Largest document in UTF-16 units. */
 export const DOCUMENT_LENGTH_MAX = 1024 * 1024
 const ALIASES_MAX = 100
+const MISTAKES_MAX = 20
 
 /** A place in a text, from 1. */
 export interface Place {
@@ -43,13 +44,24 @@ export function readYaml(text: string): YamlDocument {
   }
   let document: Document
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'silent' })
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' })
   } catch (error) {
     return broken(`the document cannot be read: ${error instanceof RangeError ? 'it nests too deeply' : String(error)}`)
   }
   const errors = [...document.errors, ...document.warnings]
   if (errors.length > 0) {
-    const mistakes = errors.slice(0, 20).map((e) => ({ message: e.message, ...placeOf(e.pos[0]) }))
+    const mistakes = errors.slice(0, MISTAKES_MAX).map((e) => ({
+      message: /call stack/.test(e.message) ? 'the document nests too deeply' : e.message,
+      ...placeOf(e.pos[0]),
+    }))
+    return { value: undefined, mistakes, locate: () => start }
+  }
+  const twice = duplicateKeys(document)
+  if (twice.length > 0) {
+    const mistakes = twice.map(({ key, offset }) => ({
+      message: `the key ${JSON.stringify(key)} stands here twice`,
+      ...placeOf(offset),
+    }))
     return { value: undefined, mistakes, locate: () => start }
   }
   try {
@@ -60,6 +72,25 @@ export function readYaml(text: string): YamlDocument {
       error instanceof RangeError ? 'the document nests too deeply' : `the document uses too many aliases (*name)`,
     )
   }
+}
+
+/** Keys that a mapping has twice. Our own, because the library's check is quadratic, and documents are hostile. */
+function duplicateKeys(document: Document): { key: string; offset: number }[] {
+  const found: { key: string; offset: number }[] = []
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<string>()
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue
+        const name = String(key.value)
+        if (seen.has(name)) found.push({ key: name, offset: key.range?.[0] ?? 0 })
+        seen.add(name)
+        if (found.length >= MISTAKES_MAX) return visit.BREAK
+      }
+      return undefined
+    },
+  })
+  return found
 }
 
 function offsetOf(document: Document, text: string, problem: DocumentProblem): number {

@@ -29,6 +29,8 @@ import { validateJob } from './validate.ts'
 /** The `apiVersion` of job documents. */
 export const JOB_API_VERSION = 'millrace.dev/v1'
 
+/** Most violations that are told at once. */
+const VIOLATIONS_MAX = 200
 const INTEGER_MAX = Number.MAX_SAFE_INTEGER
 const metricKinds = ['count', 'sum', 'min', 'max', 'avg', 'distinct', 'activeUsers'] as const
 
@@ -68,7 +70,10 @@ function read(value: unknown, descriptors: Descriptors, locate: (problem: Docume
     problems.push(...validateJob(parsed.definition, descriptors).filter((p) => !covered(p.path)))
   }
   if (parsed !== null && problems.length === 0) return parsed
-  const violations = problems.map((p) => ({ field: formatPath(p.path), message: p.message, ...locate(p) }))
+  // Hostile documents have hundreds of thousands of mistakes; people read the first few.
+  const violations = problems
+    .slice(0, VIOLATIONS_MAX)
+    .map((p) => ({ field: formatPath(p.path), message: p.message, ...locate(p) }))
   violations.sort((a, b) => a.line - b.line || a.column - b.column)
   throw invalid(violations)
 }

@@ -10,28 +10,22 @@
  */
 import { parseInstant } from '../core/instant.ts'
 import type { FieldResolution } from '../event/descriptor.ts'
-import type { ColumnEncoding, FieldRef } from '../event/schema.ts'
 import { type CelNode, type CelProblem, patternProblem } from './cel.ts'
-
-/** Types of expressions. `property` has none until it meets another type; `unknown` follows a mistake already told. */
-export type ExpressionType =
-  | 'bool'
-  | 'int'
-  | 'uint'
-  | 'double'
-  | 'string'
-  | 'timestamp'
-  | 'list'
-  | 'property'
-  | 'unknown'
-
-/** A typed tree. Timestamps are epoch ms as numbers; lists appear only on the right of `in`. */
-export type Typed = { readonly type: ExpressionType; readonly at: number } & (
-  | { readonly kind: 'constant'; readonly value: boolean | bigint | number | string }
-  | { readonly kind: 'field'; readonly field: FieldRef; readonly encoding: ColumnEncoding }
-  | { readonly kind: 'call'; readonly name: string; readonly method: boolean; readonly args: readonly Typed[] }
-  | { readonly kind: 'list'; readonly items: readonly Typed[] }
-)
+import {
+  article,
+  asBool,
+  call,
+  describe,
+  fieldOf,
+  hintFor,
+  like,
+  numeric,
+  simplified,
+  type Typed,
+  unknown,
+  wholeAsDouble,
+} from './predicate-types.ts'
+import { isTimeZone } from './timezone.ts'
 
 /** Resolves names for the checker. */
 export interface NameScope {
@@ -39,7 +33,6 @@ export interface NameScope {
   enumValue(name: string): number | undefined
 }
 
-const numeric: ReadonlySet<ExpressionType> = new Set(['int', 'uint', 'double'])
 const relations: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>='])
 const textFunctions: ReadonlySet<string> = new Set(['startsWith', 'endsWith', 'contains', 'matches'])
 const calendarFunctions: ReadonlySet<string> = new Set([
@@ -312,94 +305,4 @@ class Checker {
     this.problems.push({ message, at })
     return unknown(at)
   }
-}
-
-/** True when the engine knows `zone` as an IANA time zone. */
-export function isTimeZone(zone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone })
-    return true
-  } catch {
-    return false
-  }
-}
-
-function fieldOf(field: FieldRef, at: number): Typed {
-  return { kind: 'field', field, encoding: field.type === 'string' ? 'text' : 'number', type: typeOf(field), at }
-}
-
-function typeOf(field: FieldRef): ExpressionType {
-  switch (field.type) {
-    case 'string':
-    case 'bool':
-    case 'timestamp':
-    case 'property':
-    case 'double':
-      return field.type
-    case 'float':
-      return 'double'
-    case 'uint32':
-    case 'fixed32':
-    case 'uint64':
-    case 'fixed64':
-      return 'uint'
-    default:
-      return 'int'
-  }
-}
-
-/** A property read as what it is compared with. */
-function like(property: Typed, type: ExpressionType): Typed {
-  if (property.kind !== 'field') return property
-  if (type === 'string') return { ...property, type: 'string', encoding: 'text' }
-  if (type === 'bool') return asBool(property)
-  if (numeric.has(type)) return { ...property, type: 'double', encoding: 'number' }
-  return property
-}
-
-function asBool(property: Typed): Typed {
-  const one: Typed = { kind: 'constant', type: 'double', value: 1, at: property.at }
-  return call('==', 'bool', property.at, [like(property, 'double'), one])
-}
-
-/** `x == true` is `x`, `x != true` is `!x`, and so on; undefined for all else. */
-function simplified(name: string, condition: Typed, constant: Typed): Typed | undefined {
-  if (constant.kind !== 'constant' || typeof constant.value !== 'boolean' || constant.type !== 'bool') return undefined
-  if (name !== '==' && name !== '!=') return undefined
-  return (name === '==') === constant.value ? condition : call('!', 'bool', condition.at, [condition])
-}
-
-function wholeAsDouble(typed: Typed): Typed {
-  if (typed.kind !== 'constant' || typeof typed.value !== 'bigint') return typed
-  return { ...typed, type: 'double', value: Number(typed.value) }
-}
-
-function call(name: string, type: ExpressionType, at: number, args: readonly Typed[], method = false): Typed {
-  return { kind: 'call', name, method, type, args, at }
-}
-
-function unknown(at: number): Typed {
-  return { kind: 'constant', type: 'unknown', value: false, at }
-}
-
-function article(type: ExpressionType): string {
-  return type === 'int' ? 'an int' : `a ${type}`
-}
-
-function describe(typed: Typed): string {
-  return typed.kind === 'field' ? `"${typed.field.path}" (${typed.field.type})` : article(typed.type)
-}
-
-function hintFor(args: readonly Typed[]): string {
-  const field = args.find((a) => a.kind === 'field' && a.field.type === 'enum')
-  const text = args.find((a) => a.kind === 'constant' && typeof a.value === 'string')
-  if (field?.kind === 'field' && field.field.enumNames !== undefined) {
-    const name = text?.kind === 'constant' ? String(text.value) : ''
-    const [number] = Object.entries(field.field.enumNames).find(([, n]) => n === name) ?? []
-    return number === undefined
-      ? '; an enum compares with its number'
-      : `; an enum compares with its number: ${name} is ${number}`
-  }
-  if (args.some((a) => a.type === 'timestamp')) return '; write timestamp("2024-03-01T00:00:00Z")'
-  return ''
 }

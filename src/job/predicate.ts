@@ -12,7 +12,8 @@ import { formatInstant } from '../core/instant.ts'
 import type { ColumnEncoding, FieldRef } from '../event/schema.ts'
 import { type CelProblem, parseCel, printString } from './cel.ts'
 import type { Predicate } from './plan.ts'
-import { checkCondition, type NameScope, type Typed } from './predicate-check.ts'
+import { checkCondition, type NameScope } from './predicate-check.ts'
+import type { Typed } from './predicate-types.ts'
 
 /** Gives a column for a field in an encoding: the same one for the same question. */
 export type ColumnAllocator = (field: FieldRef, encoding: ColumnEncoding) => number

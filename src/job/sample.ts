@@ -132,24 +132,24 @@ export function mapSampleRow(
       texts[camel(field)] = String(cell)
     }
   }
-  const rawName = texts['name'] ?? ''
+  const rawName = texts.name ?? ''
   const mapped = Object.hasOwn(sample.names, rawName) ? sample.names[rawName] : undefined
   for (const [key, value] of Object.entries(mapped?.properties ?? {})) properties[key] = propertyOf(value)
   return {
     event: {
-      eventId: texts['eventId'] ?? '',
-      person: texts['person'] ?? '',
-      device: texts['device'] ?? '',
-      session: texts['session'] ?? '',
+      eventId: texts.eventId ?? '',
+      person: texts.person ?? '',
+      device: texts.device ?? '',
+      session: texts.session ?? '',
       name: mapped?.name ?? rawName,
       kind: kindNumbers[mapped?.kind ?? 'track'],
-      occurredAt: times['occurredAt'],
-      sentAt: times['sentAt'],
-      receivedAt: times['receivedAt'],
-      platform: texts['platform'] ?? '',
-      screen: mapped !== undefined && mapped.screen !== '' ? mapped.screen : (texts['screen'] ?? ''),
+      occurredAt: times.occurredAt,
+      sentAt: times.sentAt,
+      receivedAt: times.receivedAt,
+      platform: texts.platform ?? '',
+      screen: mapped !== undefined && mapped.screen !== '' ? mapped.screen : (texts.screen ?? ''),
       revenueMinor,
-      currency: texts['currency'] ?? '',
+      currency: texts.currency ?? '',
       properties,
       context: Object.keys(context).length === 0 ? undefined : { ...emptyContext, ...context },
       consent: undefined,
@@ -185,14 +185,7 @@ function zoneOffsetMs(ms: number, timezone: string): number {
   }
   const parts: Record<string, number> = {}
   for (const part of formatter.formatToParts(ms)) parts[part.type] = Number(part.value)
-  const local = Date.UTC(
-    parts['year']!,
-    parts['month']! - 1,
-    parts['day'],
-    parts['hour'],
-    parts['minute'],
-    parts['second'],
-  )
+  const local = Date.UTC(parts.year!, parts.month! - 1, parts.day, parts.hour, parts.minute, parts.second)
   return local - Math.floor(ms / 1000) * 1000
 }
 

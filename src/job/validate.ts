@@ -7,11 +7,11 @@
 import { didYouMean } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldRef, FieldType } from '../event/schema.ts'
-import { formatDuration } from './duration.ts'
 import type { JobDefinition, MetricDefinition, SinkOutput } from './definition.ts'
+import { formatDuration } from './duration.ts'
 import type { DocumentPath, DocumentProblem } from './parse-reader.ts'
 import { checkExpression } from './predicate.ts'
-import { isTimeZone } from './predicate-check.ts'
+import { isTimeZone } from './timezone.ts'
 
 /** Most metrics of a job. */
 export const METRICS_MAX = 100
@@ -60,7 +60,8 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   const wheres = new Set(definition.metrics.map((m) => m.where))
   if (wheres.size > WHERE_MAX)
     report(['metrics'], `a job has at most ${WHERE_MAX} different "where", not ${wheres.size}`)
-  definition.metrics.forEach((metric, i) => {
+  // Beyond the limits nothing is looked at: the document may be hostile.
+  definition.metrics.slice(0, METRICS_MAX).forEach((metric, i) => {
     const path = ['metrics', i]
     validateWindow(metric, path, report)
     if (known) validateFields(definition, metric, path, descriptors, report)
@@ -148,7 +149,7 @@ function validateFields(
   }
   if (metric.by.length > DIMENSIONS_MAX)
     report([...path, 'by'], `a metric has at most ${DIMENSIONS_MAX} dimensions, not ${metric.by.length}`)
-  metric.by.forEach((dimension, i) => {
+  metric.by.slice(0, DIMENSIONS_MAX).forEach((dimension, i) => {
     const at = [...path, 'by', i]
     const resolved = descriptors.resolve(message, dimension)
     if (!resolved.ok) report(at, resolved.problem)

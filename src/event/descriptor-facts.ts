@@ -1,0 +1,110 @@
+/**
+ * Descriptors as plain data: the shapes of google/protobuf/descriptor.proto that matter here, and facts about them.
+ *
+ * Owns: what single declarations mean. Does not own: indexing and resolving them (event/descriptor.ts). Everything here
+ * may come from someone hostile: values are looked at, never trusted.
+ */
+
+const TYPE_MESSAGE = 11
+const TYPE_ENUM = 14
+
+/** What resolving needs to know of a field. */
+export interface FieldInfo {
+  readonly name: string
+  readonly number: number
+  readonly type: number
+  readonly typeName: string
+  readonly repeated: boolean
+  readonly delimited: boolean
+  readonly explicit: boolean
+  readonly ownDefault: boolean
+  readonly oneof: readonly number[]
+}
+
+/** What resolving needs to know of a message. */
+export interface MessageInfo {
+  readonly name: string
+  readonly isMapEntry: boolean
+  readonly fields: ReadonlyMap<string, FieldInfo>
+}
+
+/** FeatureSet, as far as it matters here. */
+export interface RawFeatures {
+  readonly fieldPresence?: number
+  readonly messageEncoding?: number
+}
+/** FieldDescriptorProto. */
+export interface RawField {
+  readonly name?: string
+  readonly number?: number
+  readonly label?: number
+  readonly type?: number
+  readonly typeName?: string
+  readonly defaultValue?: string
+  readonly oneofIndex?: number
+  readonly proto3Optional?: boolean
+  readonly options?: { readonly features?: RawFeatures }
+}
+/** EnumDescriptorProto. */
+export interface RawEnum {
+  readonly name?: string
+  readonly value?: readonly { readonly name?: string; readonly number?: number }[]
+}
+/** DescriptorProto. */
+export interface RawMessage {
+  readonly name?: string
+  readonly field?: readonly RawField[]
+  readonly nestedType?: readonly RawMessage[]
+  readonly enumType?: readonly RawEnum[]
+  readonly options?: { readonly mapEntry?: boolean; readonly features?: RawFeatures }
+}
+/** FileDescriptorProto. */
+export interface RawFile {
+  readonly package?: string
+  readonly syntax?: string
+  readonly edition?: number
+  readonly messageType?: readonly RawMessage[]
+  readonly enumType?: readonly RawEnum[]
+  readonly options?: { readonly features?: RawFeatures }
+}
+
+/** What a file's syntax means for its fields. */
+export interface Rules {
+  readonly proto3: boolean
+  readonly editions: boolean
+  readonly features: RawFeatures
+}
+
+/** Whether a field is in a oneof that someone wrote (`optional` makes one of its own). */
+export function isOneofMember(field: RawField): boolean {
+  return Object.hasOwn(field, 'oneofIndex') && field.oneofIndex !== undefined && field.proto3Optional !== true
+}
+
+/** Whether a proto2 field declares a default other than zero. */
+export function hasOwnDefault(field: RawField): boolean {
+  const text = field.defaultValue
+  if (!text || field.type === TYPE_ENUM) return false
+  return text !== 'false' && !/^[+-]?0*\.?0*$/.test(text)
+}
+
+/** Whether a field is a google.protobuf.Timestamp. */
+export function isTimestamp(field: FieldInfo): boolean {
+  return field.type === TYPE_MESSAGE && field.typeName === 'google.protobuf.Timestamp'
+}
+
+/** Known by its shape, so that other packages may have their own: a oneof of string, double, int64 and bool, 1 to 4. */
+export function isProperty(message: MessageInfo | undefined): boolean {
+  if (message === undefined || message.fields.size !== 4) return false
+  const types = [9, 1, 3, 8]
+  return [...message.fields.values()].every(
+    (f) => types[f.number - 1] === f.type && f.oneof.length === 4 && !f.repeated,
+  )
+}
+
+/** The features that are set. */
+export function defined(features: RawFeatures | undefined): RawFeatures {
+  return {
+    ...(features?.fieldPresence ? { fieldPresence: features.fieldPresence } : {}),
+    ...(features?.messageEncoding ? { messageEncoding: features.messageEncoding } : {}),
+  }
+}

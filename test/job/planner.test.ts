@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { compileProjection } from '../../src/event/projection.ts'
+import { ScanBatch } from '../../src/event/scan.ts'
+import { Event } from '../../src/gen/millrace/v1/event.ts'
+import { parseJob } from '../../src/job/parse.ts'
+import { hashDefinition, planJob } from '../../src/job/planner.ts'
+import { mapSampleRow } from '../../src/job/sample.ts'
+import { compilePredicates } from '../../src/operator/filter.ts'
+import { builtInDescriptors } from '../support/descriptors.ts'
+
+const descriptors = builtInDescriptors()
+const head = `apiVersion: millrace.dev/v1
+kind: Job
+metadata: { name: j }
+sources: [{ kafka: { topic: events } }]
+`
+const parse = (metrics: string) => parseJob(`${head}metrics:\n${metrics}`, descriptors).definition
+const plan = (metrics: string, threads = 2) => planJob(parse(metrics), { threads, descriptors })
+
+describe('a plan', () => {
+  it('shares predicates, columns, tables and accumulators', () => {
+    const p = plan(`
+  - { id: views, count: {}, where: name == 'page_view', window: { tumbling: 1h }, by: [platform] }
+  - { id: all, count: {}, window: { tumbling: 1h }, by: [platform] }
+  - { id: views_again, count: {}, where: "'page_view' == name", window: { tumbling: 60m }, by: [platform] }
+  - { id: revenue, sum: { field: revenue_minor }, window: { tumbling: 1h }, by: [platform] }
+  - { id: mean, avg: { field: revenue_minor }, window: { tumbling: 1h }, by: [platform] }
+  - { id: later, count: {}, window: { tumbling: 1h }, by: [platform], allowedLateness: 1m }
+`)
+    expect(p.predicates).toEqual([{ op: 'text', column: 0, relation: '==', values: ['page_view'] }, { op: 'true' }])
+    expect(p.schema.columns.map((c) => `${c.field.path}/${c.encoding}`)).toEqual([
+      'name/text',
+      'platform/text',
+      'revenue_minor/number',
+    ])
+    expect(p.tables.map((t) => t.id)).toEqual([
+      'platform|tumbling:1h@UTC|late=0s|retain=90d',
+      'platform|tumbling:1h@UTC|late=1m|retain=90d',
+    ])
+    expect(p.tables[0]!.accumulators).toEqual([
+      { kind: 'count', predicate: 0, column: -1, floating: false },
+      { kind: 'count', predicate: 1, column: -1, floating: false },
+      { kind: 'sum', predicate: 1, column: 2, floating: false },
+    ])
+    expect(p.metrics).toEqual([
+      { id: 'views', table: 0, predicate: 0, events: 0, read: { kind: 'value', of: 0 }, integer: true },
+      { id: 'all', table: 0, predicate: 1, events: 1, read: { kind: 'value', of: 1 }, integer: true },
+      { id: 'views_again', table: 0, predicate: 0, events: 0, read: { kind: 'value', of: 0 }, integer: true },
+      { id: 'revenue', table: 0, predicate: 1, events: 1, read: { kind: 'value', of: 2 }, integer: true },
+      { id: 'mean', table: 0, predicate: 1, events: 1, read: { kind: 'ratio', of: 2, by: 1 }, integer: false },
+      { id: 'later', table: 1, predicate: 1, events: 0, read: { kind: 'value', of: 0 }, integer: true },
+    ])
+  })
+
+  it('knows the key as a dimension and as what is distinct', () => {
+    const p = plan(`
+  - { id: mine, count: {}, window: { tumbling: 1h }, by: [person, platform] }
+  - { id: users, activeUsers: {}, window: { tumbling: 1h } }
+  - { id: persons, distinct: { field: person }, window: { tumbling: 1h } }
+  - { id: screens, distinct: { field: screen }, window: { tumbling: 1h } }
+  - { id: price, max: { field: properties.price }, window: { tumbling: 1h } }
+`)
+    expect(p.tables[0]).toMatchObject({ keyed: true, dimensions: [-1, 0], dimensionNames: ['person', 'platform'] })
+    expect(p.tables[1]).toMatchObject({ keyed: false, dimensions: [] })
+    expect(p.tables[1]!.accumulators).toEqual([
+      { kind: 'count', predicate: 0, column: -1, floating: false },
+      { kind: 'distinct', predicate: 0, column: -1, floating: false },
+      { kind: 'distinct', predicate: 0, column: 1, floating: false },
+      { kind: 'max', predicate: 0, column: 2, floating: true },
+    ])
+    expect(p.metrics.map((m) => [m.id, m.read, m.integer])).toEqual([
+      ['mine', { kind: 'value', of: 0 }, true],
+      ['users', { kind: 'value', of: 1 }, true],
+      ['persons', { kind: 'value', of: 1 }, true],
+      ['screens', { kind: 'value', of: 2 }, true],
+      ['price', { kind: 'value', of: 3 }, false],
+    ])
+    expect(p.schema.columns[2]).toMatchObject({ field: { type: 'property' }, encoding: 'number' })
+  })
+
+  it('names tables by what makes them: other metrics come and go', () => {
+    const own =
+      '  - { id: a, count: {}, window: { tumbling: 1d, timezone: Europe/Berlin, offset: -1h }, by: [platform] }\n'
+    const ids = (metrics: string) => plan(metrics).tables.map((t) => t.id)
+    expect(ids(own)).toEqual(['platform|tumbling:1d-1h@Europe/Berlin|late=0s|retain=90d'])
+    expect(ids(`  - { id: b, count: {}, window: { tumbling: 1m } }\n${own}`)).toContain(ids(own)[0])
+  })
+
+  it('is plain data, and takes its parallelism from the job or the threads', () => {
+    const p = plan('  - { id: a, count: {}, where: kind == 2, window: { tumbling: 1m } }', 3)
+    expect(structuredClone(p)).toEqual(p)
+    expect(p.parallelism).toBe(3)
+    const fixed = { ...parse('  - { id: a, count: {}, window: { tumbling: 1m } }'), parallelism: 5, keyGroups: 4 }
+    expect(planJob(fixed, { threads: 3, descriptors }).parallelism).toBe(4)
+  })
+
+  it('hashes what state depends on and nothing else', () => {
+    const a = parse("  - { id: a, count: {}, window: { tumbling: 1m }, where: name == 'x' }")
+    const hash = hashDefinition(a)
+    expect(hash).toMatch(/^[0-9a-f]{32}$/)
+    const reordered = JSON.parse(JSON.stringify(a, Object.keys(a).reverse())) as object
+    expect(Object.keys(reordered)).not.toEqual(Object.keys(a))
+    const shuffled = Object.fromEntries(Object.entries(a).reverse()) as typeof a
+    expect(hashDefinition(shuffled)).toBe(hash)
+    expect(hashDefinition({ ...a, parallelism: 7, sinks: [{ id: 'x', output: { kind: 'discard' } }] })).toBe(hash)
+    expect(hashDefinition({ ...a, keyGroups: 64 })).not.toBe(hash)
+    expect(hashDefinition({ ...a, metrics: [{ ...a.metrics[0]!, where: null }] })).not.toBe(hash)
+    expect(hashDefinition({ ...a, event: { ...a.event, key: 'device' } })).not.toBe(hash)
+  })
+})
+
+describe('jobs/engagement.yaml', () => {
+  const text = readFileSync(new URL('../../jobs/engagement.yaml', import.meta.url), 'utf8')
+  const { definition, sample } = parseJob(text, descriptors)
+  const rows = gunzipSync(readFileSync(new URL('../../jobs/data/ecom.csv.gz', import.meta.url)))
+    .toString('utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(','))
+  const header = rows.shift()!
+
+  it('parses and plans', () => {
+    const p = planJob(definition, { threads: 2, descriptors })
+    expect(p.metrics.map((m) => m.id)).toEqual([
+      'page_views',
+      'active_users',
+      'active_users_by_platform',
+      'feature_interactions',
+      'purchases',
+    ])
+    expect(p.tables.length).toBe(4)
+  })
+
+  it('maps every row of its sample, and its predicates sort them', () => {
+    const p = planJob(definition, { threads: 2, descriptors })
+    const projection = compileProjection(p.schema)
+    const filter = compilePredicates(p.predicates, p.schema)
+    const batch = new ScanBatch(p.schema.columns)
+    const taken = p.predicates.map(() => 0)
+    const ids = new Set<string>()
+    rows.forEach((cells, i) => {
+      const mapped = mapSampleRow(sample!, Object.fromEntries(header.map((h, c) => [h, cells[c]])), i + 1)
+      if ('problem' in mapped) throw new Error(mapped.problem)
+      ids.add(mapped.event.eventId)
+      expect(sample!.names[cells[2]!]).toBeDefined()
+      if (batch.rows === batch.capacity) batch.reset()
+      const bytes = Event.encode(mapped.event).finish()
+      expect(projection.decode(bytes, 0, bytes.length, batch)).toBe(0)
+      if (batch.rows === batch.capacity || i === rows.length - 1) {
+        filter.evaluate(batch)
+        for (const mask of batch.mask.subarray(0, batch.rows)) {
+          for (let b = 0; b < taken.length; b++) taken[b]! += (mask >>> b) & 1
+        }
+      }
+    })
+    const views = /^(home|catalog|.*_page|product_view|cart|shipping_details|payment_details)$/
+    const count = (of: (name: string) => boolean) => rows.filter((r) => of(r[2]!)).length
+    expect(ids.size).toBe(rows.length)
+    expect(taken).toEqual([
+      count((n) => views.test(n) && n !== 'error_page'),
+      rows.length,
+      count((n) => /^(search|filter_results|compare|wishlist_add|add_to_cart|support_chat)$/.test(n)),
+      count((n) => n === 'purchase'),
+    ])
+  })
+})
