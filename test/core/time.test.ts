@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MAX_WATERMARK, maxTimestampMs, MIN_WATERMARK } from '../../src/core/time.ts'
+import { MAX_WATERMARK, MIN_WATERMARK, maxTimestampMs } from '../../src/core/time.ts'
 
 describe('watermarks at the ends of time', () => {
   it('saturate: no lateness or retention leads out of them', () => {

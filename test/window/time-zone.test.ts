@@ -1,3 +1,4 @@
+/// <reference lib="esnext.temporal" />
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DAY_MS, dayNumberOf, TimeZone } from '../../src/window/time-zone.ts'

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.temporal" />
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createAssigner, tumblingStartMs } from '../../src/window/tumbling.ts'
@@ -82,7 +83,10 @@ const nearChanges = fc
       '2006-04-02T03:31Z',
       '2011-12-30T10:00Z',
     ),
-    fc.integer({ min: -36 * HOUR_MS, max: 36 * HOUR_MS }),
+    fc.oneof(
+      fc.integer({ min: -2 * HOUR_MS, max: 2 * HOUR_MS }),
+      fc.integer({ min: -36 * HOUR_MS, max: 36 * HOUR_MS }),
+    ),
   )
   .map(([instant, near]) => Temporal.Instant.from(instant).epochMilliseconds + near)
 const instants = fc.oneof(nearChanges, fc.integer({ min: Date.parse('1900-01-01'), max: Date.parse('2080-01-01') }))
@@ -189,6 +193,16 @@ describe('windows that divide a day', () => {
       12, 11.5,
     ])
     expect(windowsOf('Asia/Kolkata', HOUR_MS, 0, ...day('Asia/Kolkata', '2024-03-31'))).toHaveLength(24)
+  })
+
+  it('go on where a clock is set back over midnight: the day that has begun does not end again', () => {
+    // In St. John's clocks went from 00:01 back to 23:01 of the day before.
+    const [start, end] = [Date.parse('2006-10-28T00:00-02:30'), Date.parse('2006-10-30T00:00-03:30')]
+    const hours = windowsOf('America/St_Johns', 8 * HOUR_MS, 0, start, end)
+    expect(hours).toEqual([8, 8, 8, 8, 8, 8, 1])
+    const assigner = createAssigner({ kind: 'tumbling', sizeMs: HOUR_MS, offsetMs: 0, timezone: 'America/St_Johns' })
+    assigner.assign(Date.parse('2006-10-28T23:30-03:30'))
+    expect(assigner.startMs).toBe(Date.parse('2006-10-29T00:00-02:30'))
   })
 
   it('are shifted by an offset in a zone as they are in UTC', () => {
