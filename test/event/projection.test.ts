@@ -91,6 +91,23 @@ describe('projection against protobuf-es', () => {
     )
   })
 
+  it('an entry that comes again replaces the old one, and is there without its value', () => {
+    const projection = compileProjection(schema)
+    const batch = new ScanBatch(columns)
+    const encode = (object: object) => All.encode(All.fromObject(object)).finish()
+    const bytes = concat([
+      encode({ key: 'k', at: 5, props: { p: { d: 2.5 } }, deep: { by: { x: { text: 'a', count: 3 } } } }),
+      encode({ props: { p: {} }, deep: { by: { x: { count: 4 } } } }),
+      Uint8Array.from([0xaa, 0x01, 3, 0x0a, 1, 0x61]),
+    ])
+    expect(projection.decode(bytes, 0, bytes.length, batch)).toBe(0)
+    const text = (path: string) => {
+      const column = columns.findIndex((c) => c.field.path === path && c.encoding === 'text')
+      return readText(batch, column, 0, columns[column]!.field)
+    }
+    expect(['props.p', 'deep.by.x.text', 'deep.by.x.count', 'counts.a'].map(text)).toEqual(['', '', '4', '0'])
+  })
+
   it('never throws, never reads outside its range, and leaves the batch alone when it refuses', () => {
     const projection = compileProjection(schema)
     const batch = new ScanBatch(columns)
