@@ -18,7 +18,7 @@ import { WatermarkValve } from './valve.ts'
 /** What the gate gives out next. */
 export type GateEvent =
   | { readonly kind: 'batch'; readonly channel: number; readonly batch: BatchMessage }
-  /** The merged watermark rose; `idle` when all channels are idle now as well. */
+  /** The merged watermark rose, or idleness ended; `idle` when all channels are idle now as well. */
   | { readonly kind: 'watermark'; readonly watermarkMs: number; readonly idle: boolean }
   | { readonly kind: 'idle' }
   | { readonly kind: 'barrier'; readonly checkpointId: number }
@@ -67,7 +67,7 @@ export class InputGate {
     const queue = this.#queues[channel]!
     const last = queue.length > this.#heads[channel]! ? queue[queue.length - 1] : undefined
     if (message.kind === 'watermark' && last?.kind === 'watermark') {
-      queue[queue.length - 1] = message
+      if (message.watermarkMs > last.watermarkMs) queue[queue.length - 1] = message
       return
     }
     queue.push(message)

@@ -11,7 +11,7 @@
  * kind GAIN: what each accumulator gained. kind LATE: late events by count accumulator. kind MEMBER: a value that
  * `accumulator` (a distinct) met for the first time on the sending side.
  */
-import { subtaskOf, keyGroupOf } from '../core/key-groups.ts'
+import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import type { OutputChannels } from './channel.ts'
 
 /** What the accumulators of a group gained. */

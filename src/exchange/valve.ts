@@ -11,12 +11,17 @@
  * - V4 A channel that returns behind the output stays out of the minimum until it has caught up: the output neither
  *   regresses nor stalls on it.
  * - V5 Channels start at MIN and aligned: nothing is given out before every active channel has spoken.
- * - V6 When all channels are idle, first the largest watermark of all is given out, then idleness: what comes out does
+ * - V6 When all channels were idle and one speaks, the output is given out again even if it has not risen: it is what
+ *   tells those behind that this input is active.
+ * - V7 When all channels are idle, first the largest watermark of all is given out, then idleness: what comes out does
  *   not depend on the order in which channels fell idle.
  */
 import { MIN_WATERMARK } from '../core/time.ts'
 
-/** What changed: nothing, the watermark, idleness, or both (the watermark first). Read the fields for values. */
+/**
+ * What changed: nothing, the watermark (it rose, or idleness ended), idleness, or both (the watermark first). Read the
+ * fields for values.
+ */
 export type ValveChange = 'none' | 'watermark' | 'idle' | 'watermarkThenIdle'
 
 /** Merges watermarks of channels 0 .. n-1. */
@@ -39,12 +44,13 @@ export class WatermarkValve {
 
   /** A channel's watermark arrived. */
   onWatermark(channel: number, watermarkMs: number): ValveChange {
+    const wasIdle = this.idle
     this.#idle[channel] = 0
     this.idle = false
     if (watermarkMs > this.#watermarks[channel]!) this.#watermarks[channel] = watermarkMs
     // A channel that was out of the minimum comes back only when it no longer holds the output back.
     if (this.#aligned[channel] === 0 && this.#watermarks[channel]! >= this.watermarkMs) this.#aligned[channel] = 1
-    return this.#advance() ? 'watermark' : 'none'
+    return this.#advance() || wasIdle ? 'watermark' : 'none'
   }
 
   /** A channel fell idle. */

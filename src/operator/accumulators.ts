@@ -151,5 +151,7 @@ export function mergePartial(
 /** The value of accumulator `i` of a row, ready to read. */
 export function readAccumulator(accumulators: Accumulators, f64: Float64Array, at: number, i: number): number {
   const value = f64[at + i]!
-  return accumulators.kinds[i] === SUM_FLOATING ? value + f64[at + accumulators.compensations[i]!]! : value
+  // The compensation of a sum that has left the finite numbers means nothing.
+  if (accumulators.kinds[i] !== SUM_FLOATING || !Number.isFinite(value)) return value
+  return value + f64[at + accumulators.compensations[i]!]!
 }

@@ -10,14 +10,15 @@
  *
  *   open --watermark >= end - 1--> fired --watermark >= end - 1 + lateness--> closed (history) --retain--> gone
  */
+import { MAX_WATERMARK } from '../core/time.ts'
 import type { TablePlan } from '../job/plan.ts'
-import type { FiredRow, ResultSink } from './result-sink.ts'
 import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
 import { type Accumulators, COUNT, DISTINCT_KEY, DISTINCT_TEXT } from './accumulators.ts'
 import { LateLedger } from './late-ledger.ts'
+import type { FiredRow, ResultSink } from './result-sink.ts'
 import { type Slice, SliceList } from './slices.ts'
 
 /** Windows of one table whose results this subtask gives out. */
@@ -114,6 +115,8 @@ export class ResultTable {
       if (left < 0) return -1
       this.slices.dropFirst()
     }
+    // The end of a bounded input closes every window; it is no time by which anything could have become old.
+    if (watermarkMs === MAX_WATERMARK) return left
     const kept = watermarkMs - this.plan.retainMs
     this.history.dropUntil(kept)
     this.late.dropUntil(kept)

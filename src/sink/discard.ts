@@ -8,6 +8,9 @@
 import { hashBytes } from '../core/hash.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
 
+/** Bytes of a value with its sign and separator: the largest double has 309 digits. */
+const VALUE_BYTES_MAX = 311
+
 /** Counts rows and sums their checksum. */
 export class DiscardSink implements ResultSink {
   rows = 0
@@ -25,12 +28,14 @@ export class DiscardSink implements ResultSink {
 
   accept(row: FiredRow): void {
     this.rows++
-    let text = this.#text
+    const columns = this.#columns[row.table]!
+    const bytesMax = row.groups.keyOf(row.row).length + (columns.length + 1) * VALUE_BYTES_MAX
+    if (bytesMax > this.#text.length) this.#text = new Uint8Array(bytesMax * 2)
+    const text = this.#text
     let at = row.groups.copyKey(row.row, text, 0)
-    if (at > text.length - 256) text = this.#text = new Uint8Array(at * 2 + 256)
     text[at++] = 124
     at = writeInteger(row.startMs, text, at)
-    for (const column of this.#columns[row.table]!) {
+    for (const column of columns) {
       text[at++] = 124
       at = writeInteger(row.f64[row.at + column]!, text, at)
     }
@@ -42,8 +47,12 @@ export class DiscardSink implements ResultSink {
   async close(): Promise<void> {}
 }
 
-/** Writes a whole number in decimal; returns the end. Doubles that are not whole are cut: benches use integers. */
+/**
+ * Writes a whole number in decimal; returns the end. Doubles that are not whole are cut: benches use
+ * integers. What is not finite (the minimum of no events) has no text.
+ */
 function writeInteger(value: number, into: Uint8Array, at: number): number {
+  if (!Number.isFinite(value)) return at
   let rest = Math.trunc(value)
   let end = at
   if (rest < 0) {

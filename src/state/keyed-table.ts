@@ -176,7 +176,8 @@ export class KeyedTable {
 
   #append(hash: number, owner: number, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start
-    if (this.#arenaUsed + length > ARENA_PAGE_BYTES) {
+    // A key longer than a page lies alone in a page of its size.
+    if (this.#arenaUsed > 0 && this.#arenaUsed + length > ARENA_PAGE_BYTES) {
       this.#arenaPage++
       this.#arenaUsed = 0
     }

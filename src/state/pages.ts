@@ -87,7 +87,8 @@ export class Pages {
   #capacityFor(units: number): number {
     let capacity = this.#unitsFirst
     while (capacity < units) capacity *= 4
-    return Math.min(Math.max(capacity, units), Math.max(this.unitsPerPage, units))
+    // What does not fit a full page (long keys) goes on growing in steps: exact sizes would copy a page a key.
+    return units <= this.unitsPerPage ? Math.min(capacity, this.unitsPerPage) : capacity
   }
 
   #pageOf(units: number): Page {
