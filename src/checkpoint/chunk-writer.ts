@@ -189,6 +189,8 @@ export class PagePack {
   #chunk: OpenChunk | undefined
   #buffer = new Uint8Array(0)
   #used = 0
+  /** True after the first full chunk: more will follow, so buffers need not grow from small. */
+  #sealed = false
   /** Bytes copied so far: what this checkpoint adds to the store. */
   bytesWritten = 0
 
@@ -216,7 +218,10 @@ export class PagePack {
       const { record } = this.#chunk
       location = this.#refer(record, { chunk: record.key, offset: this.#used, length: bytes.length, crc })
       this.#append(bytes)
-      if (this.#used >= CHUNK_BYTES_FULL) this.#seal()
+      if (this.#used >= CHUNK_BYTES_FULL) {
+        this.#sealed = true
+        this.#seal()
+      }
     }
     this.#builder.add(table, keyGroup, pageNumber, rowCount, location)
     return location
@@ -250,7 +255,7 @@ export class PagePack {
   #append(bytes: Uint8Array): void {
     const needed = this.#used + bytes.length
     if (needed > this.#buffer.length) {
-      let size = Math.max(CHUNK_BYTES_FIRST, this.#buffer.length)
+      let size = Math.max(this.#buffer.length, this.#sealed ? CHUNK_BYTES_FULL + bytes.length : CHUNK_BYTES_FIRST)
       while (size < needed) size *= 2
       const larger = new Uint8Array(Math.min(size, CHUNK_BYTES_MAX))
       larger.set(this.#buffer.subarray(0, this.#used))
