@@ -50,6 +50,12 @@ export class EventAggregator {
   readonly #collectAlways: boolean
   /** For grouping by one text: the group row of each dictionary id, for `#cachedSlice`; -1 unknown. */
   readonly #rowOfEntry = new Int32Array(ROWS_MAX)
+  /** The group row (-1 for none) and the slice of each row of the batch. */
+  readonly #groupOfRow = new Int32Array(ROWS_MAX)
+  readonly #sliceOfRow: Slice[] = []
+  readonly #memberHashes = new Uint32Array(ROWS_MAX)
+  /** The first accumulator that counts different keys, -1 for none. */
+  readonly #countsKeys: number
 
   /** `dimensions`: position of each dimension among the batch's text columns, -1 for the key. */
   constructor(
@@ -67,6 +73,7 @@ export class EventAggregator {
     this.#grouping = dimensions.length !== 1 ? 'composite' : dimensions[0]! < 0 ? 'key' : 'text'
     this.#column = dimensions[0] ?? -1
     this.#collectAlways = collectAlways
+    this.#countsKeys = accumulators.kinds.indexOf(DISTINCT_KEY)
   }
 
   /**
@@ -80,11 +87,15 @@ export class EventAggregator {
     const assigner = this.#assigner
     const { mask, timeMs } = batch
     const rowOfEntry = this.#rowOfEntry
+    const groupOf = this.#groupOfRow
+    const sliceOf = this.#sliceOfRow
+    sliceOf.length = 0
     let slice: Slice | null = null
     let startMs = Infinity
     let endMs = -Infinity
     let applied = 0
     for (let row = 0; row < rows; row++) {
+      groupOf[row] = -1
       const bits = mask[row]! & wanted
       if (bits === 0) continue
       const time = timeMs[row]!
@@ -95,6 +106,7 @@ export class EventAggregator {
         // The window is late when its last instant plus the lateness is at or behind the watermark (window/lateness).
         slice = endMs - 1 + lateness <= watermarkMs ? null : this.#slices.of(startMs, endMs)
         if (this.#grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
+        else if (this.#grouping === 'key' && applied === 0) slice?.groups.touch(batch.hash, rows)
       }
       if (slice === null) {
         onLate(row, startMs, endMs, bits)
@@ -112,11 +124,35 @@ export class EventAggregator {
       } else {
         group = this.#groupOf(batch, row, groups)
       }
-      this.#update(batch, row, bits, slice, group)
+      groupOf[row] = group
+      sliceOf[row] = slice
       accepted[row] = 1
       applied++
     }
+    if (applied > 0) this.#updateAll(batch, groupOf, sliceOf)
     return applied
+  }
+
+  #updateAll(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[]): void {
+    const rows = batch.rows
+    const wanted = this.#accumulators.mask
+    if (this.#countsKeys >= 0) this.#touchMembers(batch, groupOf, sliceOf)
+    for (let row = 0; row < rows; row++) {
+      const group = groupOf[row]!
+      if (group >= 0) this.#update(batch, row, batch.mask[row]! & wanted, sliceOf[row]!, group)
+    }
+  }
+
+  /** Touches the member sets of the slice that the batch ends in: nearly all of its rows are there. */
+  #touchMembers(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[]): void {
+    const hashes = this.#memberHashes
+    const { hash, rows } = batch
+    let count = 0
+    for (let row = 0; row < rows; row++) {
+      const group = groupOf[row]!
+      if (group >= 0) hashes[count++] = memberHash(hash[row]!, group)
+    }
+    sliceOf[sliceOf.length - 1]!.members[this.#countsKeys]!.touch(hashes, count)
   }
 
   #groupOf(batch: EventBatch, row: number, groups: KeyedTable): number {
