@@ -32,6 +32,7 @@ import { type BatchInput, KeyedSubtask } from './keyed-subtask.ts'
 import { EVENTS_EDGE, type LinkMessage, PARTIALS_EDGE } from './links.ts'
 import type { DeployMessage } from './messages.ts'
 import { PartialInput } from './partial-input.ts'
+import { exchangedColumns, topicOf } from './plan-facts.ts'
 import type { WorkerPorts } from './ports.ts'
 import { restoreTables } from './restore.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
@@ -328,25 +329,4 @@ export class Attempt {
     }
     return new KeyedSubtask(parts, rest.context)
   }
-}
-
-/** The columns that windows need behind the exchange: what tables aggregate, and their dimensions. */
-function exchangedColumns(plan: JobPlan): ExchangedColumns {
-  const numbers = new Set<number>()
-  const texts = new Set<number>()
-  for (const table of plan.tables) {
-    for (const column of table.dimensions) if (column >= 0) texts.add(column)
-    for (const { kind, column } of table.accumulators) {
-      if (column < 0) continue
-      if (kind === 'distinct') texts.add(column)
-      else numbers.add(column)
-    }
-  }
-  return { numbers: [...numbers].sort((a, b) => a - b), texts: [...texts].sort((a, b) => a - b) }
-}
-
-/** The topic that a plan reads, for messages and origins. */
-export function topicOf(plan: JobPlan): string {
-  const { input } = plan.definition.source
-  return input.kind === 'generator' ? 'generator' : input.topic
 }

@@ -1,0 +1,24 @@
+/** Facts that the parts of an attempt read out of a plan. Pure. */
+import type { ExchangedColumns } from '../exchange/keyed-output.ts'
+import type { JobPlan } from '../job/plan.ts'
+
+/** The columns that windows need behind the exchange: what tables aggregate, and their dimensions. */
+export function exchangedColumns(plan: JobPlan): ExchangedColumns {
+  const numbers = new Set<number>()
+  const texts = new Set<number>()
+  for (const table of plan.tables) {
+    for (const column of table.dimensions) if (column >= 0) texts.add(column)
+    for (const { kind, column } of table.accumulators) {
+      if (column < 0) continue
+      if (kind === 'distinct') texts.add(column)
+      else numbers.add(column)
+    }
+  }
+  return { numbers: [...numbers].sort((a, b) => a - b), texts: [...texts].sort((a, b) => a - b) }
+}
+
+/** The topic that a plan reads, for messages and origins. */
+export function topicOf(plan: JobPlan): string {
+  const { input } = plan.definition.source
+  return input.kind === 'generator' ? 'generator' : input.topic
+}
