@@ -103,12 +103,25 @@ export class ServerProcess {
     })
   }
 
-  /** Starts `command`; its output goes to `logFile`, appended, in the server's own data directory. */
-  static start(name: string, command: string, args: readonly string[], logFile: string): ServerProcess {
+  /**
+   * Starts `command`; its output goes to `logFile`, appended, in the server's own data directory. `env` is added to the
+   * environment of this process.
+   */
+  static start(
+    name: string,
+    command: string,
+    args: readonly string[],
+    logFile: string,
+    env: Readonly<Record<string, string>> = {},
+  ): ServerProcess {
     mkdirSync(dirname(logFile), { recursive: true })
     const log = openSync(logFile, 'a')
     try {
-      const child = spawn(command, args, { stdio: ['ignore', log, log], cwd: projectRoot })
+      const child = spawn(command, args, {
+        stdio: ['ignore', log, log],
+        cwd: projectRoot,
+        env: { ...process.env, ...env },
+      })
       return new ServerProcess(name, logFile, child)
     } finally {
       closeSync(log)

@@ -1,0 +1,86 @@
+/**
+ * A Millrace server in a process of its own, that a test kills as a power cut would and starts again on what it left.
+ *
+ * Owns: the process, its data folder, and a client of the one that runs now. The address differs after each start.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock } from '../../src/core/system.ts'
+import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
+import { type EngineOptions, engineEnv } from './engine.ts'
+import { makeDataDir, projectRoot, removeDataDir, ServerProcess, waitUntil } from './infra-process.ts'
+
+/** A server that can be killed and started again. */
+export class MillraceServer {
+  readonly dataDir: string
+  readonly #options: EngineOptions
+  #process: ServerProcess | undefined
+  #client: MillraceClient | undefined
+  #starts = 0
+
+  private constructor(dataDir: string, options: EngineOptions) {
+    this.dataDir = dataDir
+    this.#options = options
+  }
+
+  /** Starts a server and waits until it serves. */
+  static async start(options: EngineOptions = {}): Promise<MillraceServer> {
+    const server = new MillraceServer(makeDataDir('server'), options)
+    await server.restart()
+    return server
+  }
+
+  /** A client of the server as it was last started. */
+  get client(): MillraceClient {
+    if (this.#client === undefined) throw new Error('the server does not run')
+    return this.#client
+  }
+
+  /** Folder for topics of the embedded log. */
+  get logRoot(): string {
+    return join(this.dataDir, 'log')
+  }
+
+  /** Starts the process on what an earlier one left; waits until it serves. */
+  async restart(): Promise<void> {
+    const logFile = join(this.dataDir, `server-${++this.#starts}.log`)
+    const main = join(projectRoot, 'src/main.ts')
+    const entry = join(projectRoot, 'test/support/server-process-entry.ts')
+    const args = existsSync(main) ? [main, 'serve'] : [entry]
+    const env = engineEnv(this.dataDir, this.#options)
+    const child = ServerProcess.start('millrace', process.execPath, args, logFile, env)
+    this.#process = child
+    let address = ''
+    await waitUntil(
+      async () => {
+        address = /serving gRPC on (\S+:\d+)/.exec(readFileSync(logFile, 'utf8'))?.[1] ?? ''
+        return address !== ''
+      },
+      {
+        deadlineMs: 30_000,
+        alive: () => child.running,
+        failure: () => `the server did not start:\n${child.logTail()}`,
+      },
+    )
+    this.#client = createClient({ address, clock: systemClock })
+  }
+
+  /** Kills the process with SIGKILL; everything it wrote stays. */
+  async kill(): Promise<void> {
+    this.#client?.close()
+    this.#client = undefined
+    await this.#process?.kill()
+  }
+
+  /** The last lines that the process has logged. */
+  logTail(): string {
+    return this.#process?.logTail() ?? ''
+  }
+
+  /** Ends the process softly, by its id, and removes its data. */
+  async stop(): Promise<void> {
+    this.#client?.close()
+    await this.#process?.terminate(10_000)
+    removeDataDir(this.dataDir)
+  }
+}
