@@ -110,7 +110,7 @@ interface Place {
   readonly target: TargetSpec
   /** Folder that is emptied first; null when nothing of it is in files. */
   readonly folder: string | null
-  /** Environment that brings the same state back. */
+  /** What to add to the environment to bring the same state back. */
   readonly environment: string
 }
 
@@ -132,7 +132,7 @@ function placeOf(config: Config, deps: CliDeps): Place {
     config: { ...config, redisPrefix: name },
     target: { kind: 'kafka', brokers: config.brokers, topic: name },
     folder: null,
-    environment: `MILLRACE_BROKERS=${config.brokers} MILLRACE_REDIS=… MILLRACE_REDIS_PREFIX=${name} `,
+    environment: `MILLRACE_REDIS_PREFIX=${name} `,
   }
 }
 

@@ -189,7 +189,6 @@ class Follower {
     let answer = await this.#views.ask(this.#query.job, viewQuery(this.#metric, this.#query, this.#since))
     if (answer.attempt !== this.#attempt && this.#since.length > 0) {
       // Change numbers begin anew with each attempt, and what was provisional may be gone.
-      this.#since = []
       this.#groups.clear()
       answer = await this.#views.ask(this.#query.job, viewQuery(this.#metric, this.#query, []))
     }

@@ -69,6 +69,11 @@ describe('readRows', () => {
       [1, 2, { id: '1', text: 'two\nlines' }],
       [2, 4, { id: '2', text: 'x' }],
     ])
+    const windows = await read('w.csv', 'id\r\n1\r\n\r\n2\r\n')
+    expect(windows.map(({ number, line }) => [number, line])).toEqual([
+      [1, 2],
+      [2, 4],
+    ])
     expect((await read('a.tsv', 'id\ttext\n1\ta,b\n'))[0]?.cells.text).toBe('a,b')
   })
 
