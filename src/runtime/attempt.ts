@@ -16,6 +16,7 @@ import { InputGate } from '../exchange/input-gate.ts'
 import { type ExchangedColumns, KeyedOutput } from '../exchange/keyed-output.ts'
 import type { Message } from '../exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../exchange/partial-batch.ts'
+import type { SideOutputDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
 import { compilePredicates } from '../operator/filter.ts'
@@ -23,7 +24,7 @@ import { PartialTable } from '../operator/partial-table.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
 import { membersOfEvents, membersOfPartials, ResultTable } from '../operator/result-table.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
-import type { RecordWriter } from '../sink/sink.ts'
+import { BoundedWriter } from '../sink/bounded-writer.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
 import { PagePool } from '../state/page-pool.ts'
 import { buildSinks } from './build-sinks.ts'
@@ -199,7 +200,7 @@ export class Attempt {
         channels,
         output: new KeyedOutput(this.#layout, this.#columns, channels, keyGroups),
         origins: this.#layout.origins,
-        deadLetters: definition.deadLetters === null ? null : ports.openWriter(definition.deadLetters.output, index),
+        deadLetters: this.#sideOutput(definition.deadLetters, index, source.id),
         counters: this.#counters(source.id, index),
         onFinished: () => this.#environment.sourceFinished(index),
         onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
@@ -207,6 +208,12 @@ export class Attempt {
       this.deploy.splits[index] ?? [],
       this.#environment.contextOf(source.id, index),
     )
+  }
+
+  #sideOutput(output: SideOutputDefinition | null, index: number, operator: string): BoundedWriter | null {
+    if (output === null) return null
+    const { wake } = this.#environment.contextOf(operator, index)
+    return new BoundedWriter(this.#environment.ports.openWriter(output.output, index), wake)
   }
 
   async #buildWindow(index: number): Promise<KeyedSubtask> {
@@ -225,8 +232,7 @@ export class Attempt {
     })
     const results = built.filter((table) => table instanceof ResultTable)
     const partials = built.filter((table) => table instanceof PartialTable)
-    const late: RecordWriter | null =
-      definition.late === null ? null : this.#environment.ports.openWriter(definition.late.output, index)
+    const late = this.#sideOutput(definition.late, index, 'window')
     const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? -1 : textAt(column))))
     const origin = { job: jobName, topic: topicOf(this.#plan) }
     const input = new EventInput(

@@ -2,6 +2,7 @@
 import type { JobPlan } from '../job/plan.ts'
 import { layOutAccumulators, readAccumulator } from '../operator/accumulators.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
+import { BoundedWriter } from '../sink/bounded-writer.ts'
 import { DiscardSink } from '../sink/discard.ts'
 import { MetricValueSink, type ReadValue } from '../sink/metric-values.ts'
 import type { WorkerPorts } from './ports.ts'
@@ -28,6 +29,6 @@ export function buildSinks(
   return plan.definition.sinks.map(({ output }) =>
     output.kind === 'discard'
       ? new DiscardSink(values)
-      : new MetricValueSink(plan, attempt, ports.openWriter(output, index), readers, wake),
+      : new MetricValueSink(plan, attempt, new BoundedWriter(ports.openWriter(output, index), wake), readers),
   )
 }

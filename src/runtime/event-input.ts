@@ -11,8 +11,8 @@ import { EventAggregator, type LateRow } from '../operator/aggregate-events.ts'
 import { GroupKeyBuilder } from '../operator/group-key.ts'
 import type { PartialTable } from '../operator/partial-table.ts'
 import type { ResultTable } from '../operator/result-table.ts'
+import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { type Origin, writeLateEvent } from '../sink/side-output.ts'
-import type { RecordWriter } from '../sink/sink.ts'
 import type { BatchInput } from './keyed-subtask.ts'
 
 interface Target {
@@ -29,7 +29,7 @@ export class EventInput implements BatchInput {
   readonly #layout: EventBatchLayout
   readonly #targets: readonly Target[]
   readonly #metrics: readonly MetricPlan[]
-  readonly #lateOutput: RecordWriter | null
+  readonly #lateOutput: BoundedWriter | null
   readonly #origin: Origin
   readonly #accepted = new Uint8Array(ROWS_MAX)
   /** Rows that were late for some table, and the metrics' predicate bits that missed them, in this batch. */
@@ -43,7 +43,7 @@ export class EventInput implements BatchInput {
     tables: readonly (ResultTable | PartialTable)[],
     dimensions: readonly (readonly number[])[],
     metrics: readonly MetricPlan[],
-    lateOutput: RecordWriter | null,
+    lateOutput: BoundedWriter | null,
     origin: { readonly job: string; readonly topic: string },
     counters: Readonly<Record<string, number>>,
   ) {
@@ -51,7 +51,7 @@ export class EventInput implements BatchInput {
     this.#metrics = metrics
     this.#lateOutput = lateOutput
     this.#origin = { ...origin, partition: 0, offset: 0 }
-    this.counters = { applied: counters['applied'] ?? 0, late: counters['late'] ?? 0 }
+    this.counters = { applied: counters.applied ?? 0, late: counters.late ?? 0 }
     this.#targets = tables.map((table, i) => {
       const keys = new GroupKeyBuilder(dimensions[i]!)
       const aggregator = new EventAggregator(
@@ -89,6 +89,10 @@ export class EventInput implements BatchInput {
     this.newestMs = rows > 0 ? batch.timeMs[rows - 1]! : Number.NaN
     this.#batch = null
     return rows
+  }
+
+  get full(): boolean {
+    return this.#lateOutput?.full ?? false
   }
 
   async flush(): Promise<void> {

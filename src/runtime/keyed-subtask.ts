@@ -46,6 +46,8 @@ export interface BatchInput {
   readonly counters: { readonly applied: number; readonly late: number }
   /** Event time of the newest event of the last batch, for latency; NaN where batches carry none. */
   readonly newestMs: number
+  /** True while side outputs cannot take more. */
+  readonly full: boolean
   /** Makes what was written to side outputs durable. */
   flush(): Promise<void>
   close(): Promise<void>
@@ -275,7 +277,7 @@ export class KeyedSubtask implements Subtask {
   }
 
   #sinksFull(): boolean {
-    return this.#parts.sinks.some((sink) => sink.full)
+    return this.#parts.input.full || this.#parts.sinks.some((sink) => sink.full)
   }
 
   /** Bytes of state of this subtask. */

@@ -8,6 +8,7 @@ import type { BatchInput } from './keyed-subtask.ts'
 export class PartialInput implements BatchInput {
   readonly counters = { applied: 0, late: 0 }
   readonly newestMs = Number.NaN
+  readonly full = false
   readonly #merger: PartialMerger
 
   /** `tables` by index in the plan; null where the table is not merged. */

@@ -18,8 +18,8 @@ import { RecordCursor } from '../event/records.ts'
 import type { ScanBatch } from '../event/scan.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { KeyedOutput } from '../exchange/keyed-output.ts'
+import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
-import type { RecordWriter } from '../sink/sink.ts'
 import type { RecordChunk, SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
@@ -56,7 +56,7 @@ export interface SourceParts {
   readonly output: KeyedOutput
   /** Whether rows carry their partition, for late events. */
   readonly origins: boolean
-  readonly deadLetters: RecordWriter | null
+  readonly deadLetters: BoundedWriter | null
   readonly counters: Readonly<Record<string, number>>
   readonly onFinished: () => void
   readonly onWatermark: (watermarkMs: number, idle: boolean) => void
@@ -92,9 +92,9 @@ export class SourceSubtask implements Subtask {
     this.#cursor = new RecordCursor(parts.topic)
     this.#partitionOf = parts.origins ? new Uint32Array(parts.scan.capacity) : null
     this.#origin = { job: parts.job, topic: parts.topic, partition: 0, offset: 0 }
-    this.#read = parts.counters['read'] ?? 0
-    this.#deadLettered = parts.counters['deadLettered'] ?? 0
-    this.#filtered = parts.counters['filtered'] ?? 0
+    this.#read = parts.counters.read ?? 0
+    this.#deadLettered = parts.counters.deadLettered ?? 0
+    this.#filtered = parts.counters.filtered ?? 0
     this.#partitions.assign(splits)
   }
 
@@ -130,7 +130,7 @@ export class SourceSubtask implements Subtask {
       this.#lastMarkMs = nowMs
       this.#sendMarks()
     }
-    if (!channels.ready) return 'blocked'
+    if (!channels.ready || this.#parts.deadLetters?.full === true) return 'blocked'
     const rows = this.#fillScan()
     if (rows > 0) {
       this.#sendScan()

@@ -2,18 +2,14 @@
  * Results as Protobuf `MetricValue` records on a topic.
  *
  * Owns: one record a metric and fired row, keyed so that the newest value of a (metric, window, group) wins under
- * compaction, and the bound on what is buffered. Does not own: the writer behind it.
+ * compaction. Does not own: the writer behind it.
  */
 import { MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
+import type { BoundedWriter } from './bounded-writer.ts'
 import { toDate } from './dates.ts'
-import type { RecordWriter } from './sink.ts'
-
-/** Buffered bytes at which a flush starts, and from which on the sink is full. */
-const FLUSH_BYTES = 256 * 1024
-const FULL_BYTES = 4 * 1024 * 1024
 
 /** What of an accumulator row a metric's value is; see JobPlan. */
 export type ReadValue = (f64: Float64Array, at: number) => number
@@ -22,25 +18,20 @@ export type ReadValue = (f64: Float64Array, at: number) => number
 export class MetricValueSink implements ResultSink {
   readonly #plan: JobPlan
   readonly #attempt: number
-  readonly #writer: RecordWriter
+  readonly #writer: BoundedWriter
   readonly #readers: readonly ReadValue[]
-  readonly #wake: () => void
   readonly #encoder = new TextEncoder()
-  #flushing: Promise<void> | null = null
-  #failure: unknown = null
 
-  /** `readers` by metric; `wake` is called when the sink can take more again. */
-  constructor(plan: JobPlan, attempt: number, writer: RecordWriter, readers: readonly ReadValue[], wake: () => void) {
+  /** `readers` by metric. */
+  constructor(plan: JobPlan, attempt: number, writer: BoundedWriter, readers: readonly ReadValue[]) {
     this.#plan = plan
     this.#attempt = attempt
     this.#writer = writer
     this.#readers = readers
-    this.#wake = wake
   }
 
   get full(): boolean {
-    if (this.#failure !== null) throw this.#failure
-    return this.#writer.bufferedBytes >= FULL_BYTES
+    return this.#writer.full
   }
 
   accept(row: FiredRow): void {
@@ -69,29 +60,13 @@ export class MetricValueSink implements ResultSink {
       const key = this.#encoder.encode(JSON.stringify([metric.id, row.startMs, ...texts]))
       this.#writer.write(key, message, row.endMs - 1)
     }
-    if (this.#writer.bufferedBytes >= FLUSH_BYTES) this.#flushSoon()
   }
 
-  async flush(): Promise<void> {
-    if (this.#flushing !== null) await this.#flushing
-    if (this.#failure !== null) throw this.#failure
-    await this.#writer.flush()
+  flush(): Promise<void> {
+    return this.#writer.flush()
   }
 
   async close(): Promise<void> {
     await this.#writer.close()
-  }
-
-  #flushSoon(): void {
-    if (this.#flushing !== null) return
-    this.#flushing = this.#writer
-      .flush()
-      .catch((error: unknown) => {
-        this.#failure = error
-      })
-      .finally(() => {
-        this.#flushing = null
-        this.#wake()
-      })
   }
 }
