@@ -3,7 +3,7 @@
  *
  * Owns: the process, its data folder, and a client of the one that runs now. The address differs after each start.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../src/core/system.ts'
 import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
@@ -44,9 +44,7 @@ export class MillraceServer {
   /** Starts the process on what an earlier one left; waits until it serves. */
   async restart(): Promise<void> {
     const logFile = join(this.dataDir, `server-${++this.#starts}.log`)
-    const main = join(projectRoot, 'src/main.ts')
-    const entry = join(projectRoot, 'test/support/server-process-entry.ts')
-    const args = existsSync(main) ? [main, 'serve'] : [entry]
+    const args = [join(projectRoot, 'src/main.ts'), 'serve']
     const env = engineEnv(this.dataDir, this.#options)
     const child = ServerProcess.start('millrace', process.execPath, args, logFile, env)
     this.#process = child
