@@ -58,7 +58,11 @@ export async function writeTopic(plan: TopicPlan): Promise<TopicReport> {
     { brokers: brokers.split(','), topic, attempts: 12 },
     { clock: systemClock, scheduler: systemScheduler, random: systemRandom },
   )
-  await enumerator.partitions().finally(() => enumerator.close())
+  try {
+    await enumerator.partitions()
+  } finally {
+    await enumerator.close()
+  }
   const startMs = performance.now()
   const producer = await BatchProducer.open(brokers, topic)
   const writer = new RecordBatchWriter(RECORDS_PER_BATCH * MAX_EVENT_BYTES)

@@ -36,6 +36,12 @@ const clock = systemClock
 const scheduler = systemScheduler
 const random = systemRandom
 
+/** How long starting waits for the jobs of the store. */
+const RECOVERY_WAIT_MS = 10_000
+
+/** Gives one part back. */
+type Closer = () => Promise<void> | undefined
+
 /** Log lines of an engine: text on a terminal and JSON elsewhere, unless the settings say. */
 export function engineLogger(config: Config, terminal: boolean): Logger {
   const { level, format } = config.log
@@ -45,7 +51,7 @@ export function engineLogger(config: Config, terminal: boolean): Logger {
 
 /** Starts a server and recovers its jobs. Rejects with MillraceError; then nothing is left running. */
 export async function startEngine(config: Config, descriptorSet: Uint8Array, logger: Logger): Promise<Engine> {
-  const closers: (() => Promise<unknown> | void)[] = []
+  const closers: Closer[] = []
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
@@ -61,7 +67,7 @@ async function assemble(
   config: Config,
   descriptorSet: Uint8Array,
   logger: Logger,
-  closers: (() => Promise<unknown> | void)[],
+  closers: Closer[],
   close: () => Promise<void>,
 ): Promise<Engine> {
   const log = logger.log.bind(logger)
@@ -78,7 +84,7 @@ async function assemble(
   closers.push(() => pool.close())
   await pool.start()
   const hub = new ThreadHub({ workers: pool, clock, scheduler, log })
-  closers.push(() => hub.close())
+  closers.push(async () => hub.close())
 
   const plan = (definition: JobDefinition) =>
     planJob(withServerDefaults(definition, config.brokers), { threads, descriptors })
@@ -110,19 +116,17 @@ async function assemble(
   closers.push(() => rpc.close())
   const httpPort = await serveHttp(config, control, closers)
 
-  void manager.recover().then(
+  const recovered = manager.recover().then(
     () => rpc.setServing(true),
     (error: unknown) => failed.resolve(MillraceError.from(error)),
   )
+  // A store that has gone away meanwhile is waited for in the background: calls say so until it is back.
+  await Promise.race([recovered, new Promise<void>((done) => scheduler.after(RECOVERY_WAIT_MS, done))])
   logger.info('serving', { grpc: rpc.address, http: httpPort, threads, store: storeText(storeConfig) })
   return { address: rpc.address, httpPort, store: storeText(storeConfig), failed: failed.promise, close }
 }
 
-async function serveHttp(
-  config: Config,
-  control: JobControl,
-  closers: (() => Promise<unknown> | void)[],
-): Promise<number> {
+async function serveHttp(config: Config, control: JobControl, closers: Closer[]): Promise<number> {
   if (config.http.port < 0) return -1
   const metrics = createMetrics({
     nowMs: () => clock.nowMs(),

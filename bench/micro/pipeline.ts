@@ -31,7 +31,7 @@ for (let k = 0; k < events; k++) {
   batch.push({ key: null, value: scratch.slice(0, end), timestampMs: draw.occurredAtMs })
   if (batch.length === 500) topic.append(k % PARTITIONS, batch.splice(0))
 }
-batches.forEach((batch, i) => batch.length > 0 && topic.append(i, batch))
+for (const [i, batch] of batches.entries()) if (batch.length > 0) topic.append(i, batch)
 
 const field = (path: string, number: number, type: FieldRef['type']): FieldRef => ({
   path,

@@ -133,7 +133,8 @@ export class KeyedOutput {
     gatherU32(scan.mask, rows, count, batch.mask, at)
     if (batch.offset !== null) gatherF64(scan.offset, rows, count, batch.offset, at)
     if (batch.partition !== null && partitionOf !== null) gatherU32(partitionOf, rows, count, batch.partition, at)
-    this.#columns.numbers.forEach((column, i) => gatherF64(scan.numbers[column]!, rows, count, batch.numbers[i]!, at))
+    const { numbers } = this.#columns
+    for (let i = 0; i < numbers.length; i++) gatherF64(scan.numbers[numbers[i]!]!, rows, count, batch.numbers[i]!, at)
     let used = copyKeys(scan, rows, count, batch, at)
     for (let i = 0; i < this.#columns.texts.length; i++) used = this.#copyTexts(scan, rows, count, batch, at, i, used)
     batch.header[0] = at + count

@@ -10,6 +10,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import { type KeyGroupRange, keyGroupOf } from '../core/key-groups.ts'
+import { HistoryTable } from '../state/history-table.ts'
 import {
   KeyedTable,
   ROW_HASH,
@@ -19,7 +20,6 @@ import {
   ROW_PAGE_SHIFT,
   ROW_REVISION,
 } from '../state/keyed-table.ts'
-import { HistoryTable } from '../state/history-table.ts'
 import { PagePool } from '../state/page-pool.ts'
 import type { PageLocation } from '../state/pages.ts'
 import { DISTINCT_TEXT } from './accumulators.ts'

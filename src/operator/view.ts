@@ -5,11 +5,11 @@
  * rolling up (query/). Runs between two batches, so an answer is of one moment.
  */
 import type { MetricPlan } from '../job/plan.ts'
-import type { ViewQuery, ViewRows } from './view-rows.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import { readAccumulator } from './accumulators.ts'
 import { dimensionTexts } from './group-key.ts'
 import type { ResultTable } from './result-table.ts'
+import type { ViewQuery, ViewRows } from './view-rows.ts'
 
 /** Rows of one metric, gathered in arrays that become a ViewRows. */
 class Gathered {

@@ -44,7 +44,20 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   config: ['core'],
   engine: [...engine, 'gen', 'observe', 'query', 'control', 'rpc', 'cli', 'config'],
   api: [...model, 'operator', 'source', 'sink', 'testing'],
-  main: [...engine, 'engine', 'gen', 'observe', 'query', 'control', 'gateway', 'alert', 'rpc', 'cli', 'config', 'testing'],
+  main: [
+    ...engine,
+    'engine',
+    'gen',
+    'observe',
+    'query',
+    'control',
+    'gateway',
+    'alert',
+    'rpc',
+    'cli',
+    'config',
+    'testing',
+  ],
 }
 
 /** Folders of which most others may see a few files only: what crosses a thread is plain data. */
@@ -132,7 +145,12 @@ export const capabilities: readonly Capability[] = [
     name: 'threads and their ports',
     code: /\bnew\s+(?:MessageChannel|BroadcastChannel|Worker)\b/,
     modules: ['node:worker_threads', 'node:child_process', 'node:cluster'],
-    files: ['src/coordinator/worker-pool.ts', 'src/runtime/thread-*.ts', 'src/runtime/worker*.ts', 'src/runtime/link*.ts'],
+    files: [
+      'src/coordinator/worker-pool.ts',
+      'src/runtime/thread-*.ts',
+      'src/runtime/worker*.ts',
+      'src/runtime/link*.ts',
+    ],
   },
   {
     name: 'the network',
@@ -143,7 +161,14 @@ export const capabilities: readonly Capability[] = [
   {
     name: 'files',
     modules: ['node:fs', 'node:fs/promises'],
-    files: ['src/main.ts', 'src/checkpoint/directory-*.ts', 'src/checkpoint/redis-scripts.ts', 'src/log/*-file*.ts', 'src/log/file*.ts', 'src/cli/**'],
+    files: [
+      'src/main.ts',
+      'src/checkpoint/directory-*.ts',
+      'src/checkpoint/redis-scripts.ts',
+      'src/log/*-file*.ts',
+      'src/log/file*.ts',
+      'src/cli/**',
+    ],
   },
   {
     name: 'the environment',
