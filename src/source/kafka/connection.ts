@@ -1,5 +1,6 @@
 /**
- * One TCP connection to a broker: the adapter for @platformatic/kafka's `Connection` (framing, TLS, SASL, timeouts).
+ * One connection to a broker: what it is, and the adapter for @platformatic/kafka's `Connection`, which does TLS and SASL
+ * (plain connections: plain-connection.ts).
  *
  * Owns: opening, the version check, one request with its response, closing. Does not own: what requests say
  * (protocol.ts), which broker to ask (kafka-cluster.ts), retrying (kafka-reader.ts).
@@ -12,6 +13,7 @@ import { isIP } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { Connection, SASLOptions, Writer } from '@platformatic/kafka'
 import { MillraceError } from '../../core/errors.ts'
+import { connectPlain } from './plain-connection.ts'
 import { apiKeys, type OfferedVersions, readApiVersions, requireVersions } from './protocol.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
@@ -48,6 +50,8 @@ export interface KafkaConnection {
     write: (writer: WireWriter) => void,
     parse: (reader: WireReader) => T,
   ): Promise<T>
+  /** Gives the bytes of a response back for reuse; nobody may look at them afterwards. Optional for both sides. */
+  recycle?(body: Uint8Array): void
   /** Ends the connection at once; requests under way are rejected. Idempotent. */
   close(): Promise<void>
 }
@@ -55,8 +59,13 @@ export interface KafkaConnection {
 /** Opens a connection and checks what the broker offers: BROKER_UNREACHABLE, BROKER_UNSUPPORTED, BROKER_ERROR (SASL). */
 export type KafkaConnect = (host: string, port: number, options: KafkaConnectionOptions) => Promise<KafkaConnection>
 
-/** Opens a TCP connection. */
-export const connectKafka: KafkaConnect = async (host, port, options) => {
+/** Opens a connection: our own over plain TCP, the library's where TLS or SASL is asked for. */
+export const connectKafka: KafkaConnect = (host, port, options) =>
+  options.tls === undefined && options.sasl === undefined
+    ? connectPlain(host, port, options)
+    : connectSecure(host, port, options)
+
+const connectSecure: KafkaConnect = async (host, port, options) => {
   const address = `${host}:${port}`
   const library = await import('@platformatic/kafka')
   const connection = new library.Connection(options.clientId, {

@@ -134,12 +134,13 @@ export class LeaderFetcher {
         readFetch,
       )
       .then(
-        (response) => this.#arrived(response, asked, positions),
+        (response) => this.#arrived(connection, response, asked, positions),
         (error: unknown) => this.#lost(error),
       )
   }
 
   #arrived(
+    connection: KafkaConnection,
     response: FetchResponse,
     asked: readonly PartitionFeed[],
     positions: readonly { fetchOffset: number }[],
@@ -152,6 +153,11 @@ export class LeaderFetcher {
     }
     const nowMs = this.#clock.monotonicMs()
     let news = false
+    // The response's buffer is reused when the last partition has read its part; this call holds it until then.
+    let users = 1
+    const release = (): void => {
+      if (--users === 0) connection.recycle?.(response.bytes)
+    }
     for (const fetched of response.partitions) {
       const index = asked.findIndex((each) => each.partition === fetched.partition)
       const feed = asked[index]
@@ -159,24 +165,26 @@ export class LeaderFetcher {
       if (feed === undefined || feed.leader !== this.nodeId || feed.fetchOffset !== positions[index]!.fetchOffset)
         continue
       if (fetched.errorCode === kafkaErrors.NONE) {
-        this.#accept(feed, fetched, response.bytes, nowMs)
+        if (fetched.end > fetched.start) users++
+        this.#accept(feed, fetched, response.bytes, nowMs, release)
         news ||= fetched.end > fetched.start
       } else {
         this.#owner.partitionRefused(feed, fetched.errorCode)
       }
     }
+    release()
     this.pump()
     if (news) this.#owner.dataArrived()
   }
 
-  #accept(feed: PartitionFeed, fetched: FetchedPartition, bytes: Uint8Array, nowMs: number): void {
+  #accept(feed: PartitionFeed, fetched: FetchedPartition, bytes: Uint8Array, nowMs: number, release: () => void): void {
     feed.highWatermark = fetched.highWatermark
     // -1 from a broker that does not track transactions for this topic.
     feed.lastStableOffset = fetched.lastStableOffset < 0 ? fetched.highWatermark : fetched.lastStableOffset
     feed.lastFetchMs = nowMs
     feed.reachable = true
     feed.attempts = 0
-    if (fetched.end > fetched.start) feed.addRegion(bytes, fetched.start, fetched.end, fetched.aborted)
+    if (fetched.end > fetched.start) feed.addRegion(bytes, fetched.start, fetched.end, fetched.aborted, release)
   }
 
   #lost(error: unknown): void {

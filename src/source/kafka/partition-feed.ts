@@ -36,7 +36,11 @@ interface Region {
   readonly aborted: readonly AbortedTransaction[] | null
   /** Offset after the region's last whole batch. */
   readonly nextOffset: number
+  /** Called once when the region is done with. */
+  readonly release: () => void
 }
+
+const nothing = (): void => {}
 
 /** One partition of a reader. The reader and its fetchers read and set the public fields. */
 export class PartitionFeed {
@@ -109,7 +113,13 @@ export class PartitionFeed {
   }
 
   /** Takes the record batches of a Fetch response, `bytes[start .. end)`, fetched from `fetchOffset`. */
-  addRegion(bytes: Uint8Array, start: number, end: number, aborted: readonly AbortedTransaction[] | null): void {
+  addRegion(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    aborted: readonly AbortedTransaction[] | null,
+    release: () => void = nothing,
+  ): void {
     let at = start
     let nextOffset = this.fetchOffset
     while (end - at >= BATCH_HEADER_SIZE) {
@@ -119,20 +129,30 @@ export class PartitionFeed {
       nextOffset = Math.max(nextOffset, batchNextOffset(bytes, at))
       at += size
     }
-    if (at === start && end > start && this.#growFor(bytes, start, end)) return
-    this.#regions.push({ bytes, start, end, aborted, nextOffset })
+    if (at === start && end > start && this.#growFor(bytes, start, end)) {
+      release()
+      return
+    }
+    this.#regions.push({ bytes, start, end, aborted, nextOffset, release })
     this.fetchOffset = nextOffset
   }
 
   /** Goes on at `offset`, over records that are gone; told by a chunk with count 0 after all fetched before. */
   skipTo(offset: number): void {
-    this.#regions.push({ bytes: new Uint8Array(0), start: 0, end: 0, aborted: null, nextOffset: offset })
+    this.#regions.push({
+      bytes: new Uint8Array(0),
+      start: 0,
+      end: 0,
+      aborted: null,
+      nextOffset: offset,
+      release: nothing,
+    })
     this.fetchOffset = offset
   }
 
   /** Drops what was fetched ahead and not handed out. */
   clear(): void {
-    this.#regions.length = 0
+    for (const region of this.#regions.splice(0)) region.release()
     this.#begun = false
   }
 
@@ -170,6 +190,7 @@ export class PartitionFeed {
       }
       this.#passed = Math.max(this.#passed, region.nextOffset)
       this.#regions.shift()
+      region.release()
       this.#begun = false
       if (this.#passed >= this.stopOffset) this.clear()
       const nextOffset = Math.min(this.#passed, this.stopOffset)

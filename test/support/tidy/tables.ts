@@ -156,7 +156,7 @@ export const capabilities: readonly Capability[] = [
     name: 'the network',
     code: /(?:\bawait|\breturn|[=>(,])\s*fetch\s*\(|\bnew\s+WebSocket\b/,
     modules: ['node:net', 'node:tls', 'node:http', 'node:https', 'node:http2', 'node:dgram', 'node:dns'],
-    files: ['src/source/kafka/connection.ts', 'src/observe/http.ts'],
+    files: ['src/source/kafka/connection.ts', 'src/source/kafka/plain-connection.ts', 'src/observe/http.ts'],
   },
   {
     name: 'files',
