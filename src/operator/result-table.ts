@@ -30,7 +30,10 @@ export class ResultTable {
   readonly slices: SliceList
   readonly history: HistoryTable
   readonly late: LateLedger
-  /** Number of the last change, for those who watch. Rows carry the number of their own. */
+  /**
+   * Number of the last change, for those who watch. Rows carry the number of their own. Whoever has finished an
+   * `advance` raises it: a row touched under the number that its result left with would not be told of as corrected.
+   */
   change = 1
   /** Results given out. */
   results = 0

@@ -1,0 +1,147 @@
+/**
+ * What a table must say, computed the slow way: maps, lists and sets, an event at a time.
+ *
+ * Shares nothing with the tables but the plan. Windows in UTC only.
+ */
+import type { TablePlan } from '../../src/job/plan.ts'
+import type { Row } from '../exchange/support.ts'
+
+/** A result as it leaves a table. */
+export interface Result {
+  readonly startMs: number
+  readonly endMs: number
+  readonly group: readonly string[]
+  readonly values: readonly number[]
+  readonly revision: number
+  readonly watermarkMs: number
+  /** Late events, by accumulator; 0 for all but counts. */
+  readonly late: readonly number[]
+}
+
+interface Group {
+  readonly texts: readonly string[]
+  /** The contributions to each accumulator. */
+  readonly gathered: (number | string)[][]
+  revision: number
+  touched: boolean
+}
+
+interface Window {
+  readonly startMs: number
+  readonly endMs: number
+  readonly groups: Map<string, Group>
+  fired: boolean
+}
+
+/** One table of one job, whatever its parallelism. */
+export class Reference {
+  readonly plan: TablePlan
+  readonly #numbers: number
+  readonly windows = new Map<number, Window>()
+  readonly late = new Map<string, number[]>()
+  watermarkMs = -Infinity
+  applied = 0
+  lateEvents = 0
+
+  /** `numbers`: number columns of the schema, which come before the texts. */
+  constructor(plan: TablePlan, numbers: number) {
+    this.plan = plan
+    this.#numbers = numbers
+  }
+
+  /** Takes a batch; returns what must leave because of it. */
+  apply(rows: readonly Row[]): Result[] {
+    for (const row of rows) this.#applyRow(row)
+    const results: Result[] = []
+    for (const window of this.windows.values()) {
+      for (const group of window.groups.values()) {
+        if (window.fired && group.touched) results.push(this.#emit(window, group))
+        group.touched = false
+      }
+    }
+    return [...results, ...this.#fire()]
+  }
+
+  /** Time goes on; returns what is due. */
+  advance(watermarkMs: number): Result[] {
+    this.watermarkMs = watermarkMs
+    return this.#fire()
+  }
+
+  /** The last value of every group of every window, as `start|group` to values. */
+  values(): Map<string, readonly number[]> {
+    const found = new Map<string, readonly number[]>()
+    for (const { startMs, groups } of this.windows.values()) {
+      for (const group of groups.values()) found.set(`${startMs}|${JSON.stringify(group.texts)}`, this.#valuesOf(group))
+    }
+    return found
+  }
+
+  #applyRow(row: Row): void {
+    const { accumulators, window, allowedLatenessMs, dimensions } = this.plan
+    const wanted = accumulators.map(({ predicate }) => (row.mask >>> predicate) % 2 === 1)
+    if (!wanted.includes(true)) return
+    const { sizeMs, offsetMs } = window
+    const startMs = Math.floor((row.timeMs - offsetMs) / sizeMs) * sizeMs + offsetMs
+    const texts = dimensions.map((column) => (column < 0 ? row.key : row.texts[column - this.#numbers]!))
+    const name = JSON.stringify(texts)
+    if (startMs + sizeMs - 1 + allowedLatenessMs <= this.watermarkMs) {
+      this.lateEvents++
+      const counts = this.late.get(`${startMs}|${name}`) ?? accumulators.map(() => 0)
+      this.late.set(
+        `${startMs}|${name}`,
+        counts.map((n, i) => (wanted[i] && accumulators[i]!.kind === 'count' ? n + 1 : n)),
+      )
+      return
+    }
+    this.applied++
+    const of = this.windows.get(startMs) ?? { startMs, endMs: startMs + sizeMs, groups: new Map(), fired: false }
+    this.windows.set(startMs, of)
+    const group = of.groups.get(name) ?? { texts, gathered: accumulators.map(() => []), revision: 0, touched: false }
+    of.groups.set(name, group)
+    group.touched = true
+    accumulators.forEach(({ kind, column }, i) => {
+      if (!wanted[i]) return
+      if (kind === 'count') group.gathered[i]!.push(1)
+      else if (kind !== 'distinct') group.gathered[i]!.push(row.numbers[column]!)
+      else {
+        const text = column < 0 ? row.key : row.texts[column - this.#numbers]!
+        if (column < 0 || text !== '') group.gathered[i]!.push(text)
+      }
+    })
+  }
+
+  #fire(): Result[] {
+    const results: Result[] = []
+    for (const window of this.windows.values()) {
+      if (window.fired || window.endMs - 1 > this.watermarkMs) continue
+      window.fired = true
+      for (const group of window.groups.values()) results.push(this.#emit(window, group))
+    }
+    return results
+  }
+
+  #emit(window: Window, group: Group): Result {
+    const { startMs, endMs } = window
+    group.revision++
+    return {
+      startMs,
+      endMs,
+      group: group.texts,
+      values: this.#valuesOf(group),
+      revision: group.revision,
+      watermarkMs: this.watermarkMs,
+      late: this.late.get(`${startMs}|${JSON.stringify(group.texts)}`) ?? this.plan.accumulators.map(() => 0),
+    }
+  }
+
+  #valuesOf({ gathered }: Group): number[] {
+    return this.plan.accumulators.map(({ kind }, i) => {
+      if (kind === 'distinct') return new Set(gathered[i]).size
+      const numbers = gathered[i] as number[]
+      if (kind === 'min') return Math.min(...numbers)
+      if (kind === 'max') return Math.max(...numbers)
+      return numbers.reduce((sum, n) => sum + n, 0)
+    })
+  }
+}
