@@ -17,12 +17,16 @@ export interface LateEntry {
   readonly group: Uint8Array
   readonly hash: number
   readonly counts: Float64Array
+  /** Change number of the last event counted here. */
+  change: number
 }
 
 /** Late counts of one table. */
 export class LateLedger {
   /** Late events beyond the bound, not told apart. */
   overflow = 0
+  /** Change number of what is being counted; the owner sets it before it counts. */
+  change = 0
   readonly #entries = new Map<string, LateEntry>()
   readonly #accumulators: Accumulators
 
@@ -39,6 +43,7 @@ export class LateLedger {
   addEvent(startMs: number, endMs: number, key: Uint8Array, length: number, hash: number, bits: number): void {
     const entry = this.#entryOf(startMs, endMs, key.subarray(0, length), hash)
     if (entry === null) return
+    entry.change = this.change
     const { kinds, predicates } = this.#accumulators
     for (let i = 0; i < kinds.length; i++)
       if (kinds[i] === COUNT && (bits & (1 << predicates[i]!)) !== 0) entry.counts[i]!++
@@ -48,12 +53,20 @@ export class LateLedger {
   addCounts(startMs: number, endMs: number, key: Uint8Array, hash: number, counts: Float64Array, at: number): void {
     const entry = this.#entryOf(startMs, endMs, key, hash)
     if (entry === null) return
+    entry.change = this.change
     for (let i = 0; i < entry.counts.length; i++) entry.counts[i]! += counts[at + i]!
   }
 
   /** Late events of accumulator `accumulator` (a count) in a window and group. */
   count(startMs: number, key: Uint8Array, accumulator: number): number {
     return this.#entries.size === 0 ? 0 : (this.#entries.get(nameOf(startMs, key))?.counts[accumulator] ?? 0)
+  }
+
+  /** Whether a window and group have got late events after change number `since`. */
+  changedSince(since: number, startMs: number, key: Uint8Array): boolean {
+    // Nothing is looked up for as long as nothing has been late at all since then.
+    if (this.#entries.size === 0 || this.change <= since) return false
+    return (this.#entries.get(nameOf(startMs, key))?.change ?? -1) > since
   }
 
   /** All entries. */
@@ -79,7 +92,8 @@ export class LateLedger {
       this.overflow++
       return null
     }
-    const fresh = { startMs, endMs, group: key.slice(), hash, counts: new Float64Array(this.#accumulators.count) }
+    const counts = new Float64Array(this.#accumulators.count)
+    const fresh = { startMs, endMs, group: key.slice(), hash, counts, change: this.change }
     this.#entries.set(name, fresh)
     return fresh
   }

@@ -36,6 +36,7 @@ export class PartialMerger {
       this.recordsIn++
       if (reader.kind === LATE) {
         const group = reader.bytes.subarray(reader.groupStart, reader.groupEnd)
+        table.late.change = table.change
         table.late.addCounts(reader.startMs, reader.endMs, group, reader.hash, reader.f64, reader.valuesAt)
       } else {
         this.#applyTo(table, reader)

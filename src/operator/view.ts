@@ -43,8 +43,8 @@ class Gathered {
     f64: Float64Array,
     at: number,
   ): boolean {
-    if (change <= this.#since) return true
     const { accumulators, plan, late } = this.#table
+    if (change <= this.#since && !late.changedSince(this.#since, startMs, key)) return true
     const { events: eventsOf, read } = this.#metric
     const events = f64[at + eventsOf]!
     const lateCount = late.count(startMs, key, eventsOf)

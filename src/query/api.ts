@@ -82,7 +82,10 @@ export interface MetricWatcher {
    * value per window and group. Called again only with what changed since.
    */
   readonly onValues: (result: MetricResult) => void
-  /** Called once, last: the watch has ended by failure (MillraceError), or with null because the job has. */
+  /**
+   * Called once, last: with null because the job has finished, or with what ended the watch; UNAVAILABLE (retry: never)
+   * when the job was cancelled, stopped or has failed.
+   */
   readonly onEnd: (error: MillraceError | null) => void
 }
 

@@ -1,6 +1,7 @@
 /** The views of running jobs, for the query service: which metrics there are, and how to ask the threads that have them. */
 import type { JobManager, ManagedJob } from '../coordinator/job-manager.ts'
-import type { ViewQuery } from '../operator/view-rows.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { MetricInfo } from './api.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './service.ts'
 
@@ -19,7 +20,15 @@ export function jobViews(manager: JobManager): ViewPort {
     },
     ask: async (job: string, query: ViewQuery): Promise<ViewAnswer> => {
       const { coordinator } = manager.job(job)
-      const rows = await coordinator.query(query, DEADLINE_MS)
+      let rows: readonly ViewRows[]
+      try {
+        rows = await coordinator.query(query, DEADLINE_MS)
+      } catch (thrown) {
+        const error = MillraceError.from(thrown)
+        // Nobody waits for the values of a job that does not come back by itself.
+        if (error.code !== 'UNAVAILABLE' || !ended.has(coordinator.status.state)) throw error
+        throw new MillraceError(error.code, error.message, { retry: 'never', cause: error })
+      }
       const { attempt, state } = coordinator.status
       return { attempt, rows, ended: ended.has(state) }
     },

@@ -31,7 +31,7 @@ export interface ViewAnswer {
 export interface ViewPort {
   /** Metrics of one job, or of all with ''. JOB_NOT_FOUND. */
   metrics(job: string): Promise<readonly ViewMetric[]>
-  /** Sends the query to every subtask. JOB_NOT_FOUND; UNAVAILABLE (retry: backoff) while the job is not deployed. */
+  /** Sends the query to every subtask. JOB_NOT_FOUND; UNAVAILABLE while the job is not deployed (retry: never when it will not be by itself). */
   ask(job: string, query: ViewQuery): Promise<ViewAnswer>
 }
 

@@ -63,6 +63,7 @@ export class EventInput implements BatchInput {
       )
       const onLate: LateRow = (row, startMs, endMs, mask) => {
         keys.build(this.#batch!, row)
+        table.late.change = table.change
         table.late.addEvent(startMs, endMs, keys.bytes, keys.length, keys.hash, mask)
         if (this.#lateBits[row] === 0) this.#lateRows.push(row)
         this.#lateBits[row]! |= mask
