@@ -27,14 +27,20 @@ export class LogRecordWriter implements RecordWriter {
     this.#topic = topic
     try {
       if (findTopic(root, topic) === undefined) createTopicOnce(root, topic, random)
+      checkPartitions(findTopic(root, topic)?.partitions ?? 0, this.#partition)
       this.#writer = new LogWriter({ root, topic, clock, partition: this.#partition })
     } catch (cause) {
       throw this.#failed(cause)
     }
   }
 
+  /** Throws SINK_FAILED: a batch that is full is written at once. */
   write(key: Uint8Array | null, value: Uint8Array, timestampMs: number): void {
-    this.#writer.append(this.#partition, key, value, timestampMs)
+    try {
+      this.#writer.append(this.#partition, key, value, timestampMs)
+    } catch (cause) {
+      throw this.#failed(cause)
+    }
     this.bufferedBytes += (key?.length ?? 0) + value.length
   }
 
@@ -59,6 +65,15 @@ export class LogRecordWriter implements RecordWriter {
       { cause },
     )
   }
+}
+
+/** Readers look at the partitions that a topic says it has: what is written beside them would be lost. */
+function checkPartitions(partitions: number, partition: number): void {
+  if (partition < partitions) return
+  throw new MillraceError(
+    'SINK_FAILED',
+    `it has ${partitions} partitions, and every subtask writes one of its own: name a topic that does not exist yet`,
+  )
 }
 
 function createTopicOnce(root: string, topic: string, random: Random): void {
