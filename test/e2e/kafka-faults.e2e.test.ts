@@ -161,7 +161,7 @@ describe('a network that breaks', () => {
   })
 
   it('a broker that offers less than is needed, named version by version', async () => {
-    const { connectKafka } = await import('../../src/source/kafka/connection.ts')
+    const { connectKafka } = await import('../../src/source/kafka/connect.ts')
     const { proxy } = await throughProxy(false)
     proxy.maxima = new Map([
       [18, 3],

@@ -3,6 +3,7 @@
  *
  * What a source cannot do (a generator cannot be appended to) is left out by leaving the method out of `SourceAbilities`.
  */
+// tidy: long because it is one contract, which every source runs as a whole
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type {
   PartitionInfo,

@@ -51,7 +51,9 @@ function draw(seed: number, count: number): Drawn[] {
 function topicOf(events: readonly Drawn[], seed: number): MemoryTopic {
   const topic = new MemoryTopic('events', 5, new SeededRandom(seed))
   const batches: Drawn[][] = Array.from({ length: 5 }, () => [])
-  events.forEach((event, i) => batches[i % 5]!.push(event))
+  events.forEach((event, i) => {
+    batches[i % 5]!.push(event)
+  })
   batches.forEach((batch, partition) => {
     for (let at = 0; at < batch.length; at += 40) {
       const records = batch.slice(at, at + 40).map(({ timeMs, ...rest }) => {

@@ -6,7 +6,8 @@
  * time: a call tries each known broker once and then fails.
  */
 import { MillraceError } from '../../core/errors.ts'
-import { connectKafka, type KafkaConnect, type KafkaConnection, type KafkaConnectionOptions } from './connection.ts'
+import { connectKafka } from './connect.ts'
+import type { KafkaConnect, KafkaConnection, KafkaConnectionOptions } from './connection.ts'
 import { brokerError, kafkaErrors } from './errors.ts'
 import {
   apiKeys,

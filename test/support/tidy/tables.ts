@@ -94,7 +94,7 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/protobuf': ['src/gen/**', 'src/rpc/status-details.ts', 'src/rpc/reflection.ts', 'src/operator/cel-row.ts'],
   '@grpc/grpc-js': ['src/gen/**', 'src/rpc/*.ts'],
   '@grpc/reflection': ['src/rpc/server.ts', 'src/rpc/reflection.ts'],
-  '@platformatic/kafka': ['src/source/kafka/connection.ts'],
+  '@platformatic/kafka': ['src/source/kafka/library-connection.ts'],
   '@platformatic/wasm-utils': ['src/event/compression.ts'],
   commander: ['src/cli/*.ts'],
   'grpc-health-check': ['src/rpc/server.ts', 'src/rpc/reflection.ts'],
@@ -156,7 +156,7 @@ export const capabilities: readonly Capability[] = [
     name: 'the network',
     code: /(?:\bawait|\breturn|[=>(,])\s*fetch\s*\(|\bnew\s+WebSocket\b/,
     modules: ['node:net', 'node:tls', 'node:http', 'node:https', 'node:http2', 'node:dgram', 'node:dns'],
-    files: ['src/source/kafka/connection.ts', 'src/source/kafka/plain-connection.ts', 'src/observe/http.ts'],
+    files: ['src/source/kafka/library-connection.ts', 'src/source/kafka/plain-connection.ts', 'src/observe/http.ts'],
   },
   {
     name: 'files',
