@@ -164,9 +164,15 @@ export class Attempt {
     return counters
   }
 
-  /** At an aligned barrier all subtasks behind one exchange have the same watermark; the minimum is that one. */
-  #watermark(operator: string): number {
+  /**
+   * A subtask's own watermark at the same parallelism, else the smallest. Where idleness is involved, subtasks behind one
+   * exchange can differ at a barrier (the order of marks between channels matters then), and none may go back.
+   */
+  #watermark(operator: string, index: number): number {
     const all = this.#snapshotsOf(operator)
+    const parallelism = this.deploy.placement.length
+    const own = all.find((snapshot) => snapshot.subtask === index && snapshot.parallelism === parallelism)
+    if (own !== undefined) return own.watermarkMs
     return all.length === 0 ? MIN_WATERMARK : Math.min(...all.map((snapshot) => snapshot.watermarkMs))
   }
 
@@ -319,7 +325,7 @@ export class Attempt {
     const parts = {
       operator,
       index,
-      gate: new InputGate(parallelism, this.#watermark(operator), 0),
+      gate: new InputGate(parallelism, this.#watermark(operator, index), 0),
       input,
       results: rest.results,
       partials: rest.partials,
