@@ -36,6 +36,9 @@ const ROWS_PER_STEP = 4096
 /** Batches applied in one step: the gate is asked again without a turn of the loop. */
 const BATCHES_PER_STEP = 4
 
+/** Batches between two looks at the state limit; watermarks look too, but may not come. */
+const BATCHES_PER_LIMIT_CHECK = 32
+
 type Phase = 'flush' | 'fire' | 'close' | 'watermark' | 'idle' | 'barrier'
 
 /** Takes the batches of the input edge. */
@@ -84,6 +87,7 @@ export class KeyedSubtask implements Subtask {
   readonly #phases: Phase[] = []
   #barrier = 0
   #recordsIn = 0
+  #batches = 0
   #lastFlushMs = Number.NEGATIVE_INFINITY
   readonly #latency = new Float64Array(latencyBucketsMs.length + 1)
 
@@ -205,6 +209,7 @@ export class KeyedSubtask implements Subtask {
   #afterBatch(): void {
     const nowMs = this.#context.clock.monotonicMs()
     this.#measure()
+    if (++this.#batches % BATCHES_PER_LIMIT_CHECK === 0) this.#checkLimit()
     if (this.#parts.results.length > 0) this.#phases.push('fire')
     if (this.#parts.output !== null && nowMs - this.#lastFlushMs >= FLUSH_INTERVAL_MS) this.#phases.push('flush')
   }

@@ -137,7 +137,7 @@ export class SourceSubtask implements Subtask {
       return 'worked'
     }
     // Nothing to read now: nothing to wait for either.
-    output.flush()
+    if (!output.flush()) return 'blocked'
     if (this.#finished) return 'idle'
     if (this.#allRead) {
       this.#finish()
@@ -148,7 +148,7 @@ export class SourceSubtask implements Subtask {
   }
 
   receive(): void {
-    throw new Error('a source has no input edge')
+    throw new MillraceError('INTERNAL', 'a source has no input edge')
   }
 
   credit(receiver: number, buffer: ArrayBuffer): void {
