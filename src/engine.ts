@@ -7,6 +7,7 @@
 
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
+import { lazyCheckpointStore } from './checkpoint/lazy-store.ts'
 import { openCheckpointStore } from './checkpoint/open-store.ts'
 import type { CheckpointStore, StoreConfig } from './checkpoint/store.ts'
 import type { Engine } from './cli/deps.ts'
@@ -76,9 +77,8 @@ async function assemble(
   const storeConfig = storeConfigOf(config)
   const failed = Promise.withResolvers<MillraceError>()
 
-  const store = await openCheckpointStore(storeConfig, { clock, random })
+  const store = await openStore(storeConfig, logger)
   closers.push(() => store.close())
-  await warnAboutStore(store, logger)
 
   const pool = new WorkerPool({ threads, clock, scheduler, log })
   closers.push(() => pool.close())
@@ -120,7 +120,7 @@ async function assemble(
     () => rpc.setServing(true),
     (error: unknown) => failed.resolve(MillraceError.from(error)),
   )
-  // A store that has gone away meanwhile is waited for in the background: calls say so until it is back.
+  // A store that is away is waited for in the background: calls say so until it is back.
   await Promise.race([recovered, new Promise<void>((done) => scheduler.after(RECOVERY_WAIT_MS, done))])
   logger.info('serving', { grpc: rpc.address, http: httpPort, threads, store: storeText(storeConfig) })
   return { address: rpc.address, httpPort, store: storeText(storeConfig), failed: failed.promise, close }
@@ -173,8 +173,20 @@ function storeText(config: StoreConfig): string {
   return config.kind === 'directory' ? config.path : config.name
 }
 
-async function warnAboutStore(store: CheckpointStore, logger: Logger): Promise<void> {
-  const { guarantee, reasons, location } = await store.describe()
-  if (guarantee === 'exactly-once') return
-  for (const reason of reasons) logger.warn('checkpoints are at-least-once', { store: location, reason })
+/** The store, opened; or one that each call tries to open, while it cannot be reached. Other failures are thrown. */
+async function openStore(config: StoreConfig, logger: Logger): Promise<CheckpointStore> {
+  const store = lazyCheckpointStore(storeText(config), () => openCheckpointStore(config, { clock, random }))
+  try {
+    const { guarantee, reasons, location } = await store.describe()
+    if (guarantee === 'exactly-once') return store
+    for (const reason of reasons) logger.warn('checkpoints are at-least-once', { store: location, reason })
+  } catch (thrown) {
+    const error = MillraceError.from(thrown)
+    if (error.code !== 'STORE_UNREACHABLE') {
+      await store.close()
+      throw error
+    }
+    logger.warn(`the checkpoint store is waited for: ${error.message}`, { store: storeText(config), code: error.code })
+  }
+  return store
 }

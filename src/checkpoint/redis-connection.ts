@@ -69,8 +69,9 @@ export class RedisConnection {
       await client.connect()
       return connection
     } catch (error) {
+      const mapped = connection.#mapped('connect', first ?? error)
       await connection.close()
-      throw connection.#mapped('connect', first ?? error)
+      throw mapped
     }
   }
 

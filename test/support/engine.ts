@@ -26,6 +26,8 @@ export interface EngineOptions {
   readonly brokers?: string
   /** Default 2. */
   readonly threads?: number
+  /** Default any free one. */
+  readonly grpcPort?: number
 }
 
 /** An engine and a client of it. */
@@ -43,7 +45,7 @@ export interface TestEngine {
 /** Settings of an engine as environment variables; also for a server process. */
 export function engineEnv(dataDir: string, options: EngineOptions): Record<string, string> {
   return {
-    MILLRACE_GRPC_PORT: '0',
+    MILLRACE_GRPC_PORT: String(options.grpcPort ?? 0),
     MILLRACE_HTTP_PORT: '0',
     MILLRACE_LOG_FORMAT: 'json',
     MILLRACE_DATA_DIR: dataDir,
@@ -164,6 +166,16 @@ export function untilRead(
     ({ events }) => events.read >= records && accountedFor(events) === events.read,
     timeoutMs,
   )
+}
+
+/** Waits until the sources of the job have made the watermark `watermarkMs`, or a later one. */
+export function untilWatermark(
+  client: MillraceClient,
+  job: string,
+  watermarkMs: number,
+  timeoutMs?: number,
+): Promise<JobSummary> {
+  return untilJob(client, job, (summary) => summary.watermarkMs >= watermarkMs, timeoutMs)
 }
 
 /** Applied, late, dead-lettered and filtered together. */
