@@ -128,6 +128,7 @@ async function measure(): Promise<RivalResult> {
         measuredCheckpoints: last.checkpoints - from.checkpoints,
         rows: sum(stats, (s) => s.results),
         checksum: stats.reduce((total, s) => (total + s.checksum) >>> 0, 0),
+        late: sum(stats, (s) => s.late),
         rssPeakBytes: process.resourceUsage().maxRSS * 1024,
       }
     }

@@ -42,6 +42,8 @@ export interface RivalResult {
   readonly rows: number
   /** Order-free checksum over them, see `RowChecksum`. */
   readonly checksum: number
+  /** Records dropped as late, where a side counts them. A bench topic has none. */
+  readonly late?: number
   /** Highest resident memory of the side's process, as it says itself; the bench also looks from outside. */
   readonly rssPeakBytes: number
 }

@@ -35,6 +35,10 @@ export interface TopicPlan {
   readonly partitions?: number
   /** Default `benchStream`. */
   readonly stream?: EventStream
+  /** The first event; `events` is the number of the one after the last. Default 0. */
+  readonly from?: number
+  /** What each event is; default `drawEvent`. */
+  readonly draw?: typeof drawEvent
 }
 
 /** What was written. */
@@ -51,18 +55,37 @@ export interface TopicReport {
 
 /** Creates the topic anew and fills it; resolves when the broker has it all. */
 export async function writeTopic(plan: TopicPlan): Promise<TopicReport> {
-  const { brokers, topic, events, partitions = BENCH_PARTITIONS, stream = benchStream } = plan
+  await createReadyTopic(plan.brokers, plan.topic, plan.partitions)
+  return appendToTopic(plan)
+}
+
+/** Creates the topic anew, empty; resolves when all its partitions take records. */
+export async function createReadyTopic(brokers: string, topic: string, partitions = BENCH_PARTITIONS): Promise<void> {
   await createTopic(brokers, topic, partitions)
-  // Metadata names leaders before they lead; offsets are only answered by one that does.
+  // A broker hears of a new topic after the controller has made it, and metadata names leaders before they lead.
   const enumerator = new KafkaEnumerator(
     { brokers: brokers.split(','), topic, attempts: 12 },
     { clock: systemClock, scheduler: systemScheduler, random: systemRandom },
   )
   try {
-    await enumerator.partitions()
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await enumerator.partitions()
+        return
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'TOPIC_NOT_FOUND' || attempt === 50) throw error
+        await new Promise((done) => setTimeout(done, 100))
+      }
+    }
   } finally {
     await enumerator.close()
   }
+}
+
+/** Appends events to an existing topic; resolves when the broker has them all. */
+export async function appendToTopic(plan: TopicPlan): Promise<TopicReport> {
+  const { brokers, topic, events, partitions = BENCH_PARTITIONS, stream = benchStream } = plan
+  const { from: first = 0, draw: drawInto = drawEvent } = plan
   const startMs = performance.now()
   const producer = await BatchProducer.open(brokers, topic)
   const writer = new RecordBatchWriter(RECORDS_PER_BATCH * MAX_EVENT_BYTES)
@@ -71,12 +94,12 @@ export async function writeTopic(plan: TopicPlan): Promise<TopicReport> {
   let valueBytes = 0
   let batchBytes = 0
   const perRound = RECORDS_PER_BATCH * partitions
-  for (let from = 0; from < events; from += perRound) {
+  for (let from = first; from < events; from += perRound) {
     const to = Math.min(events, from + perRound)
     const batches: PartitionBatch[] = []
     for (let partition = 0; partition < partitions; partition++) {
       for (let k = from + partition; k < to; k += partitions) {
-        drawEvent(stream, k, draw)
+        drawInto(stream, k, draw)
         const valueEnd = encodeEvent(stream, k, draw, scratch, 0)
         const keyEnd = encodeKey(draw, scratch, valueEnd)
         valueBytes += valueEnd
@@ -91,7 +114,8 @@ export async function writeTopic(plan: TopicPlan): Promise<TopicReport> {
     await producer.send(batches)
   }
   await producer.close()
-  return { topic, events, partitions, valueBytes, batchBytes, seconds: (performance.now() - startMs) / 1000 }
+  const seconds = (performance.now() - startMs) / 1000
+  return { topic, events: events - first, partitions, valueBytes, batchBytes, seconds }
 }
 
 if (import.meta.main) {

@@ -49,7 +49,7 @@ function isBuilt(wanted: string): boolean {
 
 function sourceHash(): string {
   const hash = createHash('sha256')
-  for (const file of ['pom.xml', ...globSync('src/**/*.java', { cwd: here }).sort()]) {
+  for (const file of ['pom.xml', ...globSync('src/main/{java,resources}/**/*.*', { cwd: here }).sort()]) {
     hash
       .update(file)
       .update('\0')

@@ -27,6 +27,8 @@ export interface FlinkOptions {
   readonly checkpointMs?: number
   /** Keep the result rows' canonical texts. Only for small topics. */
   readonly keepRows?: boolean
+  /** How the job differs from the rival's, as `per-event` for a watermark after each event. */
+  readonly variant?: string
   /** More JVM flags, for tuning. */
   readonly jvmFlags?: readonly string[]
   /** More `--name value` arguments of the rival's main, for tuning. */
@@ -77,6 +79,7 @@ export async function runFlink(caseId: CaseId, options: FlinkOptions): Promise<F
           'max-seconds': options.maxSeconds ?? 0,
           'checkpoint-ms': options.checkpointMs ?? rules.checkpointMs,
           checkpoints: join(directory, 'checkpoints'),
+          ...(options.variant === undefined ? {} : { variant: options.variant }),
           ...(options.keepRows ? { rows: rowsDirectory } : {}),
         }),
         ...(options.arguments ?? []),

@@ -7,7 +7,7 @@
  * the rows do not depend on when a watermark was made.
  */
 import type { CaseId } from '../../bench/cases/case.ts'
-import { drawEvent, type EventStream, newEventDraw } from '../../bench/events.ts'
+import { drawEvent, type EventDraw, type EventStream, newEventDraw } from '../../bench/events.ts'
 import { runFlink } from '../../bench/flink/run.ts'
 import { RowChecksum, rowText, rules } from '../../bench/rules.ts'
 import { writeTopic } from '../../bench/topics.ts'
@@ -39,18 +39,45 @@ export async function writeDifferentialTopic(to: DifferentialTopic): Promise<voi
 }
 
 /** Flink by one of its APIs. The first call builds the rival with Maven. */
-export function flinkSide(api: 'datastream' | 'sql', parallelism: number = rules.parallelism): RowSource {
-  return async (caseId, from) => {
-    const run = await runFlink(caseId, { ...from, api, parallelism, heapMb: 512, keepRows: true, timeoutMs: 120_000 })
-    if (!run.result.complete) throw new Error(`Flink did not read ${from.topic} to its end`)
-    if (run.result.rows !== run.rows.length) {
-      throw new Error(`Flink counted ${run.result.rows} rows and wrote ${run.rows.length}`)
-    }
-    const sum = new RowChecksum()
-    for (const row of run.rows) sum.addText(row)
-    if (sum.checksum !== run.result.checksum) throw new Error('Flink and the bench disagree on the checksum of rows')
-    return run.rows
+export function flinkSide(api: 'datastream' | 'sql'): RowSource {
+  return async (caseId, from) => (await flinkRows(caseId, from, api)).rows
+}
+
+/** What an engine makes of a topic with events that come too late. */
+export interface LateOutcome {
+  /** Sorted canonical rows. */
+  readonly rows: readonly string[]
+  /** Events that no window took any more. */
+  readonly dropped: number
+}
+
+/** Flink with a watermark after each event: what is late follows from the order of a topic with one partition. */
+export function flinkWithLateEvents(
+  api: 'datastream' | 'sql',
+): (caseId: CaseId, from: DifferentialTopic) => Promise<LateOutcome> {
+  return (caseId, from) => flinkRows(caseId, from, api, 'per-event')
+}
+
+async function flinkRows(
+  caseId: CaseId,
+  from: DifferentialTopic,
+  api: 'datastream' | 'sql',
+  variant = '',
+): Promise<LateOutcome> {
+  const run = await runFlink(caseId, { ...from, api, variant, heapMb: 512, keepRows: true, timeoutMs: 120_000 })
+  if (!run.result.complete) throw new Error(`Flink did not read ${from.topic} to its end`)
+  if (run.result.rows !== run.rows.length) {
+    throw new Error(`Flink counted ${run.result.rows} rows and wrote ${run.rows.length}`)
   }
+  const sum = new RowChecksum()
+  for (const row of run.rows) sum.addText(row)
+  if (sum.checksum !== run.result.checksum) throw new Error('Flink and the bench disagree on the checksum of rows')
+  return { rows: run.rows, dropped: run.result.late ?? Number.NaN }
+}
+
+function takeAll(stream: EventStream, k: number, draw: EventDraw): boolean {
+  drawEvent(stream, k, draw)
+  return true
 }
 
 /** The rows by definition: windows of plain arithmetic over every event of the stream. No engine, no topic. */
@@ -58,11 +85,13 @@ export function definitionRows(
   caseId: CaseId,
   stream: EventStream = differentialStream,
   events: number = DIFFERENTIAL_EVENTS,
+  /** Draws event `k`; false leaves it out. */
+  take: (stream: EventStream, k: number, draw: EventDraw) => boolean = takeAll,
 ): readonly string[] {
   const draw = newEventDraw()
   const sums = new Map<string, { key: string; startMs: number; count: number; sum: number; persons: Set<number> }>()
   for (let k = 0; k < events; k++) {
-    drawEvent(stream, k, draw)
+    if (!take(stream, k, draw)) continue
     const key = caseId === 'tumbling' ? `user-${draw.person}` : `/product/${draw.screen}`
     const startMs = draw.occurredAtMs - (draw.occurredAtMs % rules.windowMs)
     const id = `${key}|${startMs}`

@@ -2,6 +2,9 @@ package dev.millrace.bench;
 
 import java.io.IOException;
 import java.time.Duration;
+import org.apache.flink.api.common.eventtime.BoundedOutOfOrdernessWatermarks;
+import org.apache.flink.api.common.eventtime.WatermarkGenerator;
+import org.apache.flink.api.common.eventtime.WatermarkOutput;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -42,16 +45,41 @@ final class Events {
   static SingleOutputStreamOperator<BenchEvent> events(
       StreamExecutionEnvironment env, Options options, boolean withPerson) {
     WatermarkStrategy<BenchEvent> strategy =
-        WatermarkStrategy.<BenchEvent>forBoundedOutOfOrderness(OUT_OF_ORDERNESS)
+        Events.<BenchEvent>watermarks(options)
             .withTimestampAssigner((event, kafkaTimestamp) -> event.timestampMs);
     return env.fromSource(source(options, new EventSchema(withPerson)), strategy, "events").uid("events");
   }
 
   static SingleOutputStreamOperator<RowData> rows(StreamExecutionEnvironment env, Options options) {
     WatermarkStrategy<RowData> strategy =
-        WatermarkStrategy.<RowData>forBoundedOutOfOrderness(OUT_OF_ORDERNESS)
+        Events.<RowData>watermarks(options)
             .withTimestampAssigner((row, kafkaTimestamp) -> row.getLong(3));
     return env.fromSource(source(options, new RowSchema()), strategy, "events", ROW_TYPE).uid("events");
+  }
+
+  /**
+   * Bounded disorder. By default a watermark every 200 ms, as Flink has it; the variant {@code per-event} gives one after
+   * each event, so that which events are late depends on the order of the topic alone.
+   */
+  private static <T> WatermarkStrategy<T> watermarks(Options options) {
+    if (!options.variant().contains("per-event")) {
+      return WatermarkStrategy.forBoundedOutOfOrderness(OUT_OF_ORDERNESS);
+    }
+    return WatermarkStrategy.forGenerator(context -> new PerEventWatermarks<>());
+  }
+
+  /** Flink's own generator, asked after each event. */
+  private static final class PerEventWatermarks<T> implements WatermarkGenerator<T> {
+    private final WatermarkGenerator<T> bounded = new BoundedOutOfOrdernessWatermarks<>(OUT_OF_ORDERNESS);
+
+    @Override
+    public void onEvent(T event, long timestampMs, WatermarkOutput output) {
+      bounded.onEvent(event, timestampMs, output);
+      bounded.onPeriodicEmit(output);
+    }
+
+    @Override
+    public void onPeriodicEmit(WatermarkOutput output) {}
   }
 
   static <T> KafkaSource<T> source(Options options, KafkaRecordDeserializationSchema<T> schema) {

@@ -42,7 +42,7 @@ public final class Main {
     System.out.printf(
         java.util.Locale.ROOT,
         "{\"type\":\"result\",\"case\":\"%s\",\"api\":\"%s\",\"parallelism\":%d,\"complete\":%b,%s,"
-            + "\"wallSeconds\":%.3f,\"rows\":%d,\"checksum\":%d,\"rssPeakBytes\":%d,\"heapMaxBytes\":%d,"
+            + "\"wallSeconds\":%.3f,\"rows\":%d,\"checksum\":%d,\"late\":%d,\"rssPeakBytes\":%d,\"heapMaxBytes\":%d,"
             + "\"gcSeconds\":%.3f}%n",
         options.job(),
         options.api(),
@@ -52,6 +52,7 @@ public final class Main {
         wallSeconds,
         Tally.ROWS.get(),
         Tally.CHECKSUM.get() & 0xffffffffL,
+        LateRecords.dropped(),
         peakRssBytes(),
         Runtime.getRuntime().maxMemory(),
         gcSeconds());
@@ -66,6 +67,7 @@ public final class Main {
     configuration.setString("execution.checkpointing.storage", "filesystem");
     configuration.setString("execution.checkpointing.dir", checkpoints.toUri().toString());
     configuration.setString("restart-strategy.type", "none");
+    configuration.setString("metrics.reporter.late.factory.class", LateRecords.Factory.class.getName());
     configuration.setString("rest.port", "0");
     configuration.setString("rest.bind-port", "0");
     return configuration;
