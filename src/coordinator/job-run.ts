@@ -10,6 +10,8 @@
  */
 import { chunkKeyPrefix } from '../checkpoint/chunk-key.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
+import { jobDefaults } from '../job/defaults.ts'
+import type { SourceInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SplitStart } from '../runtime/messages.ts'
@@ -281,12 +283,13 @@ export class JobRun implements ThreadListener {
   #makeDiscovery(deployment: Deployment): Discovery | undefined {
     const { plan } = this.spec
     const { source } = plan.definition
-    if (source.bounded || source.input.kind !== 'kafka' || this.#enumerator === undefined) return undefined
+    const everyMs = discoveryMsOf(source.input)
+    if (source.bounded || everyMs === 0 || this.#enumerator === undefined) return undefined
     const fields = { job: plan.jobName, source: source.id }
     return new Discovery({
       enumerator: this.#enumerator,
       scheduler: this.#ports.scheduler,
-      everyMs: source.input.discoveryMs,
+      everyMs,
       known: this.#splits,
       onAdded: (splits) => {
         const partitions = splits.map((split) => split.partition)
@@ -321,6 +324,18 @@ export class JobRun implements ThreadListener {
 
   #checkWanted(): void {
     if (this.#over) throw new MillraceError('CANCELLED', 'the attempt is not wanted any more')
+  }
+}
+
+/** How often new partitions are looked for; 0 for never. */
+function discoveryMsOf(input: SourceInput): number {
+  switch (input.kind) {
+    case 'kafka':
+      return input.discoveryMs
+    case 'log':
+      return jobDefaults.source.discoveryMs
+    case 'generator':
+      return 0
   }
 }
 

@@ -20,6 +20,16 @@ describe('JobCoordinator, partition discovery', () => {
     await t.scheduler.runUntil(() => t.workers.counted(1) === TOTAL + 550)
   })
 
+  it('reads partitions that a topic of the embedded log gains', async () => {
+    const input = { kind: 'log', path: '/log', topic: 'events' } as const
+    const t = setUpJob({ definition: { source: { ...unbounded.source, input } } })
+    t.job.submit('test')
+    await t.scheduler.runUntil(() => t.workers.counted(1) === TOTAL)
+    t.workers.ends.set(3, 500)
+    await t.scheduler.runUntil(() => t.workers.counted(1) === TOTAL + 500)
+    expect(t.job.status.restarts).toBe(0)
+  })
+
   it('stops when the topic is re-created, and not when the broker is away', async () => {
     const t = setUpJob({ definition: unbounded })
     t.job.submit('test')
