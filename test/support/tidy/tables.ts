@@ -85,7 +85,6 @@ export const computingLibraries: readonly string[] = [
   '@bufbuild/protobuf',
   'protobufjs',
   'yaml',
-  'zod',
 ]
 
 /** Each third-party library and the only files of src/ that import it. One that is not here may not be used. */
@@ -105,7 +104,6 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['src/observe/metrics.ts'],
   protobufjs: ['src/event/descriptor*.ts'],
   yaml: ['src/job/parse*.ts'],
-  zod: ['src/job/parse*.ts'],
 }
 
 /** Something of the outside world: how code reaches for it, and the only files of src/ that may. */
