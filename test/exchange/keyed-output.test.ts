@@ -175,6 +175,29 @@ describe('KeyedOutput', () => {
     expect(exchange.got.length).toBe(5 * 1023)
   })
 
+  it('fills a batch to the last row with texts that all differ', () => {
+    for (const sizes of [
+      [1024, 1024, 1],
+      [1024, 1023, 1],
+      [1000, 1024, 24],
+    ]) {
+      const exchange = new Exchange({ numbers: 0, texts: 1, origins: false }, 1)
+      let next = 0
+      const all = sizes.flatMap((size) => {
+        const rows = Array.from(
+          { length: size },
+          (): Row => ({ key: `${next}`, timeMs: next, mask: 1, numbers: [], texts: [`t${next++}`] }),
+        )
+        exchange.write(rows)
+        exchange.receive()
+        return rows
+      })
+      exchange.output.flush()
+      exchange.receive()
+      expect(exchange.got.map(({ row }) => row)).toEqual(all)
+    }
+  })
+
   it('sends at most one batch a receiver for a scan, so that one credit is enough', () => {
     const exchange = new Exchange(shape, 3)
     for (let scan = 0; scan < 8; scan++) {

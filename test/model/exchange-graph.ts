@@ -8,9 +8,7 @@ import { PageWriter } from '../../src/checkpoint/chunk-writer.ts'
 import type { SubtaskSnapshot } from '../../src/checkpoint/snapshot.ts'
 import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
 import { OutputChannels } from '../../src/exchange/channel.ts'
-import { type EventBatchLayout, layOutEventBatch } from '../../src/exchange/event-batch.ts'
 import { InputGate } from '../../src/exchange/input-gate.ts'
-import { KeyedOutput } from '../../src/exchange/keyed-output.ts'
 import type { Message } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
 import type { TablePlan } from '../../src/job/plan.ts'
@@ -21,16 +19,14 @@ import { EventInput } from '../../src/runtime/event-input.ts'
 import { KeyedSubtask } from '../../src/runtime/keyed-subtask.ts'
 import { PartialInput } from '../../src/runtime/partial-input.ts'
 import { SnapshotWriter } from '../../src/runtime/snapshot-writer.ts'
-import type { StepResult, SubtaskContext } from '../../src/runtime/subtask.ts'
+import type { SubtaskContext } from '../../src/runtime/subtask.ts'
 import { PagePool } from '../../src/state/page-pool.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
-import { fillScan, newScan, type Row } from '../exchange/support.ts'
 import type { Result } from '../operator/reference.ts'
-import { accumulator, NUMBERS, RecordingSink, TEXTS, tablePlan } from '../operator/support.ts'
+import { accumulator, NUMBERS, RecordingSink, tablePlan } from '../operator/support.ts'
+import { type Ack, KEY_GROUPS, layout, type Node, Source, type SourceStep } from './exchange-source.ts'
 
-const KEY_GROUPS = 16
 const textAt = (column: number) => column - NUMBERS
-const layout: EventBatchLayout = layOutEventBatch(NUMBERS, TEXTS, false)
 
 /** By key, by text, and in total; 100 ms of event time a window. */
 export const tables: readonly TablePlan[] = [
@@ -40,9 +36,6 @@ export const tables: readonly TablePlan[] = [
   }),
   tablePlan([], [accumulator('count', 0), accumulator('max', 0, 0)], { id: 'total' }),
 ]
-
-/** What a source does, in order. `mark` gives the watermark; each kind of step sends what is buffered first. */
-export type SourceStep = { readonly rows: readonly Row[] } | { readonly mark: number } | 'idle'
 
 /** Planted bugs, to see that a run finds them. */
 export type Bug = 'none' | 'creditHeldWhileAligning' | 'abortLost' | 'barrierOvertakes'
@@ -60,89 +53,9 @@ export interface GraphOptions {
   readonly bug?: Bug
 }
 
-/** What a subtask acknowledged. */
-interface Ack {
-  readonly name: string
-  readonly rowsSent: number
-  readonly counted: number
-}
-
-interface Node {
-  readonly name: string
-  step(): StepResult
-  inject?(checkpointId: number): void
-  abort(checkpointId: number): void
-  receive(channel: number, message: Message): void
-  credit(receiver: number, buffer: ArrayBuffer): void
-}
-
 /** One direction between two subtasks: delivered in order, whenever the scheduler likes. */
 interface Link {
   readonly queue: (() => void)[]
-}
-
-class Source implements Node {
-  readonly name: string
-  rowsSent = 0
-  finished = false
-  readonly #steps: SourceStep[]
-  readonly #channels: OutputChannels
-  readonly #output: KeyedOutput
-  readonly #ack: (checkpointId: number, ack: Ack) => void
-  readonly #scan = newScan(NUMBERS, TEXTS)
-  #barrier = 0
-
-  constructor(
-    name: string,
-    steps: readonly SourceStep[],
-    channels: OutputChannels,
-    ack: (id: number, ack: Ack) => void,
-  ) {
-    this.name = name
-    this.#steps = [...steps, { mark: Number.POSITIVE_INFINITY }]
-    this.#channels = channels
-    this.#ack = ack
-    const columns = { numbers: [0, 1], texts: [NUMBERS, NUMBERS + 1] }
-    this.#output = new KeyedOutput(layout, columns, channels, KEY_GROUPS)
-  }
-
-  step(): StepResult {
-    if (this.#barrier !== 0) {
-      if (!this.#output.flush()) return 'blocked'
-      this.#channels.broadcast({ kind: 'barrier', checkpointId: this.#barrier })
-      this.#ack(this.#barrier, { name: this.name, rowsSent: this.rowsSent, counted: 0 })
-      this.#barrier = 0
-      return 'worked'
-    }
-    const step = this.#steps[0]
-    if (step === undefined) return 'idle'
-    if (typeof step === 'object' && 'rows' in step) {
-      if (!this.#channels.ready) return 'blocked'
-      fillScan(this.#scan, step.rows)
-      this.#output.write(this.#scan, null)
-      this.rowsSent += step.rows.length
-    } else {
-      if (!this.#output.flush()) return 'blocked'
-      this.#channels.broadcast(step === 'idle' ? { kind: 'idle' } : { kind: 'watermark', watermarkMs: step.mark })
-    }
-    this.#steps.shift()
-    this.finished = this.#steps.length === 0
-    return 'worked'
-  }
-
-  inject(checkpointId: number): void {
-    this.#barrier = checkpointId
-  }
-
-  abort(checkpointId: number): void {
-    if (this.#barrier <= checkpointId) this.#barrier = 0
-  }
-
-  receive(): void {}
-
-  credit(receiver: number, buffer: ArrayBuffer): void {
-    this.#channels.onCredit(receiver, buffer)
-  }
 }
 
 /** A whole graph and its coordinator. */

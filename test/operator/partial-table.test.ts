@@ -1,18 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { type Step, steps, tablePlans } from './arbitraries.ts'
 import type { Result } from './reference.ts'
 import { Reference } from './reference.ts'
-import {
-  accumulator,
-  Cluster,
-  NUMBERS,
-  type Step,
-  sortedMap,
-  steps,
-  tablePlan,
-  tablePlans,
-  valuesOf,
-} from './support.ts'
+import { accumulator, Cluster, NUMBERS, sortedMap, tablePlan, valuesOf } from './support.ts'
 
 const unkeyed = tablePlans.filter((plan) => !plan.keyed)
 

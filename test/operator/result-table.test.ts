@@ -1,19 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Row } from '../exchange/support.ts'
+import { type Step, steps, tablePlans } from './arbitraries.ts'
 import { Reference, type Result } from './reference.ts'
-import {
-  accumulator,
-  Cluster,
-  NUMBERS,
-  type Step,
-  sorted,
-  sortedMap,
-  steps,
-  tablePlan,
-  tablePlans,
-  valuesOf,
-} from './support.ts'
+import { accumulator, Cluster, NUMBERS, sorted, sortedMap, tablePlan, valuesOf } from './support.ts'
 
 /** Does one step on both sides; what leaves must be the same. */
 function compareStep(cluster: Cluster, reference: Reference, step: Step): void {

@@ -97,6 +97,11 @@ describe('HistoryTable', () => {
     const all = Array.from({ length: 5000 }, (_, i) => rowAt(i))
     for (const row of all) append(table, row)
     const before = pool.bytesInUse
+    // The first page ends with the window that ends at 1030.
+    table.dropUntil(1029)
+    expect(table.firstPage).toBe(0)
+    table.dropUntil(1030)
+    expect(table.firstPage).toBe(1)
     table.dropUntil(2500)
     // Pages hold 1024 rows: two of them end at or before 2500, the third is in use until 3080.
     expect([table.firstPage, table.count]).toEqual([2, 5000 - 2048])
