@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { MetricPlan } from '../../src/job/plan.ts'
 import { queryTable } from '../../src/operator/view.ts'
 import type { ViewQuery, ViewRows } from '../../src/operator/view-rows.ts'
+import { ROW_CHANGE } from '../../src/state/keyed-table.ts'
 import type { Row } from '../exchange/support.ts'
 import { accumulator, Cluster, NUMBERS, tablePlan } from './support.ts'
 
@@ -117,6 +118,10 @@ describe('a view', () => {
       [100, 'web', 'd', 1, 0],
     ])
     table.change++
+    // A row touched under the very number of an answer was in that answer.
+    const touched = cluster.tables[0]!.slices.slices[0]!.groups.rows.pages[0]!.u32[ROW_CHANGE]!
+    expect(ask(cluster, events, {}, touched).count).toBe(0)
+    expect(ask(cluster, events, {}, touched - 1).count).toBeGreaterThan(0)
     // Firing changes a row too: what was provisional is final now.
     cluster.advance(199)
     expect(brief(ask(cluster, events, {}, second.change))).toEqual([
