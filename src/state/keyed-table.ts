@@ -206,8 +206,9 @@ export class KeyedTable {
 
   #append(hash: number, owner: number, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start
-    // A key longer than a page lies alone in a page of its size.
-    if (this.#arenaUsed > 0 && this.#arenaUsed + length > ARENA_PAGE_BYTES) {
+    // A key longer than a page lies alone in a page of its size; an empty one must begin within its page as well, or its
+    // place would be that of the next page.
+    if (this.#arenaUsed > 0 && this.#arenaUsed + Math.max(1, length) > ARENA_PAGE_BYTES) {
       this.#arenaPage++
       this.#arenaUsed = 0
     }

@@ -127,6 +127,29 @@ describe('KeyedTable', () => {
     expect(pool.bytesInUse).toBe(0)
   })
 
+  it.each([
+    [[65_537]],
+    [[65_536, 1]],
+    [[65_536, 0]],
+    [[65_535, 1, 0, 0, 5]],
+    [[100_000, 0, 100_000, 0]],
+    [[0, 65_537, 5]],
+    [[5, 65_531, 0, 65_536]],
+  ])('keeps keys of %j bytes, at the ends of pages', (sizes) => {
+    const pool = new PagePool()
+    const table = new KeyedTable(pool, initial, 0)
+    const all = sizes.map((size, owner) => ({ bytes: new Uint8Array(size).fill(owner + 1), owner }))
+    for (const [row, key] of all.entries()) expect(insert(table, key, false)).toBe(row)
+    for (const keyed of [table, copyOf(table, pool)]) {
+      for (const [row, key] of all.entries()) {
+        expect(find(keyed, key, false)).toBe(row)
+        expect(Buffer.compare(readKey(keyed, row), key.bytes)).toBe(0)
+      }
+      keyed.release()
+    }
+    expect(pool.bytesInUse).toBe(0)
+  })
+
   it('is the same after a snapshot, and goes on growing from there', () => {
     fc.assert(
       fc.property(
