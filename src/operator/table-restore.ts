@@ -164,7 +164,8 @@ function copyRow(
   row: number,
 ): number {
   const slice = table.slices.of(startMs, endMs)
-  slice.fired ||= fired
+  // Where one of the old subtasks had not fired, the window fires (again): a result told twice, and none left untold.
+  slice.fired = slice.groups.count === 0 ? fired : slice.fired && fired
   const key = from.keyOf(row)
   const page = from.rows.pages[row >>> ROW_PAGE_SHIFT]!
   const u32 = (row & ROW_PAGE_MASK) * from.strideU32

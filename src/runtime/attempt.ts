@@ -165,15 +165,16 @@ export class Attempt {
   }
 
   /**
-   * A subtask's own watermark at the same parallelism, else the smallest. Where idleness is involved, subtasks behind one
-   * exchange can differ at a barrier (the order of marks between channels matters then), and none may go back.
+   * A subtask's own watermark at the same parallelism, else the largest. Where idleness is involved, subtasks behind one
+   * exchange can differ at a barrier (the order of marks between channels matters then), and none may go back: a window
+   * that one of them has closed must not open again beside its own history.
    */
   #watermark(operator: string, index: number): number {
     const all = this.#snapshotsOf(operator)
     const parallelism = this.deploy.placement.length
     const own = all.find((snapshot) => snapshot.subtask === index && snapshot.parallelism === parallelism)
     if (own !== undefined) return own.watermarkMs
-    return all.length === 0 ? MIN_WATERMARK : Math.min(...all.map((snapshot) => snapshot.watermarkMs))
+    return Math.max(MIN_WATERMARK, ...all.map((snapshot) => snapshot.watermarkMs))
   }
 
   #buildSource(index: number): SourceSubtask {

@@ -96,6 +96,8 @@ export class KeyedSubtask implements Subtask {
     this.index = parts.index
     this.#parts = parts
     this.#context = context
+    // Those behind have lost what they knew of this channel with the restart, and would wait for it to rise again.
+    if (parts.gate.watermarkMs > MIN_WATERMARK) this.#phases.push('watermark')
   }
 
   step(): StepResult {

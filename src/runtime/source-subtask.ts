@@ -11,7 +11,7 @@
 
 import { noPages } from '../checkpoint/snapshot.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
-import { MAX_WATERMARK } from '../core/time.ts'
+import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import type { Projection } from '../event/projection.ts'
 import { reasonCode, reasonOf } from '../event/projection.ts'
 import { RecordCursor } from '../event/records.ts'
@@ -75,6 +75,8 @@ export class SourceSubtask implements Subtask {
   #chunk: RecordChunk | null = null
   #barrier = 0
   #lastMarkMs = Number.NEGATIVE_INFINITY
+  /** Last watermark that the receivers of this attempt have been told: after a restore they know none. */
+  #sentMs = MIN_WATERMARK
   #sentIdle = false
   #finished = false
   #read: number
@@ -281,10 +283,11 @@ export class SourceSubtask implements Subtask {
 
   #sendMarks(): void {
     const { watermarks, channels } = this.#parts
-    const rose = watermarks.advance()
+    watermarks.advance()
     const idle = watermarks.idle && !this.#allRead
-    if (rose || (this.#sentIdle && !idle)) {
+    if (watermarks.watermarkMs > this.#sentMs || (this.#sentIdle && !idle)) {
       channels.broadcast({ kind: 'watermark', watermarkMs: watermarks.watermarkMs })
+      this.#sentMs = watermarks.watermarkMs
       this.#sentIdle = false
     }
     if (idle && !this.#sentIdle) {
