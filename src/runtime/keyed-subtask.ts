@@ -12,6 +12,7 @@
  * firing finished. Does not own: how batches are applied (operator/), what is in a snapshot (runtime/table-snapshot).
  */
 import { MillraceError } from '../core/errors.ts'
+import { MIN_WATERMARK } from '../core/time.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { GateEvent, InputGate } from '../exchange/input-gate.ts'
 import type { BatchMessage, Message } from '../exchange/message.ts'

@@ -42,11 +42,11 @@ function at(...minutesAndMs: readonly (readonly [minutes: number, ms: number])[]
   )
 }
 
-/** Up to a watermark of noon less `behindMs`, and all of it read. */
+/** Up to a watermark of noon less `behindMs`, and all of it read; the second partition is ten minutes behind. */
 async function before(client: MillraceClient, log: LogTopic, behindMs: number): Promise<number> {
   await submitJob(client, job(log))
   const newest = [0, 5000 - behindMs] as const
-  const written = [at([-90, 0], [-61, 0], [-30, 0], [-10, 0], newest), at([-90, 7], [-30, 7], [-2, 0], newest)]
+  const written = [at([-90, 0], [-61, 0], [-30, 0], [-10, 0], [10, 0]), at([-90, 7], [-30, 7], [-2, 0], newest)]
   await log.append(written)
   const records = written.flat().length
   await untilRead(client, 'boundary', records)
@@ -54,11 +54,14 @@ async function before(client: MillraceClient, log: LogTopic, behindMs: number): 
   return records
 }
 
-/** On both sides of the end of the hour, of the lateness that one metric allows, and of nothing. */
+/**
+ * On both sides of the end of the hour, of the lateness that one metric allows, and of nothing. The last one brings the
+ * slow partition on: where time is then depends on what is still known of the other.
+ */
 function straightAfter(): SampleEvent[][] {
   const [first, second] = [
     at([0, -1], [0, 0], [-60, -1], [-60, 0], [-41, 0]),
-    at([0, -1], [-61, 0], [-79, 0], [-780, -1], [0, 1]),
+    at([0, -1], [-61, 0], [-79, 0], [-780, -1], [8, 0]),
   ]
   return [first!, second!]
 }
@@ -70,6 +73,10 @@ interface Outcome {
 
 async function after(client: MillraceClient, records: number): Promise<Outcome> {
   const { events } = await untilRead(client, 'boundary', records)
+  const watermarks = async () => (await valuesOf(client, 'boundary', 'strict')).map(({ watermarkMs }) => watermarkMs)
+  await expect
+    .poll(async () => new Set(await watermarks()), { timeout: 10_000 })
+    .toEqual(new Set([NOON_MS + 8 * MINUTE_MS - 5001]))
   const values: Record<string, readonly MetricValue[]> = {}
   for (const { id } of metrics) {
     values[id] = (await valuesOf(client, 'boundary', id)).map((value) => ({
