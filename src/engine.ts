@@ -121,7 +121,11 @@ async function assemble(
     (error: unknown) => failed.resolve(MillraceError.from(error)),
   )
   // A store that is away is waited for in the background: calls say so until it is back.
-  await Promise.race([recovered, new Promise<void>((done) => scheduler.after(RECOVERY_WAIT_MS, done))])
+  const waited = Promise.withResolvers<void>()
+  const cancelWait = scheduler.after(RECOVERY_WAIT_MS, waited.resolve)
+  await Promise.race([recovered, waited.promise])
+  // A timer that is left keeps the process from ending.
+  cancelWait()
   logger.info('serving', { grpc: rpc.address, http: httpPort, threads, store: storeText(storeConfig) })
   return { address: rpc.address, httpPort, store: storeText(storeConfig), failed: failed.promise, close }
 }

@@ -64,7 +64,10 @@ export async function openEngine(options: EngineOptions = {}): Promise<TestEngin
   const sink = { write: (line: string) => lines.push(line) }
   const logger = createLogger({ level: 'info', format: 'json', nowMs: () => systemClock.nowMs(), sink })
   const descriptors = readFileSync(join(projectRoot, 'src/gen/descriptors.binpb'))
-  const engine = await startEngine(config, descriptors, logger)
+  const engine = await startEngine(config, descriptors, logger).catch((error: unknown) => {
+    if (options.dataDir === undefined) removeDataDir(dataDir)
+    throw error
+  })
   const client = createClient({ address: engine.address, clock: systemClock })
   let closed = false
   return {

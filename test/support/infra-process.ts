@@ -85,6 +85,7 @@ export class ServerProcess {
   readonly #child: ChildProcess
   readonly #exited: Promise<void>
   #running = true
+  #ending = ''
 
   private constructor(name: string, logFile: string, child: ChildProcess) {
     this.name = name
@@ -98,7 +99,10 @@ export class ServerProcess {
         watchdog?.kill('SIGKILL')
         done()
       }
-      child.once('exit', end)
+      child.once('exit', (code, signal) => {
+        this.#ending = signal ?? String(code)
+        end()
+      })
       child.once('error', end)
     })
   }
@@ -131,6 +135,11 @@ export class ServerProcess {
   /** False once the process has ended. */
   get running(): boolean {
     return this.#running
+  }
+
+  /** How the process ended: its exit code, or the name of the signal; empty while it runs. */
+  get ending(): string {
+    return this.#ending
   }
 
   /** The process id, for tests that signal it themselves. */

@@ -78,7 +78,11 @@ export class MillraceServer {
   /** Ends the process softly, by its id, and removes its data. */
   async stop(): Promise<void> {
     this.#client?.close()
-    await this.#process?.terminate(10_000)
+    const child = this.#process
+    const wasRunning = child?.running === true
+    await child?.terminate(5_000)
+    const tail = this.logTail()
     removeDataDir(this.dataDir)
+    if (wasRunning && child?.ending !== '0') throw new Error(`SIGTERM ended the server with ${child?.ending}:\n${tail}`)
   }
 }
