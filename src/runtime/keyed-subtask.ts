@@ -5,7 +5,7 @@
  *
  *   batch      apply -> correct -> fire what is due at once -> (flush partials at a cadence)
  *   watermark  flush partials -> fire -> close -> send the watermark on
- *   idle       flush partials -> send idleness on
+ *   idle       flush partials
  *   barrier    flush partials -> copy changed state, send the barrier on -> (in the background) write, acknowledge
  *
  * So partials leave before every mark, results leave before the watermark that caused them, and a barrier finds every
@@ -40,7 +40,7 @@ const BATCHES_PER_STEP = 4
 /** Batches between two looks at the state limit; watermarks look too, but may not come. */
 const BATCHES_PER_LIMIT_CHECK = 32
 
-type Phase = 'flush' | 'fire' | 'close' | 'watermark' | 'idle' | 'barrier'
+type Phase = 'flush' | 'fire' | 'close' | 'watermark' | 'barrier'
 
 /** Takes the batches of the input edge. */
 export interface BatchInput {
@@ -198,10 +198,11 @@ export class KeyedSubtask implements Subtask {
         return
       case 'watermark':
         this.#phases.push('flush', 'fire', 'close', 'watermark')
-        if (event.idle) this.#phases.push('idle')
         return
       case 'idle':
-        this.#phases.push('flush', 'idle')
+        // Not told to merge. All windows hear the same sources, so merge is held back by none for long; but one that is
+        // idle only by its own order of things may still take events, and merge must not close a window before it.
+        this.#phases.push('flush')
         return
       case 'barrier':
         this.#barrier = event.checkpointId
@@ -247,9 +248,6 @@ export class KeyedSubtask implements Subtask {
         return 'idle'
       case 'watermark':
         channels?.broadcast({ kind: 'watermark', watermarkMs: gate.watermarkMs })
-        return 'idle'
-      case 'idle':
-        channels?.broadcast({ kind: 'idle' })
         return 'idle'
       case 'barrier':
         this.#snapshot()

@@ -9,6 +9,9 @@ import type { SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
 
+/** A fetch tells what there is to read for this long. */
+const FETCH_FRESH_MS = 2000
+
 interface Partition extends SplitStart {
   /** Offset of the next record to decode. */
   position: number
@@ -53,13 +56,16 @@ export class SourcePartitions {
     for (const entry of this.#partitions.values()) this.#alignOne(entry)
   }
 
-  /** Looks for partitions with nothing to read. `holding`: something decoded is still on its way out of the subtask. */
-  observe(holding: boolean, monotonicMs: number): void {
+  /**
+   * Looks for partitions with nothing to read. What was fetched and not decoded yet is behind `position`, so it counts as
+   * something to read; what is known from an old fetch (the reader is held back, say) counts as nothing known.
+   */
+  observe(monotonicMs: number): void {
     for (const { partition, position, paused } of this.#partitions.values()) {
       const status = this.#reader.status(partition)
       const quiet =
         !paused &&
-        !holding &&
+        monotonicMs - status.lastFetchMs < FETCH_FRESH_MS &&
         status.reachable &&
         status.highWatermark >= 0 &&
         position >= status.highWatermark &&

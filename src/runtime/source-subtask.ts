@@ -127,7 +127,7 @@ export class SourceSubtask implements Subtask {
     }
     const nowMs = this.#context.clock.monotonicMs()
     if (nowMs - this.#lastMarkMs >= MARK_INTERVAL_MS && !this.#finished) {
-      this.#partitions.observe(this.#chunk !== null, nowMs)
+      this.#partitions.observe(nowMs)
       if (!output.flush()) return 'blocked'
       this.#lastMarkMs = nowMs
       this.#sendMarks()
