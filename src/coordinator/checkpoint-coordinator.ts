@@ -162,7 +162,10 @@ export class CheckpointCoordinator {
         this.#options.deployment.broadcast({ type: 'barrier', checkpointId: effect.checkpointId })
         return
       case 'publish':
-        this.#publishing = this.#publish(effect.checkpointId, effect.kind)
+        // A publish that timed out may still be under way: `drain` waits for every one.
+        this.#publishing = Promise.all([this.#publishing, this.#publish(effect.checkpointId, effect.kind)]).then(
+          () => {},
+        )
         return
       case 'notifyComplete':
         this.#completed(effect.checkpointId)

@@ -10,6 +10,7 @@
  */
 import { chunkKeyPrefix } from '../checkpoint/chunk-key.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
+import { MAX_WATERMARK } from '../core/time.ts'
 import { jobDefaults } from '../job/defaults.ts'
 import type { SourceInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
@@ -171,6 +172,8 @@ export class JobRun implements ThreadListener {
         return
       case 'sourceFinished':
         this.#finishedSources.add(message.subtask)
+        // It reports no more, and must not hold the others back for ever.
+        this.#alignment?.report(message.subtask, MAX_WATERMARK, true)
         if (this.#finishedSources.size === this.spec.plan.parallelism) this.#listener.onSourcesFinished()
         return
       case 'sourceWatermark':

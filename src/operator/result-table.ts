@@ -126,6 +126,11 @@ export class ResultTable {
     return left
   }
 
+  /** Rows of the first open slice that are in the history already: a window that is being closed is in both. */
+  get movedRows(): number {
+    return this.#closing ? this.#cursor : 0
+  }
+
   /** Bytes beside the page pool's. */
   get indexBytes(): number {
     return this.slices.indexBytes

@@ -83,7 +83,7 @@ export function queryTable(
   for (const slice of table.slices.slices) {
     if (slice.endMs <= query.fromMs || slice.startMs >= query.toMs || rows.truncated) continue
     const groups = slice.groups
-    for (let row = 0; row < groups.count; row++) {
+    for (let row = slice === table.slices.slices[0] ? table.movedRows : 0; row < groups.count; row++) {
       const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
       const place = row & ROW_PAGE_MASK
       const u32 = place * groups.strideU32

@@ -5,7 +5,6 @@
  * own: when they are stepped (worker-loop), or what they do.
  */
 import { PageWriter } from '../checkpoint/chunk-writer.ts'
-import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { ChunkStore } from '../checkpoint/store.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
 import { Projection } from '../event/projection.ts'
@@ -36,6 +35,7 @@ import { PartialInput } from './partial-input.ts'
 import { exchangedColumns, topicOf } from './plan-facts.ts'
 import type { WorkerPorts } from './ports.ts'
 import { restoreTables } from './restore.ts'
+import { Restored } from './restored.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { SourceSubtask } from './source-subtask.ts'
 import type { Subtask, SubtaskContext } from './subtask.ts'
@@ -66,6 +66,8 @@ export class Attempt {
   readonly #plan: JobPlan
   readonly #columns: ExchangedColumns
   readonly #layout: EventBatchLayout
+  /** Sinks and writers, which are open before the subtask that closes them is there. Closing twice does nothing. */
+  readonly #opened: { close(): Promise<void> }[] = []
   #store: ChunkStore | null = null
 
   constructor(deploy: DeployMessage, environment: AttemptEnvironment) {
@@ -100,7 +102,10 @@ export class Attempt {
 
   /** Gives everything back. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.subtasks.map((subtask) => subtask.close()))
+    // What was built, whether or not `open` came to its end.
+    const built = [...this.#merges.values(), ...this.#windows.values(), ...this.sources.values()]
+    await Promise.allSettled(built.map((subtask) => subtask.close()))
+    await Promise.allSettled(this.#opened.map((opened) => opened.close()))
     await this.#store?.close()
   }
 
@@ -148,33 +153,8 @@ export class Attempt {
     return bytes
   }
 
-  #snapshotsOf(operator: string): readonly SubtaskSnapshot[] {
-    return this.deploy.restore?.filter((snapshot) => snapshot.operatorId === operator) ?? []
-  }
-
-  /** Counters of the checkpoint: a subtask's own at the same parallelism, all of them in subtask 0 at another. */
-  #counters(operator: string, index: number): Record<string, number> {
-    const all = this.#snapshotsOf(operator)
-    const same = all.every((snapshot) => snapshot.parallelism === this.deploy.placement.length)
-    const mine = same ? all.filter((snapshot) => snapshot.subtask === index) : index === 0 ? all : []
-    const counters: Record<string, number> = {}
-    for (const snapshot of mine) {
-      for (const [name, value] of Object.entries(snapshot.counters)) counters[name] = (counters[name] ?? 0) + value
-    }
-    return counters
-  }
-
-  /**
-   * A subtask's own watermark at the same parallelism, else the largest. Where idleness is involved, subtasks behind one
-   * exchange can differ at a barrier (the order of marks between channels matters then), and none may go back: a window
-   * that one of them has closed must not open again beside its own history.
-   */
-  #watermark(operator: string, index: number): number {
-    const all = this.#snapshotsOf(operator)
-    const parallelism = this.deploy.placement.length
-    const own = all.find((snapshot) => snapshot.subtask === index && snapshot.parallelism === parallelism)
-    if (own !== undefined) return own.watermarkMs
-    return Math.max(MIN_WATERMARK, ...all.map((snapshot) => snapshot.watermarkMs))
+  #restored(operator: string): Restored {
+    return new Restored(this.deploy.restore ?? [], operator, this.deploy.placement.length)
   }
 
   #buildSource(index: number): SourceSubtask {
@@ -182,9 +162,7 @@ export class Attempt {
     const { source, event, watermark } = definition
     const { ports } = this.#environment
     const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
-    const own = this.#snapshotsOf(source.id).find(
-      (s) => s.subtask === index && s.parallelism === this.deploy.placement.length,
-    )
+    const restored = this.#restored(source.id)
     return new SourceSubtask(
       {
         operator: source.id,
@@ -202,13 +180,13 @@ export class Attempt {
         watermarks: new PartitionWatermarks(
           watermark.outOfOrdernessMs,
           watermark.idlenessMs,
-          own?.watermarkMs ?? MIN_WATERMARK,
+          restored.own(index)?.watermarkMs ?? MIN_WATERMARK,
         ),
         channels,
         output: new KeyedOutput(this.#layout, this.#columns, channels, keyGroups),
         origins: this.#layout.origins,
         deadLetters: this.#sideOutput(definition.deadLetters, index, source.id),
-        counters: this.#counters(source.id, index),
+        counters: restored.counters(index),
         onFinished: () => this.#environment.sourceFinished(index),
         onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
       },
@@ -217,17 +195,25 @@ export class Attempt {
     )
   }
 
+  #sinks(index: number, context: SubtaskContext): ResultSink[] {
+    const sinks = buildSinks(this.#plan, this.deploy.attempt, index, this.#environment.ports, context.wake)
+    this.#opened.push(...sinks)
+    return sinks
+  }
+
   #sideOutput(output: SideOutputDefinition | null, index: number, operator: string): BoundedWriter | null {
     if (output === null) return null
     const { wake } = this.#environment.contextOf(operator, index)
-    return new BoundedWriter(this.#environment.ports.openWriter(output.output, index), wake)
+    const writer = new BoundedWriter(this.#environment.ports.openWriter(output.output, index), wake)
+    this.#opened.push(writer)
+    return writer
   }
 
   async #buildWindow(index: number): Promise<KeyedSubtask> {
     const { tables, metrics, definition, jobName, keyGroups } = this.#plan
     const context = this.#environment.contextOf('window', index)
     const keyed = tables.some((table) => table.keyed)
-    const sinks = keyed ? buildSinks(this.#plan, this.deploy.attempt, index, this.#environment.ports, context.wake) : []
+    const sinks = keyed ? this.#sinks(index, context) : []
     const numberAt = (column: number): number => this.#columns.numbers.indexOf(column)
     const textAt = (column: number): number => this.#columns.texts.indexOf(column)
     const pool = new PagePool()
@@ -249,7 +235,7 @@ export class Attempt {
       metrics,
       late,
       origin,
-      this.#counters('window', index),
+      this.#restored('window').counters(index),
     )
     const channels =
       partials.length > 0 ? this.#channels(PARTIALS_EDGE, index, PARTIAL_CREDITS, PARTIAL_BATCH_BYTES) : null
@@ -269,7 +255,7 @@ export class Attempt {
     const { tables } = this.#plan
     if (tables.every((table) => table.keyed)) return null
     const context = this.#environment.contextOf('merge', index)
-    const sinks = buildSinks(this.#plan, this.deploy.attempt, index, this.#environment.ports, context.wake)
+    const sinks = this.#sinks(index, context)
     const pool = new PagePool()
     const built = tables.map((table, i) =>
       table.keyed
@@ -320,13 +306,13 @@ export class Attempt {
     const parallelism = this.deploy.placement.length
     const store = this.#store!
     const writer = new PageWriter({ store, chunkPrefix: this.deploy.chunkPrefix, operatorId: operator, subtask: index })
-    const kept = await restoreTables(tables, this.#snapshotsOf(operator), index, parallelism, keyGroups, store)
+    const kept = await restoreTables(tables, this.#restored(operator).snapshots, index, parallelism, keyGroups, store)
     for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
     const local = this.deploy.placement.filter((thread) => thread === this.#environment.thread).length
     const parts = {
       operator,
       index,
-      gate: new InputGate(parallelism, this.#watermark(operator, index), 0),
+      gate: new InputGate(parallelism, this.#restored(operator).watermarkMs(index), 0),
       input,
       results: rest.results,
       partials: rest.partials,

@@ -98,7 +98,8 @@ export class KeyedSubtask implements Subtask {
     this.#parts = parts
     this.#context = context
     // Those behind have lost what they knew of this channel with the restart, and would wait for it to rise again.
-    if (parts.gate.watermarkMs > MIN_WATERMARK) this.#phases.push('watermark')
+    // What another parallelism has left unfired is fired first.
+    if (parts.gate.watermarkMs > MIN_WATERMARK) this.#phases.push('fire', 'close', 'watermark')
   }
 
   step(): StepResult {

@@ -36,28 +36,35 @@ export class BoundedWriter implements RecordWriter {
 
   write(key: Uint8Array | null, value: Uint8Array, timestampMs: number): void {
     this.#writer.write(key, value, timestampMs)
-    if (this.#flushing === null && this.#writer.bufferedBytes >= FLUSH_BYTES) this.#flushInBackground()
+    if (this.#flushing === null && this.#writer.bufferedBytes >= FLUSH_BYTES) void this.#start()
   }
 
   async flush(): Promise<void> {
-    if (this.#flushing !== null) await this.#flushing
+    // One flush at a time: each takes from the count what was buffered when it began.
+    while (this.#flushing !== null) await this.#flushing
     if (this.#failure !== null) throw this.#failure
-    await this.#writer.flush()
+    await this.#start()
+    if (this.#failure !== null) throw this.#failure
   }
 
   async close(): Promise<void> {
     await this.#writer.close()
   }
 
-  #flushInBackground(): void {
-    this.#flushing = this.#writer
+  /** Starts a flush; what it fails with is kept for whoever asks next. Never rejects. */
+  #start(): Promise<void> {
+    const flushing = this.#writer
       .flush()
       .catch((error: unknown) => {
         this.#failure = error
       })
-      .finally(() => {
+      .then(() => {
         this.#flushing = null
+        // Written meanwhile, and perhaps full because of it: nobody else would start the next one, as nobody writes.
+        if (this.#failure === null && this.#writer.bufferedBytes >= FLUSH_BYTES) void this.#start()
         this.#wake()
       })
+    this.#flushing = flushing
+    return flushing
   }
 }
