@@ -4,7 +4,6 @@
  *
  * The checkpoint store is a Redis of the bench's own; its memory and CPU count as Millrace's.
  */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CaseId } from './cases/case.ts'
 import { runSide, type SideRun } from './process.ts'
@@ -25,11 +24,6 @@ export interface MillraceOptions {
 }
 
 const main = join(import.meta.dirname, 'millrace.ts')
-
-/** Whether Millrace's side is there to run. */
-export function hasMillrace(): boolean {
-  return existsSync(main)
-}
 
 /** Runs the case to the end of the topic. Rejects when the process fails. */
 export function runMillrace(caseId: CaseId, options: MillraceOptions): Promise<SideRun> {

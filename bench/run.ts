@@ -1,95 +1,80 @@
 /**
- * `make bench [CASE=tumbling] [DURATION=20s]`: Millrace beside Flink on the same topic, one after the other.
+ * `make bench [CASE=tumbling] [DURATION=20s]`: Millrace beside Flink on the same topic, one after the other, and what is
+ * measured of Millrace alone.
  *
  * Prints for each case
  *   bench CASE millrace=EVENTS_PER_S flink=EVENTS_PER_S ratio=R rss_mb=MILLRACE/FLINK checksum=equal
- * before it one JSON line for each run, after it a remark for each rule that a run fell short of. The exit status is not
- * 0 when a side failed or the checksums differ. What the figures mean: bench/README.md.
+ * and for each measure `bench MEASURE name=figure …`; before it JSON lines of its runs, after it a remark for each rule
+ * that a run fell short of. The exit status is not 0 when something failed or the checksums differ. What the figures
+ * mean: bench/README.md.
  *
- * Environment: CASE one case (default all); DURATION the span that the topic is sized for, after the warm-up (default
+ * Environment: CASE one case or measure (default all); DURATION the span that is measured, after the warm-up (default
  * 20s; below that the warm-up is half of it); ROUNDS runs a side, alternating (default 1); EVENTS the size of the topic
- * (default from DURATION); SIDES=millrace or flink runs only one.
+ * (default from DURATION); SIDES=millrace or flink runs only one; RATE the load of the latency measure.
  */
 import { cpus } from 'node:os'
 import { type Broker, startBroker } from '../test/support/broker.ts'
-import { exchange } from '../test/support/infra-process.ts'
-import { type RedisServer, startRedis } from '../test/support/redis.ts'
-import { benchCases, findCase } from './cases/all.ts'
 import type { BenchCase } from './cases/case.ts'
 import { buildFlink } from './flink/build.ts'
 import { runFlink } from './flink/run.ts'
+import type { Measure, MeasureContext } from './measures/measure.ts'
 import type { SideRun } from './process.ts'
 import { deleteTopic } from './producer.ts'
+import { startBenchRedis } from './redis.ts'
 import { detailLine, summarise } from './report.ts'
-import { hasMillrace, runMillrace } from './rival.ts'
-import { parseDurationMs, rules } from './rules.ts'
+import { type BenchRequest, readRequest } from './request.ts'
+import { runMillrace } from './rival.ts'
 import { writeTopic } from './topics.ts'
 
-/** What a run of the bench was asked for. */
-interface BenchRequest {
-  readonly cases: readonly BenchCase[]
-  readonly durationSeconds: number
-  readonly warmupSeconds: number
-  readonly rounds: number
-  readonly events: number
-  readonly millrace: boolean
-  readonly flink: boolean
-}
+/** The topic that all cases of a run read: written once, when it is first needed. */
+class SharedTopic {
+  readonly #brokers: string
+  readonly #events: number
+  #written: Promise<string> | undefined
 
-function readRequest(env: NodeJS.ProcessEnv): BenchRequest {
-  const cases = env.CASE ? [findCase(env.CASE)] : benchCases
-  const durationSeconds = parseDurationMs(env.DURATION || `${rules.minMeasuredSeconds}s`) / 1000
-  const warmupSeconds =
-    durationSeconds < rules.minMeasuredSeconds
-      ? Math.min(rules.warmupSeconds, durationSeconds / 2)
-      : rules.warmupSeconds
-  const sizing = Math.max(...cases.map(({ sizingEventsPerSecond }) => sizingEventsPerSecond))
-  const sides = env.SIDES || 'millrace,flink'
-  return {
-    cases,
-    durationSeconds,
-    warmupSeconds,
-    rounds: positive('ROUNDS', env.ROUNDS, 1),
-    events: positive('EVENTS', env.EVENTS, Math.ceil(sizing * (warmupSeconds + durationSeconds))),
-    millrace: sides.includes('millrace') && hasMillrace(),
-    flink: sides.includes('flink'),
+  constructor(brokers: string, events: number) {
+    this.#brokers = brokers
+    this.#events = events
+  }
+
+  /** Its name, once it is written. */
+  name(): Promise<string> {
+    this.#written ??= this.#write()
+    return this.#written
+  }
+
+  async remove(): Promise<void> {
+    if (this.#written === undefined) return
+    const topic = await this.#written.catch(() => undefined)
+    if (topic !== undefined) await deleteTopic(this.#brokers, topic)
+  }
+
+  async #write(): Promise<string> {
+    const topic = `bench-${process.pid}`
+    const written = await writeTopic({ brokers: this.#brokers, topic, events: this.#events })
+    const meanBytes = (written.valueBytes / written.events).toFixed(1)
+    console.log(
+      `bench topic: ${written.events} events of ${meanBytes} bytes over ${written.partitions} partitions, ` +
+        `written in ${written.seconds.toFixed(1)} s`,
+    )
+    return topic
   }
 }
 
-function positive(name: string, text: string | undefined, otherwise: number): number {
-  if (!text) return otherwise
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new Error(`${name}=${text}: expected a whole number from 1`)
-  return value
-}
-
-/** Process id of a redis-server on this machine; undefined when it runs elsewhere. */
-async function redisPid(redis: RedisServer): Promise<number | undefined> {
-  if (redis.kind !== 'server') return undefined
-  const info = await exchange(Number(new URL(redis.url).port), 'INFO server\r\n', 1_000)
-  const found = /process_id:(\d+)/.exec(info.toString('latin1'))
-  return found === null ? undefined : Number(found[1])
-}
-
 /** Runs one case on both sides in turn; true when they agree. */
-async function runCase(bench: BenchCase, request: BenchRequest, topic: string, broker: Broker): Promise<boolean> {
+async function runCase(bench: BenchCase, request: BenchRequest, topic: string, brokers: string): Promise<boolean> {
   const runs: Record<'millrace' | 'flink', SideRun[]> = { millrace: [], flink: [] }
-  const common = { brokers: broker.brokers, topic, warmupSeconds: request.warmupSeconds }
+  const common = { brokers, topic, warmupSeconds: request.warmupSeconds }
   const record = (side: 'millrace' | 'flink', run: SideRun): void => {
     runs[side].push(run)
     console.log(detailLine(bench.id, side, run))
   }
   for (let round = 0; round < request.rounds; round++) {
     if (request.millrace) {
-      const redis = await startRedis({ own: true })
+      const redis = await startBenchRedis()
       try {
-        const pid = await redisPid(redis)
-        const run = await runMillrace(bench.id, {
-          ...common,
-          redisUrl: redis.url,
-          ...(pid === undefined ? {} : { redisPid: pid }),
-        })
-        record('millrace', run)
+        const helper = redis.pid === undefined ? {} : { redisPid: redis.pid }
+        record('millrace', await runMillrace(bench.id, { ...common, redisUrl: redis.url, ...helper }))
       } finally {
         await redis.stop()
       }
@@ -102,10 +87,50 @@ async function runCase(bench: BenchCase, request: BenchRequest, topic: string, b
   return summary.equal
 }
 
+async function runMeasure(measure: Measure, context: MeasureContext): Promise<true> {
+  const { figures, remarks } = await measure.run(context)
+  console.log(`bench ${measure.id} ${figures}`)
+  for (const remark of remarks) console.log(`bench ${measure.id} remark: ${remark}`)
+  return true
+}
+
+/** Runs everything that was asked for; what fails says so and does not keep the rest from running. */
+async function runAll(request: BenchRequest, brokers: string, interrupted: () => boolean): Promise<boolean> {
+  const topic = new SharedTopic(brokers, request.events)
+  const context: MeasureContext = {
+    ...request,
+    brokers,
+    topic: () => topic.name(),
+    detail: (text) => console.log(text),
+  }
+  const steps = [
+    ...request.cases.map((bench) => ({
+      id: bench.id,
+      run: async () => runCase(bench, request, await topic.name(), brokers),
+    })),
+    ...request.measures.map((measure) => ({ id: measure.id, run: () => runMeasure(measure, context) })),
+  ]
+  let good = true
+  try {
+    for (const { id, run } of steps) {
+      try {
+        good = (await run()) && good
+      } catch (error) {
+        if (interrupted()) return false
+        good = false
+        console.log(`bench ${id} FAILED: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
+  } finally {
+    if (!interrupted()) await topic.remove()
+  }
+  return good
+}
+
 async function main(): Promise<number> {
   const request = readRequest(process.env)
   if (request.flink) await buildFlink()
-  const broker = await startBroker()
+  const broker: Broker = await startBroker()
   let ended = false
   const end = async (): Promise<void> => {
     if (ended) return
@@ -116,24 +141,11 @@ async function main(): Promise<number> {
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
   try {
-    const topic = `bench-${process.pid}`
     const [cpu] = cpus()
     console.log(`bench machine: ${cpus().length} cores (${cpu?.model.trim()}), Node ${process.versions.node}`)
     console.log(`bench broker: ${broker.description} on the same machine`)
     if (!request.millrace) console.log('bench: without Millrace')
-    const written = await writeTopic({ brokers: broker.brokers, topic, events: request.events })
-    const meanBytes = (written.valueBytes / written.events).toFixed(1)
-    console.log(
-      `bench topic: ${written.events} events of ${meanBytes} bytes over ${written.partitions} partitions, ` +
-        `written in ${written.seconds.toFixed(1)} s`,
-    )
-    let equal = true
-    try {
-      for (const bench of request.cases) equal = (await runCase(bench, request, topic, broker)) && equal
-    } finally {
-      if (!ended) await deleteTopic(broker.brokers, topic)
-    }
-    return equal ? 0 : 1
+    return (await runAll(request, broker.brokers, () => ended)) ? 0 : 1
   } finally {
     await end()
   }

@@ -165,7 +165,7 @@ const logSetting = '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'
 
 async function format(classPath: string, config: string): Promise<void> {
   const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
-  const args = ['kafka.tools.StorageTool', 'format', '--standalone', '-t', clusterId, '-c', config]
+  const args = ['kafka.tools.StorageTool', 'format', '--standalone', `--cluster-id=${clusterId}`, '-c', config]
   try {
     await run('java', ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', ...jvm(classPath).slice(1), ...args])
   } catch (error) {

@@ -1,0 +1,70 @@
+/** What a run of the bench is asked for, out of the environment. Pure; run.ts says what each variable means. */
+import { benchCases } from './cases/all.ts'
+import type { BenchCase } from './cases/case.ts'
+import { measures } from './measures/all.ts'
+import type { Measure } from './measures/measure.ts'
+import { parseDurationMs, rules } from './rules.ts'
+
+/** What to run, and how large. */
+export interface BenchRequest {
+  readonly cases: readonly BenchCase[]
+  readonly measures: readonly Measure[]
+  readonly durationSeconds: number
+  readonly warmupSeconds: number
+  readonly rounds: number
+  /** Size of the topic of the cases. */
+  readonly events: number
+  /** Events per second of the latency measure. */
+  readonly rate: number
+  readonly millrace: boolean
+  readonly flink: boolean
+}
+
+const DEFAULT_RATE = 100_000
+
+/** Reads the request; throws an error that says what is wrong, with the names that there are. */
+export function readRequest(env: Readonly<Record<string, string | undefined>>): BenchRequest {
+  const durationSeconds = parseDurationMs(env.DURATION || `${rules.minMeasuredSeconds}s`) / 1000
+  const warmupSeconds =
+    durationSeconds < rules.minMeasuredSeconds
+      ? Math.min(rules.warmupSeconds, durationSeconds / 2)
+      : rules.warmupSeconds
+  const sizing = Math.max(...benchCases.map(({ sizingEventsPerSecond }) => sizingEventsPerSecond))
+  const sides = new Set((env.SIDES || 'millrace,flink').split(',').map((side) => side.trim()))
+  const unknown = [...sides].find((side) => side !== 'millrace' && side !== 'flink')
+  if (unknown !== undefined) throw new Error(`SIDES: there is no side ${JSON.stringify(unknown)}: millrace, flink`)
+  const millrace = sides.has('millrace')
+  const chosen = choose(env.CASE)
+  return {
+    ...chosen,
+    // Flink alone has nothing to do with figures of Millrace.
+    measures: millrace ? chosen.measures : [],
+    durationSeconds,
+    warmupSeconds,
+    rounds: positive('ROUNDS', env.ROUNDS, 1),
+    events: positive('EVENTS', env.EVENTS, Math.ceil(sizing * (warmupSeconds + durationSeconds))),
+    rate: positive('RATE', env.RATE, DEFAULT_RATE),
+    millrace,
+    flink: sides.has('flink') && chosen.cases.length > 0,
+  }
+}
+
+function choose(name: string | undefined): Pick<BenchRequest, 'cases' | 'measures'> {
+  if (!name) return { cases: benchCases, measures }
+  const chosen = {
+    cases: benchCases.filter(({ id }) => id === name),
+    measures: measures.filter(({ id }) => id === name),
+  }
+  if (chosen.cases.length + chosen.measures.length === 0) {
+    const names = [...benchCases, ...measures].map(({ id }) => id).join(', ')
+    throw new Error(`no bench case ${JSON.stringify(name)}: one of ${names}`)
+  }
+  return chosen
+}
+
+function positive(name: string, text: string | undefined, otherwise: number): number {
+  if (!text) return otherwise
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new Error(`${name}=${text}: expected a whole number from 1`)
+  return value
+}
