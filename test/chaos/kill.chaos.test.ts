@@ -34,6 +34,13 @@ const LATE_EACH = 3
 const DAY_MS = 86_400_000
 const END_MS = Date.UTC(2024, 11, 31)
 
+/** `make test-full` kills more often. */
+const full = process.env.MILLRACE_FULL === '1'
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i)
+}
+
 let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 
@@ -75,8 +82,8 @@ async function logWorld(): Promise<World> {
   }
 }
 
-async function kafkaWorld(): Promise<World> {
-  const prefix = `kill-${inject('runId')}`
+async function kafkaWorld(seed: number): Promise<World> {
+  const prefix = `kill-${seed}-${inject('runId')}`
   const access = await KafkaAccess.open('direct', testBrokers(), prefix)
   const server = await MillraceServer.start({
     redisUrl: testRedis(),
@@ -137,7 +144,7 @@ async function killed(world: World, seed: number): Promise<void> {
     sinks: world.sinks,
     checkpoint: { every: '40ms' },
     watermark: { outOfOrderness: '5s', idleness: '0s' },
-    parallelism: 2,
+    parallelism: 1 + (seed % 3),
   })
   await submitJob(server.client, job)
   let written = 0
@@ -224,7 +231,7 @@ async function expectResults(world: World): Promise<void> {
 }
 
 describe('kill -9 in the middle of the replay', () => {
-  it.each([21, 22])('embedded log and directory, seed %d', async (seed) => {
+  it.each(full ? range(20, 30) : [20, 22])('embedded log and directory, seed %d', async (seed) => {
     const world = await logWorld()
     try {
       await killed(world, seed)
@@ -233,10 +240,10 @@ describe('kill -9 in the middle of the replay', () => {
     }
   })
 
-  it('Kafka and Redis, seed 23', async () => {
-    const world = await kafkaWorld()
+  it.each(full ? range(30, 36) : [34])('Kafka and Redis, seed %d', async (seed) => {
+    const world = await kafkaWorld(seed)
     try {
-      await killed(world, 23)
+      await killed(world, seed)
     } finally {
       await world.close()
     }
