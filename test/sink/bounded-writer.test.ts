@@ -41,6 +41,18 @@ describe('BoundedWriter', () => {
     expect(wrapped.full).toBe(false)
   })
 
+  it('is not full for ever when more than it holds was written during a flush: the next one starts by itself', async () => {
+    const { writer, wrapped, write } = bounded()
+    write(256)
+    for (let i = 0; i < 5; i++) write(1024)
+    writer.flushes[0]!.resolve()
+    await settled()
+    expect([wrapped.full, writer.flushes.length]).toEqual([true, 2])
+    writer.flushes[1]!.resolve()
+    await settled()
+    expect(wrapped.full).toBe(false)
+  })
+
   it('flushes what was written while another flush was under way', async () => {
     const { writer, wrapped, write } = bounded()
     write(256)

@@ -4,7 +4,7 @@ import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
 import { loadDescriptors } from '../../src/event/descriptor.ts'
 import { Event } from '../../src/gen/millrace/v1/event.ts'
 import { parseJob } from '../../src/job/parse.ts'
-import { MemoryTopic } from '../../src/source/memory-topic.ts'
+import { type MemoryRecord, MemoryTopic } from '../../src/source/memory-topic.ts'
 import { Simulation } from '../../src/testing/simulation.ts'
 
 const descriptors = loadDescriptors(readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)))
@@ -48,6 +48,11 @@ function draw(seed: number, count: number): Drawn[] {
   }))
 }
 
+function recordOf({ timeMs, ...rest }: Drawn): MemoryRecord {
+  const value = Event.encode(Event.fromPartial({ ...rest, occurredAt: new Date(timeMs) })).finish()
+  return { key: null, value, timestampMs: timeMs }
+}
+
 function topicOf(events: readonly Drawn[], seed: number): MemoryTopic {
   const topic = new MemoryTopic('events', 5, new SeededRandom(seed))
   const batches: Drawn[][] = Array.from({ length: 5 }, () => [])
@@ -56,10 +61,7 @@ function topicOf(events: readonly Drawn[], seed: number): MemoryTopic {
   })
   batches.forEach((batch, partition) => {
     for (let at = 0; at < batch.length; at += 40) {
-      const records = batch.slice(at, at + 40).map(({ timeMs, ...rest }) => {
-        const value = Event.encode(Event.fromPartial({ ...rest, occurredAt: new Date(timeMs) })).finish()
-        return { key: null, value, timestampMs: timeMs }
-      })
+      const records = batch.slice(at, at + 40).map(recordOf)
       topic.append(partition, records)
     }
   })
@@ -135,4 +137,21 @@ it('is the same run for the same seed, and another one for another', async () =>
 it('goes on from a checkpoint, not from the start', async () => {
   const { trace } = await run(11, 2)
   expect(trace.some((line) => /RUNNING: .*checkpoint [1-9]/.test(line))).toBe(true)
+})
+
+it('finishes with alignment when one source subtask ends long before the other', async () => {
+  const events = draw(31, 20_000)
+  const topic = new MemoryTopic('events', 2, new SeededRandom(31))
+  // Partition 1 holds the first quarter of the time only.
+  const early = events.slice(0, 5000)
+  const parts = [events.filter((_, i) => i >= 5000 || i % 2 === 0), early.filter((_, i) => i % 2 === 1)]
+  parts.forEach((part, partition) => {
+    for (let at = 0; at < part.length; at += 40) topic.append(partition, part.slice(at, at + 40).map(recordOf))
+  })
+  const simulation = new Simulation({ seed: 31, workers: 2, topic, descriptors })
+  const aligned = { ...definition, parallelism: 2, watermark: { ...definition.watermark, maxDriftMs: 10_000 } }
+  await simulation.submit(aligned)
+  await simulation.runUntilState('shop', 'FINISHED')
+  expect(await valuesOf(simulation, 0)).toEqual(expected(events)[0])
+  await simulation.close()
 })
