@@ -1,0 +1,52 @@
+/**
+ * Tools written in Go, as their users have them: built from the Go module proxy at a pinned version into .cache/go.
+ *
+ * Owns: building them once. The sums of what is fetched are checked by Go against its checksum database.
+ */
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { cacheDir } from './infra-process.ts'
+
+const run = promisify(execFile)
+
+/** One tool: the package of its command, and the version that is used. */
+export interface GoTool {
+  readonly package: string
+  readonly version: string
+}
+
+/** A command line for gRPC servers that use reflection. */
+export const grpcurl: GoTool = { package: 'github.com/fullstorydev/grpcurl/cmd/grpcurl', version: 'v1.9.4' }
+
+/** What container platforms probe gRPC servers with. */
+export const grpcHealthProbe: GoTool = { package: 'github.com/grpc-ecosystem/grpc-health-probe', version: 'v0.4.61' }
+
+/** Path of a tool's program; builds it the first time, which takes a minute. Throws an error that says what is missing. */
+export async function goTool(tool: GoTool): Promise<string> {
+  const name = tool.package.slice(tool.package.lastIndexOf('/') + 1)
+  const home = join(cacheDir, 'go')
+  const bin = join(home, 'bin', `${name}-${tool.version}`)
+  const program = join(bin, name)
+  if (existsSync(program)) return program
+  mkdirSync(bin, { recursive: true })
+  const env = {
+    ...process.env,
+    GOPATH: home,
+    GOBIN: bin,
+    GOCACHE: join(home, 'build'),
+    // Of no module here; and a cache that can be removed like any folder.
+    GOWORK: 'off',
+    GOFLAGS: '-modcacherw',
+    CGO_ENABLED: '0',
+  }
+  try {
+    await run('go', ['install', `${tool.package}@${tool.version}`], { cwd: bin, env, maxBuffer: 16 * 1024 * 1024 })
+  } catch (cause) {
+    const { code, stderr } = cause as { readonly code?: unknown; readonly stderr?: string }
+    const why = code === 'ENOENT' ? 'go is not on PATH: install Go 1.24 or later' : (stderr ?? String(cause))
+    throw new Error(`${name} ${tool.version} could not be built: ${why}`, { cause })
+  }
+  return program
+}
