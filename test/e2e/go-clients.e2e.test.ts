@@ -39,6 +39,7 @@ const jobOf = (source: object): string =>
     metrics: [{ id: 'visits', count: {}, window: { tumbling: '1h' }, by: ['platform'] }],
   })
 
+// skip: building both from source takes minutes and the Go tool chain; make test-full does it
 describe.runIf(full)('clients in Go', { timeout: MINUTE }, () => {
   let server: TestEngine
   let address: string
