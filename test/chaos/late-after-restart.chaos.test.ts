@@ -54,16 +54,17 @@ async function before(client: MillraceClient, log: LogTopic, behindMs: number): 
   return records
 }
 
-/**
- * On both sides of the end of the hour, of the lateness that one metric allows, and of nothing. The last one brings the
- * slow partition on: where time is then depends on what is still known of the other.
- */
+/** On both sides of the end of the hour, of the lateness that one metric allows, and of nothing. */
 function straightAfter(): SampleEvent[][] {
-  const [first, second] = [
-    at([0, -1], [0, 0], [-60, -1], [-60, 0], [-41, 0]),
-    at([0, -1], [-61, 0], [-79, 0], [-780, -1], [8, 0]),
-  ]
-  return [first!, second!]
+  return [at([0, -1], [0, 0], [-60, -1], [-60, 0], [-41, 0]), at([0, -1], [-61, 0], [-79, 0], [-780, -1])]
+}
+
+/**
+ * Brings the slow partition on: where time is then depends on what is still known of the other. It comes when all others
+ * have been read, as the order between partitions is nobody's promise.
+ */
+function last(): SampleEvent[][] {
+  return [[], at([8, 0])]
 }
 
 interface Outcome {
@@ -71,8 +72,10 @@ interface Outcome {
   readonly values: Readonly<Record<string, readonly MetricValue[]>>
 }
 
-async function after(client: MillraceClient, records: number): Promise<Outcome> {
-  const { events } = await untilRead(client, 'boundary', records)
+async function after(client: MillraceClient, log: LogTopic, records: number): Promise<Outcome> {
+  await untilRead(client, 'boundary', records)
+  await log.append(last())
+  const { events } = await untilRead(client, 'boundary', records + 1)
   const watermarks = async () => (await valuesOf(client, 'boundary', 'strict')).map(({ watermarkMs }) => watermarkMs)
   await expect
     .poll(async () => new Set(await watermarks()), { timeout: 10_000 })
@@ -95,7 +98,7 @@ async function withoutCrash(behindMs: number): Promise<Outcome> {
     const records = await before(engine.client, log, behindMs)
     const late = straightAfter()
     await log.append(late)
-    return await after(engine.client, records + late.flat().length)
+    return await after(engine.client, log, records + late.flat().length)
   } finally {
     await log.close()
     await engine.close()
@@ -111,7 +114,7 @@ async function withCrash(behindMs: number): Promise<Outcome> {
     const late = straightAfter()
     await log.append(late)
     await server.restart()
-    return await after(server.client, records + late.flat().length)
+    return await after(server.client, log, records + late.flat().length)
   } finally {
     await log.close()
     await server.stop()
