@@ -15,6 +15,39 @@ export interface ViewQuery {
   readonly sinceChange: readonly number[]
   /** Most rows in an answer; the answer says when it was cut. */
   readonly rowsMax: number
+  /** Further conditions on the group, all of which must hold. */
+  readonly conditions?: readonly DimensionCondition[]
+  /** Conditions on the value, all of which must hold. With `keep` they are the asker's: a part of a sum has no say. */
+  readonly values?: readonly ValueCondition[]
+  /** Only so many rows a window, by value. With `keep` it is the asker's too. */
+  readonly top?: TopRows
+  /** Dimensions to keep, by index and in this order: rows that differ only in others are added up. */
+  readonly keep?: readonly number[]
+  /** Only this window subtask answers: the one that owns a key. */
+  readonly subtask?: number
+}
+
+/** A condition on one dimension of a group. */
+export interface DimensionCondition {
+  /** Index into the table's dimensions. */
+  readonly dimension: number
+  readonly test: 'equals' | 'prefix'
+  /** One of these is enough. */
+  readonly texts: readonly string[]
+  /** Keeps what fails the test instead. */
+  readonly not: boolean
+}
+
+/** A condition on a value. */
+export interface ValueCondition {
+  readonly relation: '==' | '!=' | '<' | '<=' | '>' | '>='
+  readonly than: number
+}
+
+/** The greatest values of each window, or the least. Of equal values, those whose dimensions come first. */
+export interface TopRows {
+  readonly count: number
+  readonly ascending: boolean
 }
 
 /** Rows of one subtask's view, in columns. */
@@ -38,4 +71,6 @@ export interface ViewRows {
   readonly revision: Uint32Array
   /** Events of this metric, window and group that came too late to count. */
   readonly lateCount: Float64Array
+  /** With `keep`: 1 where a row that was added up is provisional, whatever the greatest revision says. */
+  readonly provisional?: Uint8Array
 }

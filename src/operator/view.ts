@@ -1,36 +1,36 @@
 /**
  * Answers questions about one table's values from the subtask that has them.
  *
- * Owns: walking open slices and history, filtering by time, group and change. Does not own: merging subtasks, status,
- * rolling up (query/). Runs between two batches, so an answer is of one moment.
+ * Owns: walking open slices and history, filtering by time, group, value and change. Does not own: what an answer keeps
+ * (operator/view-collect.ts), merging subtasks, status (query/). Runs between two batches, so an answer is of one moment.
  */
 import type { MetricPlan } from '../job/plan.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import { readAccumulator } from './accumulators.ts'
 import { dimensionTexts } from './group-key.ts'
 import type { ResultTable } from './result-table.ts'
-import type { ViewQuery, ViewRows } from './view-rows.ts'
+import { AddedUp, AllRows, columnsOf, type RowCollector, TopOfWindows } from './view-collect.ts'
+import { type KeyTest, keyTest, valuePasses } from './view-filter.ts'
+import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
 
-/** Rows of one metric, gathered in arrays that become a ViewRows. */
+/** Rows of one metric: those that pass the conditions, as the collector keeps them. */
 class Gathered {
-  readonly start: number[] = []
-  readonly end: number[] = []
-  readonly dimensions: string[][] = []
-  readonly values: number[] = []
-  readonly events: number[] = []
-  readonly revisions: number[] = []
-  readonly late: number[] = []
-  truncated = false
+  readonly collector: RowCollector
   readonly #table: ResultTable
   readonly #metric: MetricPlan
-  readonly #query: ViewQuery
   readonly #since: number
+  readonly #passes: KeyTest | null
+  readonly #values: readonly ValueCondition[]
 
   constructor(table: ResultTable, metric: MetricPlan, query: ViewQuery, since: number) {
     this.#table = table
     this.#metric = metric
-    this.#query = query
     this.#since = since
+    this.#passes = keyTest(table.plan.dimensions.length, query.filter, query.conditions ?? [])
+    this.#values = query.keep === undefined ? (query.values ?? []) : []
+    if (query.keep !== undefined) this.collector = new AddedUp(query.keep, query.rowsMax)
+    else if (query.top !== undefined) this.collector = new TopOfWindows(query.top, query.rowsMax)
+    else this.collector = new AllRows(query.rowsMax)
   }
 
   /** Takes one row if it is asked for; false when no more fit. */
@@ -47,24 +47,21 @@ class Gathered {
     if (change <= this.#since && !late.changedSince(this.#since, startMs, key)) return true
     const { events: eventsOf, read } = this.#metric
     const events = f64[at + eventsOf]!
-    const lateCount = late.count(startMs, key, eventsOf)
     if (events === 0) return true
-    const texts = dimensionTexts(key, plan.dimensions.length)
-    const filter = this.#query.filter
-    for (let i = 0; i < filter.length; i++) if (filter[i] != null && filter[i] !== texts[i]) return true
-    if (this.values.length >= this.#query.rowsMax) {
-      this.truncated = true
-      return false
-    }
-    const value = readAccumulator(accumulators, f64, at, read.of)
-    this.start.push(startMs)
-    this.end.push(endMs)
-    this.dimensions.push(texts)
-    this.values.push(read.kind === 'value' ? value : value / readAccumulator(accumulators, f64, at, read.by))
-    this.events.push(events)
-    this.revisions.push(revision)
-    this.late.push(lateCount)
-    return true
+    if (this.#passes !== null && !this.#passes(key)) return true
+    const first = readAccumulator(accumulators, f64, at, read.of)
+    const value = read.kind === 'value' ? first : first / readAccumulator(accumulators, f64, at, read.by)
+    if (!valuePasses(value, this.#values) || !this.collector.wants(startMs, endMs, value)) return true
+    return this.collector.add({
+      startMs,
+      endMs,
+      dimensions: dimensionTexts(key, plan.dimensions.length),
+      value,
+      events,
+      revision,
+      late: late.count(startMs, key, eventsOf),
+      provisional: revision === 0,
+    })
   }
 }
 
@@ -81,7 +78,7 @@ export function queryTable(
     rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, row.f64, row.at),
   )
   for (const slice of table.slices.slices) {
-    if (slice.endMs <= query.fromMs || slice.startMs >= query.toMs || rows.truncated) continue
+    if (slice.endMs <= query.fromMs || slice.startMs >= query.toMs || rows.collector.truncated) continue
     const groups = slice.groups
     for (let row = slice === table.slices.slices[0] ? table.movedRows : 0; row < groups.count; row++) {
       const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
@@ -96,14 +93,7 @@ export function queryTable(
   return {
     ...about,
     change: table.change,
-    truncated: rows.truncated,
-    count: rows.values.length,
-    windowStartMs: Float64Array.from(rows.start),
-    windowEndMs: Float64Array.from(rows.end),
-    dimensions: rows.dimensions,
-    values: Float64Array.from(rows.values),
-    events: Float64Array.from(rows.events),
-    revision: Uint32Array.from(rows.revisions),
-    lateCount: Float64Array.from(rows.late),
+    truncated: rows.collector.truncated,
+    ...columnsOf(rows.collector.rows()),
   }
 }

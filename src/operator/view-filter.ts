@@ -1,0 +1,90 @@
+/**
+ * Conditions of a question to a view, made ready for many rows.
+ *
+ * Owns: testing a group's key and a value. Does not own: walking rows (operator/view.ts). Texts are compared as UTF-8
+ * bytes inside the group key, so that a row that fails is never decoded.
+ */
+import { dimensionBytes } from './group-key.ts'
+import type { DimensionCondition, ValueCondition } from './view-rows.ts'
+
+/** True for the group keys that are asked for. */
+export type KeyTest = (key: Uint8Array) => boolean
+
+const encoder = new TextEncoder()
+
+/** Texts above which a set is faster than a walk. */
+const WALK_MAX = 8
+
+/**
+ * The test for group keys of `dimensions` dimensions: `equals` names exact texts (null takes any), `conditions` what must
+ * hold besides. Null when every key passes.
+ */
+export function keyTest(
+  dimensions: number,
+  equals: readonly (string | null)[],
+  conditions: readonly DimensionCondition[],
+): KeyTest | null {
+  const tests: KeyTest[] = []
+  equals.forEach((text, index) => {
+    if (text !== null) tests.push(textTest(dimensions, { dimension: index, test: 'equals', texts: [text], not: false }))
+  })
+  for (const condition of conditions) tests.push(textTest(dimensions, condition))
+  const [first, second] = tests
+  if (first === undefined) return null
+  if (second === undefined) return first
+  return (key) => {
+    for (let i = 0; i < tests.length; i++) if (!tests[i]!(key)) return false
+    return true
+  }
+}
+
+function textTest(dimensions: number, condition: DimensionCondition): KeyTest {
+  const { dimension, test, not } = condition
+  const wanted = condition.texts.map((text) => encoder.encode(text))
+  if (test === 'equals' && wanted.length > WALK_MAX) {
+    const names = new Set(wanted.map(nameOf))
+    return (key) => names.has(nameOf(dimensionBytes(key, dimensions, dimension))) !== not
+  }
+  const exact = test === 'equals'
+  return (key) => {
+    const bytes = dimensionBytes(key, dimensions, dimension)
+    for (let i = 0; i < wanted.length; i++) {
+      const text = wanted[i]!
+      if ((exact ? bytes.length === text.length : bytes.length >= text.length) && startsWith(bytes, text)) return !not
+    }
+    return not
+  }
+}
+
+function startsWith(bytes: Uint8Array, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[i] !== text[i]) return false
+  return true
+}
+
+/** Bytes as a text of the same length: different for different bytes. */
+function nameOf(bytes: Uint8Array): string {
+  let name = ''
+  for (let i = 0; i < bytes.length; i++) name += String.fromCharCode(bytes[i]!)
+  return name
+}
+
+/** Whether a value passes all conditions. NaN equals nothing and is in no order. */
+export function valuePasses(value: number, conditions: readonly ValueCondition[]): boolean {
+  for (let i = 0; i < conditions.length; i++) {
+    const { relation, than } = conditions[i]!
+    const passes =
+      relation === '=='
+        ? value === than
+        : relation === '!='
+          ? value !== than
+          : relation === '<'
+            ? value < than
+            : relation === '<='
+              ? value <= than
+              : relation === '>'
+                ? value > than
+                : value >= than
+    if (!passes) return false
+  }
+  return true
+}
