@@ -38,7 +38,7 @@ const field = (path: string, number: number, type: FieldRef['type']): FieldRef =
   steps: [{ kind: 'field', number }],
   type,
 })
-const tumbling = { kind: 'tumbling', sizeMs: 60_000, offsetMs: 0, timezone: 'UTC' } as const
+const tumbling = { kind: 'tumbling', sizeMs: 60_000, offsetMs: 0, timezone: 'UTC', time: 'event' } as const
 const table =
   kind === 'tumbling'
     ? {
@@ -47,6 +47,8 @@ const table =
         dimensionNames: ['person'],
         keyed: true,
         window: tumbling,
+        trigger: null,
+        earlyMs: 0,
         allowedLatenessMs: 0,
         retainMs: 0,
         accumulators: [
@@ -60,6 +62,8 @@ const table =
         dimensionNames: ['screen'],
         keyed: false,
         window: tumbling,
+        trigger: null,
+        earlyMs: 0,
         allowedLatenessMs: 0,
         retainMs: 0,
         accumulators: [

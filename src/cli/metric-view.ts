@@ -3,8 +3,9 @@
  *
  * The JSON forms are API: dimensions by name, times as RFC 3339, every field always there.
  */
+
+import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
 import { isAdditive, type MetricInfo, type MetricResult, type MetricValue } from '../query/api.ts'
-import { describeWindow } from '../query/render.ts'
 import { formatNumber, formatWatermark, formatWindow, printable } from './format.ts'
 import { jsonInstant } from './job-view.ts'
 import type { Output } from './output.ts'
@@ -21,8 +22,10 @@ export function metricJson(info: MetricInfo) {
     where: info.where,
     dimensions: info.dimensions,
     window: describeWindow(info.window),
-    windowSizeMs: info.window.sizeMs,
-    windowOffsetMs: info.window.offsetMs,
+    windowKind: info.window.kind,
+    windowSizeMs: windowSizeMs(info.window),
+    windowStepMs: windowStepMs(info.window),
+    windowOffsetMs: windowOffsetMs(info.window),
     timezone: info.window.timezone,
     integer: info.integer,
     additive: isAdditive(info),

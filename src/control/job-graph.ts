@@ -1,6 +1,7 @@
 /** A job's graph as people see it: made from its plan. Pure. */
-import type { SinkOutput, SourceInput, WindowDefinition } from '../job/definition.ts'
+import type { SinkOutput, SourceInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
+import { describeWindow } from '../job/window-text.ts'
 import type { GraphEdge, GraphOperator, JobGraph } from './api.ts'
 
 /** Operators and edges of a plan: source, window, merge where some table needs it, and the sinks. */
@@ -61,21 +62,4 @@ function describeOutput(output: SinkOutput): string {
 
 function describeDimensions(names: readonly string[]): string {
   return names.length === 0 ? 'total' : `by ${names.join(', ')}`
-}
-
-function describeWindow(window: WindowDefinition): string {
-  const zone = window.timezone === 'UTC' ? '' : ` in ${window.timezone}`
-  return `${window.kind} ${describeDuration(window.sizeMs)}${zone}`
-}
-
-/** A duration in its largest whole unit, as definitions write it. */
-export function describeDuration(ms: number): string {
-  const units: readonly (readonly [string, number])[] = [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1000],
-  ]
-  for (const [unit, size] of units) if (ms >= size && ms % size === 0) return `${ms / size}${unit}`
-  return `${ms}ms`
 }

@@ -124,6 +124,9 @@ export interface MetricDefinition {
   /** Paths of the dimensions, in the order in which values carry them. */
   readonly by: readonly string[]
   readonly window: WindowDefinition
+  readonly trigger: TriggerDefinition | null
+  /** Provisional results of changed groups go to the sinks this often, in wall-clock time; 0 for never. */
+  readonly earlyMs: number
   readonly allowedLatenessMs: number
   /** How long closed windows stay queryable, in event time behind the watermark. */
   readonly retainMs: number
@@ -141,15 +144,68 @@ export type MetricKind =
   /** Exact count of different keys (persons): distinct of the event's key. */
   | { readonly kind: 'activeUsers' }
 
-/** The windows of a metric. */
-export interface WindowDefinition {
-  readonly kind: 'tumbling'
-  /** Length; in a time zone, whole days are calendar days (23 to 25 hours), and shorter windows restart at each local midnight. */
-  readonly sizeMs: number
-  /** Shift of every boundary, in (-sizeMs, sizeMs). */
+/** What windows count time by: the events' own, or the clock of the machine when they are taken in. */
+export type TimeDomain = 'event' | 'processing'
+
+/** Windows that follow a calendar. */
+export interface CalendarWindows {
+  /** Shift of every boundary, shorter than the window (sliding: than the slide). */
   readonly offsetMs: number
-  /** IANA zone whose midnights the windows follow; `UTC` by default. */
+  /**
+   * IANA zone whose midnights the windows follow; `UTC` by default. In a zone, whole days are calendar days (23 to 25
+   * hours), and shorter windows restart at each local midnight.
+   */
   readonly timezone: string
+  readonly time: TimeDomain
+}
+
+/** Windows of one length, side by side. */
+export interface TumblingWindow extends CalendarWindows {
+  readonly kind: 'tumbling'
+  readonly sizeMs: number
+}
+
+/** Windows of one length that start every `slideMs`: an event is in several. Flink's sliding or hopping windows. */
+export interface SlidingWindow extends CalendarWindows {
+  readonly kind: 'sliding'
+  readonly sizeMs: number
+  readonly slideMs: number
+}
+
+/** Windows with one start that grow by a step up to `sizeMs`, then start anew: a day so far, hour by hour. Flink's CUMULATE. */
+export interface CumulateWindow extends CalendarWindows {
+  readonly kind: 'cumulate'
+  readonly sizeMs: number
+  readonly stepMs: number
+}
+
+/** A group's events that follow each other within a gap. */
+export interface SessionWindow {
+  readonly kind: 'session'
+  /** An event opens [t, t + gapMs); what touches merges. */
+  readonly gapMs: number
+  /** Only how times are shown. */
+  readonly timezone: string
+  readonly time: TimeDomain
+}
+
+/** One window without end. */
+export interface GlobalWindow {
+  readonly kind: 'global'
+  /** Only how times are shown. */
+  readonly timezone: string
+  readonly time: TimeDomain
+}
+
+/** The windows of a metric. */
+export type WindowDefinition = TumblingWindow | SlidingWindow | CumulateWindow | SessionWindow | GlobalWindow
+
+/** Results before, or instead of, the end of a window. */
+export interface TriggerDefinition {
+  /** Fires a group whenever this many events more have reached it in the window; 0 for never. */
+  readonly count: number
+  /** Forget what was counted with each firing. */
+  readonly purge: boolean
 }
 
 /** Where results go. */

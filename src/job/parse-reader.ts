@@ -23,6 +23,9 @@ export interface DocumentProblem {
   readonly around?: boolean
 }
 
+/** Notes a mistake at a path of the document; `offset` is a place within a text. */
+export type Report = (path: DocumentPath, message: string, offset?: number) => void
+
 /** `metrics[2].window.tumbling`. */
 export function formatPath(path: DocumentPath): string {
   let out = ''

@@ -12,14 +12,13 @@ import type { Descriptors } from '../event/descriptor.ts'
 import { jobDefaults as defaults } from './defaults.ts'
 import type {
   JobDefinition,
-  MetricDefinition,
-  MetricKind,
   SideOutputDefinition,
   SinkDefinition,
   SinkOutput,
   SourceDefinition,
   SourceInput,
 } from './definition.ts'
+import { readMetric } from './parse-metric.ts'
 import { type DocumentProblem, describe, formatPath, MappingReader } from './parse-reader.ts'
 import { readSample } from './parse-sample.ts'
 import { type Place, readYaml } from './parse-yaml.ts'
@@ -32,7 +31,6 @@ export const JOB_API_VERSION = 'millrace.dev/v1'
 /** Most violations that are told at once. */
 const VIOLATIONS_MAX = 200
 const INTEGER_MAX = Number.MAX_SAFE_INTEGER
-const metricKinds = ['count', 'sum', 'min', 'max', 'avg', 'distinct', 'activeUsers'] as const
 
 /** A job as its document says it. */
 export interface ParsedJob {
@@ -230,51 +228,6 @@ function readCheckpoint(reader: MappingReader): JobDefinition['checkpoint'] {
   }
   reader.finish()
   return checkpoint
-}
-
-function readMetric(reader: MappingReader): MetricDefinition {
-  const id = reader.text('id')
-  const description = reader.text('description', '')
-  const kind = reader.only(metricKinds, 'kind of metric')
-  let metric: MetricKind = { kind: 'count' }
-  if (kind === 'count' || kind === 'activeUsers') {
-    reader.mapping(kind, true).finish()
-    metric = { kind }
-  } else if (kind !== undefined) {
-    const of = reader.mapping(kind)
-    metric = { kind, field: of.text('field') }
-    of.finish()
-  } else {
-    for (const known of metricKinds) reader.has(known)
-  }
-  const by = reader.list('by').map((path, i) => {
-    if (typeof path === 'string' && path !== '') return path
-    reader.problems.push({
-      path: [...reader.path, 'by', i],
-      message: `must be the path of a field, not ${describe(path)}`,
-    })
-    return ''
-  })
-  if (!reader.has('window')) reader.problem('window', 'is missing, as window: { tumbling: 1m }')
-  const window = reader.mapping('window')
-  const definition: MetricDefinition = {
-    id,
-    description,
-    kind: metric,
-    where: reader.text('where', '').trim() === '' ? null : reader.text('where', ''),
-    by,
-    window: {
-      kind: 'tumbling',
-      sizeMs: reader.has('window') ? window.duration('tumbling', undefined, 1) : 0,
-      offsetMs: window.duration('offset', 0, Number.NEGATIVE_INFINITY),
-      timezone: window.text('timezone', defaults.metric.timezone),
-    },
-    allowedLatenessMs: reader.duration('allowedLateness', defaults.metric.allowedLatenessMs),
-    retainMs: reader.duration('retain', defaults.metric.retainMs, 1),
-  }
-  window.finish()
-  reader.finish()
-  return definition
 }
 
 function readSink(reader: MappingReader): SinkDefinition {

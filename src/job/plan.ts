@@ -16,7 +16,7 @@
  * Operator ids `source`'s own id, `window` and `merge` name state in snapshots.
  */
 import type { EventSchema } from '../event/schema.ts'
-import type { JobDefinition, WindowDefinition } from './definition.ts'
+import type { JobDefinition, TriggerDefinition, WindowDefinition } from './definition.ts'
 
 /** Everything a worker thread needs to run its part of a job. */
 export interface JobPlan {
@@ -84,6 +84,9 @@ export interface TablePlan {
   /** True when the dimensions contain the key: the table lives whole in `window`, and `merge` never sees it. */
   readonly keyed: boolean
   readonly window: WindowDefinition
+  readonly trigger: TriggerDefinition | null
+  /** Cadence of provisional results, wall-clock ms; 0 for none. */
+  readonly earlyMs: number
   readonly allowedLatenessMs: number
   readonly retainMs: number
   /** Deduplicated: metrics share what is the same. The first accumulators are the `count`s of each predicate in use. */

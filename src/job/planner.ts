@@ -9,10 +9,11 @@ import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { Column, ColumnEncoding, EventSchema, FieldRef } from '../event/schema.ts'
-import type { JobDefinition, MetricDefinition, WindowDefinition } from './definition.ts'
+import type { JobDefinition, MetricDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'
 import type { AccumulatorPlan, JobPlan, MetricPlan, Predicate, TablePlan } from './plan.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
+import { triggerId, windowId } from './window-text.ts'
 
 /** What a plan depends on besides the definition. */
 export interface PlanContext {
@@ -147,6 +148,8 @@ class Planner {
           dimensionNames: metric.by,
           keyed: dimensions.includes(-1),
           window: metric.window,
+          trigger: metric.trigger,
+          earlyMs: metric.earlyMs,
           allowedLatenessMs: metric.allowedLatenessMs,
           retainMs: metric.retainMs,
         },
@@ -210,16 +213,10 @@ function indexOfAccumulator(list: readonly AccumulatorPlan[], wanted: Accumulato
 function tableId(metric: MetricDefinition): string {
   return [
     metric.by.join('+') || 'total',
-    formatWindow(metric.window),
+    `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}`,
     `late=${formatDuration(metric.allowedLatenessMs)}`,
     `retain=${formatDuration(metric.retainMs)}`,
   ].join('|')
-}
-
-function formatWindow(window: WindowDefinition): string {
-  const offset =
-    window.offsetMs === 0 ? '' : `${window.offsetMs > 0 ? '+' : '-'}${formatDuration(Math.abs(window.offsetMs))}`
-  return `${window.kind}:${formatDuration(window.sizeMs)}${offset}@${window.timezone}`
 }
 
 /**

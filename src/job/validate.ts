@@ -8,10 +8,9 @@ import { didYouMean } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldRef, FieldType } from '../event/schema.ts'
 import type { JobDefinition, MetricDefinition, SinkOutput } from './definition.ts'
-import { formatDuration } from './duration.ts'
-import type { DocumentPath, DocumentProblem } from './parse-reader.ts'
+import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
 import { checkExpression } from './predicate.ts'
-import { isTimeZone } from './timezone.ts'
+import { validateWindow } from './validate-window.ts'
 
 /** Most metrics of a job. */
 export const METRICS_MAX = 100
@@ -20,7 +19,6 @@ export const WHERE_MAX = 31
 /** Most dimensions of a metric. */
 export const DIMENSIONS_MAX = 8
 
-const DAY_MS = 86_400_000
 const numberTypes: ReadonlySet<FieldType> = new Set([
   'int32',
   'sint32',
@@ -70,8 +68,6 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   return problems
 }
 
-type Report = (path: DocumentPath, message: string, offset?: number) => void
-
 function validateNames(definition: JobDefinition, report: Report): void {
   if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(definition.name)) {
     report(['metadata', 'name'], `"${definition.name}" is no DNS label: lower-case letters, digits and "-", at most 63`)
@@ -116,19 +112,6 @@ function validateEvent(definition: JobDefinition, descriptors: Descriptors, repo
   if (!key.ok) report(['event', 'key'], key.problem)
   else if (key.field.type !== 'string' && key.field.type !== 'bytes' && !integerTypes.has(key.field.type)) {
     report(['event', 'key'], `"${event.key}" is ${key.field.type}; a key is a string, bytes or an integer`)
-  }
-}
-
-function validateWindow(metric: MetricDefinition, path: DocumentPath, report: Report): void {
-  const { sizeMs, offsetMs, timezone } = metric.window
-  const at = [...path, 'window']
-  if (!(sizeMs > 0)) report([...at, 'tumbling'], 'must be longer than zero')
-  else if (Math.abs(offsetMs) >= sizeMs)
-    report([...at, 'offset'], `must be shorter than the window (${formatDuration(sizeMs)})`)
-  if (!isTimeZone(timezone))
-    report([...at, 'timezone'], `there is no time zone "${timezone}"; use an IANA name, as Europe/Berlin`)
-  else if (timezone !== 'UTC' && sizeMs > 0 && sizeMs % DAY_MS !== 0 && DAY_MS % sizeMs !== 0) {
-    report([...at, 'tumbling'], 'in a time zone, a window is whole days or divides a day evenly')
   }
 }
 

@@ -13,7 +13,8 @@ import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROWS_MAX } from '../exchange/event-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { type KeyedTable, ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
-import { createAssigner, type WindowAssigner } from '../window/tumbling.ts'
+import { createAssigner } from '../window/assigner.ts'
+import type { WindowAssigner } from '../window/tumbling.ts'
 import {
   type Accumulators,
   addCompensated,

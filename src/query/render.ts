@@ -4,33 +4,10 @@
  * Pure. Owns: how answers of several subtasks become one. Does not own: asking them (query/service.ts), the wire.
  */
 import { MillraceError } from '../core/errors.ts'
-import type { WindowDefinition } from '../job/definition.ts'
-import type { ViewRows } from '../operator/view-rows.ts'
+import { compareTop } from '../operator/view-collect.ts'
+import type { TopRows, ViewRows } from '../operator/view-rows.ts'
 import { isAdditive, type MetricInfo, type MetricQuery, type MetricValue, type ValueStatus } from './api.ts'
-
-const units = [
-  ['w', 604_800_000],
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1000],
-] as const
-
-/** A duration as definitions write it: `1h`, `90s`, `1500ms`. */
-export function describeDuration(ms: number): string {
-  for (const [unit, size] of units) {
-    if (ms !== 0 && ms % size === 0) return `${ms / size}${unit}`
-  }
-  return `${ms}ms`
-}
-
-/** A window for people: `1h`, `1d Europe/Berlin`, `1h +15m`. */
-export function describeWindow(window: WindowDefinition): string {
-  const size = window.sizeMs === 604_800_000 ? '7d' : describeDuration(window.sizeMs)
-  const sign = window.offsetMs < 0 ? '-' : '+'
-  const offset = window.offsetMs === 0 ? '' : ` ${sign}${describeDuration(Math.abs(window.offsetMs))}`
-  return `${size}${offset}${window.timezone === 'UTC' ? '' : ` ${window.timezone}`}`
-}
+import { fixesRest } from './selection.ts'
 
 /** How settled a value is, by the times its window has fired. */
 export function statusOf(revision: number): ValueStatus {
@@ -48,7 +25,7 @@ export function valuesOf(rows: ViewRows, attempt: number): MetricValue[] {
       windowStartMs: rows.windowStartMs[row] ?? Number.NaN,
       windowEndMs: rows.windowEndMs[row] ?? Number.NaN,
       value: rows.values[row] ?? Number.NaN,
-      status: statusOf(revision),
+      status: rows.provisional?.[row] === 1 ? 'provisional' : statusOf(revision),
       revision,
       watermarkMs: rows.watermarkMs,
       lateCount: rows.lateCount[row] ?? 0,
@@ -83,7 +60,7 @@ export function compareValues(a: MetricValue, b: MetricValue): number {
 export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly number[] | null {
   const known = info.dimensions.length === 0 ? 'it has none' : `it has ${info.dimensions.join(', ')}`
   const name = `${info.job}/${info.metric}`
-  for (const filter of query.filters.keys()) {
+  for (const filter of [...query.filters.keys(), ...(query.where ?? []).map((condition) => condition.name)]) {
     if (!info.dimensions.includes(filter)) {
       throw new MillraceError('QUERY_INVALID', `metric ${name} has no dimension ${filter} to filter by: ${known}`)
     }
@@ -100,8 +77,7 @@ export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly n
     }
     kept.push(index)
   }
-  const fixed = info.dimensions.every((dimension, index) => kept.includes(index) || query.filters.has(dimension))
-  if (!fixed && !isAdditive(info)) {
+  if (!fixesRest(info, query, kept) && !isAdditive(info)) {
     throw new MillraceError(
       'QUERY_INVALID',
       `values of ${name} (${info.kind.kind}) do not add up over ${info.dimensions.join(', ')}: the same person or ` +
@@ -144,12 +120,17 @@ function leastSettled(a: ValueStatus, b: ValueStatus): ValueStatus {
   return a === 'corrected' || b === 'corrected' ? 'corrected' : 'final'
 }
 
+/** By window, then as a top list is. */
+function compareInTop(top: TopRows): (a: MetricValue, b: MetricValue) => number {
+  return (a, b) => a.windowStartMs - b.windowStartMs || a.windowEndMs - b.windowEndMs || compareTop(top, a, b)
+}
+
 /** Sorts and cuts to the limit: the newest windows are kept (`latest`), or QUERY_TOO_LARGE. */
 export function limitValues(
   values: MetricValue[],
   query: MetricQuery,
 ): { readonly values: readonly MetricValue[]; readonly truncated: boolean } {
-  values.sort(compareValues)
+  values.sort(query.top == null ? compareValues : compareInTop(query.top))
   if (values.length <= query.limit) return { values, truncated: false }
   if (query.latest) return { values: values.slice(values.length - query.limit), truncated: true }
   throw new MillraceError(

@@ -1,24 +1,18 @@
 /**
- * Queries and their answers: domain types (query/api.ts) to wire messages and back.
- *
- * Pure. What a caller sent is checked here as far as its shape goes; whether it makes sense for the metric is the
- * QueryApi's to say.
+ * Metrics and their values: domain types (query/api.ts) to wire messages and back. Pure. What is asked of them is in
+ * rpc/selection-messages.ts.
  */
-import { MillraceError, type Violation } from '../core/errors.ts'
 import { type Dimension, type MetricValue as MetricValueMessage, ValueStatus } from '../gen/millrace/v1/metric.ts'
-import type { MetricDescription, MetricSelection } from '../gen/millrace/v1/query.ts'
-import type { MetricKind } from '../job/definition.ts'
+import type { MetricDescription } from '../gen/millrace/v1/query.ts'
+import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
 import {
-  defaultQueryLimit,
   isAdditive,
   type MetricInfo,
-  type MetricQuery,
   type MetricResult,
   type MetricValue,
-  maxQueryLimit,
   type ValueStatus as Status,
 } from '../query/api.ts'
-import { describeWindow } from '../query/render.ts'
 import { fromTimestamp, toTimestamp } from './instants.ts'
 
 /** A metric's description for the wire. */
@@ -32,9 +26,12 @@ export function toDescription(info: MetricInfo): MetricDescription {
     where: info.where,
     dimensions: [...info.dimensions],
     window: describeWindow(info.window),
-    windowSizeMs: info.window.sizeMs,
-    windowOffsetMs: info.window.offsetMs,
+    windowKind: info.window.kind,
+    windowSizeMs: windowSizeMs(info.window),
+    windowStepMs: windowStepMs(info.window),
+    windowOffsetMs: windowOffsetMs(info.window),
     timezone: info.window.timezone,
+    processingTime: info.window.time === 'processing',
     integer: info.integer,
     additive: isAdditive(info),
   }
@@ -49,13 +46,26 @@ export function fromDescription(message: MetricDescription): MetricInfo {
     kind: fromKind(message.kind, message.field),
     where: message.where,
     dimensions: message.dimensions,
-    window: {
-      kind: 'tumbling',
-      sizeMs: message.windowSizeMs,
-      offsetMs: message.windowOffsetMs,
-      timezone: message.timezone,
-    },
+    window: fromWindow(message),
     integer: message.integer,
+  }
+}
+
+function fromWindow(message: MetricDescription): WindowDefinition {
+  const { windowSizeMs: sizeMs, windowStepMs: stepMs, windowOffsetMs: offsetMs, timezone } = message
+  const time = message.processingTime ? 'processing' : 'event'
+  const calendar = { offsetMs, timezone, time } as const
+  switch (message.windowKind) {
+    case 'sliding':
+      return { kind: 'sliding', sizeMs, slideMs: stepMs, ...calendar }
+    case 'cumulate':
+      return { kind: 'cumulate', sizeMs, stepMs, ...calendar }
+    case 'session':
+      return { kind: 'session', gapMs: stepMs, timezone, time }
+    case 'global':
+      return { kind: 'global', timezone, time }
+    default:
+      return { kind: 'tumbling', sizeMs, ...calendar }
   }
 }
 
@@ -71,57 +81,6 @@ function fromKind(kind: string, field: string): MetricKind {
       return { kind }
     default:
       return { kind: 'count' }
-  }
-}
-
-/** A query for the wire. */
-export function toSelection(query: MetricQuery): MetricSelection {
-  return {
-    job: query.job,
-    metric: query.metric,
-    from: toTimestamp(query.fromMs),
-    to: query.toMs === Number.POSITIVE_INFINITY ? undefined : toTimestamp(query.toMs),
-    filters: Array.from(query.filters, ([name, value]) => ({ name, value })),
-    groupBy: query.groupBy === null ? undefined : { dimensions: [...query.groupBy] },
-    limit: query.limit,
-    latest: query.latest,
-  }
-}
-
-/** A query from the wire; QUERY_INVALID or QUERY_TOO_LARGE with all that is wrong with its shape. */
-export function fromSelection(message: MetricSelection | undefined): MetricQuery {
-  const violations: Violation[] = []
-  const wrong = (field: string, text: string) =>
-    violations.push({ field: `selection.${field}`, message: text, line: 0, column: 0 })
-  if (!message?.job) wrong('job', 'is missing: name the job')
-  if (!message?.metric) wrong('metric', 'is missing: name the metric')
-  const filters = new Map<string, string>()
-  for (const filter of message?.filters ?? []) {
-    if (filters.has(filter.name)) wrong('filters', `names dimension ${filter.name} twice`)
-    filters.set(filter.name, filter.value)
-  }
-  const fromMs = fromTimestamp(message?.from)
-  const toMs = fromTimestamp(message?.to, Number.POSITIVE_INFINITY)
-  if (!(fromMs < toMs)) wrong('to', 'is not after `from`: the range is empty')
-  if (message === undefined || violations.length > 0) {
-    const list = violations.map((violation) => `${violation.field} ${violation.message}`).join('; ')
-    throw new MillraceError('QUERY_INVALID', `the query cannot be answered: ${list}`, { violations })
-  }
-  if (message.limit > maxQueryLimit) {
-    throw new MillraceError(
-      'QUERY_TOO_LARGE',
-      `a limit of ${message.limit} values is more than the ${maxQueryLimit} that one answer may hold; narrow the range`,
-    )
-  }
-  return {
-    job: message.job,
-    metric: message.metric,
-    fromMs,
-    toMs,
-    filters,
-    groupBy: message.groupBy?.dimensions ?? null,
-    limit: message.limit === 0 ? defaultQueryLimit : message.limit,
-    latest: message.latest,
   }
 }
 

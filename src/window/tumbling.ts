@@ -5,7 +5,7 @@
  * they follow the calendar: windows of whole days run from local midnight to local midnight, so a day of 23 or 25 hours
  * is a day; shorter windows are counted from each local midnight and the last one of a day ends with it.
  */
-import type { WindowDefinition } from '../job/definition.ts'
+import type { CalendarWindows } from '../job/definition.ts'
 import { DAY_MS, TimeZone } from './time-zone.ts'
 
 /** Puts timestamps into windows. `assign` leaves its answer in the fields, so that a row costs no object. */
@@ -22,13 +22,13 @@ export function tumblingStartMs(timestampMs: number, offsetMs: number, sizeMs: n
   return remainder < 0 ? timestampMs - (remainder + sizeMs) : timestampMs - remainder
 }
 
-/** The assigner that a definition asks for. */
-export function createAssigner(definition: WindowDefinition): WindowAssigner {
-  if (definition.timezone === 'UTC') return new FixedTumbling(definition.sizeMs, definition.offsetMs)
-  const zone = new TimeZone(definition.timezone)
-  return definition.sizeMs % DAY_MS === 0
-    ? new CalendarDays(zone, definition.sizeMs / DAY_MS, definition.offsetMs)
-    : new PartsOfDay(zone, definition.sizeMs, definition.offsetMs)
+/** Puts timestamps into tumbling windows of `sizeMs` on the calendar that a definition asks for. */
+export function createTumbling(sizeMs: number, calendar: CalendarWindows): WindowAssigner {
+  if (calendar.timezone === 'UTC') return new FixedTumbling(sizeMs, calendar.offsetMs)
+  const zone = new TimeZone(calendar.timezone)
+  return sizeMs % DAY_MS === 0
+    ? new CalendarDays(zone, sizeMs / DAY_MS, calendar.offsetMs)
+    : new PartsOfDay(zone, sizeMs, calendar.offsetMs)
 }
 
 class FixedTumbling implements WindowAssigner {

@@ -46,7 +46,7 @@ sinks:
       '15:5 metrics[1].wher: unknown key; did you mean "where"?',
       '16:5 metrics[2]: needs a kind of metric: count, sum, min, max, avg, distinct or activeUsers',
       '16:11 metrics[2].id: metric "s" is defined twice',
-      '16:22 metrics[2].window.tumbling: is missing',
+      '16:22 metrics[2].window: needs a kind of window: tumbling, sliding, cumulate, session or global',
       '18:32 sinks[0].kafka.topic: "a b" is no topic name: letters, digits, ".", "_" and "-", at most 249',
     ])
   })

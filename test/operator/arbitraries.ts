@@ -33,7 +33,7 @@ export const tablePlans = fc
   .map(({ dimensions, accumulators, allowedLatenessMs, offsetMs }) =>
     tablePlan(dimensions, accumulators, {
       allowedLatenessMs,
-      window: { kind: 'tumbling', sizeMs: WINDOW_MS, offsetMs, timezone: 'UTC' },
+      window: { kind: 'tumbling', sizeMs: WINDOW_MS, offsetMs, timezone: 'UTC', time: 'event' },
     }),
   )
 

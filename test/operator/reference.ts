@@ -3,6 +3,7 @@
  *
  * Shares nothing with the tables but the plan. Windows in UTC only.
  */
+import { invariant } from '../../src/core/errors.ts'
 import type { TablePlan } from '../../src/job/plan.ts'
 import type { Row } from '../exchange/support.ts'
 
@@ -81,6 +82,7 @@ export class Reference {
     const { accumulators, window, allowedLatenessMs, dimensions } = this.plan
     const wanted = accumulators.map(({ predicate }) => (row.mask >>> predicate) % 2 === 1)
     if (!wanted.includes(true)) return
+    invariant(window.kind === 'tumbling', 'the reference knows tumbling windows')
     const { sizeMs, offsetMs } = window
     const startMs = Math.floor((row.timeMs - offsetMs) / sizeMs) * sizeMs + offsetMs
     const texts = dimensions.map((column) => (column < 0 ? row.key : row.texts[column - this.#numbers]!))

@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
+import { describeWindow } from '../../src/job/window-text.ts'
 import type { ViewQuery, ViewRows } from '../../src/operator/view-rows.ts'
 import type { MetricInfo, MetricQuery, MetricResult, MetricValue } from '../../src/query/api.ts'
-import { compareValues, describeWindow, keptDimensions, rollUp } from '../../src/query/render.ts'
-import { createQueryService, type ViewAnswer, type ViewPort } from '../../src/query/service.ts'
+import { compareValues, keptDimensions, rollUp } from '../../src/query/render.ts'
+import { createQueryService } from '../../src/query/service.ts'
+import type { ViewAnswer, ViewPort } from '../../src/query/view-port.ts'
 import { ManualClock, ManualScheduler } from '../../src/testing/manual-clock.ts'
 import { averageRevenue, pageViews, someValue } from '../support/fakes/query.ts'
 
@@ -47,6 +49,8 @@ class Views implements ViewPort {
   infos: readonly MetricInfo[] = [byTwo, people, averageRevenue]
 
   metrics: ViewPort['metrics'] = async () => this.infos.map((info, index) => ({ info, index }))
+
+  ownerOf = () => 1
 
   ask: ViewPort['ask'] = async (_job, query) => {
     this.asked.push(query)
@@ -250,6 +254,6 @@ describe('describeWindow', () => {
     [90_000, 30_000, 'UTC', '90s +30s'],
     [1500, -1, 'UTC', '1500ms -1ms'],
   ] as const)('%d %d %s', (sizeMs, offsetMs, timezone, text) => {
-    expect(describeWindow({ kind: 'tumbling', sizeMs, offsetMs, timezone })).toBe(text)
+    expect(describeWindow({ kind: 'tumbling', sizeMs, offsetMs, timezone, time: 'event' })).toBe(text)
   })
 })

@@ -33,6 +33,8 @@ export async function goTool(tool: GoTool): Promise<string> {
   mkdirSync(bin, { recursive: true })
   const env = {
     ...process.env,
+    // Where Go's own installer puts it, which not every PATH names.
+    PATH: `${process.env.PATH}:/usr/local/go/bin`,
     GOPATH: home,
     GOBIN: bin,
     GOCACHE: join(home, 'build'),

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.temporal" />
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createAssigner, tumblingStartMs } from '../../src/window/tumbling.ts'
+import { createTumbling, tumblingStartMs } from '../../src/window/tumbling.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
@@ -100,7 +100,7 @@ describe.each(zones)('windows in %s', (timezone) => {
         fc.array(instants, { minLength: 1, maxLength: 8 }),
         (sizeMs, percent, at) => {
           const offsetMs = Math.round((sizeMs * percent) / 100)
-          const assigner = createAssigner({ kind: 'tumbling', sizeMs, offsetMs, timezone })
+          const assigner = createTumbling(sizeMs, { offsetMs, timezone, time: 'event' })
           for (const timestamp of at) {
             assigner.assign(timestamp)
             const { startMs, endMs } = assigner
@@ -152,7 +152,7 @@ describe('windows of whole days', () => {
           const sizeMs = days * DAY_MS
           const offsetMs =
             (offsetDays % days) * DAY_MS + (days > 1 && Math.abs(offsetDays % days) === days - 1 ? 0 : delay)
-          const assigner = createAssigner({ kind: 'tumbling', sizeMs, offsetMs, timezone })
+          const assigner = createTumbling(sizeMs, { offsetMs, timezone, time: 'event' })
           assigner.assign(at)
           expect({ startMs: assigner.startMs, endMs: assigner.endMs }).toEqual(windowOf(timezone, sizeMs, offsetMs, at))
         },
@@ -162,7 +162,7 @@ describe('windows of whole days', () => {
   })
 
   it('have 23 and 25 hours when clocks change', () => {
-    const assigner = createAssigner({ kind: 'tumbling', sizeMs: DAY_MS, offsetMs: 0, timezone: 'Europe/Berlin' })
+    const assigner = createTumbling(DAY_MS, { offsetMs: 0, timezone: 'Europe/Berlin', time: 'event' })
     assigner.assign(Date.parse('2024-03-31T12:00Z'))
     expect(assigner.endMs - assigner.startMs).toBe(23 * HOUR_MS)
     assigner.assign(Date.parse('2024-10-27T12:00Z'))
@@ -173,7 +173,7 @@ describe('windows of whole days', () => {
 
 describe('windows that divide a day', () => {
   const windowsOf = (timezone: string, sizeMs: number, offsetMs: number, fromMs: number, toMs: number) => {
-    const assigner = createAssigner({ kind: 'tumbling', sizeMs, offsetMs, timezone })
+    const assigner = createTumbling(sizeMs, { offsetMs, timezone, time: 'event' })
     const found: number[] = []
     for (let at = fromMs; at < toMs; at = assigner.endMs) {
       assigner.assign(at)
@@ -200,13 +200,13 @@ describe('windows that divide a day', () => {
     const [start, end] = [Date.parse('2006-10-28T00:00-02:30'), Date.parse('2006-10-30T00:00-03:30')]
     const hours = windowsOf('America/St_Johns', 8 * HOUR_MS, 0, start, end)
     expect(hours).toEqual([8, 8, 8, 8, 8, 8, 1])
-    const assigner = createAssigner({ kind: 'tumbling', sizeMs: HOUR_MS, offsetMs: 0, timezone: 'America/St_Johns' })
+    const assigner = createTumbling(HOUR_MS, { offsetMs: 0, timezone: 'America/St_Johns', time: 'event' })
     assigner.assign(Date.parse('2006-10-28T23:30-03:30'))
     expect(assigner.startMs).toBe(Date.parse('2006-10-29T00:00-02:30'))
   })
 
   it('are shifted by an offset in a zone as they are in UTC', () => {
-    const assigner = createAssigner({ kind: 'tumbling', sizeMs: HOUR_MS, offsetMs: -900_000, timezone: 'Asia/Kolkata' })
+    const assigner = createTumbling(HOUR_MS, { offsetMs: -900_000, timezone: 'Asia/Kolkata', time: 'event' })
     assigner.assign(Date.parse('2024-05-05T12:00+05:30'))
     expect(assigner.startMs).toBe(Date.parse('2024-05-05T11:45+05:30'))
     expect(assigner.endMs).toBe(Date.parse('2024-05-05T12:45+05:30'))

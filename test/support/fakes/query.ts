@@ -17,7 +17,7 @@ export const pageViews: MetricInfo = {
   kind: { kind: 'count' },
   where: "name == 'page_view'",
   dimensions: ['platform'],
-  window: { kind: 'tumbling', sizeMs: 3_600_000, offsetMs: 0, timezone: 'UTC' },
+  window: { kind: 'tumbling', sizeMs: 3_600_000, offsetMs: 0, timezone: 'UTC', time: 'event' },
   integer: true,
 }
 
@@ -28,7 +28,7 @@ export const averageRevenue: MetricInfo = {
   kind: { kind: 'avg', field: 'revenue_minor' },
   where: '',
   dimensions: [],
-  window: { kind: 'tumbling', sizeMs: 86_400_000, offsetMs: -3_600_000, timezone: 'Europe/Berlin' },
+  window: { kind: 'tumbling', sizeMs: 86_400_000, offsetMs: -3_600_000, timezone: 'Europe/Berlin', time: 'event' },
   integer: false,
 }
 

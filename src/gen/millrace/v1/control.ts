@@ -11,7 +11,9 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -222,6 +224,34 @@ export interface DescribeJobResponse {
   exceptions: JobException[];
   /** The definition as it was submitted. */
   definitionYaml: string;
+}
+
+export interface WatchJobRequest {
+  name: string;
+}
+
+export interface WatchJobResponse {
+  /** State, attempt, watermark and what became of the events. */
+  job?:
+    | JobSummary
+    | undefined;
+  /** In the first response, and again when it has changed. */
+  graph?: JobGraph | undefined;
+  subtasks: SubtaskStatus[];
+  checkpoints?: CheckpointSummary | undefined;
+  progress?:
+    | JobProgress
+    | undefined;
+  /** The last failure; absent when there was none. */
+  lastException?: JobException | undefined;
+}
+
+/** How a job gets on with its input. */
+export interface JobProgress {
+  /** Records between what has been read and the end of the input; -1 when unknown. */
+  pendingRecords: number;
+  /** Records read a second, over the last seconds; 0 until two readings are there. */
+  readPerSecond: number;
 }
 
 export interface CancelJobRequest {
@@ -1283,6 +1313,336 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
       : undefined;
     message.exceptions = object.exceptions?.map((e) => JobException.fromPartial(e)) || [];
     message.definitionYaml = object.definitionYaml ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchJobRequest(): WatchJobRequest {
+  return { name: "" };
+}
+
+export const WatchJobRequest: MessageFns<WatchJobRequest> = {
+  encode(message: WatchJobRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchJobRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchJobRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchJobRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: WatchJobRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WatchJobRequest>, I>>(base?: I): WatchJobRequest {
+    return WatchJobRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchJobRequest>, I>>(object: I): WatchJobRequest {
+    const message = createBaseWatchJobRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchJobResponse(): WatchJobResponse {
+  return {
+    job: undefined,
+    graph: undefined,
+    subtasks: [],
+    checkpoints: undefined,
+    progress: undefined,
+    lastException: undefined,
+  };
+}
+
+export const WatchJobResponse: MessageFns<WatchJobResponse> = {
+  encode(message: WatchJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== undefined) {
+      JobSummary.encode(message.job, writer.uint32(10).fork()).join();
+    }
+    if (message.graph !== undefined) {
+      JobGraph.encode(message.graph, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.subtasks) {
+      SubtaskStatus.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.checkpoints !== undefined) {
+      CheckpointSummary.encode(message.checkpoints, writer.uint32(34).fork()).join();
+    }
+    if (message.progress !== undefined) {
+      JobProgress.encode(message.progress, writer.uint32(42).fork()).join();
+    }
+    if (message.lastException !== undefined) {
+      JobException.encode(message.lastException, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchJobResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchJobResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = JobSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.graph = JobGraph.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.subtasks.push(SubtaskStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.checkpoints = CheckpointSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.progress = JobProgress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lastException = JobException.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchJobResponse {
+    return {
+      job: isSet(object.job) ? JobSummary.fromJSON(object.job) : undefined,
+      graph: isSet(object.graph) ? JobGraph.fromJSON(object.graph) : undefined,
+      subtasks: globalThis.Array.isArray(object?.subtasks)
+        ? object.subtasks.map((e: any) => SubtaskStatus.fromJSON(e))
+        : [],
+      checkpoints: isSet(object.checkpoints) ? CheckpointSummary.fromJSON(object.checkpoints) : undefined,
+      progress: isSet(object.progress) ? JobProgress.fromJSON(object.progress) : undefined,
+      lastException: isSet(object.lastException)
+        ? JobException.fromJSON(object.lastException)
+        : isSet(object.last_exception)
+        ? JobException.fromJSON(object.last_exception)
+        : undefined,
+    };
+  },
+
+  toJSON(message: WatchJobResponse): unknown {
+    const obj: any = {};
+    if (message.job !== undefined) {
+      obj.job = JobSummary.toJSON(message.job);
+    }
+    if (message.graph !== undefined) {
+      obj.graph = JobGraph.toJSON(message.graph);
+    }
+    if (message.subtasks?.length) {
+      obj.subtasks = message.subtasks.map((e) => SubtaskStatus.toJSON(e));
+    }
+    if (message.checkpoints !== undefined) {
+      obj.checkpoints = CheckpointSummary.toJSON(message.checkpoints);
+    }
+    if (message.progress !== undefined) {
+      obj.progress = JobProgress.toJSON(message.progress);
+    }
+    if (message.lastException !== undefined) {
+      obj.lastException = JobException.toJSON(message.lastException);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WatchJobResponse>, I>>(base?: I): WatchJobResponse {
+    return WatchJobResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchJobResponse>, I>>(object: I): WatchJobResponse {
+    const message = createBaseWatchJobResponse();
+    message.job = (object.job !== undefined && object.job !== null) ? JobSummary.fromPartial(object.job) : undefined;
+    message.graph = (object.graph !== undefined && object.graph !== null)
+      ? JobGraph.fromPartial(object.graph)
+      : undefined;
+    message.subtasks = object.subtasks?.map((e) => SubtaskStatus.fromPartial(e)) || [];
+    message.checkpoints = (object.checkpoints !== undefined && object.checkpoints !== null)
+      ? CheckpointSummary.fromPartial(object.checkpoints)
+      : undefined;
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? JobProgress.fromPartial(object.progress)
+      : undefined;
+    message.lastException = (object.lastException !== undefined && object.lastException !== null)
+      ? JobException.fromPartial(object.lastException)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseJobProgress(): JobProgress {
+  return { pendingRecords: 0, readPerSecond: 0 };
+}
+
+export const JobProgress: MessageFns<JobProgress> = {
+  encode(message: JobProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pendingRecords !== 0) {
+      writer.uint32(8).int64(message.pendingRecords);
+    }
+    if (message.readPerSecond !== 0) {
+      writer.uint32(17).double(message.readPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pendingRecords = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.readPerSecond = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobProgress {
+    return {
+      pendingRecords: isSet(object.pendingRecords)
+        ? globalThis.Number(object.pendingRecords)
+        : isSet(object.pending_records)
+        ? globalThis.Number(object.pending_records)
+        : 0,
+      readPerSecond: isSet(object.readPerSecond)
+        ? globalThis.Number(object.readPerSecond)
+        : isSet(object.read_per_second)
+        ? globalThis.Number(object.read_per_second)
+        : 0,
+    };
+  },
+
+  toJSON(message: JobProgress): unknown {
+    const obj: any = {};
+    if (message.pendingRecords !== 0) {
+      obj.pendingRecords = Math.round(message.pendingRecords);
+    }
+    if (message.readPerSecond !== 0) {
+      obj.readPerSecond = floatToJson(message.readPerSecond);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobProgress>, I>>(base?: I): JobProgress {
+    return JobProgress.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobProgress>, I>>(object: I): JobProgress {
+    const message = createBaseJobProgress();
+    message.pendingRecords = object.pendingRecords ?? 0;
+    message.readPerSecond = object.readPerSecond ?? 0;
     return message;
   },
 };
@@ -3622,6 +3982,19 @@ export const ControlServiceService = {
     responseSerialize: (value: DescribeJobResponse): Buffer => Buffer.from(DescribeJobResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DescribeJobResponse => DescribeJobResponse.decode(value),
   },
+  /**
+   * A job as it is, then every change of it, until it ends or the caller cancels. A slow reader gets the latest one, not
+   * every one in between. JOB_NOT_FOUND.
+   */
+  watchJob: {
+    path: "/millrace.v1.ControlService/WatchJob" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchJobRequest): Buffer => Buffer.from(WatchJobRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchJobRequest => WatchJobRequest.decode(value),
+    responseSerialize: (value: WatchJobResponse): Buffer => Buffer.from(WatchJobResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchJobResponse => WatchJobResponse.decode(value),
+  },
   /** Ends a job at once and drops its checkpoints. JOB_NOT_FOUND, JOB_STATE. */
   cancelJob: {
     path: "/millrace.v1.ControlService/CancelJob" as const,
@@ -3676,6 +4049,11 @@ export interface ControlServiceServer extends UntypedServiceImplementation {
   listJobs: handleUnaryCall<ListJobsRequest, ListJobsResponse>;
   /** All that is known of one job now. JOB_NOT_FOUND. */
   describeJob: handleUnaryCall<DescribeJobRequest, DescribeJobResponse>;
+  /**
+   * A job as it is, then every change of it, until it ends or the caller cancels. A slow reader gets the latest one, not
+   * every one in between. JOB_NOT_FOUND.
+   */
+  watchJob: handleServerStreamingCall<WatchJobRequest, WatchJobResponse>;
   /** Ends a job at once and drops its checkpoints. JOB_NOT_FOUND, JOB_STATE. */
   cancelJob: handleUnaryCall<CancelJobRequest, CancelJobResponse>;
   /** Takes a last checkpoint, then suspends the job; submitted again, it goes on from there. JOB_NOT_FOUND, JOB_STATE. */
@@ -3750,6 +4128,16 @@ export interface ControlServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DescribeJobResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * A job as it is, then every change of it, until it ends or the caller cancels. A slow reader gets the latest one, not
+   * every one in between. JOB_NOT_FOUND.
+   */
+  watchJob(request: WatchJobRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchJobResponse>;
+  watchJob(
+    request: WatchJobRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchJobResponse>;
   /** Ends a job at once and drops its checkpoints. JOB_NOT_FOUND, JOB_STATE. */
   cancelJob(
     request: CancelJobRequest,

@@ -206,6 +206,11 @@ export interface JobMetric {
   retain: string;
   /** Paths of the dimensions, in the order in which values carry them. */
   by: string[];
+  trigger?:
+    | JobTrigger
+    | undefined;
+  /** Provisional results of changed groups go to the sinks this often; absent for never. */
+  early: string;
 }
 
 /** Counts events. */
@@ -230,6 +235,32 @@ export interface JobWindow {
   offset: string;
   /** IANA time zone; `UTC` by default. */
   timezone: string;
+  /** Length of windows that start every `slide`. */
+  sliding: string;
+  slide: string;
+  /** Greatest length of windows that grow by `step`. */
+  cumulate: string;
+  step: string;
+  /** Gap that ends a session. */
+  session: string;
+  /** One window without end. */
+  global?:
+    | GlobalWindow
+    | undefined;
+  /** `event` (default) or `processing`: what windows count time by. */
+  time: string;
+}
+
+/** One window without end. */
+export interface GlobalWindow {
+}
+
+/** Results before, or instead of, the end of a window. */
+export interface JobTrigger {
+  /** Fires a group whenever this many events more have reached it in the window. */
+  count: number;
+  /** Forget what was counted with each firing. */
+  purge: boolean;
 }
 
 /** Where results go. */
@@ -2215,6 +2246,8 @@ function createBaseJobMetric(): JobMetric {
     allowedLateness: "",
     retain: "",
     by: [],
+    trigger: undefined,
+    early: "",
   };
 }
 
@@ -2263,6 +2296,12 @@ export const JobMetric: MessageFns<JobMetric> = {
     }
     for (const v of message.by) {
       writer.uint32(114).string(v!);
+    }
+    if (message.trigger !== undefined) {
+      JobTrigger.encode(message.trigger, writer.uint32(122).fork()).join();
+    }
+    if (message.early !== "") {
+      writer.uint32(130).string(message.early);
     }
     return writer;
   },
@@ -2392,6 +2431,22 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.by.push(reader.string());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.trigger = JobTrigger.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.early = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2434,6 +2489,8 @@ export const JobMetric: MessageFns<JobMetric> = {
         : "",
       retain: isSet(object.retain) ? globalThis.String(object.retain) : "",
       by: globalThis.Array.isArray(object?.by) ? object.by.map((e: any) => globalThis.String(e)) : [],
+      trigger: isSet(object.trigger) ? JobTrigger.fromJSON(object.trigger) : undefined,
+      early: isSet(object.early) ? globalThis.String(object.early) : "",
     };
   },
 
@@ -2474,6 +2531,12 @@ export const JobMetric: MessageFns<JobMetric> = {
     }
     if (message.by?.length) {
       obj.by = message.by;
+    }
+    if (message.trigger !== undefined) {
+      obj.trigger = JobTrigger.toJSON(message.trigger);
+    }
+    if (message.early !== "") {
+      obj.early = message.early;
     }
     return obj;
   },
@@ -2536,6 +2599,10 @@ export const JobMetric: MessageFns<JobMetric> = {
     message.allowedLateness = object.allowedLateness ?? "";
     message.retain = object.retain ?? "";
     message.by = object.by?.map((e) => e) || [];
+    message.trigger = (object.trigger !== undefined && object.trigger !== null)
+      ? JobTrigger.fromPartial(object.trigger)
+      : undefined;
+    message.early = object.early ?? "";
     return message;
   },
 };
@@ -2712,7 +2779,18 @@ export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
 };
 
 function createBaseJobWindow(): JobWindow {
-  return { tumbling: "", offset: "", timezone: "" };
+  return {
+    tumbling: "",
+    offset: "",
+    timezone: "",
+    sliding: "",
+    slide: "",
+    cumulate: "",
+    step: "",
+    session: "",
+    global: undefined,
+    time: "",
+  };
 }
 
 export const JobWindow: MessageFns<JobWindow> = {
@@ -2725,6 +2803,27 @@ export const JobWindow: MessageFns<JobWindow> = {
     }
     if (message.timezone !== "") {
       writer.uint32(26).string(message.timezone);
+    }
+    if (message.sliding !== "") {
+      writer.uint32(34).string(message.sliding);
+    }
+    if (message.slide !== "") {
+      writer.uint32(42).string(message.slide);
+    }
+    if (message.cumulate !== "") {
+      writer.uint32(50).string(message.cumulate);
+    }
+    if (message.step !== "") {
+      writer.uint32(58).string(message.step);
+    }
+    if (message.session !== "") {
+      writer.uint32(66).string(message.session);
+    }
+    if (message.global !== undefined) {
+      GlobalWindow.encode(message.global, writer.uint32(74).fork()).join();
+    }
+    if (message.time !== "") {
+      writer.uint32(82).string(message.time);
     }
     return writer;
   },
@@ -2766,6 +2865,62 @@ export const JobWindow: MessageFns<JobWindow> = {
             message.timezone = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sliding = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.slide = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.cumulate = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.global = GlobalWindow.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.time = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2783,6 +2938,13 @@ export const JobWindow: MessageFns<JobWindow> = {
       tumbling: isSet(object.tumbling) ? globalThis.String(object.tumbling) : "",
       offset: isSet(object.offset) ? globalThis.String(object.offset) : "",
       timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
+      sliding: isSet(object.sliding) ? globalThis.String(object.sliding) : "",
+      slide: isSet(object.slide) ? globalThis.String(object.slide) : "",
+      cumulate: isSet(object.cumulate) ? globalThis.String(object.cumulate) : "",
+      step: isSet(object.step) ? globalThis.String(object.step) : "",
+      session: isSet(object.session) ? globalThis.String(object.session) : "",
+      global: isSet(object.global) ? GlobalWindow.fromJSON(object.global) : undefined,
+      time: isSet(object.time) ? globalThis.String(object.time) : "",
     };
   },
 
@@ -2797,6 +2959,27 @@ export const JobWindow: MessageFns<JobWindow> = {
     if (message.timezone !== "") {
       obj.timezone = message.timezone;
     }
+    if (message.sliding !== "") {
+      obj.sliding = message.sliding;
+    }
+    if (message.slide !== "") {
+      obj.slide = message.slide;
+    }
+    if (message.cumulate !== "") {
+      obj.cumulate = message.cumulate;
+    }
+    if (message.step !== "") {
+      obj.step = message.step;
+    }
+    if (message.session !== "") {
+      obj.session = message.session;
+    }
+    if (message.global !== undefined) {
+      obj.global = GlobalWindow.toJSON(message.global);
+    }
+    if (message.time !== "") {
+      obj.time = message.time;
+    }
     return obj;
   },
 
@@ -2808,6 +2991,152 @@ export const JobWindow: MessageFns<JobWindow> = {
     message.tumbling = object.tumbling ?? "";
     message.offset = object.offset ?? "";
     message.timezone = object.timezone ?? "";
+    message.sliding = object.sliding ?? "";
+    message.slide = object.slide ?? "";
+    message.cumulate = object.cumulate ?? "";
+    message.step = object.step ?? "";
+    message.session = object.session ?? "";
+    message.global = (object.global !== undefined && object.global !== null)
+      ? GlobalWindow.fromPartial(object.global)
+      : undefined;
+    message.time = object.time ?? "";
+    return message;
+  },
+};
+
+function createBaseGlobalWindow(): GlobalWindow {
+  return {};
+}
+
+export const GlobalWindow: MessageFns<GlobalWindow> = {
+  encode(_: GlobalWindow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GlobalWindow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGlobalWindow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GlobalWindow {
+    return {};
+  },
+
+  toJSON(_: GlobalWindow): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GlobalWindow>, I>>(base?: I): GlobalWindow {
+    return GlobalWindow.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GlobalWindow>, I>>(_: I): GlobalWindow {
+    const message = createBaseGlobalWindow();
+    return message;
+  },
+};
+
+function createBaseJobTrigger(): JobTrigger {
+  return { count: 0, purge: false };
+}
+
+export const JobTrigger: MessageFns<JobTrigger> = {
+  encode(message: JobTrigger, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).int64(message.count);
+    }
+    if (message.purge !== false) {
+      writer.uint32(16).bool(message.purge);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobTrigger {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobTrigger();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.purge = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobTrigger {
+    return {
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      purge: isSet(object.purge) ? globalThis.Boolean(object.purge) : false,
+    };
+  },
+
+  toJSON(message: JobTrigger): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.purge !== false) {
+      obj.purge = message.purge;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobTrigger>, I>>(base?: I): JobTrigger {
+    return JobTrigger.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobTrigger>, I>>(object: I): JobTrigger {
+    const message = createBaseJobTrigger();
+    message.count = object.count ?? 0;
+    message.purge = object.purge ?? false;
     return message;
   },
 };

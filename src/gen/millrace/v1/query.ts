@@ -27,6 +27,134 @@ export const protobufPackage = "millrace.v1";
 
 export const protobufFileName = "millrace/v1/query.proto";
 
+/** How a dimension's text is compared. Byte for byte; upper and lower case differ. */
+export const DimensionTest = {
+  /** DIMENSION_TEST_UNSPECIFIED - As DIMENSION_TEST_EQUALS. */
+  DIMENSION_TEST_UNSPECIFIED: 0,
+  DIMENSION_TEST_EQUALS: 1,
+  /** DIMENSION_TEST_PREFIX - The text begins with the given one. */
+  DIMENSION_TEST_PREFIX: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type DimensionTest = typeof DimensionTest[keyof typeof DimensionTest];
+
+export namespace DimensionTest {
+  export type DIMENSION_TEST_UNSPECIFIED = typeof DimensionTest.DIMENSION_TEST_UNSPECIFIED;
+  export type DIMENSION_TEST_EQUALS = typeof DimensionTest.DIMENSION_TEST_EQUALS;
+  export type DIMENSION_TEST_PREFIX = typeof DimensionTest.DIMENSION_TEST_PREFIX;
+  export type UNRECOGNIZED = typeof DimensionTest.UNRECOGNIZED;
+}
+
+export function dimensionTestFromJSON(object: any): DimensionTest {
+  switch (object) {
+    case 0:
+    case "DIMENSION_TEST_UNSPECIFIED":
+      return DimensionTest.DIMENSION_TEST_UNSPECIFIED;
+    case 1:
+    case "DIMENSION_TEST_EQUALS":
+      return DimensionTest.DIMENSION_TEST_EQUALS;
+    case 2:
+    case "DIMENSION_TEST_PREFIX":
+      return DimensionTest.DIMENSION_TEST_PREFIX;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return DimensionTest.UNRECOGNIZED;
+  }
+}
+
+export function dimensionTestToJSON(object: DimensionTest): string {
+  switch (object) {
+    case DimensionTest.DIMENSION_TEST_UNSPECIFIED:
+      return "DIMENSION_TEST_UNSPECIFIED";
+    case DimensionTest.DIMENSION_TEST_EQUALS:
+      return "DIMENSION_TEST_EQUALS";
+    case DimensionTest.DIMENSION_TEST_PREFIX:
+      return "DIMENSION_TEST_PREFIX";
+    case DimensionTest.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** How a value is compared. */
+export const ValueRelation = {
+  VALUE_RELATION_UNSPECIFIED: 0,
+  VALUE_RELATION_EQUAL: 1,
+  VALUE_RELATION_NOT_EQUAL: 2,
+  VALUE_RELATION_LESS: 3,
+  VALUE_RELATION_LESS_OR_EQUAL: 4,
+  VALUE_RELATION_GREATER: 5,
+  VALUE_RELATION_GREATER_OR_EQUAL: 6,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ValueRelation = typeof ValueRelation[keyof typeof ValueRelation];
+
+export namespace ValueRelation {
+  export type VALUE_RELATION_UNSPECIFIED = typeof ValueRelation.VALUE_RELATION_UNSPECIFIED;
+  export type VALUE_RELATION_EQUAL = typeof ValueRelation.VALUE_RELATION_EQUAL;
+  export type VALUE_RELATION_NOT_EQUAL = typeof ValueRelation.VALUE_RELATION_NOT_EQUAL;
+  export type VALUE_RELATION_LESS = typeof ValueRelation.VALUE_RELATION_LESS;
+  export type VALUE_RELATION_LESS_OR_EQUAL = typeof ValueRelation.VALUE_RELATION_LESS_OR_EQUAL;
+  export type VALUE_RELATION_GREATER = typeof ValueRelation.VALUE_RELATION_GREATER;
+  export type VALUE_RELATION_GREATER_OR_EQUAL = typeof ValueRelation.VALUE_RELATION_GREATER_OR_EQUAL;
+  export type UNRECOGNIZED = typeof ValueRelation.UNRECOGNIZED;
+}
+
+export function valueRelationFromJSON(object: any): ValueRelation {
+  switch (object) {
+    case 0:
+    case "VALUE_RELATION_UNSPECIFIED":
+      return ValueRelation.VALUE_RELATION_UNSPECIFIED;
+    case 1:
+    case "VALUE_RELATION_EQUAL":
+      return ValueRelation.VALUE_RELATION_EQUAL;
+    case 2:
+    case "VALUE_RELATION_NOT_EQUAL":
+      return ValueRelation.VALUE_RELATION_NOT_EQUAL;
+    case 3:
+    case "VALUE_RELATION_LESS":
+      return ValueRelation.VALUE_RELATION_LESS;
+    case 4:
+    case "VALUE_RELATION_LESS_OR_EQUAL":
+      return ValueRelation.VALUE_RELATION_LESS_OR_EQUAL;
+    case 5:
+    case "VALUE_RELATION_GREATER":
+      return ValueRelation.VALUE_RELATION_GREATER;
+    case 6:
+    case "VALUE_RELATION_GREATER_OR_EQUAL":
+      return ValueRelation.VALUE_RELATION_GREATER_OR_EQUAL;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ValueRelation.UNRECOGNIZED;
+  }
+}
+
+export function valueRelationToJSON(object: ValueRelation): string {
+  switch (object) {
+    case ValueRelation.VALUE_RELATION_UNSPECIFIED:
+      return "VALUE_RELATION_UNSPECIFIED";
+    case ValueRelation.VALUE_RELATION_EQUAL:
+      return "VALUE_RELATION_EQUAL";
+    case ValueRelation.VALUE_RELATION_NOT_EQUAL:
+      return "VALUE_RELATION_NOT_EQUAL";
+    case ValueRelation.VALUE_RELATION_LESS:
+      return "VALUE_RELATION_LESS";
+    case ValueRelation.VALUE_RELATION_LESS_OR_EQUAL:
+      return "VALUE_RELATION_LESS_OR_EQUAL";
+    case ValueRelation.VALUE_RELATION_GREATER:
+      return "VALUE_RELATION_GREATER";
+    case ValueRelation.VALUE_RELATION_GREATER_OR_EQUAL:
+      return "VALUE_RELATION_GREATER_OR_EQUAL";
+    case ValueRelation.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface ListMetricsRequest {
   /** Only of this job; empty for all. */
   job: string;
@@ -50,7 +178,7 @@ export interface MetricDescription {
   where: string;
   /** Names of the dimensions. */
   dimensions: string[];
-  /** As `1h` or `1d Europe/Berlin`. */
+  /** In words, as `1h`, `1d Europe/Berlin` or `1m every 5s`. */
   window: string;
   windowSizeMs: number;
   windowOffsetMs: number;
@@ -59,6 +187,12 @@ export interface MetricDescription {
   integer: boolean;
   /** Whether values of groups may be added up: counts and sums. */
   additive: boolean;
+  /** `tumbling`, `sliding`, `cumulate`, `session` or `global`. */
+  windowKind: string;
+  /** The slide, the step or the gap; 0 for none. */
+  windowStepMs: number;
+  /** Whether windows count time by the clock of the machine. */
+  processingTime: boolean;
 }
 
 /** Which values of which metric. */
@@ -83,6 +217,38 @@ export interface MetricSelection {
   limit: number;
   /** The newest windows when there are more values than `limit`, instead of QUERY_TOO_LARGE. */
   latest: boolean;
+  /** Only groups that pass all of these too; at most 100. */
+  where: DimensionFilter[];
+  /** Only values that pass all of these; with `group_by`, the totals must. At most 100. */
+  values: ValueFilter[];
+  /** Only so many of each window, by value. Not for WatchMetric. */
+  top?: TopValues | undefined;
+}
+
+/** A condition on one dimension. An event without the field has the empty text. */
+export interface DimensionFilter {
+  /** Name of the dimension. */
+  name: string;
+  /** One of these is enough; at least 1, at most 1000. */
+  values: string[];
+  test: DimensionTest;
+  /** Keeps what fails the test instead. */
+  not: boolean;
+}
+
+/** A condition on the value. */
+export interface ValueFilter {
+  relation: ValueRelation;
+  /** What the value is compared with. */
+  value: number;
+}
+
+/** The greatest values of each window. Of equal values, those whose dimensions come first. */
+export interface TopValues {
+  /** Values of each window; at least 1, at most 100000. */
+  count: number;
+  /** The least ones instead. */
+  ascending: boolean;
 }
 
 /** Dimensions that a query keeps. */
@@ -99,7 +265,7 @@ export interface QueryMetricResponse {
   metric?:
     | MetricDescription
     | undefined;
-  /** By window, then by dimensions. */
+  /** By window, then by dimensions; with `top`, by window, then by value. */
   values: MetricValue[];
   /** There were more than `limit`; only with `latest`. */
   truncated: boolean;
@@ -118,6 +284,41 @@ export interface WatchMetricResponse {
   values: MetricValue[];
   /** In the first response only. */
   metric?: MetricDescription | undefined;
+}
+
+export interface LookupKeyRequest {
+  job: string;
+  /** The key as dimensions show it: a text, or a number in decimal. */
+  key: string;
+  /** Only these metrics; empty for all whose dimensions contain the key. */
+  metrics: string[];
+  /** Windows that end after `from` and start before `to`; absent means open. */
+  from?: Date | undefined;
+  to?:
+    | Date
+    | undefined;
+  /** Most values of each metric, the newest windows; 0 means 1000, more than 100000 is QUERY_TOO_LARGE. */
+  limit: number;
+}
+
+export interface LookupKeyResponse {
+  /** In the order of the job's definition. A metric that has nothing of the key has no values. */
+  metrics: KeyValues[];
+  /** The subtask that owns the key, the only one that was asked. */
+  subtask: number;
+  /** Its watermark. Absent before the first event; 9999-12-31T23:59:59.999Z once a bounded input has ended. */
+  watermark?: Date | undefined;
+}
+
+/** The values of one metric for one key. */
+export interface KeyValues {
+  metric?:
+    | MetricDescription
+    | undefined;
+  /** By window, then by the other dimensions. */
+  values: MetricValue[];
+  /** There were more; these are the newest. */
+  truncated: boolean;
 }
 
 function createBaseListMetricsRequest(): ListMetricsRequest {
@@ -273,6 +474,9 @@ function createBaseMetricDescription(): MetricDescription {
     timezone: "",
     integer: false,
     additive: false,
+    windowKind: "",
+    windowStepMs: 0,
+    processingTime: false,
   };
 }
 
@@ -316,6 +520,15 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.additive !== false) {
       writer.uint32(104).bool(message.additive);
+    }
+    if (message.windowKind !== "") {
+      writer.uint32(114).string(message.windowKind);
+    }
+    if (message.windowStepMs !== 0) {
+      writer.uint32(120).int64(message.windowStepMs);
+    }
+    if (message.processingTime !== false) {
+      writer.uint32(128).bool(message.processingTime);
     }
     return writer;
   },
@@ -437,6 +650,30 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.additive = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.windowKind = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.windowStepMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.processingTime = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -474,6 +711,21 @@ export const MetricDescription: MessageFns<MetricDescription> = {
       timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
       integer: isSet(object.integer) ? globalThis.Boolean(object.integer) : false,
       additive: isSet(object.additive) ? globalThis.Boolean(object.additive) : false,
+      windowKind: isSet(object.windowKind)
+        ? globalThis.String(object.windowKind)
+        : isSet(object.window_kind)
+        ? globalThis.String(object.window_kind)
+        : "",
+      windowStepMs: isSet(object.windowStepMs)
+        ? globalThis.Number(object.windowStepMs)
+        : isSet(object.window_step_ms)
+        ? globalThis.Number(object.window_step_ms)
+        : 0,
+      processingTime: isSet(object.processingTime)
+        ? globalThis.Boolean(object.processingTime)
+        : isSet(object.processing_time)
+        ? globalThis.Boolean(object.processing_time)
+        : false,
     };
   },
 
@@ -518,6 +770,15 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.additive !== false) {
       obj.additive = message.additive;
     }
+    if (message.windowKind !== "") {
+      obj.windowKind = message.windowKind;
+    }
+    if (message.windowStepMs !== 0) {
+      obj.windowStepMs = Math.round(message.windowStepMs);
+    }
+    if (message.processingTime !== false) {
+      obj.processingTime = message.processingTime;
+    }
     return obj;
   },
 
@@ -539,6 +800,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.timezone = object.timezone ?? "";
     message.integer = object.integer ?? false;
     message.additive = object.additive ?? false;
+    message.windowKind = object.windowKind ?? "";
+    message.windowStepMs = object.windowStepMs ?? 0;
+    message.processingTime = object.processingTime ?? false;
     return message;
   },
 };
@@ -553,6 +817,9 @@ function createBaseMetricSelection(): MetricSelection {
     groupBy: undefined,
     limit: 0,
     latest: false,
+    where: [],
+    values: [],
+    top: undefined,
   };
 }
 
@@ -581,6 +848,15 @@ export const MetricSelection: MessageFns<MetricSelection> = {
     }
     if (message.latest !== false) {
       writer.uint32(64).bool(message.latest);
+    }
+    for (const v of message.where) {
+      DimensionFilter.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.values) {
+      ValueFilter.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.top !== undefined) {
+      TopValues.encode(message.top, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -662,6 +938,30 @@ export const MetricSelection: MessageFns<MetricSelection> = {
             message.latest = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.where.push(DimensionFilter.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.values.push(ValueFilter.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.top = TopValues.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -688,6 +988,9 @@ export const MetricSelection: MessageFns<MetricSelection> = {
         : undefined,
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
       latest: isSet(object.latest) ? globalThis.Boolean(object.latest) : false,
+      where: globalThis.Array.isArray(object?.where) ? object.where.map((e: any) => DimensionFilter.fromJSON(e)) : [],
+      values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => ValueFilter.fromJSON(e)) : [],
+      top: isSet(object.top) ? TopValues.fromJSON(object.top) : undefined,
     };
   },
 
@@ -717,6 +1020,15 @@ export const MetricSelection: MessageFns<MetricSelection> = {
     if (message.latest !== false) {
       obj.latest = message.latest;
     }
+    if (message.where?.length) {
+      obj.where = message.where.map((e) => DimensionFilter.toJSON(e));
+    }
+    if (message.values?.length) {
+      obj.values = message.values.map((e) => ValueFilter.toJSON(e));
+    }
+    if (message.top !== undefined) {
+      obj.top = TopValues.toJSON(message.top);
+    }
     return obj;
   },
 
@@ -735,6 +1047,296 @@ export const MetricSelection: MessageFns<MetricSelection> = {
       : undefined;
     message.limit = object.limit ?? 0;
     message.latest = object.latest ?? false;
+    message.where = object.where?.map((e) => DimensionFilter.fromPartial(e)) || [];
+    message.values = object.values?.map((e) => ValueFilter.fromPartial(e)) || [];
+    message.top = (object.top !== undefined && object.top !== null) ? TopValues.fromPartial(object.top) : undefined;
+    return message;
+  },
+};
+
+function createBaseDimensionFilter(): DimensionFilter {
+  return { name: "", values: [], test: 0, not: false };
+}
+
+export const DimensionFilter: MessageFns<DimensionFilter> = {
+  encode(message: DimensionFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.values) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.test !== 0) {
+      writer.uint32(24).int32(message.test);
+    }
+    if (message.not !== false) {
+      writer.uint32(32).bool(message.not);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DimensionFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDimensionFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.values.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.test = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.not = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DimensionFilter {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => globalThis.String(e)) : [],
+      test: isSet(object.test) ? dimensionTestFromJSON(object.test) : 0,
+      not: isSet(object.not) ? globalThis.Boolean(object.not) : false,
+    };
+  },
+
+  toJSON(message: DimensionFilter): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.values?.length) {
+      obj.values = message.values;
+    }
+    if (message.test !== 0) {
+      obj.test = dimensionTestToJSON(message.test);
+    }
+    if (message.not !== false) {
+      obj.not = message.not;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DimensionFilter>, I>>(base?: I): DimensionFilter {
+    return DimensionFilter.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DimensionFilter>, I>>(object: I): DimensionFilter {
+    const message = createBaseDimensionFilter();
+    message.name = object.name ?? "";
+    message.values = object.values?.map((e) => e) || [];
+    message.test = object.test ?? 0;
+    message.not = object.not ?? false;
+    return message;
+  },
+};
+
+function createBaseValueFilter(): ValueFilter {
+  return { relation: 0, value: 0 };
+}
+
+export const ValueFilter: MessageFns<ValueFilter> = {
+  encode(message: ValueFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.relation !== 0) {
+      writer.uint32(8).int32(message.relation);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ValueFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseValueFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.relation = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ValueFilter {
+    return {
+      relation: isSet(object.relation) ? valueRelationFromJSON(object.relation) : 0,
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: ValueFilter): unknown {
+    const obj: any = {};
+    if (message.relation !== 0) {
+      obj.relation = valueRelationToJSON(message.relation);
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ValueFilter>, I>>(base?: I): ValueFilter {
+    return ValueFilter.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ValueFilter>, I>>(object: I): ValueFilter {
+    const message = createBaseValueFilter();
+    message.relation = object.relation ?? 0;
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseTopValues(): TopValues {
+  return { count: 0, ascending: false };
+}
+
+export const TopValues: MessageFns<TopValues> = {
+  encode(message: TopValues, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.ascending !== false) {
+      writer.uint32(16).bool(message.ascending);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TopValues {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTopValues();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ascending = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TopValues {
+    return {
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      ascending: isSet(object.ascending) ? globalThis.Boolean(object.ascending) : false,
+    };
+  },
+
+  toJSON(message: TopValues): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.ascending !== false) {
+      obj.ascending = message.ascending;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TopValues>, I>>(base?: I): TopValues {
+    return TopValues.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TopValues>, I>>(object: I): TopValues {
+    const message = createBaseTopValues();
+    message.count = object.count ?? 0;
+    message.ascending = object.ascending ?? false;
     return message;
   },
 };
@@ -1160,6 +1762,359 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
   },
 };
 
+function createBaseLookupKeyRequest(): LookupKeyRequest {
+  return { job: "", key: "", metrics: [], from: undefined, to: undefined, limit: 0 };
+}
+
+export const LookupKeyRequest: MessageFns<LookupKeyRequest> = {
+  encode(message: LookupKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== "") {
+      writer.uint32(10).string(message.job);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    for (const v of message.metrics) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.from !== undefined) {
+      Timestamp.encode(toTimestamp(message.from), writer.uint32(34).fork()).join();
+    }
+    if (message.to !== undefined) {
+      Timestamp.encode(toTimestamp(message.to), writer.uint32(42).fork()).join();
+    }
+    if (message.limit !== 0) {
+      writer.uint32(48).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookupKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookupKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.metrics.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.from = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.to = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LookupKeyRequest {
+    return {
+      job: isSet(object.job) ? globalThis.String(object.job) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      metrics: globalThis.Array.isArray(object?.metrics) ? object.metrics.map((e: any) => globalThis.String(e)) : [],
+      from: isSet(object.from) ? fromJsonTimestamp(object.from) : undefined,
+      to: isSet(object.to) ? fromJsonTimestamp(object.to) : undefined,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+    };
+  },
+
+  toJSON(message: LookupKeyRequest): unknown {
+    const obj: any = {};
+    if (message.job !== "") {
+      obj.job = message.job;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.metrics?.length) {
+      obj.metrics = message.metrics;
+    }
+    if (message.from !== undefined) {
+      obj.from = message.from.toISOString();
+    }
+    if (message.to !== undefined) {
+      obj.to = message.to.toISOString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LookupKeyRequest>, I>>(base?: I): LookupKeyRequest {
+    return LookupKeyRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LookupKeyRequest>, I>>(object: I): LookupKeyRequest {
+    const message = createBaseLookupKeyRequest();
+    message.job = object.job ?? "";
+    message.key = object.key ?? "";
+    message.metrics = object.metrics?.map((e) => e) || [];
+    message.from = object.from ?? undefined;
+    message.to = object.to ?? undefined;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseLookupKeyResponse(): LookupKeyResponse {
+  return { metrics: [], subtask: 0, watermark: undefined };
+}
+
+export const LookupKeyResponse: MessageFns<LookupKeyResponse> = {
+  encode(message: LookupKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.metrics) {
+      KeyValues.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.subtask !== 0) {
+      writer.uint32(16).uint32(message.subtask);
+    }
+    if (message.watermark !== undefined) {
+      Timestamp.encode(toTimestamp(message.watermark), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookupKeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookupKeyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metrics.push(KeyValues.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.subtask = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.watermark = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LookupKeyResponse {
+    return {
+      metrics: globalThis.Array.isArray(object?.metrics) ? object.metrics.map((e: any) => KeyValues.fromJSON(e)) : [],
+      subtask: isSet(object.subtask) ? globalThis.Number(object.subtask) : 0,
+      watermark: isSet(object.watermark) ? fromJsonTimestamp(object.watermark) : undefined,
+    };
+  },
+
+  toJSON(message: LookupKeyResponse): unknown {
+    const obj: any = {};
+    if (message.metrics?.length) {
+      obj.metrics = message.metrics.map((e) => KeyValues.toJSON(e));
+    }
+    if (message.subtask !== 0) {
+      obj.subtask = Math.round(message.subtask);
+    }
+    if (message.watermark !== undefined) {
+      obj.watermark = message.watermark.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LookupKeyResponse>, I>>(base?: I): LookupKeyResponse {
+    return LookupKeyResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LookupKeyResponse>, I>>(object: I): LookupKeyResponse {
+    const message = createBaseLookupKeyResponse();
+    message.metrics = object.metrics?.map((e) => KeyValues.fromPartial(e)) || [];
+    message.subtask = object.subtask ?? 0;
+    message.watermark = object.watermark ?? undefined;
+    return message;
+  },
+};
+
+function createBaseKeyValues(): KeyValues {
+  return { metric: undefined, values: [], truncated: false };
+}
+
+export const KeyValues: MessageFns<KeyValues> = {
+  encode(message: KeyValues, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.metric !== undefined) {
+      MetricDescription.encode(message.metric, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.values) {
+      MetricValue.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.truncated !== false) {
+      writer.uint32(24).bool(message.truncated);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeyValues {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeyValues();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metric = MetricDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.values.push(MetricValue.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.truncated = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeyValues {
+    return {
+      metric: isSet(object.metric) ? MetricDescription.fromJSON(object.metric) : undefined,
+      values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => MetricValue.fromJSON(e)) : [],
+      truncated: isSet(object.truncated) ? globalThis.Boolean(object.truncated) : false,
+    };
+  },
+
+  toJSON(message: KeyValues): unknown {
+    const obj: any = {};
+    if (message.metric !== undefined) {
+      obj.metric = MetricDescription.toJSON(message.metric);
+    }
+    if (message.values?.length) {
+      obj.values = message.values.map((e) => MetricValue.toJSON(e));
+    }
+    if (message.truncated !== false) {
+      obj.truncated = message.truncated;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<KeyValues>, I>>(base?: I): KeyValues {
+    return KeyValues.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<KeyValues>, I>>(object: I): KeyValues {
+    const message = createBaseKeyValues();
+    message.metric = (object.metric !== undefined && object.metric !== null)
+      ? MetricDescription.fromPartial(object.metric)
+      : undefined;
+    message.values = object.values?.map((e) => MetricValue.fromPartial(e)) || [];
+    message.truncated = object.truncated ?? false;
+    return message;
+  },
+};
+
 /** Asks for metrics. */
 export type QueryServiceService = typeof QueryServiceService;
 export const QueryServiceService = {
@@ -1198,6 +2153,19 @@ export const QueryServiceService = {
     responseSerialize: (value: WatchMetricResponse): Buffer => Buffer.from(WatchMetricResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchMetricResponse => WatchMetricResponse.decode(value),
   },
+  /**
+   * All that is known of one key: its rows of every metric whose dimensions contain the event's key, in open windows
+   * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
+   */
+  lookupKey: {
+    path: "/millrace.v1.QueryService/LookupKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LookupKeyRequest): Buffer => Buffer.from(LookupKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LookupKeyRequest => LookupKeyRequest.decode(value),
+    responseSerialize: (value: LookupKeyResponse): Buffer => Buffer.from(LookupKeyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LookupKeyResponse => LookupKeyResponse.decode(value),
+  },
 } as const;
 
 export interface QueryServiceServer extends UntypedServiceImplementation {
@@ -1212,6 +2180,11 @@ export interface QueryServiceServer extends UntypedServiceImplementation {
    * the latest value of each window and group, not every one in between.
    */
   watchMetric: handleServerStreamingCall<WatchMetricRequest, WatchMetricResponse>;
+  /**
+   * All that is known of one key: its rows of every metric whose dimensions contain the event's key, in open windows
+   * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
+   */
+  lookupKey: handleUnaryCall<LookupKeyRequest, LookupKeyResponse>;
 }
 
 export interface QueryServiceClient extends Client {
@@ -1259,6 +2232,25 @@ export interface QueryServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchMetricResponse>;
+  /**
+   * All that is known of one key: its rows of every metric whose dimensions contain the event's key, in open windows
+   * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
+   */
+  lookupKey(
+    request: LookupKeyRequest,
+    callback: (error: ServiceError | null, response: LookupKeyResponse) => void,
+  ): ClientUnaryCall;
+  lookupKey(
+    request: LookupKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LookupKeyResponse) => void,
+  ): ClientUnaryCall;
+  lookupKey(
+    request: LookupKeyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LookupKeyResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const QueryServiceClient = makeGenericClientConstructor(
@@ -1269,6 +2261,10 @@ export const QueryServiceClient = makeGenericClientConstructor(
   service: typeof QueryServiceService;
   serviceName: string;
 };
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 
