@@ -15,17 +15,39 @@ export interface FieldInfo {
   readonly type: number
   readonly typeName: string
   readonly repeated: boolean
+  readonly required: boolean
   readonly delimited: boolean
   readonly explicit: boolean
   readonly ownDefault: boolean
+  /** Numbers of all members of its oneof, its own included; empty when it is in none. */
   readonly oneof: readonly number[]
+  /** Name of its oneof; '' when it is in none. */
+  readonly oneofName: string
+  /** Text of a declared default; ''. */
+  readonly defaultText: string
 }
 
 /** What resolving needs to know of a message. */
 export interface MessageInfo {
   readonly name: string
   readonly isMapEntry: boolean
+  /** Its file's place in the set. */
+  readonly file: number
+  /** Its place in the file: index among the messages, then among those nested in it, and so on. */
+  readonly index: readonly number[]
   readonly fields: ReadonlyMap<string, FieldInfo>
+  /** Numbers that no field may take any more, both ends included. */
+  readonly reserved: readonly (readonly [number, number])[]
+}
+
+/** What is known of an enum. */
+export interface EnumInfo {
+  readonly name: string
+  readonly values: ReadonlyMap<string, number>
+  /** The first name of each number. */
+  readonly names: Readonly<Record<number, string>>
+  /** Numbers that no value may take any more, both ends included. */
+  readonly reserved: readonly (readonly [number, number])[]
 }
 
 /** FeatureSet, as far as it matters here. */
@@ -49,6 +71,13 @@ export interface RawField {
 export interface RawEnum {
   readonly name?: string
   readonly value?: readonly { readonly name?: string; readonly number?: number }[]
+  /** Ends are included. */
+  readonly reservedRange?: readonly RawRange[]
+}
+/** A range of numbers. */
+export interface RawRange {
+  readonly start?: number
+  readonly end?: number
 }
 /** DescriptorProto. */
 export interface RawMessage {
@@ -56,10 +85,15 @@ export interface RawMessage {
   readonly field?: readonly RawField[]
   readonly nestedType?: readonly RawMessage[]
   readonly enumType?: readonly RawEnum[]
+  readonly oneofDecl?: readonly { readonly name?: string }[]
+  /** Ends are not included. */
+  readonly reservedRange?: readonly RawRange[]
   readonly options?: { readonly mapEntry?: boolean; readonly features?: RawFeatures }
 }
 /** FileDescriptorProto. */
 export interface RawFile {
+  readonly name?: string
+  readonly dependency?: readonly string[]
   readonly package?: string
   readonly syntax?: string
   readonly edition?: number
@@ -107,4 +141,16 @@ export function defined(features: RawFeatures | undefined): RawFeatures {
     ...(features?.fieldPresence ? { fieldPresence: features.fieldPresence } : {}),
     ...(features?.messageEncoding ? { messageEncoding: features.messageEncoding } : {}),
   }
+}
+
+const numberIndexes = new WeakMap<MessageInfo, ReadonlyMap<number, FieldInfo>>()
+
+/** The field of a number; undefined where the message has none. */
+export function fieldByNumber(message: MessageInfo, number: number): FieldInfo | undefined {
+  let index = numberIndexes.get(message)
+  if (index === undefined) {
+    index = new Map([...message.fields.values()].map((field) => [field.number, field]))
+    numberIndexes.set(message, index)
+  }
+  return index.get(number)
 }

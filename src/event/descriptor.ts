@@ -1,52 +1,26 @@
 /**
  * Protobuf descriptors: names of messages and fields to field numbers and types.
  *
- * Owns: reading a FileDescriptorSet and resolving paths in it. Does not own: which fields a job reads (job/), reading
- * events (event/projection.ts). The only file that imports protobufjs.
- *
- * A descriptor set comes from whoever submits a job, so it is hostile input: it is decoded to plain data by protobufjs's
- * own fixed schema and never turned into its reflection objects (which generate code from names); names, numbers, sizes
- * and depths are checked here; messages are kept in maps, never as properties of objects.
+ * Owns: resolving paths in a descriptor set. Does not own: reading the set and bounding what it may hold
+ * (event/descriptor-index.ts), which fields a job reads (job/), reading events (event/projection.ts).
  */
-import protobuf from 'protobufjs/ext/descriptor.js'
-import { MillraceError } from '../core/errors.ts'
 import { didYouMean } from '../core/suggest.ts'
-import {
-  defined,
-  type FieldInfo,
-  hasOwnDefault,
-  isOneofMember,
-  isProperty,
-  isTimestamp,
-  type MessageInfo,
-  type RawEnum,
-  type RawFile,
-  type RawMessage,
-  type Rules,
-} from './descriptor-facts.ts'
+import { type EnumInfo, type FieldInfo, isProperty, isTimestamp, type MessageInfo } from './descriptor-facts.ts'
+import { clip, DescriptorIndex, decodeFiles } from './descriptor-index.ts'
 import type { FieldRef, FieldType, PathStep } from './schema.ts'
 
-/** Largest descriptor set in bytes. */
-export const DESCRIPTOR_BYTES_MAX = 4 * 1024 * 1024
-
-const TYPES_MAX = 20_000
-const NESTING_MAX = 32
 const PATH_STEPS_MAX = 16
 const KEY_LENGTH_MAX = 256
-const NUMBER_MAX = 0x1fff_ffff
-const identifier = /^[A-Za-z_][A-Za-z0-9_]{0,255}$/
-const qualifiedName = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/
+/** Suggestions cost time that grows with the names: beyond these, hostile sets get none. */
+const HINT_NAMES_MAX = 1000
+const HINT_FIELDS_FREE = 32
+const LONG_HINTS_MAX = 50
 
-const TYPE_GROUP = 10
 const TYPE_MESSAGE = 11
 const TYPE_ENUM = 14
-const LABEL_REPEATED = 3
-const EDITION_2023 = 1000
-const PRESENCE_IMPLICIT = 2
-const ENCODING_DELIMITED = 2
 
 /** FieldDescriptorProto.Type as far as values are scalars. */
-const scalarTypes: ReadonlyMap<number, FieldType> = new Map([
+export const scalarTypes: ReadonlyMap<number, FieldType> = new Map([
   [1, 'double'],
   [2, 'float'],
   [3, 'int64'],
@@ -86,106 +60,45 @@ export interface Descriptors {
   resolve(message: string, path: string | readonly string[]): FieldResolution
   /** The number of an enum value by its full name in CEL's way: `millrace.v1.EventKind.EVENT_KIND_PAGE`. */
   enumValue(name: string): number | undefined
+  /** A message by its full name; entries of maps are messages here. */
+  message(name: string): MessageInfo | undefined
+  /** An enum by its full name. */
+  enumeration(name: string): EnumInfo | undefined
+  /** Files in the set; those of messages count from 0. */
+  readonly files: number
 }
 
 /** Reads a serialized google.protobuf.FileDescriptorSet. Throws DESCRIPTOR_INVALID. */
 export function loadDescriptors(bytes: Uint8Array): Descriptors {
-  if (bytes.length > DESCRIPTOR_BYTES_MAX) {
-    throw invalid(`it has ${bytes.length} bytes; at most ${DESCRIPTOR_BYTES_MAX} are allowed`)
-  }
-  let files: readonly RawFile[]
-  try {
-    files = (protobuf.FileDescriptorSet.decode(bytes) as unknown as { file: readonly RawFile[] }).file
-  } catch (error) {
-    throw new MillraceError(
-      'DESCRIPTOR_INVALID',
-      'the bytes are not a FileDescriptorSet; make one with "buf build -o"',
-      {
-        cause: error,
-      },
-    )
-  }
+  const files = decodeFiles(bytes)
   const index = new DescriptorIndex()
   for (const file of files) index.addFile(file)
-  return index
+  return new IndexedDescriptors(index, files.length)
 }
 
-class DescriptorIndex implements Descriptors {
-  readonly #messages = new Map<string, MessageInfo>()
-  readonly #enums = new Map<string, ReadonlyMap<string, number>>()
-  #types = 0
+class IndexedDescriptors implements Descriptors {
+  readonly messageNames: readonly string[]
+  readonly files: number
+  readonly #messages: ReadonlyMap<string, MessageInfo>
+  readonly #enums: ReadonlyMap<string, EnumInfo>
+  #longHints = 0
 
-  get messageNames(): readonly string[] {
-    return [...this.#messages.values()]
-      .filter((m) => !m.isMapEntry)
-      .map((m) => m.name)
+  constructor(index: DescriptorIndex, files: number) {
+    this.#messages = index.messages
+    this.#enums = index.enums
+    this.files = files
+    this.messageNames = [...index.messages.values()]
+      .filter((message) => !message.isMapEntry)
+      .map((message) => message.name)
       .sort()
   }
 
-  addFile(file: RawFile): void {
-    const scope = file.package ?? ''
-    if (scope !== '' && !qualifiedName.test(scope)) throw invalid(`"${clip(scope)}" is no package name`)
-    const rules: Rules = {
-      proto3: file.syntax === 'proto3',
-      editions: file.syntax === 'editions' || (file.edition ?? 0) >= EDITION_2023,
-      features: file.options?.features ?? {},
-    }
-    for (const raw of file.enumType ?? []) this.#addEnum(raw, scope)
-    for (const raw of file.messageType ?? []) this.#addMessage(raw, scope, rules, 0)
+  message(name: string): MessageInfo | undefined {
+    return this.#messages.get(name)
   }
 
-  #addEnum(raw: RawEnum, scope: string): void {
-    const name = this.#declare(raw.name, scope)
-    const values = new Map<string, number>()
-    for (const value of raw.value ?? []) values.set(checkName(value.name, name), value.number ?? 0)
-    this.#enums.set(name, values)
-  }
-
-  #addMessage(raw: RawMessage, scope: string, outer: Rules, depth: number): void {
-    if (depth > NESTING_MAX) throw invalid(`messages nest deeper than ${NESTING_MAX}`)
-    const name = this.#declare(raw.name, scope)
-    const rules = { ...outer, features: { ...outer.features, ...defined(raw.options?.features) } }
-    const oneofs = new Map<number, number[]>()
-    for (const field of raw.field ?? []) {
-      if (!isOneofMember(field)) continue
-      const members = oneofs.get(field.oneofIndex!) ?? []
-      members.push(field.number ?? 0)
-      oneofs.set(field.oneofIndex!, members)
-    }
-    const fields = new Map<string, FieldInfo>()
-    for (const field of raw.field ?? []) {
-      const own = checkName(field.name, name)
-      const number = field.number ?? 0
-      if (!Number.isInteger(number) || number < 1 || number > NUMBER_MAX)
-        throw invalid(`field ${name}.${own} has number ${number}`)
-      const features = { ...rules.features, ...defined(field.options?.features) }
-      const inOneof = isOneofMember(field)
-      fields.set(own, {
-        name: own,
-        number,
-        type: field.type ?? 0,
-        typeName: (field.typeName ?? '').replace(/^\./, ''),
-        repeated: field.label === LABEL_REPEATED,
-        delimited: field.type === TYPE_GROUP || (rules.editions && features.messageEncoding === ENCODING_DELIMITED),
-        explicit:
-          inOneof ||
-          field.proto3Optional === true ||
-          (rules.editions ? features.fieldPresence !== PRESENCE_IMPLICIT : !rules.proto3),
-        ownDefault: hasOwnDefault(field),
-        oneof: inOneof ? oneofs.get(field.oneofIndex!)! : [],
-      })
-    }
-    this.#messages.set(name, { name, isMapEntry: raw.options?.mapEntry === true, fields })
-    for (const nested of raw.enumType ?? []) this.#addEnum(nested, name)
-    for (const nested of raw.nestedType ?? []) this.#addMessage(nested, name, rules, depth + 1)
-  }
-
-  #declare(own: string | undefined, scope: string): string {
-    if (++this.#types > TYPES_MAX) throw invalid(`it declares more than ${TYPES_MAX} types`)
-    const checked = checkName(own, scope)
-    const name = scope === '' ? checked : `${scope}.${checked}`
-    if (this.#messages.has(name) || this.#enums.has(name)) throw invalid(`${name} is declared twice`)
-    return name
+  enumeration(name: string): EnumInfo | undefined {
+    return this.#enums.get(name)
   }
 
   resolve(messageName: string, path: string | readonly string[]): FieldResolution {
@@ -193,7 +106,9 @@ class DescriptorIndex implements Descriptors {
     const written = segments.join('.')
     let message = this.#messages.get(messageName)
     if (message === undefined || message.isMapEntry) {
-      return problem(`there is no message "${clip(messageName)}"${didYouMean(messageName, this.messageNames)}`)
+      return problem(
+        `there is no message "${clip(messageName)}"${didYouMean(messageName, this.messageNames.slice(0, HINT_NAMES_MAX))}`,
+      )
     }
     if (segments.length > PATH_STEPS_MAX || written.length > KEY_LENGTH_MAX + 256)
       return problem('the path is too long')
@@ -202,7 +117,7 @@ class DescriptorIndex implements Descriptors {
       const segment = segments[i]!
       const field: FieldInfo | undefined = message.fields.get(segment)
       if (field === undefined) {
-        const hint = didYouMean(segment, message.fields.keys())
+        const hint = this.#hint(segment, message.fields)
         const known = hint === '' ? `; it has ${list([...message.fields.keys()])}` : hint
         return problem(`${message.name} has no field "${clip(segment)}"${known}`)
       }
@@ -259,15 +174,19 @@ class DescriptorIndex implements Descriptors {
     if (field.type !== TYPE_ENUM) return { ok: true, field: { path, steps, type }, explicitPresence: explicit }
     const values = this.#enums.get(field.typeName)
     if (values === undefined) return problem(`the descriptor set lacks enum "${clip(field.typeName)}" of "${path}"`)
-    const enumNames: Record<number, string> = {}
-    for (const [name, number] of values) enumNames[number] ??= name
+    const enumNames = values.names
     if (!(0 in enumNames)) return problem(`"${path}" is of an enum without a zero value, which is not supported`)
     return { ok: true, field: { path, steps, type, enumNames }, explicitPresence: explicit }
   }
 
   enumValue(name: string): number | undefined {
     const dot = name.lastIndexOf('.')
-    return dot < 0 ? undefined : this.#enums.get(name.slice(0, dot))?.get(name.slice(dot + 1))
+    return dot < 0 ? undefined : this.#enums.get(name.slice(0, dot))?.values.get(name.slice(dot + 1))
+  }
+
+  #hint(segment: string, fields: ReadonlyMap<string, FieldInfo>): string {
+    if (fields.size > HINT_FIELDS_FREE && ++this.#longHints > LONG_HINTS_MAX) return ''
+    return didYouMean(segment, [...fields.keys()].slice(0, HINT_NAMES_MAX))
   }
 }
 
@@ -276,22 +195,8 @@ function fieldStep(field: FieldInfo): PathStep {
   return { kind: 'field', number: field.number, oneof: field.oneof.filter((n) => n !== field.number) }
 }
 
-function checkName(name: string | undefined, scope: string): string {
-  if (name === undefined || !identifier.test(name))
-    throw invalid(`"${clip(name ?? '')}" in ${scope || 'a file'} is no identifier`)
-  return name
-}
-
 function problem(text: string): FieldResolution {
   return { ok: false, problem: text }
-}
-
-function invalid(what: string): MillraceError {
-  return new MillraceError('DESCRIPTOR_INVALID', `the descriptor set cannot be used: ${what}`)
-}
-
-function clip(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }
 
 function list(names: readonly string[]): string {

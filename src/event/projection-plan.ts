@@ -34,13 +34,29 @@ import {
   PROPERTY_INT,
   PROPERTY_TEXT,
 } from './projection-ops.ts'
-import type { EventSchema, FieldRef, FieldType, PathStep } from './schema.ts'
+import type { ColumnEncoding, FieldRef, FieldType, PathStep } from './schema.ts'
 import { WIRE_BYTES, WIRE_FIXED32, WIRE_FIXED64, WIRE_VARINT } from './wire.ts'
 
 /** Field numbers below this are found in a dense table, others by a search. */
 const DENSE_FIELDS = 512
 const DEPTH_MAX = 32
 const MAP_VALUE = 2
+
+/** What a projection reads: an EventSchema, or one type of event of it. */
+export interface ProjectionSchema {
+  readonly message: string
+  readonly time: FieldRef
+  readonly timeUnitMs: number
+  readonly key: FieldRef
+  readonly columns: readonly ProjectionColumn[]
+}
+
+/** A column: the field that fills it; none, which reads as absent; or, a text column, the same text for every row. */
+export interface ProjectionColumn {
+  readonly field: FieldRef | null
+  readonly encoding: ColumnEncoding
+  readonly constant?: string
+}
 
 /** The compiled tables. A node is a message level; node 0 is the event. */
 export interface ProjectionTables {
@@ -57,6 +73,8 @@ export interface ProjectionTables {
   readonly oneofs: readonly OneofTable[]
   /** The slot of each path that was asked for. For a timestamp: presence, then seconds, then nanos. */
   readonly slotOf: (path: FieldRef) => number
+  /** A slot that nothing ever sets, for columns without a field. */
+  readonly absentSlot: number
 }
 
 /** What a member of a oneof does when it arrives. */
@@ -93,19 +111,21 @@ interface Field {
 }
 
 /** Lays out what `schema` needs. Throws DESCRIPTOR_INVALID when two paths contradict each other. */
-export function planProjection(schema: EventSchema): ProjectionTables {
+export function planProjection(schema: ProjectionSchema): ProjectionTables {
   const root: Message = { fields: new Map() }
   const slotByPath = new Map<string, number>()
   let slots = 0
   const newSlot = () => slots++
 
   for (const ref of [schema.time, schema.key, ...schema.columns.map((c) => c.field)]) {
+    if (ref === null) continue
     const name = pathKey(ref)
     if (slotByPath.has(name)) continue
     slotByPath.set(name, addPath(root, ref, newSlot))
   }
+  const absentSlot = newSlot()
   const tables = layOut(root, slots)
-  return { ...tables, slotOf: (ref) => slotByPath.get(pathKey(ref))! }
+  return { ...tables, slotOf: (ref) => slotByPath.get(pathKey(ref))!, absentSlot }
 }
 
 function pathKey(ref: FieldRef): string {
@@ -218,7 +238,7 @@ function slotsOfField(field: Field, into: number[]): number[] {
   return into
 }
 
-function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf'> {
+function layOut(root: Message, slots: number): Omit<ProjectionTables, 'slotOf' | 'absentSlot'> {
   const nodes: { base: number; limit: number; sparse: [number, number][] }[] = []
   const dense: number[] = []
   const maps: MapEntryTable[][] = []

@@ -18,11 +18,11 @@
 import { hashBytes } from '../core/hash.ts'
 import { KEY_BYTES_MAX, TEXT_BYTES_MAX, TIME_MS_MAX } from '../core/limits.ts'
 import { PROPERTY_BOOL, PROPERTY_INT, PROPERTY_TEXT } from './projection-ops.ts'
-import { planProjection } from './projection-plan.ts'
+import { type ProjectionColumn, type ProjectionSchema, planProjection } from './projection-plan.ts'
 import { FieldScanner } from './projection-scan.ts'
 import { NUMBER_TEXT_BYTES, writeBool, writeDouble, writeInt64 } from './projection-text.ts'
 import type { ScanBatch } from './scan.ts'
-import { type DeadLetterReason, deadLetterReasons, type EventSchema, type FieldRef } from './schema.ts'
+import { type DeadLetterReason, deadLetterReasons, type FieldRef } from './schema.ts'
 import { isUtf8 } from './utf8.ts'
 
 /** The code that `decode` returns for a dead-letter reason: its index plus 1, so that 0 means a row was added. */
@@ -57,6 +57,7 @@ const TEXT_BOOL = 10
 const TEXT_ENUM = 11
 const TEXT_TIME = 12
 const TEXT_PROPERTY = 13
+const TEXT_CONSTANT = 14
 
 const TWO_32 = 0x1_0000_0000
 
@@ -76,11 +77,12 @@ export class Projection {
   readonly #columnSlot: Int32Array
   readonly #columnSource: Uint8Array
   readonly #enumNames: readonly (ReadonlyMap<number, Uint8Array> | null)[]
+  readonly #constants: readonly (Uint8Array | null)[]
   readonly #scratch = new Uint8Array(NUMBER_TEXT_BYTES)
   /** Where the text begins that `#write` has written. */
   #textStart = 0
 
-  constructor(schema: EventSchema) {
+  constructor(schema: ProjectionSchema) {
     const tables = planProjection(schema)
     this.#scanner = new FieldScanner(tables)
     this.#kind = this.#scanner.kind
@@ -92,11 +94,14 @@ export class Projection {
     this.#timeUnitMs = schema.timeUnitMs
     this.#keySlot = tables.slotOf(schema.key)
     this.#keySource = textSource(schema.key)
-    this.#columnSlot = Int32Array.from(schema.columns, (c) => tables.slotOf(c.field))
-    this.#columnSource = Uint8Array.from(schema.columns, (c) =>
-      c.encoding === 'number' ? numberSource(c.field) : textSource(c.field),
+    this.#columnSlot = Int32Array.from(schema.columns, (c) =>
+      c.field === null ? tables.absentSlot : tables.slotOf(c.field),
     )
-    this.#enumNames = schema.columns.map((c) => enumBytes(c.field))
+    this.#columnSource = Uint8Array.from(schema.columns, columnSource)
+    this.#enumNames = schema.columns.map((c) => (c.field === null ? null : enumBytes(c.field)))
+    this.#constants = schema.columns.map((c) =>
+      c.constant === undefined ? null : new TextEncoder().encode(c.constant),
+    )
   }
 
   /**
@@ -124,7 +129,7 @@ export class Projection {
         const dictionary = batch.dictionaries[column]!
         const before = dictionary.count
         batch.marks[column] = before
-        if (kind[slot] === 0) {
+        if (kind[slot] === 0 && source !== TEXT_CONSTANT) {
           batch.texts[column]![row] = 0
           continue
         }
@@ -249,6 +254,10 @@ export class Projection {
         return name
       }
     }
+    if (source === TEXT_CONSTANT) {
+      this.#textStart = 0
+      return this.#constants[column]!
+    }
     if (source === TEXT_BOOL || (source === TEXT_PROPERTY && kind === PROPERTY_BOOL)) {
       this.#textStart = writeBool(number !== 0, scratch)
     } else if (source === TEXT_INT64 || source === TEXT_UINT64 || (source === TEXT_PROPERTY && kind === PROPERTY_INT)) {
@@ -261,7 +270,7 @@ export class Projection {
 }
 
 /** Compiles what `schema` needs. Throws DESCRIPTOR_INVALID when its paths contradict each other. */
-export function compileProjection(schema: EventSchema): Projection {
+export function compileProjection(schema: ProjectionSchema): Projection {
   return new Projection(schema)
 }
 
@@ -273,6 +282,12 @@ function scaleTime(low: number, high: number, unsigned: boolean, unitMs: number)
   const quotient = Math.floor(top / divisor)
   const rest = (top - quotient * divisor) * TWO_32 + (low >>> 0)
   return quotient * TWO_32 + Math.floor(rest / divisor)
+}
+
+function columnSource({ field, encoding, constant }: ProjectionColumn): number {
+  if (constant !== undefined) return TEXT_CONSTANT
+  if (field === null) return encoding === 'number' ? FROM_NUMBER : TEXT_STRING
+  return encoding === 'number' ? numberSource(field) : textSource(field)
 }
 
 function numberSource(field: FieldRef): number {

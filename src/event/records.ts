@@ -36,6 +36,8 @@ export class RecordCursor {
   /** The value is bytes[valueStart .. valueEnd); both -1 for a null value. */
   valueStart = -1
   valueEnd = -1
+  /** Where the record ends: behind a value that is there, its headers are bytes[valueEnd .. recordEnd). */
+  recordEnd = 0
   /** The record's offset is the section's baseOffset + this. */
   offsetDelta = 0
   /** The record's timestamp is the section's baseTimestampMs + this (0 under log append time). A double. */
@@ -184,6 +186,7 @@ export class RecordCursor {
       this.keyEnd = keyLength < 0 ? -1 : keyStart + keyLength
       this.valueStart = valueLength < 0 ? -1 : valueStart
       this.valueEnd = valueLength < 0 ? -1 : valueStart + valueLength
+      this.recordEnd = recordEnd
       return true
     }
     this.#at = at

@@ -75,6 +75,51 @@ export interface EventSchema {
   /** A string or bytes field, or an integer one (keyed by its decimal text). */
   readonly key: FieldRef
   readonly columns: readonly Column[]
+  /** How records are told apart and unwrapped; absent where every value is one bare message of `message`. */
+  readonly format?: EventFormat
+}
+
+/** How the records of a topic are framed, and which types of event they may be. Plain data. */
+export interface EventFormat {
+  /** `registry`: each value begins with a magic byte, the id of its schema and the index of its message. */
+  readonly framing: 'none' | 'registry'
+  /** The types, at least one, as the job's own schema lays them out. A record is of the first that fits. */
+  readonly types: readonly EventTypeLayout[]
+  /** What a record becomes that is of none of the types. */
+  readonly others: 'filter' | 'deadLetter'
+}
+
+/** What tells that a record is of a type. */
+export type TypeTest =
+  /** Any record that gets here: the only type, or told apart by the index of its message. */
+  | { readonly kind: 'always' }
+  /** The last record header of this name is this text. */
+  | { readonly kind: 'header'; readonly name: string; readonly equals: string }
+  /** Of the fields of the message that are in `group`, `number` is the last on the wire: a oneof of an envelope. */
+  | { readonly kind: 'field'; readonly number: number; readonly group: readonly number[] }
+
+/** Where the bytes of one type of event hold what the job reads. */
+export interface EventTypeLayout {
+  /** Full name of the message. */
+  readonly message: string
+  readonly when: TypeTest
+  readonly time: FieldRef
+  readonly timeUnitMs: number
+  readonly key: FieldRef
+  /** By column of the schema: its field; null where the type has none, which reads as absent; or a text of its own. */
+  readonly columns: readonly (FieldRef | null | { readonly constant: string })[]
+}
+
+/** Types by the index of their message in one registered schema, or why values with its id cannot be used. */
+export type WriterSchema =
+  | { readonly ok: true; readonly messages: readonly WriterMessage[] }
+  | { readonly ok: false; readonly reason: 'schema_unknown' | 'schema_incompatible'; readonly detail: string }
+
+/** A message of a registered schema that the job takes. */
+export interface WriterMessage {
+  /** Its place: index among the file's messages, then among those nested in it, and so on. */
+  readonly index: readonly number[]
+  readonly types: readonly EventTypeLayout[]
 }
 
 /** Why an event could not be used; the reason of a dead letter. */
@@ -89,6 +134,10 @@ export const deadLetterReasons = [
   'time_out_of_range',
   'time_in_future',
   'null_value',
+  'not_framed',
+  'schema_unknown',
+  'schema_incompatible',
+  'unknown_type',
 ] as const
 
 /** Why an event could not be used. */
