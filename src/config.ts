@@ -5,23 +5,15 @@
  * Does not own: what a job says (job/), or what a flag of one command overrides (cli/). All mistakes are reported at
  * once. An empty variable counts as unset.
  */
+import {
+  checkSecurity,
+  misplacedSecrets,
+  type SecurityConfig,
+  securitySettings,
+  toSecurityConfig,
+} from './config/security.ts'
+import { duration, integer, matching, oneOf, type Setting, size, text, type ValuesOf } from './config/setting.ts'
 import { MillraceError, type Violation } from './core/errors.ts'
-
-/** One setting: what it is called, what it means, and how its text is read. */
-export interface Setting<T> {
-  /** Environment variable. */
-  readonly name: string
-  /** Text that is read when the variable is not set. */
-  readonly fallback: string
-  /** Unit, or the shape of the text. */
-  readonly unit: string
-  /** What it does: one or two sentences. */
-  readonly help: string
-  /** The value, or what is wrong with the text, as a sentence without its subject. */
-  readonly parse: (text: string) => { readonly value: T } | { readonly wrong: string }
-}
-
-type Parse<T> = Setting<T>['parse']
 
 /** What `parseConfig` makes of the environment. Times in ms, sizes in bytes. */
 export interface Config {
@@ -37,58 +29,32 @@ export interface Config {
   readonly instanceId: string
   /** Worker threads; 0 for one per core. */
   readonly threads: number
-  readonly grpc: { readonly host: string; readonly port: number; readonly maxMessageBytes: number }
+  readonly grpc: { readonly host: string; readonly port: number } & GrpcLimits
+  /** Largest job definition that is taken, bytes. */
+  readonly maxDefinitionBytes: number
   /** `port` -1 serves no HTTP. */
   readonly http: { readonly host: string; readonly port: number }
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'auto' | 'json' | 'text' }
   /** Where the command line finds its server, `host:port`. */
   readonly server: string
+  readonly security: SecurityConfig
 }
 
-const text: Parse<string> = (value) => ({ value })
-
-function matching(pattern: RegExp, shape: string): Parse<string> {
-  return (value) => (value === '' || pattern.test(value) ? { value } : { wrong: `is not ${shape}` })
+/** What bounds the clients of a gRPC server. */
+export interface GrpcLimits {
+  /** Largest request that is read; answers may be four times that. */
+  readonly maxMessageBytes: number
+  /** Connections at a time. */
+  readonly connections: number
+  /** Streams (watches) at a time, over all connections. */
+  readonly streams: number
+  readonly streamsPerConnection: number
+  /** Deadline of a unary call whose client sets none, and the latest that one may set. */
+  readonly deadlineMs: number
+  readonly maxDeadlineMs: number
 }
 
-function integer(min: number, max: number): Parse<number> {
-  return (value) => {
-    const number = Number(value)
-    if (!/^-?\d+$/.test(value) || number < min || number > max) {
-      return { wrong: `is not a whole number from ${min} to ${max}` }
-    }
-    return { value: number }
-  }
-}
-
-function oneOf<const T extends string>(...values: readonly T[]): Parse<T> {
-  return (value) => {
-    const found = values.find((candidate) => candidate === value)
-    return found === undefined ? { wrong: `is not one of ${values.join(', ')}` } : { value: found }
-  }
-}
-
-const sizeUnits: Readonly<Record<string, number>> = { '': 1, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 }
-
-function size(min: number, max: number): Parse<number> {
-  return (value) => {
-    const match = /^(\d+)(Ki|Mi|Gi)?$/.exec(value)
-    const bytes = match === null ? Number.NaN : Number(match[1]) * (sizeUnits[match[2] ?? ''] ?? Number.NaN)
-    if (!(bytes >= min && bytes <= max)) return { wrong: `is not a size from ${min} to ${max} bytes, such as 4Mi` }
-    return { value: bytes }
-  }
-}
-
-/** True for the names and addresses of this machine's own loopback. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
-}
-
-const loopbackHost: Parse<string> = (value) =>
-  isLoopback(value)
-    ? { value }
-    : { wrong: 'is not a loopback address; there is no authentication yet, so nothing else is served' }
-
+const host = matching(/^[A-Za-z0-9.:-]{1,253}$/, 'an address or a host name')
 const brokerList = /^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/
 const address = /^(\[[0-9a-fA-F:]+\]|[^\s,:]+):\d{1,5}$/
 
@@ -107,6 +73,8 @@ export const settings = {
     unit: 'redis:// or rediss:// URL',
     help: 'Redis that holds checkpoints and jobs. Unset, they are kept in files under the data folder.',
     parse: matching(/^rediss?:\/\/\S+$/, 'a redis:// or rediss:// URL'),
+    // People write user:password@ into it.
+    secret: true,
   },
   redisPrefix: {
     name: 'MILLRACE_REDIS_PREFIX',
@@ -139,9 +107,9 @@ export const settings = {
   grpcHost: {
     name: 'MILLRACE_GRPC_HOST',
     fallback: '127.0.0.1',
-    unit: 'loopback address',
-    help: 'Address on which gRPC is served.',
-    parse: loopbackHost,
+    unit: 'address',
+    help: 'Address on which gRPC is served; one that is not loopback needs MILLRACE_ACCESS_FILE and TLS.',
+    parse: host,
   },
   grpcPort: {
     name: 'MILLRACE_GRPC_PORT',
@@ -157,12 +125,54 @@ export const settings = {
     help: 'Largest gRPC request that is read.',
     parse: size(2 ** 16, 2 ** 30),
   },
+  grpcConnections: {
+    name: 'MILLRACE_GRPC_CONNECTIONS',
+    fallback: '1000',
+    unit: 'connections',
+    help: 'Most gRPC connections at a time; more are closed as they come.',
+    parse: integer(1, 1_000_000),
+  },
+  grpcStreams: {
+    name: 'MILLRACE_GRPC_STREAMS',
+    fallback: '1000',
+    unit: 'streams',
+    help: 'Most streams (watches) at a time, over all connections.',
+    parse: integer(1, 1_000_000),
+  },
+  grpcStreamsPerConnection: {
+    name: 'MILLRACE_GRPC_STREAMS_PER_CONNECTION',
+    fallback: '100',
+    unit: 'streams',
+    help: 'Most streams (watches) at a time on one connection.',
+    parse: integer(1, 200),
+  },
+  grpcDeadline: {
+    name: 'MILLRACE_GRPC_DEADLINE',
+    fallback: '60s',
+    unit: 'duration',
+    help: 'Longest a call may take whose client sets no deadline. Watches have none.',
+    parse: duration(1, 3_600_000),
+  },
+  grpcMaxDeadline: {
+    name: 'MILLRACE_GRPC_MAX_DEADLINE',
+    fallback: '10m',
+    unit: 'duration',
+    help: 'Longest a call may take, whatever deadline its client sets. Watches have none.',
+    parse: duration(1, 24 * 3_600_000),
+  },
+  maxDefinition: {
+    name: 'MILLRACE_MAX_DEFINITION',
+    fallback: '1Mi',
+    unit: 'bytes, with Ki, Mi or Gi',
+    help: 'Largest job definition that is taken.',
+    parse: size(2 ** 10, 2 ** 28),
+  },
   httpHost: {
     name: 'MILLRACE_HTTP_HOST',
     fallback: '127.0.0.1',
-    unit: 'loopback address',
-    help: 'Address on which /metrics, /healthz and /readyz are served.',
-    parse: loopbackHost,
+    unit: 'address',
+    help: 'Address on which /metrics, /healthz and /readyz are served; one that is not loopback needs MILLRACE_ACCESS_FILE and TLS.',
+    parse: host,
   },
   httpPort: {
     name: 'MILLRACE_HTTP_PORT',
@@ -192,11 +202,10 @@ export const settings = {
     help: 'Server that the commands of `millrace` talk to; `--server` overrides it.',
     parse: matching(address, 'host:port'),
   },
+  ...securitySettings,
 } as const satisfies Record<string, Setting<unknown>>
 
-type Values = {
-  [K in keyof typeof settings]: (typeof settings)[K] extends { parse: Parse<infer T> } ? T : never
-}
+type Values = ValuesOf<typeof settings>
 
 /** Variables that only tests and tools of the repository read. */
 const elsewhere = /^MILLRACE_(TEST_|BENCH_|FULL$)/
@@ -214,12 +223,13 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     if ('wrong' in parsed) {
       violations.push({
         field: setting.name,
-        message: `${JSON.stringify(given)} ${parsed.wrong}`,
+        message: setting.secret === true ? `its value ${parsed.wrong}` : `${JSON.stringify(given)} ${parsed.wrong}`,
         line: 0,
         column: 0,
       })
     } else values[key] = parsed.value
   }
+  if (violations.length === 0) violations.push(...checkSecurity(values as Values, values as Values))
   violations.push(...misspelt(env))
   if (violations.length > 0) {
     const list = violations.map((violation) => `${violation.field}: ${violation.message}`).join('; ')
@@ -236,10 +246,21 @@ function nest(values: Values): Config {
     dataDir: values.dataDir,
     instanceId: values.instanceId,
     threads: values.threads,
-    grpc: { host: values.grpcHost, port: values.grpcPort, maxMessageBytes: values.grpcMaxMessageBytes },
+    grpc: {
+      host: values.grpcHost,
+      port: values.grpcPort,
+      maxMessageBytes: values.grpcMaxMessageBytes,
+      connections: values.grpcConnections,
+      streams: values.grpcStreams,
+      streamsPerConnection: values.grpcStreamsPerConnection,
+      deadlineMs: values.grpcDeadline,
+      maxDeadlineMs: values.grpcMaxDeadline,
+    },
+    maxDefinitionBytes: values.maxDefinition,
     http: { host: values.httpHost, port: values.httpPort },
     log: { level: values.logLevel, format: values.logFormat },
     server: values.server,
+    security: toSecurityConfig(values),
   }
 }
 
@@ -248,6 +269,12 @@ function misspelt(env: Readonly<Record<string, string | undefined>>): Violation[
   const violations: Violation[] = []
   for (const name of Object.keys(env)) {
     if (!name.startsWith('MILLRACE_') || names.has(name) || elsewhere.test(name)) continue
+    const place = misplacedSecrets[name]
+    if (place !== undefined) {
+      const message = `is not read: a secret does not belong into an environment. Write it to a file and set ${place}`
+      violations.push({ field: name, message, line: 0, column: 0 })
+      continue
+    }
     for (const known of names) {
       if (editDistance(name, known) > 2) continue
       violations.push({ field: name, message: `is not a setting; did you mean ${known}?`, line: 0, column: 0 })

@@ -25,12 +25,17 @@ import type { JobDefinition } from './job/definition.ts'
 import { parseJob, parseJobMessage } from './job/parse.ts'
 import { planJob } from './job/planner.ts'
 import { withServerDefaults } from './job/server-defaults.ts'
-import { jobReadiness, startHttpServer } from './observe/http.ts'
+import { type HttpServer, jobReadiness, type Permission, startHttpServer } from './observe/http.ts'
 import { createLogger, type Logger } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { jobViews } from './query/job-views.ts'
 import { createQueryService } from './query/service.ts'
-import { startRpcServer } from './rpc/server.ts'
+import type { ServingTls } from './rpc/listener.ts'
+import { followFiles, loadServingTls } from './rpc/reload.ts'
+import { type RpcServer, type RpcServerOptions, startRpcServer } from './rpc/server.ts'
+import { type Access, processAccess } from './security/access.ts'
+import { newToken } from './security/digest.ts'
+import { loadAccess, loadBrokerAccess, loadRedisAccess } from './security/load.ts'
 import { openEnumerator } from './source/open-enumerator.ts'
 
 const clock = systemClock
@@ -74,20 +79,25 @@ async function assemble(
   const log = logger.log.bind(logger)
   const descriptors = loadDescriptors(descriptorSet)
   const threads = config.threads === 0 ? availableParallelism() : config.threads
+  const { security } = config
   const storeConfig = storeConfigOf(config)
+  const kafka = loadBrokerAccess(security.kafka)
+  const secured = kafka.tls !== undefined || kafka.sasl !== undefined
+  const tls = loadServingTls(security.serve)
+  const access = loadAccess(security.accessFile)
   const failed = Promise.withResolvers<MillraceError>()
 
   const store = await openStore(storeConfig, logger)
   closers.push(() => store.close())
 
-  const pool = new WorkerPool({ threads, clock, scheduler, log })
+  const pool = new WorkerPool({ threads, clock, scheduler, log, kafka })
   closers.push(() => pool.close())
   await pool.start()
   const hub = new ThreadHub({ workers: pool, clock, scheduler, log })
   closers.push(async () => hub.close())
 
   const plan = (definition: JobDefinition) =>
-    planJob(withServerDefaults(definition, config.brokers), { threads, descriptors })
+    planJob(withServerDefaults(definition, config.brokers, secured), { threads, descriptors })
   const ports = {
     clock,
     scheduler,
@@ -97,24 +107,35 @@ async function assemble(
     store,
     chunkStore: storeConfig,
     instanceId: config.instanceId,
-    openEnumerator: async (source: JobDefinition['source']) => openEnumerator(source, { clock, scheduler, random }),
+    openEnumerator: async (source: JobDefinition['source']) =>
+      openEnumerator(source, { clock, scheduler, random, kafka }),
   }
   const manager = new JobManager({ ports, planJob: plan, settings: defaultJobSettings })
   closers.push(() => manager.close())
 
   const compile = (document: JobDocument): CompiledDocument => compileDocument(document, descriptors, plan)
-  const control = new JobControl({ manager, compile, describeStore: () => store.describe(), clock })
-  const query = createQueryService(jobViews(manager), scheduler)
-  const rpc = await startRpcServer({
-    ...config.grpc,
-    control,
-    query,
-    descriptors: descriptorSet,
-    scheduler,
-    debug: (text) => logger.debug(text),
+  const control = new JobControl({
+    manager,
+    compile,
+    describeStore: () => store.describe(),
+    clock,
+    maxDefinitionBytes: config.maxDefinitionBytes,
   })
+  const query = createQueryService(jobViews(manager), scheduler)
+  const { host, port, maxMessageBytes, connections, ...limits } = config.grpc
+  const serving: RpcServerOptions = {
+    ...{ host, port, maxMessageBytes, connections, limits, access },
+    ...(tls === null ? {} : { tls }),
+    ...{ control, query, descriptors: descriptorSet, scheduler, clock, auditLog: log },
+    debug: (text) => logger.debug(text),
+  }
+  const rpc = await startRpcServer(serving)
   closers.push(() => rpc.close())
-  const httpPort = await serveHttp(config, control, closers)
+  const http = await serveHttp(config, control, tls, (authorization) => rpc.mayLook(authorization))
+  closers.push(() => http?.close())
+  const httpPort = http?.port ?? -1
+  const { accessFile } = security
+  closers.push(followSecurity(security, { rpc, http }, log))
 
   const recovered = manager.recover().then(
     () => rpc.setServing(true),
@@ -127,22 +148,56 @@ async function assemble(
   // A timer that is left keeps the process from ending.
   cancelWait()
   logger.info('serving', { grpc: rpc.address, http: httpPort, threads, store: storeText(storeConfig) })
-  return { address: rpc.address, httpPort, store: storeText(storeConfig), failed: failed.promise, close }
+  const openLocal = async () => {
+    if (accessFile === '' && tls === null) return { address: rpc.address }
+    const local = await serveThisProcess(serving)
+    closers.push(() => local.server.close())
+    return { address: local.server.address, token: local.token }
+  }
+  return { address: rpc.address, httpPort, store: storeText(storeConfig), failed: failed.promise, openLocal, close }
 }
 
-async function serveHttp(config: Config, control: JobControl, closers: Closer[]): Promise<number> {
-  if (config.http.port < 0) return -1
+/** Follows the files of access and certificates; the answer ends that. */
+function followSecurity(
+  { accessFile, serve }: Config['security'],
+  { rpc, http }: { readonly rpc: RpcServer; readonly http: HttpServer | null },
+  log: Logger['log'],
+): Closer {
+  const replaceTls = (tls: ServingTls) => {
+    rpc.replaceTls(tls)
+    http?.replaceTls(tls)
+  }
+  const server = { replaceAccess: (access: Access) => rpc.replaceAccess(access), replaceTls }
+  const unfollow = followFiles({ server, accessFile, tls: serve, scheduler, log })
+  return async () => unfollow()
+}
+
+/** A second server for the commands of this very process: on loopback, for one token that never leaves memory. */
+async function serveThisProcess(serving: RpcServerOptions): Promise<{ server: RpcServer; token: string }> {
+  const token = newToken()
+  const { tls: _none, ...plain } = serving
+  const server = await startRpcServer({ ...plain, host: '127.0.0.1', port: 0, access: processAccess(token) })
+  return { server, token }
+}
+
+async function serveHttp(
+  config: Config,
+  control: JobControl,
+  tls: ServingTls | null,
+  mayLook: (authorization: string | undefined) => Permission,
+): Promise<HttpServer | null> {
+  if (config.http.port < 0) return null
   const metrics = createMetrics({
     nowMs: () => clock.nowMs(),
     jobs: async () => Promise.all((await control.list()).map((job) => control.describe(job.name))),
   })
-  const http = await startHttpServer({
+  return startHttpServer({
     ...config.http,
     metrics,
     readiness: async () => jobReadiness(await control.list()),
+    mayLook,
+    ...(tls === null ? {} : { tls }),
   })
-  closers.push(() => http.close())
-  return http.port
 }
 
 function compileDocument(
@@ -168,7 +223,10 @@ function compileDocument(
 }
 
 function storeConfigOf(config: Config): StoreConfig {
-  if (config.redisUrl !== '') return { kind: 'redis', url: config.redisUrl, prefix: config.redisPrefix }
+  if (config.redisUrl !== '') {
+    const redis = loadRedisAccess(config.security.redis, config.redisUrl)
+    return { kind: 'redis', url: config.redisUrl, prefix: config.redisPrefix, ...redis }
+  }
   return { kind: 'directory', path: resolve(join(config.dataDir, 'checkpoints')) }
 }
 

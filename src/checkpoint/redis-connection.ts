@@ -25,6 +25,11 @@ const SCAN_COUNT = 1000
 /** Where to connect. */
 export interface RedisConnectionOptions {
   readonly url: string
+  /** User and password, where the URL has none. */
+  readonly username?: string
+  readonly password?: string
+  /** What TLS needs beyond a `rediss://` URL, PEM. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
   readonly commandTimeoutMs?: number
 }
 
@@ -38,7 +43,11 @@ export class RedisConnection {
   private constructor(options: RedisConnectionOptions) {
     this.location = locationOf(options.url)
     const commandTimeout = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS
+    const { username, password, tls } = options
     this.#client = new Redis(options.url, {
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(tls === undefined || !options.url.startsWith('rediss:') ? {} : { tls: { ...tls } }),
       lazyConnect: true,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -198,6 +207,13 @@ export class RedisConnection {
     }
     if (/^(ERR|WRONGTYPE|CROSSSLOT|NOSCRIPT)/.test(message)) {
       return new MillraceError('INTERNAL', `${where} does not understand ${what}: ${message}`, options)
+    }
+    if (/certificate|self.signed|altname|\bSSL\b|\bTLS\b/i.test(message)) {
+      return new MillraceError(
+        'STORE_UNREACHABLE',
+        `TLS with ${where} failed: ${message}. Check MILLRACE_REDIS_CA`,
+        options,
+      )
     }
     const hint = this.#closed ? 'the connection has been closed' : 'check that it runs and can be reached'
     return new MillraceError('STORE_UNREACHABLE', `${where} did not answer ${what}: ${message}; ${hint}`, options)

@@ -27,6 +27,11 @@ export type StoreConfig =
       readonly url: string
       /** First part of every key: deployments that share a Redis differ in it. */
       readonly prefix: string
+      /** User (ACL) and password, where the URL has none. Secrets: never shown. */
+      readonly username?: string
+      readonly password?: string
+      /** What TLS needs beyond `rediss://`, PEM. */
+      readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
       /** A command without an answer for this long is STORE_UNREACHABLE; 4000 unless given. */
       readonly commandTimeoutMs?: number
     }

@@ -1,8 +1,12 @@
 /** What commands share: their settings, a client for as long as they run, the text of a job file, Ctrl-C. */
 import { readFileSync } from 'node:fs'
+import { hostOf, isLoopback } from '../config/setting.ts'
 import { type Config, parseConfig } from '../config.ts'
 import { MillraceError } from '../core/errors.ts'
+import { brokersWithin } from '../job/server-defaults.ts'
 import { createClient, type MillraceClient } from '../rpc/client.ts'
+import { loadBrokerAccess, loadClientAccess } from '../security/load.ts'
+import type { KafkaSecurity } from '../source/kafka/connection.ts'
 import type { CliDeps } from './deps.ts'
 import { ExitSignal, exitCodes, FileError, usage } from './failure.ts'
 import { Output, type OutputFormat } from './output.ts'
@@ -41,15 +45,32 @@ export async function withClient<T>(
   options: ServerOptions,
   use: (client: MillraceClient) => Promise<T>,
 ): Promise<T> {
-  const address = options.server ?? configOf(deps).server
+  const config = configOf(deps)
+  const address = options.server ?? config.server
   if (!/^(\[[^\]]+\]|[^:\s]+):\d{1,5}$/.test(address)) throw usage(`--server ${address} is not host:port`)
   const timeoutMs = (options.timeout ?? 30) * 1000
-  const client = createClient({ address, clock: deps.clock, timeoutMs })
+  const { client: own, allowPlaintext } = config.security
+  const access = loadClientAccess(own, isLoopback(hostOf(address)), allowPlaintext)
+  const client = createClient({ address, clock: deps.clock, timeoutMs, ...access })
   try {
     return await use(client)
   } finally {
     client.close()
   }
+}
+
+/**
+ * What `brokers` want of a client: TLS and SASL of the settings, for the brokers of MILLRACE_BROKERS alone. CONFIG_INVALID
+ * when others are named while those are set: credentials go nowhere else.
+ */
+export function brokerAccessOf(deps: CliDeps, brokers: string): KafkaSecurity {
+  const config = configOf(deps)
+  const access = loadBrokerAccess(config.security.kafka)
+  if ((access.tls ?? access.sasl) === undefined || brokersWithin(brokers, config.brokers)) return access
+  throw new MillraceError(
+    'CONFIG_INVALID',
+    `${brokers} is not among MILLRACE_BROKERS, and the TLS and SASL settings are for those alone: unset them, or set MILLRACE_BROKERS`,
+  )
 }
 
 /** The text of a job file; `-` is standard input. INPUT_INVALID when it cannot be read. */

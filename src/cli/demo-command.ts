@@ -18,6 +18,7 @@ import type { SampleDefinition } from '../job/sample.ts'
 import { createClient, type MillraceClient } from '../rpc/client.ts'
 import {
   aborted,
+  brokerAccessOf,
   inFile,
   type OutputOptions,
   outputOf,
@@ -88,7 +89,7 @@ async function demo(deps: CliDeps, options: DemoOptions, text: string, signal: A
   const document = relocate(readYaml(text).value, place)
   const total = await countRows(file, sample)
   const engine = await startEngine(deps, place.config)
-  const client = createClient({ address: engine.address, clock: deps.clock })
+  const client = createClient({ ...(await engine.openLocal()), clock: deps.clock })
   try {
     announce(deps, engine)
     const run = new DemoRun(deps, output, client, engine, definition.name, total)
@@ -206,7 +207,7 @@ class DemoRun {
     rate: number,
     signal: AbortSignal,
   ): Promise<void> {
-    const target = await openTarget(spec, 4, this.#deps)
+    const target = await openTarget(spec, 4, this.#deps, (brokers) => brokerAccessOf(this.#deps, brokers))
     try {
       await this.#client.control.submit({ kind: 'document', document })
       const options = { file, sample, sortByTime: true, rate, limit: 0, skipBad: false, signal }

@@ -26,6 +26,8 @@ export interface Engine {
   readonly store: string
   /** Resolves when the engine cannot go on. Never rejects. */
   readonly failed: Promise<MillraceError>
+  /** Where commands of this process reach it, whatever it asks of others. The token must not leave the process. */
+  openLocal(): Promise<{ readonly address: string; readonly token?: string }>
   /** Ends serving; jobs stay as they are stored and go on with the next start. Idempotent. */
   close(): Promise<void>
 }

@@ -10,6 +10,7 @@ import { LogWriter } from '../log/log-writer.ts'
 import { createTopic, findTopic } from '../log/topic.ts'
 import { openKafkaRecordWriter } from '../sink/kafka-sink.ts'
 import { openKafkaAdmin } from '../source/kafka/admin.ts'
+import type { KafkaSecurity } from '../source/kafka/connection.ts'
 
 /** Not the seed of key groups: partitions of a topic and shares of state are to have nothing to do with each other. */
 const partitionSeed = 1
@@ -32,13 +33,14 @@ export interface EventTarget {
   close(): Promise<void>
 }
 
-/** Opens a target. BROKER_UNREACHABLE, BROKER_ERROR, LEASE_HELD while another writes the log's topic. */
+/** Opens a target; `accessOf` says what brokers want of a client. BROKER_UNREACHABLE, BROKER_ERROR, LEASE_HELD while another writes the log's topic. */
 export async function openTarget(
   spec: TargetSpec,
   partitions: number,
   ports: { readonly clock: Clock; readonly random: Random },
+  accessOf: (brokers: string) => KafkaSecurity,
 ): Promise<EventTarget> {
-  return spec.kind === 'log' ? openLog(spec, partitions, ports) : openKafka(spec, partitions)
+  return spec.kind === 'log' ? openLog(spec, partitions, ports) : openKafka(spec, partitions, accessOf(spec.brokers))
 }
 
 function openLog(
@@ -69,8 +71,9 @@ function openLog(
 async function openKafka(
   { brokers, topic }: Extract<TargetSpec, { kind: 'kafka' }>,
   partitions: number,
+  access: KafkaSecurity,
 ): Promise<EventTarget> {
-  const options = { brokers: brokers.split(',') }
+  const options = { brokers: brokers.split(','), ...access }
   const admin = await openKafkaAdmin(options)
   try {
     if (!(await admin.topicExists(topic))) {

@@ -19,6 +19,8 @@ export const exitCodes = {
   unreachable: 4,
   /** What was named does not exist. */
   notFound: 5,
+  /** The server does not know who calls, or does not let them. */
+  denied: 6,
   /** Ended by Ctrl-C. */
   interrupted: 130,
 } as const
@@ -32,6 +34,9 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   INPUT_INVALID: exitCodes.invalid,
   QUERY_INVALID: exitCodes.invalid,
   QUERY_TOO_LARGE: exitCodes.invalid,
+  LIMIT_EXCEEDED: exitCodes.invalid,
+  UNAUTHENTICATED: exitCodes.denied,
+  PERMISSION_DENIED: exitCodes.denied,
   BROKER_UNREACHABLE: exitCodes.unreachable,
   STORE_UNREACHABLE: exitCodes.unreachable,
   UNAVAILABLE: exitCodes.unreachable,

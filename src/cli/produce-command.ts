@@ -6,7 +6,7 @@ import { loadDescriptors } from '../event/descriptor.ts'
 import type { SourceInput } from '../job/definition.ts'
 import { parseJob } from '../job/parse.ts'
 import { isSampleField, type SampleColumn, type SampleDefinition } from '../job/sample.ts'
-import { configOf, inFile, type OutputOptions, outputOf, readDocument, untilSignal } from './context.ts'
+import { brokerAccessOf, configOf, inFile, type OutputOptions, outputOf, readDocument, untilSignal } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { openTarget, type TargetSpec } from './event-target.ts'
 import { usage } from './failure.ts'
@@ -162,7 +162,7 @@ async function produce(
   signal: AbortSignal,
 ): Promise<void> {
   const startMs = deps.clock.monotonicMs()
-  const target = await openTarget(spec, options.partitions, deps)
+  const target = await openTarget(spec, options.partitions, deps, (brokers) => brokerAccessOf(deps, brokers))
   const live = deps.stderr.isTTY ? new LiveView(deps.stderr, deps.clock, deps.scheduler) : null
   let progress: ReplayProgress
   try {

@@ -65,6 +65,7 @@ Exit codes:
   ${exitCodes.invalid}    a job, query, setting or file is not what it must be
   ${exitCodes.unreachable}    no server, broker or store answers
   ${exitCodes.notFound}    what was named does not exist
+  ${exitCodes.denied}    the server does not let this caller in, or not do this
   ${exitCodes.interrupted}  ended by Ctrl-C`
 }
 

@@ -77,7 +77,7 @@ export function announce(deps: CliDeps, engine: Engine): void {
 
 async function run(deps: CliDeps, output: Output, text: string, signal: AbortSignal): Promise<void> {
   const engine = await deps.startEngine(quietConfigOf(deps))
-  const client = createClient({ address: engine.address, clock: deps.clock })
+  const client = createClient({ ...(await engine.openLocal()), clock: deps.clock })
   try {
     announce(deps, engine)
     const name = await submitOrResume(client, output, text)

@@ -47,6 +47,8 @@ export interface JobControlOptions {
   /** What the checkpoint store is worth; asked again after a while. */
   readonly describeStore: () => Promise<StoreDescription>
   readonly clock: Clock
+  /** Largest definition that is taken, in bytes; 1 MiB unless given. */
+  readonly maxDefinitionBytes?: number
 }
 
 const STORE_DESCRIPTION_MS = 10_000
@@ -61,12 +63,12 @@ export class JobControl implements ControlApi {
   }
 
   async validate(document: JobDocument): Promise<ValidationResult> {
-    const { name, violations, plan } = this.#options.compile(document)
+    const { name, violations, plan } = this.#compile(document)
     return { valid: plan !== null, violations, name, graph: plan === null ? null : graphOf(plan) }
   }
 
   async submit(document: JobDocument): Promise<JobSummary> {
-    const { violations, definition } = this.#options.compile(document)
+    const { violations, definition } = this.#compile(document)
     if (definition === null) {
       const count = violations.length === 1 ? 'a mistake' : `${violations.length} mistakes`
       throw new MillraceError('JOB_INVALID', `the job definition has ${count}: ${violations[0]?.message ?? ''}`, {
@@ -111,6 +113,19 @@ export class JobControl implements ControlApi {
 
   async listCheckpoints(name: string): Promise<readonly CheckpointInfo[]> {
     return (await this.#options.manager.checkpoints(name)).map(checkpointInfo)
+  }
+
+  #compile(document: JobDocument): CompiledDocument {
+    const { maxDefinitionBytes = 2 ** 20, compile } = this.#options
+    const text = document.kind === 'text' ? document.text : JSON.stringify(document.document)
+    const bytes = Buffer.byteLength(text)
+    if (bytes > maxDefinitionBytes) {
+      throw new MillraceError(
+        'LIMIT_EXCEEDED',
+        `the job definition has ${bytes} bytes, and this server takes ${maxDefinitionBytes} (MILLRACE_MAX_DEFINITION)`,
+      )
+    }
+    return compile(document)
   }
 
   async #summary(job: ManagedJob): Promise<JobSummary> {

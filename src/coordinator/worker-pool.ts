@@ -21,6 +21,7 @@ import type { Cancel, Clock, Scheduler } from '../core/clock.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { FromWorker, ToWorker, WorkerPort } from '../runtime/messages.ts'
 import type { ControlMessage, ThreadInit } from '../runtime/thread-init.ts'
+import type { KafkaSecurity } from '../source/kafka/connection.ts'
 import type { CoordinatorLog } from './log.ts'
 import type { WorkerSet } from './worker-set.ts'
 
@@ -35,6 +36,8 @@ export interface WorkerPoolOptions {
   readonly entry?: URL
   /** JavaScript heap limits of a thread. State in ArrayBuffers is not under them. */
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number }
+  /** What brokers want of a client; nothing by default. */
+  readonly kafka?: KafkaSecurity
   /** How long a thread may take to say `ready`; 30 s by default. */
   readonly readyTimeoutMs?: number
   /** Failed starts of one thread in a row after which `start` gives up; 3 by default. */
@@ -158,7 +161,7 @@ export class WorkerPool implements WorkerSet {
     }
     this.#lives[thread] = life
     port1.on('message', (message: FromWorker) => this.#received(life, message))
-    const init: ThreadInit = { thread, threads: this.size, control: port2 }
+    const init: ThreadInit = { thread, threads: this.size, control: port2, kafka: this.#options.kafka ?? {} }
     // Piscina infers the type of the list from an overload of postMessage that Node has changed since.
     const transferList = [port2] as never
     this.#piscina.run(init, { transferList, signal: abort.signal }).then(

@@ -43,6 +43,14 @@ export const errorCodes = [
   'WORKER_LOST',
   'WORKER_SILENT',
   'SINK_FAILED',
+  // jobs in TypeScript
+  'JOB_CODE_FAILED',
+  'JOB_CODE_SILENT',
+  'JOB_CODE_MEMORY',
+  // access
+  'UNAUTHENTICATED',
+  'PERMISSION_DENIED',
+  'LIMIT_EXCEEDED',
   // queries
   'METRIC_NOT_FOUND',
   'QUERY_INVALID',
@@ -108,6 +116,9 @@ const defaults: Partial<Record<ErrorCode, readonly [ErrorDomain, RetryHint]>> = 
   WORKER_LOST: ['internal', 'restart'],
   WORKER_SILENT: ['internal', 'restart'],
   SINK_FAILED: ['external', 'restart'],
+  JOB_CODE_FAILED: ['user', 'restart'],
+  JOB_CODE_SILENT: ['user', 'never'],
+  JOB_CODE_MEMORY: ['user', 'never'],
   UNAVAILABLE: ['external', 'backoff'],
   DEADLINE_EXCEEDED: ['external', 'backoff'],
   INTERNAL: ['internal', 'restart'],

@@ -2,10 +2,22 @@
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition, SideOutputDefinition } from './definition.ts'
 
-/** The definition with brokers everywhere. Throws JOB_INVALID where a job needs brokers and the server has none. */
-export function withServerDefaults(definition: JobDefinition, brokers: string): JobDefinition {
+/**
+ * The definition with brokers everywhere. Throws JOB_INVALID where a job needs brokers and the server has none, and,
+ * where the server's brokers are `secured`, for a job that names others: the server's credentials are not for them.
+ */
+export function withServerDefaults(definition: JobDefinition, brokers: string, secured = false): JobDefinition {
   const fill = <T extends { readonly kind: string }>(part: T, what: string): T => {
-    if (part.kind !== 'kafka' || (part as unknown as { readonly brokers: string }).brokers !== '') return part
+    if (part.kind !== 'kafka') return part
+    const own = (part as unknown as { readonly brokers: string }).brokers
+    if (own !== '' && secured && !brokersWithin(own, brokers)) {
+      throw new MillraceError(
+        'JOB_INVALID',
+        `${what} of job ${definition.name} names brokers that are not among MILLRACE_BROKERS of this server: ` +
+          'its TLS and SASL settings are for those alone. Leave kafka.brokers out',
+      )
+    }
+    if (own !== '') return part
     if (brokers !== '') return { ...part, brokers }
     throw new MillraceError(
       'JOB_INVALID',
@@ -22,4 +34,10 @@ export function withServerDefaults(definition: JobDefinition, brokers: string): 
     deadLetters: side(definition.deadLetters, 'deadLetters'),
     late: side(definition.late, 'late'),
   }
+}
+
+/** Whether every broker of `brokers` is one of `known`; both `host:port,host:port`. */
+export function brokersWithin(brokers: string, known: string): boolean {
+  const names = new Set(known.split(',').map((broker) => broker.trim()))
+  return brokers.split(',').every((broker) => names.has(broker.trim()))
 }

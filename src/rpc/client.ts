@@ -4,13 +4,14 @@
  * Owns: one channel, deadlines, and turning failed calls back into MillraceErrors. Nothing connects before the first
  * call. A description of a job stays a message: it has no use as domain values on this side.
  */
-import { type CallOptions, type ClientUnaryCall, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js'
 import type { ControlApi, JobSummary } from '../control/api.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import * as wire from '../gen/millrace/v1/control.ts'
 import * as queryWire from '../gen/millrace/v1/query.ts'
 import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
+import { type ClientTls, channelOf } from './channel.ts'
 import { fromCheckpoint, fromGraph, fromSummary } from './control-messages.ts'
 import { fromServiceError } from './errors.ts'
 import { fromJobDocument } from './job-document.ts'
@@ -38,6 +39,10 @@ export interface ClientOptions {
   readonly clock: Clock
   /** Deadline of every call but watches. */
   readonly timeoutMs?: number
+  /** TLS unless absent. CONFIG_INVALID when the key pair is none. */
+  readonly tls?: ClientTls
+  /** Bearer token sent with every call. */
+  readonly token?: string
 }
 
 type Call<Q, S> = (
@@ -47,23 +52,13 @@ type Call<Q, S> = (
   callback: (error: ServiceError | null, response: S) => void,
 ) => ClientUnaryCall
 
-const maxAnswerBytes = 64 * 1024 * 1024
-
-const channelOptions = {
-  'grpc.max_receive_message_length': maxAnswerBytes,
-  // The address is meant as it is written; a proxy from the environment would be asked for loopback too.
-  'grpc.enable_http_proxy': 0,
-  'grpc.keepalive_time_ms': 60_000,
-  'grpc.keepalive_timeout_ms': 20_000,
-  'grpc.service_config_disable_resolution': 1,
-}
-
 /** Makes a client. */
 export function createClient(options: ClientOptions): MillraceClient {
   const { address } = options
   const timeoutMs = options.timeoutMs ?? 30_000
-  const control = new wire.ControlServiceClient(address, credentials.createInsecure(), channelOptions)
-  const queries = new queryWire.QueryServiceClient(address, credentials.createInsecure(), channelOptions)
+  const { credentials, channelOptions } = channelOf(options.tls, options.token)
+  const control = new wire.ControlServiceClient(address, credentials, channelOptions)
+  const queries = new queryWire.QueryServiceClient(address, credentials, channelOptions)
   const call = <Q, S>(method: Call<Q, S>, request: Q): Promise<S> =>
     new Promise((resolve, reject) => {
       const deadline = options.clock.nowMs() + timeoutMs

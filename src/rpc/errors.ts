@@ -53,6 +53,12 @@ export const statusOfCode: Readonly<Record<ErrorCode, status>> = {
   WORKER_LOST: status.UNAVAILABLE,
   WORKER_SILENT: status.UNAVAILABLE,
   SINK_FAILED: status.UNAVAILABLE,
+  JOB_CODE_FAILED: status.ABORTED,
+  JOB_CODE_SILENT: status.ABORTED,
+  JOB_CODE_MEMORY: status.RESOURCE_EXHAUSTED,
+  UNAUTHENTICATED: status.UNAUTHENTICATED,
+  PERMISSION_DENIED: status.PERMISSION_DENIED,
+  LIMIT_EXCEEDED: status.RESOURCE_EXHAUSTED,
   METRIC_NOT_FOUND: status.NOT_FOUND,
   QUERY_INVALID: status.INVALID_ARGUMENT,
   QUERY_TOO_LARGE: status.RESOURCE_EXHAUSTED,
@@ -95,7 +101,9 @@ const codeOfStatus: Partial<Record<status, ErrorCode>> = {
   [status.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
   [status.UNAVAILABLE]: 'UNAVAILABLE',
   [status.INVALID_ARGUMENT]: 'INPUT_INVALID',
-  [status.RESOURCE_EXHAUSTED]: 'QUERY_TOO_LARGE',
+  [status.RESOURCE_EXHAUSTED]: 'LIMIT_EXCEEDED',
+  [status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
+  [status.PERMISSION_DENIED]: 'PERMISSION_DENIED',
 }
 
 /**
@@ -117,6 +125,16 @@ export function fromServiceError(error: ServiceError, address: string): Millrace
       }),
       cause: error,
     })
+  }
+  if (
+    error.code === status.UNAVAILABLE &&
+    /certificate|altname|self.signed|\bSSL\b|\bTLS\b|EPROTO/i.test(error.details)
+  ) {
+    return new MillraceError(
+      'UNAVAILABLE',
+      `TLS with the server at ${address} failed: ${error.details}. Check MILLRACE_CLIENT_TLS, MILLRACE_CLIENT_CA and MILLRACE_CLIENT_CERT`,
+      { retry: 'never', cause: error },
+    )
   }
   if (error.code === status.UNAVAILABLE) {
     return new MillraceError(

@@ -12,6 +12,7 @@
  * every other such thread; by the order of the control port a `deploy` therefore finds all its peers.
  */
 import type { MessagePort } from 'node:worker_threads'
+import type { KafkaSecurity } from '../source/kafka/connection.ts'
 import type { ToWorker } from './messages.ts'
 
 /** Argument of the one endless task of a worker thread. */
@@ -22,6 +23,8 @@ export interface ThreadInit {
   readonly threads: number
   /** Both ways: ControlMessage in, FromWorker out. */
   readonly control: MessagePort
+  /** What brokers want of a client. Secrets: they stay in the thread's memory. */
+  readonly kafka: KafkaSecurity
 }
 
 /** Pool to thread: here is a port straight to another thread. The former port to that peer, if any, is dead. */

@@ -2,7 +2,7 @@
  * The outside world of a real worker thread: brokers, logs, stores, the machine's clock.
  *
  * Owns: choosing the implementation that a definition names. The definitions that arrive here are complete: brokers and
- * paths are filled in by the server (see main).
+ * paths are filled in by the server (see main). What brokers want of a client comes with the thread, not with a job.
  */
 import { openChunkStore } from '../checkpoint/open-store.ts'
 import { invariant } from '../core/errors.ts'
@@ -13,6 +13,7 @@ import { LogRecordWriter } from '../sink/log-sink.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import { shopEventEncoder } from '../source/generator-events.ts'
 import { GeneratorSourceReader, generatorAdvance } from '../source/generator-source.ts'
+import type { KafkaSecurity } from '../source/kafka/connection.ts'
 import { KafkaReader } from '../source/kafka/kafka-reader.ts'
 import { LogSourceReader } from '../source/log-source.ts'
 import type { SourceReader } from '../source/source.ts'
@@ -22,16 +23,26 @@ const clock = systemClock
 const scheduler = systemScheduler
 const random = systemRandom
 
-/** The ports of a worker thread. */
-export const workerPorts: WorkerPorts = { clock, scheduler, random, openReader, openWriter, openChunkStore }
+/** The ports of a worker thread whose brokers want `kafka` of their clients. */
+export function createWorkerPorts(kafka: KafkaSecurity): WorkerPorts {
+  return {
+    clock,
+    scheduler,
+    random,
+    openReader: (plan) => openReader(plan, kafka),
+    openWriter: (output, subtask) => openWriter(output, subtask, kafka),
+    openChunkStore,
+  }
+}
 
-function openReader(plan: JobPlan): SourceReader {
+function openReader(plan: JobPlan, kafka: KafkaSecurity): SourceReader {
   const { input } = plan.definition.source
   switch (input.kind) {
     case 'kafka': {
       const { topic, isolation, skipLost, checkCrcs } = input
       const brokers = brokersOf(input.brokers)
-      return new KafkaReader({ brokers, topic, isolation, skipLost, checkCrc: checkCrcs }, { clock, scheduler, random })
+      const options = { brokers, topic, isolation, skipLost, checkCrc: checkCrcs, ...kafka }
+      return new KafkaReader(options, { clock, scheduler, random })
     }
     case 'log':
       return new LogSourceReader({ root: input.path, topic: input.topic, clock, scheduler })
@@ -42,8 +53,10 @@ function openReader(plan: JobPlan): SourceReader {
   }
 }
 
-function openWriter(output: RecordOutput, subtask: number): RecordWriter {
-  if (output.kind === 'kafka') return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic })
+function openWriter(output: RecordOutput, subtask: number, kafka: KafkaSecurity): RecordWriter {
+  if (output.kind === 'kafka') {
+    return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic, ...kafka })
+  }
   return new LogRecordWriter({ root: output.path, topic: output.topic, subtask, clock, random })
 }
 

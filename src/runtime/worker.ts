@@ -7,7 +7,7 @@
 import { LinkBook } from './link-book.ts'
 import type { ControlMessage, ThreadInit } from './thread-init.ts'
 import { WorkerLoop } from './worker-loop.ts'
-import { workerPorts } from './worker-ports.ts'
+import { createWorkerPorts } from './worker-ports.ts'
 
 /** Runs one thread of the pool until it is told to shut down. */
 export async function runThread(init: ThreadInit): Promise<void> {
@@ -16,7 +16,7 @@ export async function runThread(init: ThreadInit): Promise<void> {
   const links = new LinkBook((message) => loop.onLink(message))
   const loop: WorkerLoop = new WorkerLoop(
     thread,
-    workerPorts,
+    createWorkerPorts(init.kafka),
     (message) => control.postMessage(message),
     (peer, message) => links.post(peer, message),
   )

@@ -3,6 +3,7 @@ import type { Clock, Random, Scheduler } from '../core/clock.ts'
 import { invariant } from '../core/errors.ts'
 import type { SourceDefinition } from '../job/definition.ts'
 import { GeneratorSourceEnumerator, generatorAdvance } from './generator-source.ts'
+import type { KafkaSecurity } from './kafka/connection.ts'
 import { KafkaEnumerator } from './kafka/kafka-enumerator.ts'
 import { LogSourceEnumerator } from './log-enumerator.ts'
 import type { SourceEnumerator } from './source.ts'
@@ -12,6 +13,8 @@ export interface EnumeratorPorts {
   readonly clock: Clock
   readonly scheduler: Scheduler
   readonly random: Random
+  /** What the brokers want. */
+  readonly kafka?: KafkaSecurity
 }
 
 /** Opens the enumerator of a source whose definition is complete (brokers filled in). */
@@ -21,7 +24,8 @@ export function openEnumerator(source: SourceDefinition, ports: EnumeratorPorts)
     case 'kafka': {
       invariant(input.brokers !== '', `source ${source.id} without brokers`)
       const brokers = input.brokers.split(',').map((broker) => broker.trim())
-      return new KafkaEnumerator({ brokers, topic: input.topic, isolation: input.isolation }, ports)
+      const { topic, isolation } = input
+      return new KafkaEnumerator({ brokers, topic, isolation, ...ports.kafka }, ports)
     }
     case 'log':
       return new LogSourceEnumerator(input.path, input.topic)

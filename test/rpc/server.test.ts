@@ -42,6 +42,7 @@ beforeEach(async () => {
     query,
     descriptors,
     scheduler: systemScheduler,
+    clock: systemClock,
   })
   client = createClient({ address: server.address, clock: systemClock, timeoutMs: 10_000 })
 })
@@ -325,6 +326,7 @@ describe('a server that is not there', () => {
       query,
       descriptors,
       scheduler: systemScheduler,
+      clock: systemClock,
     })
     expect(await failure(second)).toMatchObject({ code: 'CONFIG_INVALID' })
   })

@@ -5,7 +5,7 @@ import { runCli } from '../../src/cli/program.ts'
 import type { Config } from '../../src/config.ts'
 import { SeededRandom } from '../../src/core/clock.ts'
 import { systemClock, systemScheduler } from '../../src/core/system.ts'
-import { type RpcServer, startRpcServer } from '../../src/rpc/server.ts'
+import { type RpcServer, type RpcServerOptions, startRpcServer } from '../../src/rpc/server.ts'
 import { FakeControl } from './fakes/control.ts'
 import { FakeQuery } from './fakes/query.ts'
 
@@ -37,6 +37,8 @@ export class CliHarness {
   readonly env: Record<string, string | undefined> = {}
   readonly configs: Config[] = []
   readonly servers: RpcServer[] = []
+  /** What the servers of this harness are made of besides. */
+  serverOptions: Partial<RpcServerOptions> = {}
   stdin = ''
   tty = false
   stdout = new FakeStream()
@@ -54,6 +56,8 @@ export class CliHarness {
       query: this.query,
       descriptors,
       scheduler: systemScheduler,
+      clock: systemClock,
+      ...this.serverOptions,
     })
     this.servers.push(server)
     return server
@@ -115,6 +119,7 @@ export class CliHarness {
       httpPort: -1,
       store: config.dataDir,
       failed: new Promise(() => {}),
+      openLocal: async () => ({ address: server.address }),
       close: () => server.close(0),
     }
   }

@@ -9,18 +9,16 @@
  * metadata vanish without an error; a new topic that not every broker knows yet fails. Its errors become MillraceErrors.
  */
 import { createRequire } from 'node:module'
-import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import kafkajs, { type Admin, type Kafka, type Message, type Producer, type SASLOptions } from 'kafkajs'
 import { MillraceError } from '../../core/errors.ts'
+import type { KafkaSasl, KafkaSecurity } from './connection.ts'
 
 /** How to reach a cluster through kafkajs. */
-export interface KafkaClientOptions {
+export interface KafkaClientOptions extends KafkaSecurity {
   /** Bootstrap servers, each `host:port`. */
   readonly brokers: readonly string[]
   /** Default `millrace`. */
   readonly clientId?: string
-  readonly tls?: TlsOptions
-  readonly sasl?: SASLOptions
 }
 
 /** What a new topic is like. */
@@ -243,8 +241,20 @@ function client(options: KafkaClientOptions): Kafka {
     logLevel: kafkajs.logLevel.NOTHING,
     retry: { initialRetryTime: 100, retries: 6 },
     ...(options.tls === undefined ? {} : { ssl: options.tls }),
-    ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
+    ...(options.sasl === undefined ? {} : { sasl: saslOf(options.sasl) }),
   })
+}
+
+/** kafkajs has its own names of the mechanisms. */
+function saslOf({ mechanism, username, password }: KafkaSasl): SASLOptions {
+  switch (mechanism) {
+    case 'PLAIN':
+      return { mechanism: 'plain', username, password }
+    case 'SCRAM-SHA-256':
+      return { mechanism: 'scram-sha-256', username, password }
+    case 'SCRAM-SHA-512':
+      return { mechanism: 'scram-sha-512', username, password }
+  }
 }
 
 async function mapped<T>(what: string, brokers: readonly string[], action: () => Promise<T>): Promise<T> {
@@ -289,6 +299,13 @@ function toMillraceError(error: unknown, what: string, brokers: readonly string[
     const hint = inner.type === 'MESSAGE_TOO_LARGE' ? " Raise the topic's max.message.bytes." : ''
     return new MillraceError('BROKER_ERROR', `${what} failed with ${inner.type}: ${text}.${hint}`, {
       retry: inner.retriable === true ? 'backoff' : 'never',
+      cause: error,
+    })
+  }
+  if (inner.name?.includes('SASLAuthentication')) {
+    const hint = 'check MILLRACE_KAFKA_SASL, MILLRACE_KAFKA_USER and the password'
+    return new MillraceError('BROKER_ERROR', `${what} failed: the broker refused the login (${text}); ${hint}`, {
+      retry: 'never',
       cause: error,
     })
   }

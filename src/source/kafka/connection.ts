@@ -12,15 +12,19 @@ export interface KafkaSasl {
   readonly password: string
 }
 
+/** What the brokers of a deployment want of a client. Plain data, from the configuration of the process, never of a job. */
+export interface KafkaSecurity {
+  readonly tls?: TlsOptions
+  readonly sasl?: KafkaSasl
+}
+
 /** Options of every connection of a client. */
-export interface KafkaConnectionOptions {
+export interface KafkaConnectionOptions extends KafkaSecurity {
   readonly clientId: string
   /** Longest wait for TCP, TLS and SASL together, ms. */
   readonly connectTimeoutMs: number
   /** Longest wait for a response, ms: well above the fetch wait. */
   readonly requestTimeoutMs: number
-  readonly tls?: TlsOptions
-  readonly sasl?: KafkaSasl
 }
 
 /** An open connection. Requests on it are answered in order. */

@@ -7,7 +7,7 @@
  */
 import { MillraceError } from '../../core/errors.ts'
 import { connectKafka } from './connect.ts'
-import type { KafkaConnect, KafkaConnection, KafkaConnectionOptions } from './connection.ts'
+import type { KafkaConnect, KafkaConnection, KafkaConnectionOptions, KafkaSecurity } from './connection.ts'
 import { brokerError, kafkaErrors } from './errors.ts'
 import {
   apiKeys,
@@ -28,7 +28,7 @@ import {
 } from './protocol.ts'
 
 /** How to reach a cluster. */
-export interface KafkaClusterOptions {
+export interface KafkaClusterOptions extends KafkaSecurity {
   /** Bootstrap servers, each `host:port` (`[v6]:port` for IPv6). */
   readonly brokers: readonly string[]
   /** Default `millrace`. */
@@ -37,8 +37,6 @@ export interface KafkaClusterOptions {
   readonly connectTimeoutMs?: number
   /** Default 15000; at least twice the fetch wait. */
   readonly requestTimeoutMs?: number
-  readonly tls?: NonNullable<KafkaConnectionOptions['tls']>
-  readonly sasl?: NonNullable<KafkaConnectionOptions['sasl']>
   /** Opens connections; default TCP. Tests pass their own. */
   readonly connect?: KafkaConnect
 }
