@@ -132,6 +132,25 @@ export interface JobDetails {
   readonly definitionText: string
 }
 
+/** How a job gets on with its input. */
+export interface JobProgress {
+  /** Records between what has been read and the end of the input; -1 when unknown. */
+  readonly pendingRecords: number
+  /** Records read a second, over the last seconds. */
+  readonly readPerSecond: number
+}
+
+/** A job as one who follows it is told. */
+export interface JobUpdate {
+  readonly summary: JobSummary
+  readonly graph: JobGraph
+  readonly subtasks: readonly SubtaskStatus[]
+  readonly checkpoints: CheckpointSummary
+  readonly progress: JobProgress
+  /** The last failure; null when there was none. */
+  readonly lastException: JobException | null
+}
+
 /** The outcome of a check. */
 export interface ValidationResult {
   readonly valid: boolean

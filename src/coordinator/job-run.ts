@@ -129,7 +129,10 @@ export class JobRun implements ThreadListener {
   /** Rows of the views. Rejects UNAVAILABLE when the attempt does not run. */
   query(query: ViewQuery, deadlineMs: number): Promise<readonly ViewRows[]> {
     if (!this.#running || this.#deployment === undefined) return Promise.reject(notDeployed(this.spec.plan.jobName))
-    return this.#queries.ask({ ...this.#deployment.ref, threads: this.#deployment.threads }, query, deadlineMs)
+    const { ref, placement, threads } = this.#deployment
+    // A question about one key is for its owner alone.
+    const asked = query.subtask === undefined ? threads : [placement[query.subtask]!]
+    return this.#queries.ask({ ...ref, threads: asked }, query, deadlineMs)
   }
 
   /** Gives everything up. Resolves when no thread holds anything of the attempt. Idempotent. */

@@ -7,6 +7,7 @@
  */
 import type { MillraceError } from '../core/errors.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+import type { TopRows, ValueCondition } from '../operator/view-rows.ts'
 
 /** What a metric is. */
 export interface MetricInfo {
@@ -63,6 +64,44 @@ export interface MetricQuery {
   readonly limit: number
   /** Keep the newest windows when there are more than `limit`, instead of QUERY_TOO_LARGE. */
   readonly latest: boolean
+  /** Further conditions on dimensions, all of which must hold. */
+  readonly where?: readonly DimensionFilter[]
+  /** Conditions on the value, all of which must hold; with `groupBy`, on the total. */
+  readonly values?: readonly ValueCondition[]
+  /** Only so many values of each window; not for watches. */
+  readonly top?: TopRows | null
+}
+
+/** A condition on one dimension by name. */
+export interface DimensionFilter {
+  readonly name: string
+  readonly test: 'equals' | 'prefix'
+  /** One of these is enough. */
+  readonly texts: readonly string[]
+  /** Keeps what fails the test instead. */
+  readonly not: boolean
+}
+
+/** One key of a job, and what is asked about it. */
+export interface KeyQuery {
+  readonly job: string
+  /** The key as dimensions show it: a text, or a number in decimal. */
+  readonly key: string
+  /** Only these metrics; none names all whose dimensions contain the key. */
+  readonly metrics: readonly string[]
+  readonly fromMs: number
+  readonly toMs: number
+  /** Most values of each metric, the newest windows. */
+  readonly limit: number
+}
+
+/** What is known of one key. */
+export interface KeyResult {
+  /** One for each metric, in the order of the definition; those that have nothing of the key too. */
+  readonly results: readonly MetricResult[]
+  /** The subtask that owns the key, the only one that was asked. */
+  readonly subtask: number
+  readonly watermarkMs: number
 }
 
 /** The answer to a query. */
@@ -70,7 +109,7 @@ export interface MetricResult {
   readonly info: MetricInfo
   /** Names of `values[].dimensions`. */
   readonly dimensions: readonly string[]
-  /** By window start, then by dimension texts. */
+  /** By window start, then by dimension texts; with `top`, by window start, then by value. */
   readonly values: readonly MetricValue[]
   readonly truncated: boolean
 }
@@ -95,6 +134,8 @@ export interface QueryApi {
   listMetrics(job: string): Promise<readonly MetricInfo[]>
   /** METRIC_NOT_FOUND, JOB_NOT_FOUND, QUERY_INVALID, QUERY_TOO_LARGE, UNAVAILABLE while the job restarts. */
   query(query: MetricQuery): Promise<MetricResult>
+  /** All that is known of one key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID where no metric has the key, UNAVAILABLE. */
+  lookupKey(query: KeyQuery): Promise<KeyResult>
   /** Starts a watch; the function that it returns ends it, silently. Failures arrive by `onEnd`. */
   watch(query: MetricQuery, watcher: MetricWatcher, options?: { readonly changesOnly?: boolean }): () => void
 }
@@ -104,3 +145,6 @@ export const defaultQueryLimit = 10_000
 
 /** Most values in one answer. */
 export const maxQueryLimit = 100_000
+
+/** Values of each metric in a lookup that names no limit. */
+export const defaultLookupLimit = 1000

@@ -1,12 +1,16 @@
 /** The views of running jobs, for the query service: which metrics there are, and how to ask the threads that have them. */
 import type { JobManager, ManagedJob } from '../coordinator/job-manager.ts'
 import { MillraceError } from '../core/errors.ts'
+import { hashBytes } from '../core/hash.ts'
+import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { MetricInfo } from './api.ts'
-import type { ViewAnswer, ViewMetric, ViewPort } from './service.ts'
+import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
 
 /** How long a thread may take to answer a query. */
 const DEADLINE_MS = 10_000
+
+const encoder = new TextEncoder()
 
 /** States after which nothing changes any more. */
 const ended = new Set(['FINISHED', 'SUSPENDED', 'CANCELLED', 'FAILED'])
@@ -32,6 +36,11 @@ export function jobViews(manager: JobManager): ViewPort {
       const { attempt, state } = coordinator.status
       return { attempt, rows, ended: ended.has(state) }
     },
+    ownerOf: (job: string, key: string): number => {
+      const { keyGroups, parallelism } = manager.job(job).coordinator.plan
+      const bytes = encoder.encode(key)
+      return subtaskOf(keyGroupOf(hashBytes(bytes, 0, bytes.length), keyGroups), keyGroups, parallelism)
+    },
   }
 }
 
@@ -49,6 +58,6 @@ function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
       window: metric.window,
       integer: plan.integer,
     }
-    return { info, index }
+    return { info, index, keyDimension: tables[plan.table]!.dimensions.indexOf(-1) }
   })
 }

@@ -7,33 +7,12 @@
  */
 import type { Cancel, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { MetricWatcher, QueryApi } from './api.ts'
 import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
+import { lookupKey } from './lookup.ts'
 import { keptDimensions, limitValues, rollUp, valueKey, valuesOf } from './render.ts'
-
-/** One metric as the owner of the views knows it. */
-export interface ViewMetric {
-  readonly info: MetricInfo
-  /** Index into JobPlan.metrics. */
-  readonly index: number
-}
-
-/** What all subtasks of a job answered. */
-export interface ViewAnswer {
-  readonly attempt: number
-  readonly rows: readonly ViewRows[]
-  /** The job has ended: nothing will change any more. */
-  readonly ended: boolean
-}
-
-/** Who can reach the views. */
-export interface ViewPort {
-  /** Metrics of one job, or of all with ''. JOB_NOT_FOUND. */
-  metrics(job: string): Promise<readonly ViewMetric[]>
-  /** Sends the query to every subtask. JOB_NOT_FOUND; UNAVAILABLE while the job is not deployed (retry: never when it will not be by itself). */
-  ask(job: string, query: ViewQuery): Promise<ViewAnswer>
-}
+import { checkConditions, passing, questionOf, topOfWindows } from './selection.ts'
+import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
 
 /** Milliseconds between two looks at what changed. */
 export const watchIntervalMs = 100
@@ -48,10 +27,13 @@ export function createQueryService(
     listMetrics: async (job) => (await views.metrics(job)).map((metric) => metric.info),
     query: async (query) => {
       const metric = await find(views, query)
+      checkConditions(query)
       const kept = keptDimensions(metric.info, query)
-      const answer = await views.ask(query.job, viewQuery(metric, query, []))
-      return result(metric.info, query, kept, collect(answer, query))
+      const { view, adds } = questionOf(metric.index, metric.info, query, kept, true)
+      const values = collect(await views.ask(query.job, { ...view, sinceChange: [] }), query)
+      return { info: metric.info, dimensions: dimensionsOf(metric.info, kept), ...answered(values, query, kept, adds) }
     },
+    lookupKey: (query) => lookupKey(views, query),
     watch: (query, watcher, options) =>
       watch(views, scheduler, intervalMs, query, watcher, options?.changesOnly ?? false),
   }
@@ -63,17 +45,6 @@ async function find(views: ViewPort, query: MetricQuery): Promise<ViewMetric> {
   if (found !== undefined) return found
   const names = metrics.map((metric) => metric.info.metric).join(', ')
   throw new MillraceError('METRIC_NOT_FOUND', `job ${query.job} has no metric ${query.metric}; it has ${names}`)
-}
-
-function viewQuery(metric: ViewMetric, query: MetricQuery, sinceChange: readonly number[]): ViewQuery {
-  return {
-    metric: metric.index,
-    fromMs: query.fromMs,
-    toMs: query.toMs,
-    filter: metric.info.dimensions.map((dimension) => query.filters.get(dimension) ?? null),
-    sinceChange,
-    rowsMax: maxQueryLimit,
-  }
 }
 
 /** The values of an answer. A part that was cut is no answer. */
@@ -91,14 +62,24 @@ function collect(answer: ViewAnswer, query: MetricQuery): MetricValue[] {
   return values
 }
 
-function result(
-  info: MetricInfo,
+/** Values of all subtasks as the query wants them. `adds`: they are parts of totals, over the kept dimensions already. */
+function answered(
+  values: MetricValue[],
   query: MetricQuery,
   kept: readonly number[] | null,
-  values: MetricValue[],
-): MetricResult {
-  const limited = limitValues(kept === null ? values : rollUp(values, kept), query)
-  return { info, dimensions: dimensionsOf(info, kept), ...limited }
+  adds: boolean,
+): Pick<MetricResult, 'values' | 'truncated'> {
+  const { top = null } = query
+  let whole = values
+  if (adds && kept !== null) {
+    const totals = rollUp(
+      values,
+      kept.map((_, index) => index),
+    )
+    whole = passing(totals, query)
+  }
+  if (top !== null) whole = topOfWindows(whole, top)
+  return limitValues(adds || kept === null ? whole : rollUp(whole, kept), query)
 }
 
 function dimensionsOf(info: MetricInfo, kept: readonly number[] | null): readonly string[] {
@@ -139,6 +120,13 @@ function watch(
     (metric) => {
       if (!open) return
       try {
+        checkConditions(query)
+        if (query.top != null) {
+          throw new MillraceError(
+            'QUERY_INVALID',
+            'a watch tells single changes, so it has no top: ask by query instead',
+          )
+        }
         const kept = keptDimensions(metric.info, query)
         const deliver = (answer: MetricResult) => {
           if (open) watcher.onValues(answer)
@@ -186,11 +174,12 @@ class Follower {
 
   /** Asks what changed and delivers it. True when nothing will change any more. */
   async look(first: boolean): Promise<boolean> {
-    let answer = await this.#views.ask(this.#query.job, viewQuery(this.#metric, this.#query, this.#since))
+    const { view } = questionOf(this.#metric.index, this.#metric.info, this.#query, this.#kept, false)
+    let answer = await this.#views.ask(this.#query.job, { ...view, sinceChange: this.#since })
     if (answer.attempt !== this.#attempt && this.#since.length > 0) {
       // Change numbers begin anew with each attempt, and what was provisional may be gone.
       this.#groups.clear()
-      answer = await this.#views.ask(this.#query.job, viewQuery(this.#metric, this.#query, []))
+      answer = await this.#views.ask(this.#query.job, { ...view, sinceChange: [] })
     }
     this.#attempt = answer.attempt
     const since: number[] = []
@@ -228,6 +217,7 @@ class Follower {
       )
     }
     if (affected.size === 0) return []
-    return rollUp([...this.#groups.values()], kept).filter((value) => affected.has(valueKey(value)))
+    const totals = rollUp([...this.#groups.values()], kept).filter((value) => affected.has(valueKey(value)))
+    return passing(totals, this.#query)
   }
 }

@@ -12,6 +12,7 @@ import type {
   JobGraph,
   JobState,
   JobSummary,
+  JobUpdate,
   SubtaskStatus,
 } from '../control/api.ts'
 import type * as wire from '../gen/millrace/v1/control.ts'
@@ -135,6 +136,18 @@ export function toDetails(details: JobDetails): wire.DescribeJobResponse {
     checkpoints: toCheckpoints(details.checkpoints),
     exceptions: details.exceptions.map(toException),
     definitionYaml: details.definitionText,
+  }
+}
+
+/** A job for one who follows it. Its graph only where `withGraph`. */
+export function toUpdate(update: JobUpdate, withGraph: boolean): wire.WatchJobResponse {
+  return {
+    job: toSummary(update.summary),
+    graph: withGraph ? toGraph(update.graph) : undefined,
+    subtasks: update.subtasks.map(toSubtask),
+    checkpoints: toCheckpoints(update.checkpoints),
+    progress: update.progress,
+    lastException: update.lastException === null ? undefined : toException(update.lastException),
   }
 }
 

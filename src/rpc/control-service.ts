@@ -1,14 +1,34 @@
 /** ControlService over a ControlApi: calls in, answers out, failures as statuses. */
-import type { ControlApi } from '../control/api.ts'
+import type { ServerWritableStream } from '@grpc/grpc-js'
+import type { ControlApi, JobUpdate } from '../control/api.ts'
+import { watchJob } from '../control/job-watch.ts'
+import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { ControlServiceServer } from '../gen/millrace/v1/control.ts'
-import { toCheckpoint, toDetails, toGraph, toSummary } from './control-messages.ts'
+import type { ControlServiceServer, WatchJobRequest, WatchJobResponse } from '../gen/millrace/v1/control.ts'
+import { toCheckpoint, toDetails, toGraph, toSummary, toUpdate } from './control-messages.ts'
+import { toCallError } from './errors.ts'
 import { toJobDocument } from './job-document.ts'
+import { LatestWriter } from './latest-writer.ts'
 import { unary } from './unary.ts'
 
-/** The handlers of ControlService. */
-export function createControlHandlers(control: ControlApi): ControlServiceServer {
+/** Most jobs followed at a time on one server. */
+const watchesMax = 1000
+
+/** The handlers of ControlService. Watches look at the pace of `scheduler`. */
+export function createControlHandlers(control: ControlApi, clock: Clock, scheduler: Scheduler): ControlServiceServer {
+  let watches = 0
   return {
+    watchJob: (call) => {
+      if (watches >= watchesMax) {
+        const message = `the server follows ${watchesMax} jobs already; end some watches, or try again later`
+        call.emit('error', toCallError(new MillraceError('UNAVAILABLE', message)))
+        return
+      }
+      watches++
+      serveWatch(control, clock, scheduler, call, () => {
+        watches--
+      })
+    },
     validateJob: unary(async (request) => {
       const result = await control.validate(toJobDocument(request.job))
       return {
@@ -37,6 +57,56 @@ export function createControlHandlers(control: ControlApi): ControlServiceServer
     listCheckpoints: unary(async (request) => ({
       checkpoints: (await control.listCheckpoints(named(request.name))).map(toCheckpoint),
     })),
+  }
+}
+
+function serveWatch(
+  control: ControlApi,
+  clock: Clock,
+  scheduler: Scheduler,
+  call: ServerWritableStream<WatchJobRequest, WatchJobResponse>,
+  released: () => void,
+): void {
+  let cancel = () => {}
+  let open = true
+  let graph = ''
+  // One key: whoever reads slowly finds the job as it is, not as it was.
+  const writer = new LatestWriter<JobUpdate, WatchJobResponse>(call, {
+    keyOf: () => 'job',
+    messageOf: ([update]) => {
+      const text = JSON.stringify(update!.graph)
+      const changed = text !== graph
+      graph = text
+      return toUpdate(update!, changed)
+    },
+    batchMax: 1,
+    keysMax: 1,
+  })
+  const release = () => {
+    if (!open) return
+    open = false
+    cancel()
+    writer.close()
+    released()
+  }
+  const fail = (thrown: unknown) => {
+    if (!open) return
+    release()
+    call.emit('error', toCallError(thrown))
+  }
+  call.on('cancelled', release)
+  call.on('close', release)
+  call.on('error', release)
+  try {
+    cancel = watchJob(control, clock, scheduler, named(call.request.name), {
+      onUpdate: (update) => writer.offer([update]),
+      onEnd: (error) => {
+        if (error !== null) fail(error)
+        else writer.finish(() => call.end())
+      },
+    })
+  } catch (thrown) {
+    fail(thrown)
   }
 }
 

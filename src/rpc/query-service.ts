@@ -9,8 +9,10 @@ import type { QueryServiceServer, WatchMetricRequest, WatchMetricResponse } from
 import { type MetricResult, type MetricValue, maxQueryLimit, type QueryApi } from '../query/api.ts'
 import { valueKey } from '../query/render.ts'
 import { toCallError } from './errors.ts'
+import { toTimestamp } from './instants.ts'
 import { LatestWriter } from './latest-writer.ts'
-import { fromSelection, toDescription, toValues } from './query-messages.ts'
+import { toDescription, toValues } from './query-messages.ts'
+import { fromLookup, fromSelection } from './selection-messages.ts'
 import { unary } from './unary.ts'
 
 /** Values in one message of a watch: some 100 KB, far below what clients take. */
@@ -27,6 +29,15 @@ export function createQueryHandlers(query: QueryApi): { readonly handlers: Query
     queryMetric: unary(async (request) => {
       const result = await query.query(fromSelection(request.selection))
       return { metric: toDescription(result.info), values: toValues(result), truncated: result.truncated }
+    }),
+    lookupKey: unary(async (request) => {
+      const { results, subtask, watermarkMs } = await query.lookupKey(fromLookup(request))
+      const metrics = results.map((result) => ({
+        metric: toDescription(result.info),
+        values: toValues(result),
+        truncated: result.truncated,
+      }))
+      return { metrics, subtask, watermark: toTimestamp(watermarkMs) }
     }),
     watchMetric: (call) => {
       if (watches >= watchesMax) {

@@ -140,6 +140,7 @@ export class KeyedSubtask implements Subtask {
   }
 
   query(query: ViewQuery): ViewRows | null {
+    if (query.subtask !== undefined && (this.operator !== 'window' || this.index !== query.subtask)) return null
     const metric = this.#parts.metrics[query.metric]
     const table = this.#parts.results.find((candidate) => candidate.index === metric?.table)
     if (metric === undefined || table === undefined) return null

@@ -1,6 +1,7 @@
 /** A QueryApi in memory, whose values a test sets, for tests of what stands in front of one. */
 import { MillraceError } from '../../../src/core/errors.ts'
 import type {
+  KeyQuery,
   MetricInfo,
   MetricQuery,
   MetricResult,
@@ -52,6 +53,7 @@ export function someValue(overrides: Partial<MetricValue> = {}): MetricValue {
 
 export class FakeQuery implements QueryApi {
   readonly queries: MetricQuery[] = []
+  readonly lookups: KeyQuery[] = []
   readonly watchers = new Set<MetricWatcher>()
   values: MetricValue[] = [
     someValue(),
@@ -67,6 +69,14 @@ export class FakeQuery implements QueryApi {
   query: QueryApi['query'] = async (query) => {
     this.queries.push(query)
     return this.result(query)
+  }
+
+  lookupKey: QueryApi['lookupKey'] = async (query) => {
+    this.lookups.push(query)
+    const values = this.values.map((value) => ({ ...value, dimensions: [query.key, ...value.dimensions] }))
+    const info = { ...pageViews, metric: 'views_of_person', dimensions: ['person', 'platform'] }
+    const results = [{ info, dimensions: info.dimensions, values, truncated: this.truncated }]
+    return { results, subtask: 3, watermarkMs: Date.UTC(2024, 2, 13, 11) }
   }
 
   watch: QueryApi['watch'] = (query, watcher, options) => {

@@ -1,0 +1,30 @@
+/** How the views of jobs are reached: the contract between who asks (query/) and who knows the jobs (query/job-views.ts). */
+import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import type { MetricInfo } from './api.ts'
+
+/** One metric as the owner of the views knows it. */
+export interface ViewMetric {
+  readonly info: MetricInfo
+  /** Index into JobPlan.metrics. */
+  readonly index: number
+  /** Which of the dimensions is the event's key; -1 when none is. */
+  readonly keyDimension?: number
+}
+
+/** What all subtasks of a job answered. */
+export interface ViewAnswer {
+  readonly attempt: number
+  readonly rows: readonly ViewRows[]
+  /** The job has ended: nothing will change any more. */
+  readonly ended: boolean
+}
+
+/** Who can reach the views. */
+export interface ViewPort {
+  /** Metrics of one job, or of all with ''. JOB_NOT_FOUND. */
+  metrics(job: string): Promise<readonly ViewMetric[]>
+  /** Sends the query to every subtask. JOB_NOT_FOUND; UNAVAILABLE while the job is not deployed (retry: never when it will not be by itself). */
+  ask(job: string, query: ViewQuery): Promise<ViewAnswer>
+  /** The window subtask that owns a key. JOB_NOT_FOUND. */
+  ownerOf(job: string, key: string): number
+}
