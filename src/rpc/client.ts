@@ -4,7 +4,13 @@
  * Owns: one channel, deadlines, and turning failed calls back into MillraceErrors. Nothing connects before the first
  * call. A description of a job stays a message: it has no use as domain values on this side.
  */
-import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js'
+import {
+  type CallOptions,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js'
 import type { ControlApi, JobSummary } from '../control/api.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -14,13 +20,25 @@ import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
 import { type ClientTls, channelOf } from './channel.ts'
 import { fromCheckpoint, fromGraph, fromSummary } from './control-messages.ts'
 import { fromServiceError } from './errors.ts'
+import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
-import { fromDescription, fromValue, toSelection } from './query-messages.ts'
+import { fromDescription, fromValue } from './query-messages.ts'
+import { toLookup, toSelection } from './selection-messages.ts'
 
 /** The ControlApi as a client has it. */
 export type RemoteControl = Omit<ControlApi, 'describe'> & {
   /** JOB_NOT_FOUND. */
   describe(name: string): Promise<wire.DescribeJobResponse>
+  /** Follows a job; the function that it returns ends that, silently. `onEnd` gets null once the job has ended. */
+  watch(name: string, watcher: RemoteJobWatcher): () => void
+}
+
+/** Where a client's watch of a job delivers. */
+export interface RemoteJobWatcher {
+  /** The job as it is; the first update has its graph, later ones only when it has changed. */
+  readonly onUpdate: (update: wire.WatchJobResponse) => void
+  /** Called once, last. */
+  readonly onEnd: (error: MillraceError | null) => void
 }
 
 /** A connection to a server. */
@@ -69,7 +87,7 @@ export function createClient(options: ClientOptions): MillraceClient {
     })
   return {
     address,
-    control: remoteControl(control, call),
+    control: remoteControl(control, call, address),
     query: remoteQuery(queries, call, address),
     close: () => {
       control.close()
@@ -80,7 +98,7 @@ export function createClient(options: ClientOptions): MillraceClient {
 
 type Caller = <Q, S>(method: Call<Q, S>, request: Q) => Promise<S>
 
-function remoteControl(client: wire.ControlServiceClient, call: Caller): RemoteControl {
+function remoteControl(client: wire.ControlServiceClient, call: Caller, address: string): RemoteControl {
   return {
     validate: async (job) => {
       const response = await call<wire.ValidateJobRequest, wire.ValidateJobResponse>(client.validateJob.bind(client), {
@@ -105,6 +123,7 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller): RemoteC
     },
     describe: (name) =>
       call<wire.DescribeJobRequest, wire.DescribeJobResponse>(client.describeJob.bind(client), { name }),
+    watch: (name, watcher) => follow(client.watchJob({ name }), address, watcher.onUpdate, watcher.onEnd),
     cancel: async (name) => {
       const response = await call<wire.CancelJobRequest, wire.CancelJobResponse>(client.cancelJob.bind(client), {
         name,
@@ -163,20 +182,25 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
         truncated: response.truncated,
       }
     },
+    lookupKey: async (query) => {
+      const response = await call<queryWire.LookupKeyRequest, queryWire.LookupKeyResponse>(
+        client.lookupKey.bind(client),
+        toLookup(query),
+      )
+      const results = response.metrics.map((metric) => {
+        const info = fromDescription(present(metric.metric, 'metric'))
+        const values = metric.values.map(fromValue)
+        return { info, dimensions: info.dimensions, values, truncated: metric.truncated }
+      })
+      return { results, subtask: response.subtask, watermarkMs: fromTimestamp(response.watermark) }
+    },
     watch: (query, watcher, options) => {
       const stream = client.watchMetric({
         selection: toSelection(query),
         changesOnly: options?.changesOnly ?? false,
       })
-      let open = true
       let info: MetricInfo | null = null
-      const end = (error: MillraceError | null) => {
-        if (!open) return
-        open = false
-        watcher.onEnd(error)
-      }
-      stream.on('data', (response) => {
-        if (!open) return
+      const onValues = (response: queryWire.WatchMetricResponse) => {
         if (response.metric !== undefined) info = fromDescription(response.metric)
         if (info === null) return
         const result: MetricResult = {
@@ -186,13 +210,32 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
           truncated: false,
         }
         watcher.onValues(result)
-      })
-      stream.on('error', (error: ServiceError) => end(fromServiceError(error, address)))
-      stream.on('end', () => end(null))
-      return () => {
-        open = false
-        stream.cancel()
       }
+      return follow(stream, address, onValues, watcher.onEnd)
     },
+  }
+}
+
+/** Hands on what a stream brings, and how it ends; the function that it returns ends it, silently. */
+function follow<M>(
+  stream: ClientReadableStream<M>,
+  address: string,
+  onMessage: (message: M) => void,
+  onEnd: (error: MillraceError | null) => void,
+): () => void {
+  let open = true
+  const end = (error: MillraceError | null) => {
+    if (!open) return
+    open = false
+    onEnd(error)
+  }
+  stream.on('data', (message: M) => {
+    if (open) onMessage(message)
+  })
+  stream.on('error', (error: ServiceError) => end(fromServiceError(error, address)))
+  stream.on('end', () => end(null))
+  return () => {
+    open = false
+    stream.cancel()
   }
 }

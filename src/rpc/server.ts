@@ -100,7 +100,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   })
   const health = new HealthImplementation(statuses('NOT_SERVING'))
   const { handlers, watches } = createQueryHandlers(options.query)
-  server.addService(ControlServiceService, createControlHandlers(options.control))
+  server.addService(ControlServiceService, createControlHandlers(options.control, options.clock, options.scheduler))
   server.addService(QueryServiceService, handlers)
   health.addToServer(server)
   addReflection(server, options.descriptors)

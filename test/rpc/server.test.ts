@@ -8,7 +8,7 @@ import { JobDefinition } from '../../src/gen/millrace/v1/job.ts'
 import { QueryServiceClient, type WatchMetricResponse } from '../../src/gen/millrace/v1/query.ts'
 import type { MetricQuery, MetricResult } from '../../src/query/api.ts'
 import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
-import { toSelection } from '../../src/rpc/query-messages.ts'
+import { toSelection } from '../../src/rpc/selection-messages.ts'
 import { type RpcServer, startRpcServer } from '../../src/rpc/server.ts'
 import { FakeControl, someCheckpoint } from '../support/fakes/control.ts'
 import { averageRevenue, FakeQuery, pageViews, someValue } from '../support/fakes/query.ts'
@@ -176,7 +176,7 @@ describe('QueryService', () => {
       latest: true,
     }
     const result = await client.query.query(asked)
-    expect(query.queries[0]).toEqual(asked)
+    expect(query.queries[0]).toEqual({ ...asked, where: [], values: [], top: null })
     expect(result).toEqual({ info: pageViews, dimensions: ['platform'], values: [someValue()], truncated: false })
   })
 
