@@ -1,7 +1,7 @@
 /**
  * The data plane alone: scan, exchange, windows and merge over an in-memory topic, in one thread, without checkpoints.
  *
- * `node bench/micro/pipeline.ts [tumbling|distinct] [events] [parallelism]` prints ns per event. For work on the hot
+ * `node bench/micro/pipeline.ts [tumbling|distinct|screens] [events] [parallelism]` prints ns per event. For work on the hot
  * path: change, run, compare; it says nothing about brokers.
  */
 import { MemoryCheckpointStore, MemoryStoreData } from '../../src/checkpoint/memory-store.ts'
@@ -68,7 +68,9 @@ const table =
         retainMs: 0,
         accumulators: [
           { kind: 'count', predicate: 0, column: -1, floating: false } as const,
-          { kind: 'distinct', predicate: 0, column: -1, floating: false } as const,
+          kind === 'screens'
+            ? ({ kind: 'sum', predicate: 0, column: 1, floating: false } as const)
+            : ({ kind: 'distinct', predicate: 0, column: -1, floating: false } as const),
         ],
       }
 const plan: JobPlan = {
@@ -86,6 +88,7 @@ const plan: JobPlan = {
     checkpoint: { everyMs: 0, retain: 1, timeoutMs: 60_000, tolerableFailures: 0 },
     parallelism,
     keyGroups: 128,
+    preAggregation: process.env.PRE_AGGREGATION !== 'off',
     stateLimitBytes: 4e9,
     metrics: [],
     sinks: [{ id: 'out', output: { kind: 'discard' } }],
@@ -103,7 +106,10 @@ const plan: JobPlan = {
     columns:
       kind === 'tumbling'
         ? [{ field: field('revenue_minor', 12, 'int64'), encoding: 'number' }]
-        : [{ field: field('screen', 11, 'string'), encoding: 'text' }],
+        : [
+            { field: field('screen', 11, 'string'), encoding: 'text' },
+            { field: field('revenue_minor', 12, 'int64'), encoding: 'number' },
+          ],
   },
   predicates: [{ op: 'true' }],
   tables: [table],

@@ -7,7 +7,8 @@
  *
  *   u32  header: rows | bytesUsed | one dictionary count a text column, padded to 8 bytes
  *   f64  time | one a number column | offset (only when origins are carried)
- *   u32  hash | keyStart | keyLength | mask | partition (only with origins) | start and length a dictionary entry
+ *   u32  hash | keyStart | keyLength | mask | partition (only with origins) | count (only where rows are combined) |
+ *        start and length a dictionary entry
  *   u16  one id a row and text column
  *   u8   key bytes and dictionary bytes, in the order in which they were added; starts are absolute in the buffer
  *
@@ -27,6 +28,8 @@ export interface EventBatchLayout {
   readonly texts: number
   /** Whether rows carry partition and offset of their record. */
   readonly origins: boolean
+  /** Whether a row may stand for several events, and carries their number. */
+  readonly counts: boolean
   readonly f64At: number
   readonly u32At: number
   readonly u16At: number
@@ -36,12 +39,12 @@ export interface EventBatchLayout {
 }
 
 /** Computes the layout for so many columns. */
-export function layOutEventBatch(numbers: number, texts: number, origins: boolean): EventBatchLayout {
+export function layOutEventBatch(numbers: number, texts: number, origins: boolean, counts = false): EventBatchLayout {
   const f64At = Math.ceil((2 + texts) / 2) * 8
   const u32At = f64At + (1 + numbers + (origins ? 1 : 0)) * ROWS_MAX * 8
-  const u16At = u32At + (4 + (origins ? 1 : 0) + texts * 2) * ROWS_MAX * 4
+  const u16At = u32At + (4 + (origins ? 1 : 0) + (counts ? 1 : 0) + texts * 2) * ROWS_MAX * 4
   const bytesAt = u16At + texts * ROWS_MAX * 2
-  return { numbers, texts, origins, f64At, u32At, u16At, bytesAt, byteLength: bytesAt + TEXT_BYTES }
+  return { numbers, texts, origins, counts, f64At, u32At, u16At, bytesAt, byteLength: bytesAt + TEXT_BYTES }
 }
 
 /** Views of one buffer. Made anew for each buffer that arrives; about ten small objects a thousand rows. */
@@ -57,6 +60,8 @@ export class EventBatch {
   readonly keyLength: Uint32Array
   readonly mask: Uint32Array
   readonly partition: Uint32Array | null
+  /** Events that each row stands for; null where it is always one. */
+  readonly count: Uint32Array | null
   readonly entryStart: Uint32Array[] = []
   readonly entryLength: Uint32Array[] = []
   readonly texts: Uint16Array[] = []
@@ -77,6 +82,7 @@ export class EventBatch {
     this.keyLength = new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX)
     this.mask = new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX)
     this.partition = layout.origins ? new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX) : null
+    this.count = layout.counts ? new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX) : null
     for (let i = 0; i < layout.texts; i++) {
       this.entryStart.push(new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX))
       this.entryLength.push(new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX))

@@ -56,8 +56,11 @@ export class KeyedOutput {
     return this.#open.some((batch) => batch !== null && batch.rows > 0)
   }
 
-  /** Takes every row with a non-zero mask. Every channel must have a credit. `partition` is the rows' own, for origins. */
-  write(scan: ScanBatch, partitionOf: Uint32Array | null): void {
+  /**
+   * Takes every row with a non-zero mask. Every channel must have a credit. `partitionOf` is the rows' own, for origins;
+   * `counts` the events that each stands for, where rows were combined.
+   */
+  write(scan: ScanBatch, partitionOf: Uint32Array | null, counts: Uint32Array | null = null): void {
     this.#split(scan)
     let textBytes = 0
     for (const column of this.#columns.texts) {
@@ -71,6 +74,7 @@ export class KeyedOutput {
       this.#copy(
         scan,
         partitionOf,
+        counts,
         this.#rows[receiver]!,
         count,
         this.#batchFor(receiver, count, this.#keyBytes[receiver]! + textBytes),
@@ -126,13 +130,21 @@ export class KeyedOutput {
     this.#channels.sendBatch(receiver, batch.buffer, batch.bytesUsed)
   }
 
-  #copy(scan: ScanBatch, partitionOf: Uint32Array | null, rows: Uint16Array, count: number, batch: EventBatch): void {
+  #copy(
+    scan: ScanBatch,
+    partitionOf: Uint32Array | null,
+    counts: Uint32Array | null,
+    rows: Uint16Array,
+    count: number,
+    batch: EventBatch,
+  ): void {
     const at = batch.rows
     gatherF64(scan.timeMs, rows, count, batch.timeMs, at)
     gatherU32(scan.keyHash, rows, count, batch.hash, at)
     gatherU32(scan.mask, rows, count, batch.mask, at)
     if (batch.offset !== null) gatherF64(scan.offset, rows, count, batch.offset, at)
     if (batch.partition !== null && partitionOf !== null) gatherU32(partitionOf, rows, count, batch.partition, at)
+    if (batch.count !== null && counts !== null) gatherU32(counts, rows, count, batch.count, at)
     const { numbers } = this.#columns
     for (let i = 0; i < numbers.length; i++) gatherF64(scan.numbers[numbers[i]!]!, rows, count, batch.numbers[i]!, at)
     let used = copyKeys(scan, rows, count, batch, at)

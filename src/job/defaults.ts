@@ -37,6 +37,7 @@ export const jobDefaults = {
   checkpoint: { everyMs: SECOND, retain: 3, timeoutMs: 10 * MINUTE, tolerableFailures: 0 },
   parallelism: 0,
   keyGroups: 128,
+  preAggregation: true,
   stateLimitBytes: 1024 ** 3,
   metric: { allowedLatenessMs: 0, retainMs: 90 * DAY, timezone: 'UTC' },
   sample: { format: 'csv', timezone: 'UTC' },

@@ -30,6 +30,8 @@ export interface JobDefinition {
   readonly parallelism: number
   /** Key groups of keyed state; fixed for the life of the state. */
   readonly keyGroups: number
+  /** Fold events that no metric can tell apart before they cross threads; changes no result. */
+  readonly preAggregation: boolean
   /** Bytes of state and buffers at which the job fails with STATE_LIMIT, over all its subtasks. */
   readonly stateLimitBytes: number
   readonly metrics: readonly MetricDefinition[]
@@ -93,6 +95,35 @@ export interface EventDefinition {
   readonly key: string
   /** An event later than wall clock plus this is dead-lettered and moves no watermark. */
   readonly maxFutureMs: number
+  /** Where the descriptors of its messages come from; absent: those of this program. */
+  readonly schema?: SchemaDefinition
+  /** The types of event in the topic, if there are several: then fields of all of them may be named. */
+  readonly types?: readonly EventTypeDefinition[]
+  /** What a record becomes that is of no type here; absent: `filter`. */
+  readonly others?: 'filter' | 'deadLetter'
+}
+
+/** Where descriptors come from. */
+export type SchemaDefinition =
+  /** A file in the server's folder of schemas, or the bytes that came with the submission in its place. */
+  | { readonly kind: 'descriptorSet'; readonly path: string }
+  /** The latest version of a subject; values are framed with their schema's id. '' is the topic's name and `-value`. */
+  | { readonly kind: 'registry'; readonly subject: string }
+
+/** One of several types of event. */
+export interface EventTypeDefinition {
+  /** What `event_type` says. */
+  readonly type: string
+  /** Full name of its message; '' when `when` names a field, whose message it is. */
+  readonly message: string
+  /** How it is told apart; null: by its message, which the schema registry's framing names. */
+  readonly when:
+    | { readonly kind: 'header'; readonly header: string; readonly equals: string }
+    | { readonly kind: 'field'; readonly field: string }
+    | null
+  /** Paths of its time and key; '' for those of the event. */
+  readonly time: string
+  readonly key: string
 }
 
 /** How far event time is behind what has been seen. */

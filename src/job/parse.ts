@@ -18,6 +18,7 @@ import type {
   SourceDefinition,
   SourceInput,
 } from './definition.ts'
+import { readEvent } from './parse-event.ts'
 import { readMetric } from './parse-metric.ts'
 import { type DocumentProblem, describe, formatPath, MappingReader } from './parse-reader.ts'
 import { readSample } from './parse-sample.ts'
@@ -104,6 +105,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     checkpoint: readCheckpoint(root.mapping('checkpoint', true)),
     parallelism: root.number('parallelism', defaults.parallelism, 0, 1024),
     keyGroups: root.number('keyGroups', defaults.keyGroups, 0, 32_768) || defaults.keyGroups,
+    preAggregation: root.flag('preAggregation', defaults.preAggregation),
     stateLimitBytes: root.size('stateLimit', defaults.stateLimitBytes, 1024 * 1024),
     metrics: root.mappings('metrics').map(readMetric),
     sinks: root.mappings('sinks').map(readSink),
@@ -195,18 +197,6 @@ function readStart(from: MappingReader): SourceDefinition['start'] {
   }
   start.finish()
   return position
-}
-
-function readEvent(reader: MappingReader): JobDefinition['event'] {
-  const event = {
-    message: reader.text('message', defaults.event.message),
-    time: reader.text('time', defaults.event.time),
-    timeUnit: reader.choice('timeUnit', ['s', 'ms', 'us', 'ns'], defaults.event.timeUnit),
-    key: reader.text('key', defaults.event.key),
-    maxFutureMs: reader.duration('maxFuture', defaults.event.maxFutureMs),
-  }
-  reader.finish()
-  return event
 }
 
 function readWatermark(reader: MappingReader): JobDefinition['watermark'] {

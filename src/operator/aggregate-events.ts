@@ -180,7 +180,7 @@ export class EventAggregator {
       const at = base + i
       switch (kinds[i]) {
         case COUNT:
-          f64[at]!++
+          f64[at]! += batch.count === null ? 1 : batch.count[row]!
           break
         case SUM: {
           const total = f64[at]! + batch.numbers[inputs[i]!]![row]!

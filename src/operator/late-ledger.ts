@@ -39,14 +39,22 @@ export class LateLedger {
     return this.#entries.size
   }
 
-  /** One event with these mask bits was late for a window and group. Copies the key when it is new. */
-  addEvent(startMs: number, endMs: number, key: Uint8Array, length: number, hash: number, bits: number): void {
+  /** `events` with these mask bits were late for a window and group. Copies the key when it is new. */
+  addEvents(
+    startMs: number,
+    endMs: number,
+    key: Uint8Array,
+    length: number,
+    hash: number,
+    bits: number,
+    events: number,
+  ): void {
     const entry = this.#entryOf(startMs, endMs, key.subarray(0, length), hash)
     if (entry === null) return
     entry.change = this.change
     const { kinds, predicates } = this.#accumulators
     for (let i = 0; i < kinds.length; i++)
-      if (kinds[i] === COUNT && (bits & (1 << predicates[i]!)) !== 0) entry.counts[i]!++
+      if (kinds[i] === COUNT && (bits & (1 << predicates[i]!)) !== 0) entry.counts[i]! += events
   }
 
   /** Adds counts that another subtask made. */

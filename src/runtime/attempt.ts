@@ -7,9 +7,10 @@
 import { PageWriter } from '../checkpoint/chunk-writer.ts'
 import type { ChunkStore } from '../checkpoint/store.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
-import { Projection } from '../event/projection.ts'
+import { openDecoder } from '../event/event-decoder.ts'
 import { ScanBatch } from '../event/scan.ts'
 import { OutputChannels } from '../exchange/channel.ts'
+import { Combiner, type CombinerPlan } from '../exchange/combiner.ts'
 import { type EventBatchLayout, layOutEventBatch } from '../exchange/event-batch.ts'
 import { InputGate } from '../exchange/input-gate.ts'
 import { type ExchangedColumns, KeyedOutput } from '../exchange/keyed-output.ts'
@@ -34,6 +35,7 @@ import type { DeployMessage } from './messages.ts'
 import { PartialInput } from './partial-input.ts'
 import { exchangedColumns, topicOf } from './plan-facts.ts'
 import type { WorkerPorts } from './ports.ts'
+import { combinerPlan } from './pre-aggregation.ts'
 import { restoreTables } from './restore.ts'
 import { Restored } from './restored.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
@@ -53,6 +55,7 @@ export interface AttemptEnvironment {
   readonly contextOf: (operator: string, subtask: number) => SubtaskContext
   readonly sourceFinished: (subtask: number) => void
   readonly sourceWatermark: (subtask: number, watermarkMs: number, idle: boolean) => void
+  readonly schemaWanted: (subtask: number, schemaId: number) => void
 }
 
 /** The subtasks of one attempt that run in this thread. */
@@ -68,6 +71,7 @@ export class Attempt {
   readonly #layout: EventBatchLayout
   /** Sinks and writers, which are open before the subtask that closes them is there. Closing twice does nothing. */
   readonly #opened: { close(): Promise<void> }[] = []
+  readonly #combine: CombinerPlan | null
   #store: ChunkStore | null = null
 
   constructor(deploy: DeployMessage, environment: AttemptEnvironment) {
@@ -76,7 +80,9 @@ export class Attempt {
     this.#plan = deploy.plan
     this.#columns = exchangedColumns(deploy.plan)
     const { numbers, texts } = this.#columns
-    this.#layout = layOutEventBatch(numbers.length, texts.length, deploy.plan.definition.late !== null)
+    this.#combine = combinerPlan(deploy.plan)
+    const origins = deploy.plan.definition.late !== null
+    this.#layout = layOutEventBatch(numbers.length, texts.length, origins, this.#combine !== null)
   }
 
   /** Builds this thread's subtasks, with the state of the checkpoint. */
@@ -174,9 +180,10 @@ export class Attempt {
         maxDriftMs: watermark.maxDriftMs,
         bounded: source.bounded,
         reader: ports.openReader(this.#plan),
-        projection: new Projection(schema),
+        decoder: openDecoder(schema, (id) => this.#environment.schemaWanted(index, id)),
         scan: new ScanBatch(schema.columns),
         predicates: compilePredicates(predicates, schema),
+        combiner: this.#combine === null ? null : new Combiner(this.#combine),
         watermarks: new PartitionWatermarks(
           watermark.outOfOrdernessMs,
           watermark.idlenessMs,

@@ -64,7 +64,8 @@ export class EventInput implements BatchInput {
       const onLate: LateRow = (row, startMs, endMs, mask) => {
         keys.build(this.#batch!, row)
         table.late.change = table.change
-        table.late.addEvent(startMs, endMs, keys.bytes, keys.length, keys.hash, mask)
+        const events = this.#batch!.count?.[row] ?? 1
+        table.late.addEvents(startMs, endMs, keys.bytes, keys.length, keys.hash, mask, events)
         if (this.#lateBits[row] === 0) this.#lateRows.push(row)
         this.#lateBits[row]! |= mask
       }
@@ -82,14 +83,28 @@ export class EventInput implements BatchInput {
       target.aggregator.change = target.table.change
       target.aggregator.apply(batch, watermarkMs, accepted, target.onLate)
     }
-    let applied = 0
-    for (let row = 0; row < rows; row++) applied += accepted[row]!
-    this.counters.applied += applied
-    this.counters.late += rows - applied
+    this.#account(rows, batch.count)
     if (this.#lateRows.length > 0) this.#reportLate(batch, watermarkMs)
     this.newestMs = rows > 0 ? batch.timeMs[rows - 1]! : Number.NaN
     this.#batch = null
     return rows
+  }
+
+  #account(rows: number, count: Uint32Array | null): void {
+    const accepted = this.#accepted
+    let events = rows
+    let applied = 0
+    if (count === null) {
+      for (let row = 0; row < rows; row++) applied += accepted[row]!
+    } else {
+      events = 0
+      for (let row = 0; row < rows; row++) {
+        events += count[row]!
+        applied += accepted[row]! * count[row]!
+      }
+    }
+    this.counters.applied += applied
+    this.counters.late += events - applied
   }
 
   get full(): boolean {

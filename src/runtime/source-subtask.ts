@@ -12,16 +12,18 @@
 import { noPages } from '../checkpoint/snapshot.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
-import type { Projection } from '../event/projection.ts'
-import { reasonCode, reasonOf } from '../event/projection.ts'
+import { FramedDecoder, OTHER_TYPE, type RecordDecoder, SCHEMA_WANTED } from '../event/event-decoder.ts'
+import { reasonCode } from '../event/projection.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { ScanBatch } from '../event/scan.ts'
+import type { WriterSchema } from '../event/schema.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
+import type { Combiner } from '../exchange/combiner.ts'
 import type { KeyedOutput } from '../exchange/keyed-output.ts'
 import type { BoundedWriter } from '../sink/bounded-writer.ts'
-import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
 import type { RecordChunk, SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
+import { DeadLetters } from './dead-letters.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
 import { SourcePartitions } from './source-partitions.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
@@ -48,9 +50,11 @@ export interface SourceParts {
   readonly maxDriftMs: number
   readonly bounded: boolean
   readonly reader: SourceReader
-  readonly projection: Projection
+  readonly decoder: RecordDecoder
   readonly scan: ScanBatch
   readonly predicates: PredicateEvaluator
+  /** Folds rows before they are sent; null where the plan does not allow it. */
+  readonly combiner: Combiner | null
   readonly watermarks: PartitionWatermarks
   readonly channels: OutputChannels
   readonly output: KeyedOutput
@@ -71,8 +75,10 @@ export class SourceSubtask implements Subtask {
   readonly #partitions: SourcePartitions
   readonly #cursor: RecordCursor
   readonly #partitionOf: Uint32Array | null
-  readonly #origin: Origin
+  readonly #deadLetters: DeadLetters
   #chunk: RecordChunk | null = null
+  /** The cursor stands at a record whose schema is waited for. */
+  #held = false
   #barrier = 0
   #lastMarkMs = Number.NEGATIVE_INFINITY
   /** Last watermark that the receivers of this attempt have been told: after a restore they know none. */
@@ -80,7 +86,6 @@ export class SourceSubtask implements Subtask {
   #sentIdle = false
   #finished = false
   #read: number
-  #deadLettered: number
   #filtered: number
   #bytesIn = 0
   #armed = false
@@ -93,9 +98,13 @@ export class SourceSubtask implements Subtask {
     this.#partitions = new SourcePartitions(parts.reader, parts.watermarks)
     this.#cursor = new RecordCursor(parts.topic)
     this.#partitionOf = parts.origins ? new Uint32Array(parts.scan.capacity) : null
-    this.#origin = { job: parts.job, topic: parts.topic, partition: 0, offset: 0 }
     this.#read = parts.counters.read ?? 0
-    this.#deadLettered = parts.counters.deadLettered ?? 0
+    this.#deadLetters = new DeadLetters(
+      parts.deadLetters,
+      parts.job,
+      parts.topic,
+      parts.counters.deadLettered ?? 0,
+    )
     this.#filtered = parts.counters.filtered ?? 0
     this.#partitions.assign(splits)
   }
@@ -118,6 +127,13 @@ export class SourceSubtask implements Subtask {
     this.#context.wake()
   }
 
+  /** The schema that the subtask waits for, or waited for. */
+  provide(schemaId: number, writer: WriterSchema): void {
+    const { decoder } = this.#parts
+    if (decoder instanceof FramedDecoder) decoder.provide(schemaId, writer)
+    this.#context.wake()
+  }
+
   step(): StepResult {
     const { channels, output } = this.#parts
     if (this.#barrier !== 0) {
@@ -132,7 +148,7 @@ export class SourceSubtask implements Subtask {
       this.#lastMarkMs = nowMs
       this.#sendMarks()
     }
-    if (!channels.ready || this.#parts.deadLetters?.full === true) return 'blocked'
+    if (!channels.ready || this.#deadLetters.full) return 'blocked'
     const rows = this.#fillScan()
     if (rows > 0) {
       this.#sendScan()
@@ -178,7 +194,7 @@ export class SourceSubtask implements Subtask {
       recordsOut: this.#parts.output.rowsOut,
       bytesIn: this.#bytesIn,
       read: this.#read,
-      deadLettered: this.#deadLettered,
+      deadLettered: this.#deadLetters.count,
       filtered: this.#filtered,
       applied: 0,
       late: 0,
@@ -196,7 +212,7 @@ export class SourceSubtask implements Subtask {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([this.#parts.reader.close(), this.#parts.deadLetters?.close()])
+    await Promise.allSettled([this.#parts.reader.close(), this.#deadLetters.close()])
   }
 
   #fillScan(): number {
@@ -206,6 +222,7 @@ export class SourceSubtask implements Subtask {
       this.#chunk ??= this.#poll()
       if (this.#chunk === null) break
       this.#decode(this.#chunk)
+      if (this.#held) break
     }
     return scan.rows
   }
@@ -220,7 +237,7 @@ export class SourceSubtask implements Subtask {
 
   /** Decodes records of the chunk until it ends or the scan is full. */
   #decode(chunk: RecordChunk): void {
-    const { scan, projection } = this.#parts
+    const { scan, decoder } = this.#parts
     const cursor = this.#cursor
     const partitionOf = this.#partitionOf
     const latestMs = this.#context.clock.nowMs() + this.#parts.maxFutureMs
@@ -228,12 +245,19 @@ export class SourceSubtask implements Subtask {
     let read = 0
     let more = true
     while (scan.rows < scan.capacity) {
-      more = cursor.next()
+      if (this.#held) this.#held = false
+      else more = cursor.next()
       if (!more) break
-      read++
       const row = scan.rows
       let reason = NULL_VALUE
-      if (cursor.valueStart >= 0) reason = projection.decode(cursor.bytes, cursor.valueStart, cursor.valueEnd, scan)
+      if (cursor.valueStart >= 0) {
+        reason = decoder.decode(cursor.bytes, cursor.valueStart, cursor.valueEnd, scan, cursor.recordEnd)
+        if (reason === SCHEMA_WANTED) {
+          this.#held = true
+          break
+        }
+      }
+      read++
       if (reason === 0) {
         const time = scan.timeMs[row]!
         if (time > latestMs) {
@@ -245,40 +269,22 @@ export class SourceSubtask implements Subtask {
           if (partitionOf !== null) partitionOf[row] = chunk.partition
         }
       }
-      if (reason !== 0) this.#deadLetter(chunk, reason)
+      if (reason > 0) this.#deadLetters.take(chunk, cursor, reason)
+      else if (reason === OTHER_TYPE) this.#filtered++
     }
     this.#read += read
     if (!more) this.#chunk = null
-    const position = more ? chunk.baseOffset + cursor.offsetDelta + 1 : chunk.nextOffset
+    const position = more ? chunk.baseOffset + cursor.offsetDelta + (this.#held ? 0 : 1) : chunk.nextOffset
     this.#partitions.advance(chunk.partition, position, maxTimestampMs)
   }
 
-  #deadLetter(chunk: RecordChunk, reason: number): void {
-    this.#deadLettered++
-    const writer = this.#parts.deadLetters
-    if (writer === null) return
-    const cursor = this.#cursor
-    this.#origin.partition = chunk.partition
-    this.#origin.offset = chunk.baseOffset + cursor.offsetDelta
-    const time = chunk.baseTimestampMs + cursor.timestampDelta
-    writeDeadLetter(
-      writer,
-      this.#origin,
-      reasonOf(reason)!,
-      cursor.bytes,
-      cursor.keyStart,
-      cursor.keyEnd,
-      cursor.valueStart,
-      cursor.valueEnd,
-      time,
-    )
-  }
-
   #sendScan(): void {
-    const { scan, predicates, output } = this.#parts
+    const { scan, predicates, combiner, output } = this.#parts
     const taken = predicates.evaluate(scan)
     this.#filtered += scan.rows - taken
-    if (taken > 0) output.write(scan, this.#partitionOf)
+    if (taken === 0) return
+    combiner?.combine(scan)
+    output.write(scan, this.#partitionOf, combiner?.counts ?? null)
   }
 
   #sendMarks(): void {
@@ -300,7 +306,7 @@ export class SourceSubtask implements Subtask {
   #takeBarrier(): void {
     const checkpointId = this.#barrier
     this.#barrier = 0
-    const { watermarks, channels, deadLetters } = this.#parts
+    const { watermarks, channels } = this.#parts
     const splits = this.#partitions.snapshot()
     channels.broadcast({ kind: 'barrier', checkpointId })
     const snapshot = {
@@ -309,13 +315,12 @@ export class SourceSubtask implements Subtask {
       parallelism: this.#parts.parallelism,
       watermarkMs: watermarks.watermarkMs,
       meta: new Uint8Array(0),
-      counters: { read: this.#read, deadLettered: this.#deadLettered, filtered: this.#filtered },
+      counters: { read: this.#read, deadLettered: this.#deadLetters.count, filtered: this.#filtered },
       splits,
       pages: noPages,
       written: [],
     }
-    const flushed = deadLetters?.flush() ?? Promise.resolve()
-    flushed.then(
+    this.#deadLetters.flush().then(
       () => this.#context.ack(checkpointId, snapshot),
       (error: unknown) => this.#context.decline(checkpointId, toErrorData(error)),
     )

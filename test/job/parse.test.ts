@@ -28,6 +28,7 @@ describe('a job document', () => {
       checkpoint: { everyMs: 1000, retain: 3, timeoutMs: 600_000, tolerableFailures: 0 },
       parallelism: 0,
       keyGroups: 128,
+      preAggregation: true,
       stateLimitBytes: 1024 ** 3,
       metrics: [
         {

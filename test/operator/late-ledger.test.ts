@@ -16,9 +16,9 @@ describe('LateLedger', () => {
   it('counts by window and group, for the counts whose predicate took the event', () => {
     const ledger = new LateLedger(accumulators)
     const scratch = key('grouprest')
-    ledger.addEvent(0, 100, scratch, 5, 7, 0b0001)
-    ledger.addEvent(0, 100, scratch, 5, 7, 0b1001)
-    ledger.addEvent(100, 200, scratch, 5, 7, 0b1000)
+    ledger.addEvents(0, 100, scratch, 5, 7, 0b0001, 1)
+    ledger.addEvents(0, 100, scratch, 5, 7, 0b1001, 1)
+    ledger.addEvents(100, 200, scratch, 5, 7, 0b1000, 1)
     scratch.fill(0)
     expect([0, 1, 2].map((i) => ledger.count(0, key('group'), i))).toEqual([2, 0, 1])
     expect([0, 1, 2].map((i) => ledger.count(100, key('group'), i))).toEqual([0, 0, 1])
@@ -33,7 +33,7 @@ describe('LateLedger', () => {
 
   it('forgets windows that have ended by then, and single entries while they are walked', () => {
     const ledger = new LateLedger(accumulators)
-    for (let i = 0; i < 10; i++) ledger.addEvent(i * 10, i * 10 + 10, key('g'), 1, 0, 1)
+    for (let i = 0; i < 10; i++) ledger.addEvents(i * 10, i * 10 + 10, key('g'), 1, 0, 1, 1)
     ledger.dropUntil(30)
     expect([...ledger.entries()].map(({ startMs }) => startMs)).toEqual([30, 40, 50, 60, 70, 80, 90])
     for (const entry of ledger.entries()) if (entry.startMs % 20 === 0) ledger.delete(entry)
@@ -42,9 +42,9 @@ describe('LateLedger', () => {
 
   it('is bounded: what is beyond is counted, not told apart', () => {
     const ledger = new LateLedger(accumulators)
-    for (let i = 0; i < 65_536 + 5; i++) ledger.addEvent(i, i + 1, key('g'), 1, 0, 1)
+    for (let i = 0; i < 65_536 + 5; i++) ledger.addEvents(i, i + 1, key('g'), 1, 0, 1, 1)
     expect([ledger.size, ledger.overflow]).toEqual([65_536, 5])
-    ledger.addEvent(0, 1, key('g'), 1, 0, 1)
+    ledger.addEvents(0, 1, key('g'), 1, 0, 1, 1)
     expect([ledger.count(0, key('g'), 0), ledger.overflow]).toEqual([2, 5])
   })
 
@@ -52,9 +52,9 @@ describe('LateLedger', () => {
     const ledger = new LateLedger(twoCounts)
     expect(ledger.changedSince(-1, 0, web)).toBe(false)
     ledger.change = 4
-    ledger.addEvent(0, 10, web, web.length, 1, 0b01)
+    ledger.addEvents(0, 10, web, web.length, 1, 0b01, 1)
     ledger.change = 5
-    ledger.addEvent(0, 10, ios, ios.length, 2, 0b10)
+    ledger.addEvents(0, 10, ios, ios.length, 2, 0b10, 1)
     expect([3, 4, 5].map((since) => ledger.changedSince(since, 0, web))).toEqual([true, false, false])
     expect([3, 4, 5].map((since) => ledger.changedSince(since, 0, ios))).toEqual([true, true, false])
     expect(ledger.changedSince(3, 10, web)).toBe(false)

@@ -224,7 +224,7 @@ export class Cluster {
     aggregator.apply(batch, this.watermarkMs, this.#accepted, (row, startMs, endMs, bits) => {
       this.lateEvents++
       keys.build(batch, row)
-      table.late.addEvent(startMs, endMs, keys.bytes, keys.length, keys.hash, bits)
+      table.late.addEvents(startMs, endMs, keys.bytes, keys.length, keys.hash, bits, 1)
     })
     if (table instanceof ResultTable) this.#settle(table)
   }

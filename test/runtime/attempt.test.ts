@@ -84,7 +84,8 @@ async function restoredWatermarks(watermarks: readonly number[], parallelism: nu
         fail: () => {},
       }),
       sourceFinished: () => {},
-      sourceWatermark: () => {},
+      schemaWanted: () => {},
+    sourceWatermark: () => {},
     },
   )
   await attempt.open()

@@ -122,6 +122,7 @@ export function makeDefinition(overrides: Partial<JobDefinition> = {}): JobDefin
     checkpoint: { everyMs: 100, retain: 2, timeoutMs: 10_000, tolerableFailures: 0 },
     parallelism: 2,
     keyGroups: 128,
+    preAggregation: true,
     stateLimitBytes: 1 << 30,
     metrics: [],
     sinks: [],

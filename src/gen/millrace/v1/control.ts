@@ -164,6 +164,11 @@ export interface ValidateJobRequest {
     { $case: "yaml"; value: string }
     | { $case: "definition"; value: JobDefinition }
     | undefined;
+  /**
+   * Serialised google.protobuf.FileDescriptorSet of the job's messages, at most 4 MiB, in place of the file that the job's
+   * `event.schema.descriptorSet` names.
+   */
+  descriptorSet: Buffer;
 }
 
 export interface ValidateJobResponse {
@@ -193,6 +198,11 @@ export interface SubmitJobRequest {
     { $case: "yaml"; value: string }
     | { $case: "definition"; value: JobDefinition }
     | undefined;
+  /**
+   * Serialised google.protobuf.FileDescriptorSet of the job's messages, at most 4 MiB, in place of the file that the job's
+   * `event.schema.descriptorSet` names.
+   */
+  descriptorSet: Buffer;
 }
 
 export interface SubmitJobResponse {
@@ -438,7 +448,7 @@ export interface JobException {
 }
 
 function createBaseValidateJobRequest(): ValidateJobRequest {
-  return { job: undefined };
+  return { job: undefined, descriptorSet: Buffer.alloc(0) };
 }
 
 export const ValidateJobRequest: MessageFns<ValidateJobRequest> = {
@@ -450,6 +460,9 @@ export const ValidateJobRequest: MessageFns<ValidateJobRequest> = {
       case "definition":
         JobDefinition.encode(message.job.value, writer.uint32(18).fork()).join();
         break;
+    }
+    if (message.descriptorSet.length !== 0) {
+      writer.uint32(26).bytes(message.descriptorSet);
     }
     return writer;
   },
@@ -483,6 +496,14 @@ export const ValidateJobRequest: MessageFns<ValidateJobRequest> = {
             message.job = { $case: "definition", value: JobDefinition.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.descriptorSet = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -502,6 +523,11 @@ export const ValidateJobRequest: MessageFns<ValidateJobRequest> = {
         : isSet(object.definition)
         ? { $case: "definition", value: JobDefinition.fromJSON(object.definition) }
         : undefined,
+      descriptorSet: isSet(object.descriptorSet)
+        ? Buffer.from(bytesFromBase64(object.descriptorSet))
+        : isSet(object.descriptor_set)
+        ? Buffer.from(bytesFromBase64(object.descriptor_set))
+        : Buffer.alloc(0),
     };
   },
 
@@ -511,6 +537,9 @@ export const ValidateJobRequest: MessageFns<ValidateJobRequest> = {
       obj.yaml = message.job.value;
     } else if (message.job?.$case === "definition") {
       obj.definition = JobDefinition.toJSON(message.job.value);
+    }
+    if (message.descriptorSet.length !== 0) {
+      obj.descriptorSet = base64FromBytes(message.descriptorSet);
     }
     return obj;
   },
@@ -534,6 +563,7 @@ export const ValidateJobRequest: MessageFns<ValidateJobRequest> = {
         break;
       }
     }
+    message.descriptorSet = object.descriptorSet ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -777,7 +807,7 @@ export const Violation: MessageFns<Violation> = {
 };
 
 function createBaseSubmitJobRequest(): SubmitJobRequest {
-  return { job: undefined };
+  return { job: undefined, descriptorSet: Buffer.alloc(0) };
 }
 
 export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
@@ -789,6 +819,9 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
       case "definition":
         JobDefinition.encode(message.job.value, writer.uint32(18).fork()).join();
         break;
+    }
+    if (message.descriptorSet.length !== 0) {
+      writer.uint32(26).bytes(message.descriptorSet);
     }
     return writer;
   },
@@ -822,6 +855,14 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
             message.job = { $case: "definition", value: JobDefinition.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.descriptorSet = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -841,6 +882,11 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
         : isSet(object.definition)
         ? { $case: "definition", value: JobDefinition.fromJSON(object.definition) }
         : undefined,
+      descriptorSet: isSet(object.descriptorSet)
+        ? Buffer.from(bytesFromBase64(object.descriptorSet))
+        : isSet(object.descriptor_set)
+        ? Buffer.from(bytesFromBase64(object.descriptor_set))
+        : Buffer.alloc(0),
     };
   },
 
@@ -850,6 +896,9 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
       obj.yaml = message.job.value;
     } else if (message.job?.$case === "definition") {
       obj.definition = JobDefinition.toJSON(message.job.value);
+    }
+    if (message.descriptorSet.length !== 0) {
+      obj.descriptorSet = base64FromBytes(message.descriptorSet);
     }
     return obj;
   },
@@ -873,6 +922,7 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
         break;
       }
     }
+    message.descriptorSet = object.descriptorSet ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -4212,6 +4262,14 @@ export const ControlServiceClient = makeGenericClientConstructor(
   service: typeof ControlServiceService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 function floatToJson(value: number | null | undefined): number | string | null | undefined {
   return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;

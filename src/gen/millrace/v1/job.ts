@@ -50,7 +50,11 @@ export interface JobDefinition {
   /** Size of state and buffers at which the job fails, as `1Gi`. */
   stateLimit: string;
   /** How sample data becomes events; read by `millrace produce` and `millrace demo`, not by the server. */
-  sample?: JobSample | undefined;
+  sample?:
+    | JobSample
+    | undefined;
+  /** Fold events that no metric can tell apart before they cross threads; true by default. Changes no result. */
+  preAggregation?: boolean | undefined;
 }
 
 /** What names a job. */
@@ -160,6 +164,57 @@ export interface JobEvent {
   key: string;
   /** An event later than the wall clock plus this is dead-lettered. */
   maxFuture: string;
+  /** Where the descriptors of its messages come from; absent: those of the server's own program. */
+  schema?:
+    | JobSchema
+    | undefined;
+  /** The types of event in the topic, if there are several. Fields of all of them may be named; `event_type` is the type. */
+  oneOf: JobEventType[];
+  /** What a record becomes that is of no type here: `filter` (default) or `deadLetter`. */
+  others: string;
+}
+
+/** Where descriptors come from. */
+export interface JobSchema {
+  source?:
+    | //
+    /** A file in the server's folder of schemas; a descriptor set in the request is used instead. */
+    { $case: "descriptorSet"; value: string }
+    | //
+    /** Values begin with the id of a schema in the server's schema registry. */
+    { $case: "registry"; value: RegistrySchema }
+    | undefined;
+}
+
+/** The latest version of a subject. */
+export interface RegistrySchema {
+  /** The topic's name and `-value` by default. */
+  subject: string;
+}
+
+/** One of several types of event. */
+export interface JobEventType {
+  /** What `event_type` says; the message's full name by default, or the name of the field. */
+  type: string;
+  /** Full name of the message; absent where `when` names a field. */
+  message: string;
+  /** How it is told apart; absent: by the message that the schema registry's framing names. */
+  when?:
+    | JobEventTest
+    | undefined;
+  /** Path of its time; the event's by default. */
+  time: string;
+  /** Path of its key; the event's by default. */
+  key: string;
+}
+
+/** How a type of event is told apart: by a record header, or by a field of the envelope `event.message`. */
+export interface JobEventTest {
+  header: string;
+  /** Text of the header; the type's name by default. */
+  equals: string;
+  /** A member of the envelope's oneof. */
+  field: string;
 }
 
 /** How far event time is behind what has been seen. */
@@ -356,6 +411,7 @@ function createBaseJobDefinition(): JobDefinition {
     keyGroups: 0,
     stateLimit: "",
     sample: undefined,
+    preAggregation: undefined,
   };
 }
 
@@ -405,6 +461,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     }
     if (message.sample !== undefined) {
       JobSample.encode(message.sample, writer.uint32(122).fork()).join();
+    }
+    if (message.preAggregation !== undefined) {
+      writer.uint32(128).bool(message.preAggregation);
     }
     return writer;
   },
@@ -542,6 +601,14 @@ export const JobDefinition: MessageFns<JobDefinition> = {
             message.sample = JobSample.decode(reader, reader.uint32());
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.preAggregation = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -587,6 +654,11 @@ export const JobDefinition: MessageFns<JobDefinition> = {
         ? globalThis.String(object.state_limit)
         : "",
       sample: isSet(object.sample) ? JobSample.fromJSON(object.sample) : undefined,
+      preAggregation: isSet(object.preAggregation)
+        ? globalThis.Boolean(object.preAggregation)
+        : isSet(object.pre_aggregation)
+        ? globalThis.Boolean(object.pre_aggregation)
+        : undefined,
     };
   },
 
@@ -637,6 +709,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     if (message.sample !== undefined) {
       obj.sample = JobSample.toJSON(message.sample);
     }
+    if (message.preAggregation !== undefined) {
+      obj.preAggregation = message.preAggregation;
+    }
     return obj;
   },
 
@@ -674,6 +749,7 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     message.sample = (object.sample !== undefined && object.sample !== null)
       ? JobSample.fromPartial(object.sample)
       : undefined;
+    message.preAggregation = object.preAggregation ?? undefined;
     return message;
   },
 };
@@ -1866,7 +1942,7 @@ export const StartOffsets_PartitionsEntry: MessageFns<StartOffsets_PartitionsEnt
 };
 
 function createBaseJobEvent(): JobEvent {
-  return { message: "", time: "", timeUnit: "", key: "", maxFuture: "" };
+  return { message: "", time: "", timeUnit: "", key: "", maxFuture: "", schema: undefined, oneOf: [], others: "" };
 }
 
 export const JobEvent: MessageFns<JobEvent> = {
@@ -1885,6 +1961,15 @@ export const JobEvent: MessageFns<JobEvent> = {
     }
     if (message.maxFuture !== "") {
       writer.uint32(42).string(message.maxFuture);
+    }
+    if (message.schema !== undefined) {
+      JobSchema.encode(message.schema, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.oneOf) {
+      JobEventType.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.others !== "") {
+      writer.uint32(66).string(message.others);
     }
     return writer;
   },
@@ -1942,6 +2027,30 @@ export const JobEvent: MessageFns<JobEvent> = {
             message.maxFuture = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.schema = JobSchema.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.oneOf.push(JobEventType.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.others = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1969,6 +2078,13 @@ export const JobEvent: MessageFns<JobEvent> = {
         : isSet(object.max_future)
         ? globalThis.String(object.max_future)
         : "",
+      schema: isSet(object.schema) ? JobSchema.fromJSON(object.schema) : undefined,
+      oneOf: globalThis.Array.isArray(object?.oneOf)
+        ? object.oneOf.map((e: any) => JobEventType.fromJSON(e))
+        : globalThis.Array.isArray(object?.one_of)
+        ? object.one_of.map((e: any) => JobEventType.fromJSON(e))
+        : [],
+      others: isSet(object.others) ? globalThis.String(object.others) : "",
     };
   },
 
@@ -1989,6 +2105,15 @@ export const JobEvent: MessageFns<JobEvent> = {
     if (message.maxFuture !== "") {
       obj.maxFuture = message.maxFuture;
     }
+    if (message.schema !== undefined) {
+      obj.schema = JobSchema.toJSON(message.schema);
+    }
+    if (message.oneOf?.length) {
+      obj.oneOf = message.oneOf.map((e) => JobEventType.toJSON(e));
+    }
+    if (message.others !== "") {
+      obj.others = message.others;
+    }
     return obj;
   },
 
@@ -2002,6 +2127,417 @@ export const JobEvent: MessageFns<JobEvent> = {
     message.timeUnit = object.timeUnit ?? "";
     message.key = object.key ?? "";
     message.maxFuture = object.maxFuture ?? "";
+    message.schema = (object.schema !== undefined && object.schema !== null)
+      ? JobSchema.fromPartial(object.schema)
+      : undefined;
+    message.oneOf = object.oneOf?.map((e) => JobEventType.fromPartial(e)) || [];
+    message.others = object.others ?? "";
+    return message;
+  },
+};
+
+function createBaseJobSchema(): JobSchema {
+  return { source: undefined };
+}
+
+export const JobSchema: MessageFns<JobSchema> = {
+  encode(message: JobSchema, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.source?.$case) {
+      case "descriptorSet":
+        writer.uint32(10).string(message.source.value);
+        break;
+      case "registry":
+        RegistrySchema.encode(message.source.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobSchema {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobSchema();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = { $case: "descriptorSet", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = { $case: "registry", value: RegistrySchema.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobSchema {
+    return {
+      source: isSet(object.descriptorSet)
+        ? { $case: "descriptorSet", value: globalThis.String(object.descriptorSet) }
+        : isSet(object.descriptor_set)
+        ? { $case: "descriptorSet", value: globalThis.String(object.descriptor_set) }
+        : isSet(object.registry)
+        ? { $case: "registry", value: RegistrySchema.fromJSON(object.registry) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: JobSchema): unknown {
+    const obj: any = {};
+    if (message.source?.$case === "descriptorSet") {
+      obj.descriptorSet = message.source.value;
+    } else if (message.source?.$case === "registry") {
+      obj.registry = RegistrySchema.toJSON(message.source.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobSchema>, I>>(base?: I): JobSchema {
+    return JobSchema.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobSchema>, I>>(object: I): JobSchema {
+    const message = createBaseJobSchema();
+    switch (object.source?.$case) {
+      case "descriptorSet": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "descriptorSet", value: object.source.value };
+        }
+        break;
+      }
+      case "registry": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "registry", value: RegistrySchema.fromPartial(object.source.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseRegistrySchema(): RegistrySchema {
+  return { subject: "" };
+}
+
+export const RegistrySchema: MessageFns<RegistrySchema> = {
+  encode(message: RegistrySchema, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subject !== "") {
+      writer.uint32(10).string(message.subject);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegistrySchema {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegistrySchema();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegistrySchema {
+    return { subject: isSet(object.subject) ? globalThis.String(object.subject) : "" };
+  },
+
+  toJSON(message: RegistrySchema): unknown {
+    const obj: any = {};
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RegistrySchema>, I>>(base?: I): RegistrySchema {
+    return RegistrySchema.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RegistrySchema>, I>>(object: I): RegistrySchema {
+    const message = createBaseRegistrySchema();
+    message.subject = object.subject ?? "";
+    return message;
+  },
+};
+
+function createBaseJobEventType(): JobEventType {
+  return { type: "", message: "", when: undefined, time: "", key: "" };
+}
+
+export const JobEventType: MessageFns<JobEventType> = {
+  encode(message: JobEventType, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.when !== undefined) {
+      JobEventTest.encode(message.when, writer.uint32(26).fork()).join();
+    }
+    if (message.time !== "") {
+      writer.uint32(34).string(message.time);
+    }
+    if (message.key !== "") {
+      writer.uint32(42).string(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobEventType {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobEventType();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.when = JobEventTest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.time = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobEventType {
+    return {
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      when: isSet(object.when) ? JobEventTest.fromJSON(object.when) : undefined,
+      time: isSet(object.time) ? globalThis.String(object.time) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+    };
+  },
+
+  toJSON(message: JobEventType): unknown {
+    const obj: any = {};
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.when !== undefined) {
+      obj.when = JobEventTest.toJSON(message.when);
+    }
+    if (message.time !== "") {
+      obj.time = message.time;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobEventType>, I>>(base?: I): JobEventType {
+    return JobEventType.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobEventType>, I>>(object: I): JobEventType {
+    const message = createBaseJobEventType();
+    message.type = object.type ?? "";
+    message.message = object.message ?? "";
+    message.when = (object.when !== undefined && object.when !== null)
+      ? JobEventTest.fromPartial(object.when)
+      : undefined;
+    message.time = object.time ?? "";
+    message.key = object.key ?? "";
+    return message;
+  },
+};
+
+function createBaseJobEventTest(): JobEventTest {
+  return { header: "", equals: "", field: "" };
+}
+
+export const JobEventTest: MessageFns<JobEventTest> = {
+  encode(message: JobEventTest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.header !== "") {
+      writer.uint32(10).string(message.header);
+    }
+    if (message.equals !== "") {
+      writer.uint32(18).string(message.equals);
+    }
+    if (message.field !== "") {
+      writer.uint32(26).string(message.field);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobEventTest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobEventTest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.header = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.equals = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobEventTest {
+    return {
+      header: isSet(object.header) ? globalThis.String(object.header) : "",
+      equals: isSet(object.equals) ? globalThis.String(object.equals) : "",
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+    };
+  },
+
+  toJSON(message: JobEventTest): unknown {
+    const obj: any = {};
+    if (message.header !== "") {
+      obj.header = message.header;
+    }
+    if (message.equals !== "") {
+      obj.equals = message.equals;
+    }
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobEventTest>, I>>(base?: I): JobEventTest {
+    return JobEventTest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobEventTest>, I>>(object: I): JobEventTest {
+    const message = createBaseJobEventTest();
+    message.header = object.header ?? "";
+    message.equals = object.equals ?? "";
+    message.field = object.field ?? "";
     return message;
   },
 };
