@@ -4,6 +4,8 @@
  * The token goes with every call by an interceptor, so that no method can forget it. Whether it may travel in the clear is
  * decided where it is read (security/load.ts).
  */
+import { isIP } from 'node:net'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { type ChannelCredentials, type ClientOptions, credentials, InterceptingCall } from '@grpc/grpc-js'
 import { MillraceError } from '../core/errors.ts'
 
@@ -20,11 +22,18 @@ export interface ClientTls {
 
 const maxAnswerBytes = 64 * 1024 * 1024
 
-/** Credentials and options of a channel. CONFIG_INVALID when a certificate or key cannot be used. */
+/** What is sent for a server's name where its address is an IP: TLS has no name for those, and grpc-js sends the address. */
+const NO_NAME = 'address.invalid'
+
+/** Credentials and options of a channel to `address`. CONFIG_INVALID when a certificate or key cannot be used. */
 export function channelOf(
+  address: string,
   tls: ClientTls | undefined,
   token: string | undefined,
 ): { readonly credentials: ChannelCredentials; readonly channelOptions: ClientOptions } {
+  const host = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+  const byIp = isIP(host) !== 0 && tls?.serverName === undefined
+  const name = byIp ? NO_NAME : tls?.serverName
   const channelOptions: ClientOptions = {
     'grpc.max_receive_message_length': maxAnswerBytes,
     // The address is meant as it is written; a proxy from the environment would be asked for loopback too.
@@ -32,9 +41,7 @@ export function channelOf(
     'grpc.keepalive_time_ms': 60_000,
     'grpc.keepalive_timeout_ms': 20_000,
     'grpc.service_config_disable_resolution': 1,
-    ...(tls?.serverName === undefined
-      ? {}
-      : { 'grpc.ssl_target_name_override': tls.serverName, 'grpc.default_authority': tls.serverName }),
+    ...(tls === undefined || name === undefined ? {} : { 'grpc.ssl_target_name_override': name }),
     ...(token === undefined
       ? {}
       : {
@@ -49,13 +56,19 @@ export function channelOf(
           ],
         }),
   }
-  return { credentials: tls === undefined ? credentials.createInsecure() : secure(tls), channelOptions }
+  return {
+    credentials: tls === undefined ? credentials.createInsecure() : secure(tls, byIp ? host : null),
+    channelOptions,
+  }
 }
 
-function secure({ ca, cert, key }: ClientTls): ChannelCredentials {
+/** `ip`: the certificate must be for this address; else for the name. */
+function secure({ ca, cert, key }: ClientTls, ip: string | null): ChannelCredentials {
   const bytes = (pem: string | undefined) => (pem === undefined ? null : Buffer.from(pem))
   try {
-    return credentials.createSsl(bytes(ca), bytes(key), bytes(cert))
+    const verify =
+      ip === null ? {} : { checkServerIdentity: (_: string, peer: PeerCertificate) => checkServerIdentity(ip, peer) }
+    return credentials.createSsl(bytes(ca), bytes(key), bytes(cert), verify)
   } catch (thrown) {
     throw new MillraceError('CONFIG_INVALID', `TLS cannot be set up: ${MillraceError.from(thrown).message}`, {
       cause: thrown,

@@ -74,7 +74,7 @@ type Call<Q, S> = (
 export function createClient(options: ClientOptions): MillraceClient {
   const { address } = options
   const timeoutMs = options.timeoutMs ?? 30_000
-  const { credentials, channelOptions } = channelOf(options.tls, options.token)
+  const { credentials, channelOptions } = channelOf(address, options.tls, options.token)
   const control = new wire.ControlServiceClient(address, credentials, channelOptions)
   const queries = new queryWire.QueryServiceClient(address, credentials, channelOptions)
   const call = <Q, S>(method: Call<Q, S>, request: Q): Promise<S> =>

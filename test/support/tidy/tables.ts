@@ -170,6 +170,8 @@ export const capabilities: readonly Capability[] = [
       'src/source/kafka/plain-connection.ts',
       'src/observe/http.ts',
       'src/rpc/listener.ts',
+      // Only names of certificates and forms of addresses.
+      'src/rpc/channel.ts',
     ],
   },
   {
