@@ -5,6 +5,8 @@
  * Does not own: what a job says (job/), or what a flag of one command overrides (cli/). All mistakes are reported at
  * once. An empty variable counts as unset.
  */
+
+import { checkSchemas, type SchemasConfig, schemaSettings, toSchemasConfig } from './config/schemas.ts'
 import {
   checkSecurity,
   misplacedSecrets,
@@ -38,6 +40,7 @@ export interface Config {
   /** Where the command line finds its server, `host:port`. */
   readonly server: string
   readonly security: SecurityConfig
+  readonly schemas: SchemasConfig
 }
 
 /** What bounds the clients of a gRPC server. */
@@ -203,6 +206,7 @@ export const settings = {
     parse: matching(address, 'host:port'),
   },
   ...securitySettings,
+  ...schemaSettings,
 } as const satisfies Record<string, Setting<unknown>>
 
 type Values = ValuesOf<typeof settings>
@@ -229,7 +233,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       })
     } else values[key] = parsed.value
   }
-  if (violations.length === 0) violations.push(...checkSecurity(values as Values, values as Values))
+  if (violations.length === 0)
+    violations.push(...checkSecurity(values as Values, values as Values), ...checkSchemas(values as Values))
   violations.push(...misspelt(env))
   if (violations.length > 0) {
     const list = violations.map((violation) => `${violation.field}: ${violation.message}`).join('; ')
@@ -261,6 +266,7 @@ function nest(values: Values): Config {
     log: { level: values.logLevel, format: values.logFormat },
     server: values.server,
     security: toSecurityConfig(values),
+    schemas: toSchemasConfig(values),
   }
 }
 

@@ -12,18 +12,22 @@ import { openCheckpointStore } from './checkpoint/open-store.ts'
 import type { CheckpointStore, StoreConfig } from './checkpoint/store.ts'
 import type { Engine } from './cli/deps.ts'
 import type { Config } from './config.ts'
-import type { JobDocument } from './control/api.ts'
-import { type CompiledDocument, JobControl } from './control/job-control.ts'
+import { jobCompiler } from './control/job-compiler.ts'
+import { JobControl } from './control/job-control.ts'
+import { JobSchemas } from './control/job-schemas.ts'
 import { JobManager } from './coordinator/job-manager.ts'
 import { defaultJobSettings } from './coordinator/job-ports.ts'
+import type { JobSource } from './coordinator/job-source.ts'
 import { ThreadHub } from './coordinator/thread-hub.ts'
 import { WorkerPool } from './coordinator/worker-pool.ts'
 import { MillraceError } from './core/errors.ts'
 import { systemClock, systemRandom, systemScheduler } from './core/system.ts'
 import { type Descriptors, loadDescriptors } from './event/descriptor.ts'
+import type { SchemaRegistry } from './event/schema-registry.ts'
+import { openSchemaRegistry } from './event/schema-registry-http.ts'
 import type { JobDefinition } from './job/definition.ts'
-import { parseJob, parseJobMessage } from './job/parse.ts'
 import { planJob } from './job/planner.ts'
+import { checkSchemaEvolution } from './job/schema-evolution.ts'
 import { withServerDefaults } from './job/server-defaults.ts'
 import { type HttpServer, jobReadiness, type Permission, startHttpServer } from './observe/http.ts'
 import { createLogger, type Logger } from './observe/log.ts'
@@ -36,6 +40,7 @@ import { type RpcServer, type RpcServerOptions, startRpcServer } from './rpc/ser
 import { type Access, processAccess } from './security/access.ts'
 import { newToken } from './security/digest.ts'
 import { loadAccess, loadBrokerAccess, loadRedisAccess } from './security/load.ts'
+import { readSecret } from './security/secret-files.ts'
 import { openEnumerator } from './source/open-enumerator.ts'
 
 const clock = systemClock
@@ -77,7 +82,6 @@ async function assemble(
   close: () => Promise<void>,
 ): Promise<Engine> {
   const log = logger.log.bind(logger)
-  const descriptors = loadDescriptors(descriptorSet)
   const threads = config.threads === 0 ? availableParallelism() : config.threads
   const { security } = config
   const storeConfig = storeConfigOf(config)
@@ -96,8 +100,11 @@ async function assemble(
   const hub = new ThreadHub({ workers: pool, clock, scheduler, log })
   closers.push(async () => hub.close())
 
-  const plan = (definition: JobDefinition) =>
-    planJob(withServerDefaults(definition, config.brokers, secured), { threads, descriptors })
+  const plan = (definition: JobDefinition, from: Descriptors) =>
+    planJob(withServerDefaults(definition, config.brokers, secured), { threads, descriptors: from })
+  const registry = registryOf(config)
+  const schemas = new JobSchemas({ builtIn: loadDescriptors(descriptorSet), folder: config.schemas.folder, registry })
+  const sourceOf = ({ definition, schema }: JobSource) => ({ definition, descriptors: schemas.load(schema) })
   const ports = {
     clock,
     scheduler,
@@ -107,16 +114,21 @@ async function assemble(
     store,
     chunkStore: storeConfig,
     instanceId: config.instanceId,
+    ...(registry === null ? {} : { schemas: registry }),
     openEnumerator: async (source: JobDefinition['source']) =>
       openEnumerator(source, { clock, scheduler, random, kafka }),
   }
-  const manager = new JobManager({ ports, planJob: plan, settings: defaultJobSettings })
+  const manager = new JobManager({
+    ports,
+    planJob: (definition, schema) => plan(definition, schemas.load(schema)),
+    checkEvolution: (before, after, planned) => checkSchemaEvolution(sourceOf(before), sourceOf(after), planned),
+    settings: defaultJobSettings,
+  })
   closers.push(() => manager.close())
 
-  const compile = (document: JobDocument): CompiledDocument => compileDocument(document, descriptors, plan)
   const control = new JobControl({
     manager,
-    compile,
+    compile: jobCompiler(schemas, plan),
     describeStore: () => store.describe(),
     clock,
     maxDefinitionBytes: config.maxDefinitionBytes,
@@ -200,26 +212,11 @@ async function serveHttp(
   })
 }
 
-function compileDocument(
-  document: JobDocument,
-  descriptors: Descriptors,
-  plan: (definition: JobDefinition) => ReturnType<typeof planJob>,
-): CompiledDocument {
-  try {
-    const { definition } =
-      document.kind === 'text' ? parseJob(document.text, descriptors) : parseJobMessage(document.document, descriptors)
-    return { name: definition.name, violations: [], definition, plan: plan(definition) }
-  } catch (thrown) {
-    const error = MillraceError.from(thrown)
-    if (error.domain !== 'user') throw error
-    const own = { field: '', message: error.message, line: 0, column: 0 }
-    return {
-      name: '',
-      violations: error.violations.length > 0 ? error.violations : [own],
-      definition: null,
-      plan: null,
-    }
-  }
+/** The schema registry that the settings name; null where there is none. */
+function registryOf({ schemas }: Config): SchemaRegistry | null {
+  const { registryUrl: url, registryUser: user, registryPasswordFile: file } = schemas
+  const password = file === '' ? '' : readSecret(file, 'MILLRACE_SCHEMA_REGISTRY_PASSWORD_FILE')
+  return openSchemaRegistry({ url, user, password }, { clock, scheduler })
 }
 
 function storeConfigOf(config: Config): StoreConfig {

@@ -44,6 +44,7 @@ describe('parseConfig', () => {
         redis: { caFile: '', certFile: '', keyFile: '', user: '', passwordFile: '' },
         client: { tls: 'auto', caFile: '', certFile: '', keyFile: '', serverName: '', tokenFile: '' },
       },
+      schemas: { folder: 'schemas', registryUrl: '', registryUser: '', registryPasswordFile: '' },
     })
   })
 

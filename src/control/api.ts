@@ -10,9 +10,13 @@ import type { ErrorCode, Violation } from '../core/errors.ts'
 import type { SubtaskStats } from '../runtime/messages.ts'
 
 /** A definition as somebody submitted it: text, or the same document already parsed (the ProtoJSON of the message). */
-export type JobDocument =
+export type JobDocument = (
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'document'; readonly document: unknown }
+) & {
+  /** Serialised FileDescriptorSet of the job's messages, in place of the file that it names. */
+  readonly descriptorSet?: Uint8Array
+}
 
 /** Where a job is in its life; the names of the wire's JobState without its prefix. */
 export type JobState = LifeCycleState

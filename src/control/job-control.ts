@@ -10,10 +10,8 @@ import type { CheckpointRecord } from '../coordinator/job-history.ts'
 import type { JobManager, ManagedJob } from '../coordinator/job-manager.ts'
 import type { SubtaskReading } from '../coordinator/stats-book.ts'
 import type { Clock } from '../core/clock.ts'
-import { MillraceError, type Violation } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
-import type { JobDefinition } from '../job/definition.ts'
-import type { JobPlan } from '../job/plan.ts'
 import type {
   CheckpointInfo,
   CheckpointSummary,
@@ -25,25 +23,14 @@ import type {
   SubtaskStatus,
   ValidationResult,
 } from './api.ts'
+import type { CompiledDocument } from './job-compiler.ts'
 import { graphOf } from './job-graph.ts'
-
-/** A document, read and checked. */
-export interface CompiledDocument {
-  /** Empty where it could not be read. */
-  readonly name: string
-  /** In document order; empty when the document is a job. */
-  readonly violations: readonly Violation[]
-  /** Null when there are violations. */
-  readonly definition: JobDefinition | null
-  /** Null when there are violations. */
-  readonly plan: JobPlan | null
-}
 
 /** What JobControl is made of. */
 export interface JobControlOptions {
   readonly manager: JobManager
   /** Reads and checks a document; mistakes are violations, never thrown. */
-  readonly compile: (document: JobDocument) => CompiledDocument
+  readonly compile: (document: JobDocument) => CompiledDocument | Promise<CompiledDocument>
   /** What the checkpoint store is worth; asked again after a while. */
   readonly describeStore: () => Promise<StoreDescription>
   readonly clock: Clock
@@ -63,12 +50,12 @@ export class JobControl implements ControlApi {
   }
 
   async validate(document: JobDocument): Promise<ValidationResult> {
-    const { name, violations, plan } = this.#compile(document)
+    const { name, violations, plan } = await this.#compile(document)
     return { valid: plan !== null, violations, name, graph: plan === null ? null : graphOf(plan) }
   }
 
   async submit(document: JobDocument): Promise<JobSummary> {
-    const { violations, definition } = this.#compile(document)
+    const { violations, definition, schema } = await this.#compile(document)
     if (definition === null) {
       const count = violations.length === 1 ? 'a mistake' : `${violations.length} mistakes`
       throw new MillraceError('JOB_INVALID', `the job definition has ${count}: ${violations[0]?.message ?? ''}`, {
@@ -76,7 +63,7 @@ export class JobControl implements ControlApi {
       })
     }
     const text = document.kind === 'text' ? document.text : JSON.stringify(document.document, null, 2)
-    return this.#summary(await this.#options.manager.submit(definition, text))
+    return this.#summary(await this.#options.manager.submit(definition, text, schema ?? null))
   }
 
   async list(): Promise<readonly JobSummary[]> {
@@ -115,7 +102,7 @@ export class JobControl implements ControlApi {
     return (await this.#options.manager.checkpoints(name)).map(checkpointInfo)
   }
 
-  #compile(document: JobDocument): CompiledDocument {
+  async #compile(document: JobDocument): Promise<CompiledDocument> {
     const { maxDefinitionBytes = 2 ** 20, compile } = this.#options
     const text = document.kind === 'text' ? document.text : JSON.stringify(document.document)
     const bytes = Buffer.byteLength(text)

@@ -4,8 +4,11 @@
  * Owns: the rhythm, and what is known. Does not own: who reads what (assignment.ts). An enumeration that fails is said
  * and made again at the next turn: the partitions that are being read have their own eyes on the broker.
  */
+
 import type { Cancel, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
+import { jobDefaults } from '../job/defaults.ts'
+import type { SourceInput } from '../job/definition.ts'
 import type { SplitStart } from '../runtime/messages.ts'
 import type { PartitionInfo, SourceEnumerator } from '../source/source.ts'
 import { addedSplits, checkTopicId } from './assignment.ts'
@@ -73,5 +76,17 @@ export class Discovery {
     }
     for (const partition of added) this.#topicIds.set(partition.partition, partition.topicId)
     if (added.length > 0) this.#options.onAdded(addedSplits(added))
+  }
+}
+
+/** How often new partitions are looked for; 0 for never. */
+export function discoveryMsOf(input: SourceInput): number {
+  switch (input.kind) {
+    case 'kafka':
+      return input.discoveryMs
+    case 'log':
+      return jobDefaults.source.discoveryMs
+    case 'generator':
+      return 0
   }
 }

@@ -17,17 +17,20 @@ import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import { JobCoordinator } from './job-coordinator.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
+import { type JobSource, sameJob, schemaPart, sourceOf } from './job-source.ts'
 import { type JobState, restStates } from './job-state.ts'
 import type { JobStatus } from './job-status.ts'
 import { listCheckpoints } from './retention.ts'
 import { StatsBook, type SubtaskReading } from './stats-book.ts'
-import { decodeStoredJob, encodeStoredJob, type StoredJob, type WantedState } from './stored-job.ts'
+import { decodeStoredJob, encodeStoredJob, type StoredJob, storedSchema, type WantedState } from './stored-job.ts'
 
 /** What a manager is made of. */
 export interface JobManagerOptions {
   readonly ports: JobPorts
   /** Plans a checked definition for this process. Throws JOB_INVALID when it no longer fits. */
-  readonly planJob: (definition: JobDefinition) => JobPlan
+  readonly planJob: (definition: JobDefinition, schema: Uint8Array | null) => JobPlan
+  /** Throws SCHEMA_INCOMPATIBLE when a job cannot go on from its state with another definition and schema. */
+  readonly checkEvolution?: (before: JobSource, after: JobSource, plan: JobPlan) => void
   readonly settings?: Partial<JobSettings>
 }
 
@@ -118,27 +121,31 @@ export class JobManager {
   /**
    * Stores a job and lets it run; resolves once it is stored. The same definition again, while it runs, changes nothing.
    * Another one rejects JOB_EXISTS unless the job is at rest; then it goes on from its checkpoints, which a cancelled
-   * job does not have. UNAVAILABLE before recovery; the store's errors.
+   * job does not have. SCHEMA_INCOMPATIBLE when it could not read on; UNAVAILABLE before recovery; the store's errors.
    */
-  submit(definition: JobDefinition, text: string): Promise<ManagedJob> {
+  submit(definition: JobDefinition, text: string, schema: Uint8Array | null = null): Promise<ManagedJob> {
     return this.#inTurn(definition.name, async () => {
       this.checkRecovered()
-      const plan = this.#options.planJob(definition)
+      const plan = this.#options.planJob(definition, schema)
       const known = this.#jobs.get(definition.name)
-      if (known === undefined) return this.#submitNew(definition, plan, text)
+      if (known === undefined) return this.#submitNew(definition, plan, text, schema)
       const { state } = known.coordinator.status
       if (!restStates.has(state)) {
         known.coordinator.check('submit')
-        if (sameDefinition(known.stored.definition, definition)) return known
+        if (sameJob(sourceOf(known.stored), { definition, schema })) return known
         throw new MillraceError(
           'JOB_EXISTS',
           `job ${definition.name} is ${state} with another definition: stop it to keep its state, or cancel it, then submit again`,
         )
       }
+      if (state !== 'CANCELLED') this.#options.checkEvolution?.(sourceOf(known.stored), { definition, schema }, plan)
       const jobId = state === 'CANCELLED' ? randomId(this.#options.ports.random) : known.stored.jobId
       const createdAtMs = this.#options.ports.clock.nowMs()
       const reason = 'submitted again'
-      const stored: StoredJob = { jobId, wanted: 'running', reason, error: null, createdAtMs, text, definition }
+      const stored: StoredJob = {
+        ...{ jobId, wanted: 'running', reason, error: null, createdAtMs, text, definition },
+        ...schemaPart(schema),
+      }
       await this.#store(stored)
       known.stored = stored
       known.coordinator.resubmit(plan, jobId, reason)
@@ -214,7 +221,12 @@ export class JobManager {
   }
 
   /** `definition` is stored as submitted: what this server fills in (plan.definition) may be another value tomorrow. */
-  async #submitNew(definition: JobDefinition, plan: JobPlan, text: string): Promise<ManagedJob> {
+  async #submitNew(
+    definition: JobDefinition,
+    plan: JobPlan,
+    text: string,
+    schema: Uint8Array | null,
+  ): Promise<ManagedJob> {
     const { random, clock } = this.#options.ports
     const jobId = randomId(random)
     const createdAtMs = clock.nowMs()
@@ -226,6 +238,7 @@ export class JobManager {
       createdAtMs,
       text,
       definition,
+      ...schemaPart(schema),
     }
     await this.#store(stored)
     const job = this.#add(plan, stored)
@@ -239,7 +252,7 @@ export class JobManager {
     if (bytes === undefined) return
     try {
       const stored = decodeStoredJob(name, bytes)
-      const job = this.#add(this.#options.planJob(stored.definition), stored)
+      const job = this.#add(this.#options.planJob(stored.definition, storedSchema(stored)), stored)
       if (stored.wanted === 'running') job.coordinator.submit('recovered at process start')
     } catch (thrown) {
       const { code, message } = MillraceError.from(thrown)
@@ -331,16 +344,4 @@ export class JobManager {
     })
     return turn
   }
-}
-
-/** Whether two definitions say the same; the order of keys counts for nothing. */
-function sameDefinition(a: JobDefinition, b: JobDefinition): boolean {
-  return canonical(a) === canonical(b)
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) => {
-    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part
-    return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-  })
 }

@@ -6,6 +6,7 @@ import type { DeployMessage } from '../runtime/messages.ts'
 import type { SourceEnumerator } from '../source/source.ts'
 import type { CoordinatorLog } from './log.ts'
 import { defaultRestartPolicy, type RestartPolicy } from './restart.ts'
+import type { WriterSchemas } from './schema-desk.ts'
 import type { ThreadHub } from './thread-hub.ts'
 
 /** The world of a job's coordinator. */
@@ -20,6 +21,8 @@ export interface JobPorts {
   readonly chunkStore: DeployMessage['chunkStore']
   /** Stable name of this process over its restarts; owns leases. */
   readonly instanceId: string
+  /** Schemas of the writers of framed values; absent where no registry is known. */
+  readonly schemas?: WriterSchemas
   /** Opens the control-plane half of a source. Called once an attempt; the attempt closes it. */
   readonly openEnumerator: (source: SourceDefinition) => Promise<SourceEnumerator>
 }

@@ -11,8 +11,6 @@
 import { chunkKeyPrefix } from '../checkpoint/chunk-key.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK } from '../core/time.ts'
-import { jobDefaults } from '../job/defaults.ts'
-import type { SourceInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SplitStart } from '../runtime/messages.ts'
@@ -28,13 +26,14 @@ import {
 } from './assignment.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { Deployment } from './deployment.ts'
-import { Discovery } from './discovery.ts'
+import { Discovery, discoveryMsOf } from './discovery.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
 import type { Lease, LeaseKeeper } from './lease.ts'
 import { QueryRouter } from './query-router.ts'
 import { type RestorePoint, readStoredCheckpoints, type StoredCheckpoints } from './restore-point.ts'
+import { openSchemaDesk, type SchemaDesk } from './schema-desk.ts'
 import type { JobMessage, ThreadListener } from './thread-hub.ts'
 
 /** What an attempt tells. */
@@ -71,6 +70,7 @@ export class JobRun implements ThreadListener {
   #checkpoints: CheckpointCoordinator | undefined
   #alignment: Alignment | undefined
   #discovery: Discovery | undefined
+  #schemas: SchemaDesk | undefined
   #splits: readonly SplitStart[] = []
   #restored: RestorePoint | null = null
   #running = false
@@ -143,6 +143,7 @@ export class JobRun implements ThreadListener {
     if (first) {
       this.quiesce()
       this.#alignment?.stop()
+      this.#schemas?.close()
       this.#queries.failAll(notDeployed(this.spec.plan.jobName))
       const enumerator = this.#enumerator
       if (enumerator !== undefined) void enumerator.close().catch(() => {})
@@ -181,6 +182,9 @@ export class JobRun implements ThreadListener {
         return
       case 'sourceWatermark':
         this.#alignment?.report(message.subtask, message.watermarkMs, message.idle)
+        return
+      case 'schemaWanted':
+        this.#schemas?.want(message.subtask, message.schemaId)
         return
       case 'queryResult':
         this.#queries.answer(message)
@@ -261,6 +265,9 @@ export class JobRun implements ThreadListener {
       deployment.broadcast({ type: 'align', maxWatermarkMs }),
     )
     this.#discovery = this.#makeDiscovery(deployment)
+    this.#schemas = openSchemaDesk(plan, this.#ports, deployment, (error) =>
+      this.#fail(error.toData(), plan.definition.source.id, 0),
+    )
     deployment.broadcast({ type: 'run' })
     this.#running = true
     this.#listener.onStarted()
@@ -330,18 +337,6 @@ export class JobRun implements ThreadListener {
 
   #checkWanted(): void {
     if (this.#over) throw new MillraceError('CANCELLED', 'the attempt is not wanted any more')
-  }
-}
-
-/** How often new partitions are looked for; 0 for never. */
-function discoveryMsOf(input: SourceInput): number {
-  switch (input.kind) {
-    case 'kafka':
-      return input.discoveryMs
-    case 'log':
-      return jobDefaults.source.discoveryMs
-    case 'generator':
-      return 0
   }
 }
 

@@ -23,6 +23,13 @@ export interface StoredJob {
   /** As it was submitted. */
   readonly text: string
   readonly definition: JobDefinition
+  /** Its descriptor set in base64; absent for that of the program. */
+  readonly schema?: string
+}
+
+/** The descriptor set that a job was submitted with; null for that of the program. */
+export function storedSchema(job: StoredJob): Uint8Array | null {
+  return job.schema === undefined ? null : new Uint8Array(Buffer.from(job.schema, 'base64'))
 }
 
 const FORMAT_VERSION = 1

@@ -15,6 +15,10 @@ export const errorCodes = [
   'JOB_STATE',
   'EXPRESSION_INVALID',
   'DESCRIPTOR_INVALID',
+  'SCHEMA_NOT_FOUND',
+  'SCHEMA_INCOMPATIBLE',
+  'SCHEMA_REGISTRY_UNREACHABLE',
+  'SCHEMA_REGISTRY_ERROR',
   'CONFIG_INVALID',
   'USAGE',
   'INPUT_INVALID',
@@ -98,6 +102,8 @@ export interface ErrorData {
 }
 
 const defaults: Partial<Record<ErrorCode, readonly [ErrorDomain, RetryHint]>> = {
+  SCHEMA_REGISTRY_UNREACHABLE: ['external', 'backoff'],
+  SCHEMA_REGISTRY_ERROR: ['external', 'backoff'],
   BROKER_UNREACHABLE: ['external', 'backoff'],
   BROKER_UNSUPPORTED: ['external', 'never'],
   BROKER_ERROR: ['external', 'restart'],

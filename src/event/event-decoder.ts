@@ -11,8 +11,9 @@
  * Invariants: never throws and never reads outside the record; nothing is allocated a record but for the first of a
  * schema id; a record that gives no row leaves the batch as it was.
  */
-import { HeaderFinder } from './record-headers.ts'
+
 import { Projection, reasonCode } from './projection.ts'
+import { HeaderFinder } from './record-headers.ts'
 import type { ScanBatch } from './scan.ts'
 import type { EventSchema, EventTypeLayout, TypeTest, WriterSchema } from './schema.ts'
 import { readUint32, skipValue, skipVarint } from './wire.ts'

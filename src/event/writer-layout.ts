@@ -39,7 +39,7 @@ export function layOutWriter(types: readonly EventTypeLayout[], writer: Descript
   for (const type of types) {
     const message = writer.message(type.message)
     if (message === undefined || message.file !== writer.files - 1) continue
-    const fitted = fit(type, message, writer)
+    const fitted = fitType(type, message, writer)
     if (typeof fitted === 'string') return { ok: false, reason: 'schema_incompatible', detail: fitted }
     const known = messages.get(message.name)
     if (known === undefined) messages.set(message.name, { index: message.index, types: [fitted] })
@@ -48,7 +48,7 @@ export function layOutWriter(types: readonly EventTypeLayout[], writer: Descript
   return { ok: true, messages: [...messages.values()] satisfies WriterMessage[] }
 }
 
-function fit(type: EventTypeLayout, message: MessageInfo, writer: Descriptors): EventTypeLayout | string {
+function fitType(type: EventTypeLayout, message: MessageInfo, writer: Descriptors): EventTypeLayout | string {
   const problems: string[] = []
   const fitRef = (ref: FieldRef): FieldRef => {
     const fitted = fitField(ref, message, writer)

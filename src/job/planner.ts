@@ -7,10 +7,11 @@
  */
 import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
-import type { Descriptors } from '../event/descriptor.ts'
+import type { Descriptors, FieldResolution } from '../event/descriptor.ts'
 import type { Column, ColumnEncoding, EventSchema, FieldRef } from '../event/schema.ts'
 import type { JobDefinition, MetricDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'
+import { EventScope, timeUnitMs } from './event-scope.ts'
 import type { AccumulatorPlan, JobPlan, MetricPlan, Predicate, TablePlan } from './plan.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
 import { triggerId, windowId } from './window-text.ts'
@@ -21,8 +22,6 @@ export interface PlanContext {
   readonly threads: number
   readonly descriptors: Descriptors
 }
-
-const timeUnitMs = { s: 1000, ms: 1, us: 0.001, ns: 0.000_001 } as const
 
 /** Plans `definition`. Throws JOB_INVALID or EXPRESSION_INVALID for one that `validateJob` would have refused. */
 export function planJob(definition: JobDefinition, context: PlanContext): JobPlan {
@@ -39,6 +38,7 @@ interface TableBuilder {
 class Planner {
   readonly #definition: JobDefinition
   readonly #context: PlanContext
+  readonly #scope: EventScope
   readonly #columns: Column[] = []
   readonly #columnIndex = new Map<string, number>()
   readonly #predicates: Predicate[] = []
@@ -48,6 +48,7 @@ class Planner {
   constructor(definition: JobDefinition, context: PlanContext) {
     this.#definition = definition
     this.#context = context
+    this.#scope = new EventScope(definition.event, context.descriptors)
   }
 
   plan(): JobPlan {
@@ -63,12 +64,15 @@ class Planner {
       return { ...table.plan, accumulators }
     })
     const { event } = definition
+    const [type] = this.#scope.types
+    const format = this.#scope.format(this.#columns)
     const schema: EventSchema = {
-      message: event.message,
-      time: this.#field(event.time),
+      message: type!.message,
+      time: known(type!.time, this.#scope.resolveIn(type!, type!.time)),
       timeUnitMs: timeUnitMs[event.timeUnit],
-      key: this.#field(event.key),
+      key: known(type!.key, this.#scope.resolveIn(type!, type!.key)),
       columns: this.#columns,
+      ...(format === null ? {} : { format }),
     }
     return {
       jobName: definition.name,
@@ -174,18 +178,14 @@ class Planner {
   }
 
   #compile(where: string): Predicate {
-    const { descriptors } = this.#context
-    const checked = checkExpression(where, {
-      resolve: (path) => descriptors.resolve(this.#definition.event.message, path),
-      enumValue: (name) => descriptors.enumValue(name),
-    })
+    const checked = checkExpression(where, this.#scope)
     if ('problems' in checked)
       throw new MillraceError('EXPRESSION_INVALID', `in "${where}": ${checked.problems[0]!.message}`)
     return compileExpression(checked.expression, (field, encoding) => this.#column(field, encoding))
   }
 
   #column(field: FieldRef, encoding: ColumnEncoding): number {
-    const key = JSON.stringify([encoding, field.type, field.steps])
+    const key = JSON.stringify([encoding, field.path, field.type, field.steps])
     let index = this.#columnIndex.get(key)
     if (index === undefined) {
       index = this.#columns.push({ field, encoding }) - 1
@@ -195,10 +195,13 @@ class Planner {
   }
 
   #field(path: string): FieldRef {
-    const resolved = this.#context.descriptors.resolve(this.#definition.event.message, path)
-    if (resolved.ok) return resolved.field
-    throw new MillraceError('JOB_INVALID', `field "${path}" cannot be read: ${resolved.problem}`)
+    return known(path, this.#scope.resolve(path))
   }
+}
+
+function known(path: string, resolved: FieldResolution): FieldRef {
+  if (resolved.ok) return resolved.field
+  throw new MillraceError('JOB_INVALID', `field "${path}" cannot be read: ${resolved.problem}`)
 }
 
 function addAccumulator(list: AccumulatorPlan[], accumulator: AccumulatorPlan): void {
@@ -228,7 +231,13 @@ export function hashDefinition(definition: JobDefinition): string {
   const relevant = {
     source: definition.source.id,
     keyGroups: definition.keyGroups,
-    event: { message: event.message, time: event.time, timeUnit: event.timeUnit, key: event.key },
+    event: {
+      message: event.message,
+      time: event.time,
+      timeUnit: event.timeUnit,
+      key: event.key,
+      ...(event.types && { types: event.types }),
+    },
     metrics: definition.metrics.map(({ description: _, ...rest }) => rest),
   }
   const bytes = new TextEncoder().encode(canonicalJson(relevant))

@@ -4,12 +4,13 @@
  * Owns: rules that need more than one field, or the descriptor. Does not own: shape (job/parse.ts), places in the text
  * (its caller maps paths). Paths are those of the job document, not of the definition.
  */
-import { didYouMean } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldRef, FieldType } from '../event/schema.ts'
 import type { JobDefinition, MetricDefinition, SinkOutput } from './definition.ts'
+import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
 import { checkExpression } from './predicate.ts'
+import { validateEvent } from './validate-event.ts'
 import { validateWindow } from './validate-window.ts'
 
 /** Most metrics of a job. */
@@ -34,10 +35,6 @@ const numberTypes: ReadonlySet<FieldType> = new Set([
   'double',
   'property',
 ])
-const integerTypes: ReadonlySet<FieldType> = new Set(
-  [...numberTypes].filter((t) => !['float', 'double', 'property'].includes(t)),
-)
-
 /** Every mistake of sense in `definition`; none when it can be planned. */
 export function validateJob(definition: JobDefinition, descriptors: Descriptors): readonly DocumentProblem[] {
   const problems: DocumentProblem[] = []
@@ -45,12 +42,8 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
     problems.push(offset === undefined ? { path, message } : { path, message, offset })
   }
   validateNames(definition, report)
-  const known = descriptors.messageNames.includes(definition.event.message)
-  if (known) validateEvent(definition, descriptors, report)
-  else {
-    const hint = didYouMean(definition.event.message, descriptors.messageNames)
-    report(['event', 'message'], `there is no message "${definition.event.message}" in the descriptors${hint}`)
-  }
+  const scope = new EventScope(definition.event, descriptors)
+  const known = validateEvent(definition.event, scope, descriptors, report)
   if (definition.metrics.length === 0)
     report(['metrics'], 'a job needs a metric, as metrics: [{ id: events, count: {}, window: { tumbling: 1m } }]')
   if (definition.metrics.length > METRICS_MAX)
@@ -62,7 +55,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   definition.metrics.slice(0, METRICS_MAX).forEach((metric, i) => {
     const path = ['metrics', i]
     validateWindow(metric, path, report)
-    if (known) validateFields(definition, metric, path, descriptors, report)
+    if (known) validateFields(definition, metric, path, scope, report)
   })
   validateOutputs(definition, report)
   return problems
@@ -98,43 +91,22 @@ function idMessage(id: string): string {
   return `"${id}" must be lower-case letters, digits, "-" and "_", at most 63, and begin with a letter`
 }
 
-function validateEvent(definition: JobDefinition, descriptors: Descriptors, report: Report): void {
-  const { event } = definition
-  const time = descriptors.resolve(event.message, event.time)
-  if (!time.ok) report(['event', 'time'], time.problem)
-  else if (time.field.type !== 'timestamp' && !integerTypes.has(time.field.type)) {
-    report(
-      ['event', 'time'],
-      `"${event.time}" is ${time.field.type}; a time is a google.protobuf.Timestamp or an integer`,
-    )
-  }
-  const key = descriptors.resolve(event.message, event.key)
-  if (!key.ok) report(['event', 'key'], key.problem)
-  else if (key.field.type !== 'string' && key.field.type !== 'bytes' && !integerTypes.has(key.field.type)) {
-    report(['event', 'key'], `"${event.key}" is ${key.field.type}; a key is a string, bytes or an integer`)
-  }
-}
-
 function validateFields(
   definition: JobDefinition,
   metric: MetricDefinition,
   path: DocumentPath,
-  descriptors: Descriptors,
+  scope: EventScope,
   report: Report,
 ): void {
-  const message = definition.event.message
   if (metric.where !== null) {
-    const checked = checkExpression(metric.where, {
-      resolve: (p) => descriptors.resolve(message, p),
-      enumValue: (name) => descriptors.enumValue(name),
-    })
+    const checked = checkExpression(metric.where, scope)
     if ('problems' in checked) for (const p of checked.problems) report([...path, 'where'], p.message, p.at)
   }
   if (metric.by.length > DIMENSIONS_MAX)
     report([...path, 'by'], `a metric has at most ${DIMENSIONS_MAX} dimensions, not ${metric.by.length}`)
   metric.by.slice(0, DIMENSIONS_MAX).forEach((dimension, i) => {
     const at = [...path, 'by', i]
-    const resolved = descriptors.resolve(message, dimension)
+    const resolved = scope.resolve(dimension)
     if (!resolved.ok) report(at, resolved.problem)
     else if (resolved.field.type === 'timestamp')
       report(at, `"${dimension}" is a time: windows divide time, not dimensions`)
@@ -145,7 +117,7 @@ function validateFields(
   const { kind } = metric
   if (kind.kind === 'count' || kind.kind === 'activeUsers') return
   const at = [...path, kind.kind, 'field']
-  const resolved = descriptors.resolve(message, kind.field)
+  const resolved = scope.resolve(kind.field)
   if (!resolved.ok) report(at, resolved.problem)
   else {
     const wrong = fieldProblem(kind.kind, resolved.field)

@@ -101,9 +101,10 @@ type Caller = <Q, S>(method: Call<Q, S>, request: Q) => Promise<S>
 function remoteControl(client: wire.ControlServiceClient, call: Caller, address: string): RemoteControl {
   return {
     validate: async (job) => {
-      const response = await call<wire.ValidateJobRequest, wire.ValidateJobResponse>(client.validateJob.bind(client), {
-        job: fromJobDocument(job),
-      })
+      const response = await call<wire.ValidateJobRequest, wire.ValidateJobResponse>(
+        client.validateJob.bind(client),
+        fromJobDocument(job),
+      )
       return {
         valid: response.valid,
         violations: response.violations.map(({ description, ...place }) => ({ ...place, message: description })),
@@ -112,9 +113,10 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
       }
     },
     submit: async (job) => {
-      const response = await call<wire.SubmitJobRequest, wire.SubmitJobResponse>(client.submitJob.bind(client), {
-        job: fromJobDocument(job),
-      })
+      const response = await call<wire.SubmitJobRequest, wire.SubmitJobResponse>(
+        client.submitJob.bind(client),
+        fromJobDocument(job),
+      )
       return summaryOf(response.job)
     },
     list: async () => {

@@ -30,7 +30,7 @@ export function createControlHandlers(control: ControlApi, clock: Clock, schedul
       })
     },
     validateJob: unary(async (request) => {
-      const result = await control.validate(toJobDocument(request.job))
+      const result = await control.validate(toJobDocument(request))
       return {
         valid: result.valid,
         violations: result.violations.map(({ field, message, line, column }) => ({
@@ -43,7 +43,7 @@ export function createControlHandlers(control: ControlApi, clock: Clock, schedul
         graph: result.graph === null ? undefined : toGraph(result.graph),
       }
     }),
-    submitJob: unary(async (request) => ({ job: toSummary(await control.submit(toJobDocument(request.job))) })),
+    submitJob: unary(async (request) => ({ job: toSummary(await control.submit(toJobDocument(request))) })),
     listJobs: unary(async () => ({ jobs: (await control.list()).map(toSummary) })),
     describeJob: unary(async (request) => toDetails(await control.describe(named(request.name)))),
     cancelJob: unary(async (request) => ({ job: toSummary(await control.cancel(named(request.name))) })),

@@ -11,6 +11,7 @@
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { StoreConfig } from '../checkpoint/store.ts'
 import type { ErrorData } from '../core/errors.ts'
+import type { WriterSchema } from '../event/schema.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SplitAssignment } from '../source/source.ts'
@@ -60,6 +61,13 @@ export type ToWorker =
   | (AttemptRef & { readonly type: 'assign'; readonly subtask: number; readonly splits: readonly SplitStart[] })
   /** Alignment: partitions whose watermark is above `maxWatermarkMs` wait. */
   | (AttemptRef & { readonly type: 'align'; readonly maxWatermarkMs: number })
+  /** Answer to `schemaWanted`. */
+  | (AttemptRef & {
+      readonly type: 'schema'
+      readonly subtask: number
+      readonly schemaId: number
+      readonly writer: WriterSchema
+    })
   | (AttemptRef & { readonly type: 'dispose' })
   | (AttemptRef & { readonly type: 'query'; readonly request: number; readonly query: ViewQuery })
   | { readonly type: 'stats'; readonly request: number }
@@ -133,6 +141,8 @@ export type FromWorker =
       readonly watermarkMs: number
       readonly idle: boolean
     })
+  /** A source subtask waits at a record whose schema it does not know. */
+  | (AttemptRef & { readonly type: 'schemaWanted'; readonly subtask: number; readonly schemaId: number })
   | (AttemptRef & { readonly type: 'disposed'; readonly thread: number })
   | (AttemptRef & {
       readonly type: 'queryResult'

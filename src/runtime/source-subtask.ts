@@ -99,12 +99,7 @@ export class SourceSubtask implements Subtask {
     this.#cursor = new RecordCursor(parts.topic)
     this.#partitionOf = parts.origins ? new Uint32Array(parts.scan.capacity) : null
     this.#read = parts.counters.read ?? 0
-    this.#deadLetters = new DeadLetters(
-      parts.deadLetters,
-      parts.job,
-      parts.topic,
-      parts.counters.deadLettered ?? 0,
-    )
+    this.#deadLetters = new DeadLetters(parts.deadLetters, parts.job, parts.topic, parts.counters.deadLettered ?? 0)
     this.#filtered = parts.counters.filtered ?? 0
     this.#partitions.assign(splits)
   }

@@ -98,6 +98,9 @@ export class WorkerLoop {
       case 'assign':
         running.attempt.sources.get(message.subtask)?.assign(message.splits)
         break
+      case 'schema':
+        running.attempt.sources.get(message.subtask)?.provide(message.schemaId, message.writer)
+        break
       case 'align':
         for (const source of running.attempt.sources.values()) source.align(message.maxWatermarkMs)
         break
@@ -151,6 +154,8 @@ export class WorkerLoop {
       sourceFinished: (subtask: number) => this.#send({ type: 'sourceFinished', ...ref, subtask }),
       sourceWatermark: (subtask: number, watermarkMs: number, idle: boolean) =>
         this.#reportWatermark(ref, subtask, watermarkMs, idle),
+      schemaWanted: (subtask: number, schemaId: number) =>
+        this.#send({ type: 'schemaWanted', ...ref, subtask, schemaId }),
     }
     const attempt = new Attempt(message, environment)
     const running: Running = { attempt, state: 'opening', times: new Map(), reportedMs: new Map() }

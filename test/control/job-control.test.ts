@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type CompiledDocument, eventCounts, JobControl, sourceWatermark } from '../../src/control/job-control.ts'
+import type { CompiledDocument } from '../../src/control/job-compiler.ts'
+import { eventCounts, JobControl, sourceWatermark } from '../../src/control/job-control.ts'
 import { graphOf } from '../../src/control/job-graph.ts'
 import { JobManager } from '../../src/coordinator/job-manager.ts'
 import type { SubtaskReading } from '../../src/coordinator/stats-book.ts'
@@ -12,7 +13,7 @@ const definition = makeDefinition({ source: { ...makeDefinition().source, bounde
 
 async function setUp() {
   const world = makeWorld()
-  const manager = new JobManager({ ports: world.ports, planJob: makePlan, settings: quickSettings })
+  const manager = new JobManager({ ports: world.ports, planJob: (of) => makePlan(of), settings: quickSettings })
   const violation = { field: 'metrics', message: 'metrics must not be empty', line: 3, column: 1 }
   const control = new JobControl({
     manager,

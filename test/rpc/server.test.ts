@@ -144,7 +144,7 @@ describe('ControlService', () => {
     const raw = new ControlServiceClient(server.address, credentials.createInsecure())
     await new Promise<void>((resolve, reject) => {
       const job = { $case: 'definition', value: JobDefinition.fromJSON(document) } as const
-      raw.submitJob({ job }, (error) => (error === null ? resolve() : reject(error)))
+      raw.submitJob({ job, descriptorSet: Buffer.alloc(0) }, (error) => (error === null ? resolve() : reject(error)))
     })
     raw.close()
     expect(control.submitted).toEqual([{ kind: 'document', document }])

@@ -166,6 +166,7 @@ export const capabilities: readonly Capability[] = [
     code: /(?:\bawait|\breturn|[=>(,])\s*fetch\s*\(|\bnew\s+WebSocket\b/,
     modules: ['node:net', 'node:tls', 'node:http', 'node:https', 'node:http2', 'node:dgram', 'node:dns'],
     files: [
+      'src/event/schema-registry-http.ts',
       'src/source/kafka/library-connection.ts',
       'src/source/kafka/plain-connection.ts',
       'src/observe/http.ts',
@@ -185,6 +186,7 @@ export const capabilities: readonly Capability[] = [
       'src/log/file*.ts',
       'src/security/secret-files.ts',
       'src/cli/**',
+      'src/control/schema-folder.ts',
     ],
   },
   {

@@ -1,0 +1,177 @@
+/**
+ * A schema registry by the HTTP API that Confluent and Redpanda share: schemas by id and by subject, as descriptor sets.
+ *
+ * Owns: what is asked, following references, bounds, the cache. Does not own: HTTP (event/schema-registry-http.ts),
+ * compiling texts (event/descriptor-text.ts), who asks (the coordinator; worker threads never do).
+ *
+ * A schema of an id never changes, so it is kept; that an id is unknown is kept for a while only. Nothing of an answer is
+ * trusted: texts, counts, depths and sizes are bounded.
+ */
+import type { Clock } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
+import { clip } from './descriptor-index.ts'
+import { compileTexts, type SchemaText } from './descriptor-text.ts'
+
+/** One GET; a path as `/schemas/ids/7`. Rejects SCHEMA_REGISTRY_UNREACHABLE and SCHEMA_REGISTRY_ERROR. */
+export type RegistryGet = (path: string) => Promise<RegistryResponse>
+
+/** What the registry answered: the JSON of its body, whatever the status. */
+export interface RegistryResponse {
+  readonly status: number
+  readonly body: unknown
+}
+
+/** The latest version of a subject. */
+export interface SubjectSchema {
+  readonly id: number
+  readonly version: number
+  /** Serialized FileDescriptorSet; the subject's own file comes last. */
+  readonly descriptorSet: Uint8Array
+}
+
+const REFERENCES_MAX = 64
+const REFERENCE_DEPTH_MAX = 16
+const CHARACTERS_MAX = 2 * 1024 * 1024
+const NAME_MAX = 1024
+const CACHE_MAX = 500
+const UNKNOWN_MS = 30_000
+/** "Schema not found", "Subject not found", "Version not found". */
+const unknownCodes: ReadonlySet<unknown> = new Set([40401, 40402, 40403])
+
+interface RawSchema {
+  readonly schema: string
+  readonly references: readonly Reference[]
+}
+
+interface Reference {
+  readonly name: string
+  readonly subject: string
+  readonly version: number
+}
+
+/** Schemas of one registry. */
+export class SchemaRegistry {
+  readonly #get: RegistryGet
+  readonly #clock: Clock
+  readonly #byId = new Map<number, Promise<Uint8Array>>()
+  readonly #unknown = new Map<number, number>()
+
+  constructor(get: RegistryGet, clock: Clock) {
+    this.#get = get
+    this.#clock = clock
+  }
+
+  /**
+   * The descriptor set of a schema id; null where the registry has none of it. Rejects DESCRIPTOR_INVALID for a schema
+   * that is no Protobuf or cannot be used, SCHEMA_REGISTRY_UNREACHABLE, SCHEMA_REGISTRY_ERROR.
+   */
+  async byId(id: number): Promise<Uint8Array | null> {
+    const nowMs = this.#clock.monotonicMs()
+    if ((this.#unknown.get(id) ?? Number.NEGATIVE_INFINITY) > nowMs - UNKNOWN_MS) return null
+    let schema = this.#byId.get(id)
+    if (schema === undefined) {
+      if (this.#byId.size >= CACHE_MAX) this.#byId.delete(this.#byId.keys().next().value!)
+      schema = this.#compile(`/schemas/ids/${id}`, `schema ${id}`, `schema-${id}.proto`).then(
+        (compiled) => compiled.set,
+      )
+      this.#byId.set(id, schema)
+    }
+    try {
+      return await schema
+    } catch (thrown) {
+      const error = MillraceError.from(thrown)
+      // What is wrong with a schema stays wrong; all else may be better the next time.
+      if (error.code !== 'DESCRIPTOR_INVALID') this.#byId.delete(id)
+      if (error.code !== 'SCHEMA_NOT_FOUND') throw error
+      if (this.#unknown.size >= CACHE_MAX) this.#unknown.clear()
+      this.#unknown.set(id, nowMs)
+      return null
+    }
+  }
+
+  /** The latest schema of a subject. Rejects as `byId` does, and SCHEMA_NOT_FOUND. */
+  async latest(subject: string): Promise<SubjectSchema> {
+    const path = `/subjects/${encodeURIComponent(subject)}/versions/latest`
+    const { set, body } = await this.#compile(path, `subject "${clip(subject)}"`, `${subject}.proto`)
+    const { id, version } = body as { readonly id?: unknown; readonly version?: unknown }
+    if (!Number.isSafeInteger(id) || !Number.isSafeInteger(version)) {
+      throw misunderstood(`it gave subject "${clip(subject)}" without id and version`)
+    }
+    return { id: id as number, version: version as number, descriptorSet: set }
+  }
+
+  async #compile(path: string, what: string, name: string): Promise<{ set: Uint8Array; body: object }> {
+    const body = await this.#ask(path, what)
+    const { schema, references } = readSchema(body, what)
+    const texts = new Map<string, SchemaText>()
+    await this.#follow(references, texts, schema.length, 0)
+    return { set: compileTexts([...texts.values(), { name, text: schema }]), body }
+  }
+
+  /** Adds the texts of references, depth first: what is imported comes before what imports it. */
+  async #follow(
+    references: readonly Reference[],
+    texts: Map<string, SchemaText>,
+    characters: number,
+    depth: number,
+  ): Promise<number> {
+    if (depth > REFERENCE_DEPTH_MAX) throw invalid(`its references go deeper than ${REFERENCE_DEPTH_MAX}`)
+    let total = characters
+    for (const { name, subject, version } of references) {
+      if (texts.has(name)) continue
+      if (texts.size >= REFERENCES_MAX) throw invalid(`it refers to more than ${REFERENCES_MAX} others`)
+      // A place in the order is taken before its own references: a circle ends here.
+      texts.set(name, { name, text: '' })
+      const what = `version ${version} of subject "${clip(subject)}"`
+      const body = await this.#ask(`/subjects/${encodeURIComponent(subject)}/versions/${version}`, what)
+      const inner = readSchema(body, what)
+      total = await this.#follow(inner.references, texts, total + inner.schema.length, depth + 1)
+      if (total > CHARACTERS_MAX) throw invalid(`with its references it has more than ${CHARACTERS_MAX} characters`)
+      texts.set(name, { name, text: inner.schema })
+    }
+    return total
+  }
+
+  async #ask(path: string, what: string): Promise<object> {
+    const { status, body } = await this.#get(path)
+    const object = typeof body === 'object' && body !== null ? body : {}
+    if (status === 200) return object
+    const { error_code: code, message } = object as { readonly error_code?: unknown; readonly message?: unknown }
+    if (status === 404 && unknownCodes.has(code)) {
+      throw new MillraceError('SCHEMA_NOT_FOUND', `the schema registry has no ${what}`)
+    }
+    const said = typeof message === 'string' ? `: ${clip(message)}` : ''
+    throw new MillraceError('SCHEMA_REGISTRY_ERROR', `the schema registry answered ${status} for ${what}${said}`)
+  }
+}
+
+function readSchema(body: object, what: string): RawSchema {
+  const { schema, schemaType, references } = body as Readonly<Record<string, unknown>>
+  // Absent means Avro, the registry's oldest type.
+  if (schemaType !== 'PROTOBUF') throw invalid(`${what} is ${clip(String(schemaType ?? 'AVRO'))}, not PROTOBUF`)
+  if (typeof schema !== 'string') throw misunderstood(`it gave ${what} without a text`)
+  const list = Array.isArray(references) ? references : []
+  return { schema, references: list.map((reference) => readReference(reference, what)) }
+}
+
+function readReference(value: unknown, what: string): Reference {
+  const { name, subject, version } = (value ?? {}) as Readonly<Record<string, unknown>>
+  if (
+    typeof name !== 'string' ||
+    typeof subject !== 'string' ||
+    !Number.isSafeInteger(version) ||
+    name.length > NAME_MAX ||
+    subject.length > NAME_MAX
+  ) {
+    throw misunderstood(`a reference of ${what} has no name, subject and version`)
+  }
+  return { name, subject, version: version as number }
+}
+
+function invalid(what: string): MillraceError {
+  return new MillraceError('DESCRIPTOR_INVALID', `the registered schema cannot be used: ${what}`)
+}
+
+function misunderstood(what: string): MillraceError {
+  return new MillraceError('SCHEMA_REGISTRY_ERROR', `the schema registry was not understood: ${what}`)
+}
