@@ -9,6 +9,7 @@
  */
 import { MillraceError } from '../core/errors.ts'
 import type { AccumulatorKind, TablePlan } from '../job/plan.ts'
+import { createPanes } from '../window/panes.ts'
 
 /** Accumulator kinds as small integers, for the switch in the loops. */
 export const COUNT = 0
@@ -24,6 +25,8 @@ export const MAX = 4
 export const DISTINCT_KEY = 5
 /** Count of different values of a text column. */
 export const DISTINCT_TEXT = 6
+/** Count of different keys of the event over several panes: the keys travel to merge, as values of a text do. */
+export const DISTINCT_KEY_SENT = 7
 
 /** The accumulators of one table as parallel arrays. */
 export interface Accumulators {
@@ -64,6 +67,8 @@ export function layOutAccumulators(
   const inputs = new Int32Array(count).fill(-1)
   const compensations = new Int32Array(count).fill(-1)
   const initial: number[] = []
+  // A person of two panes counts once in a window of both, which only merge can see.
+  const sendsKeys = !plan.keyed && createPanes(plan.window) !== null
   let mask = 0
   plan.accumulators.forEach((accumulator, i) => {
     predicates[i] = accumulator.predicate
@@ -71,7 +76,7 @@ export function layOutAccumulators(
     kinds[i] = kindCodes[accumulator.kind]
     initial.push(accumulator.kind === 'min' ? Infinity : accumulator.kind === 'max' ? -Infinity : 0)
     if (accumulator.kind === 'distinct') {
-      if (accumulator.column < 0) kinds[i] = DISTINCT_KEY
+      if (accumulator.column < 0) kinds[i] = sendsKeys ? DISTINCT_KEY_SENT : DISTINCT_KEY
       else inputs[i] = textAt(accumulator.column)
     } else if (accumulator.kind !== 'count') {
       inputs[i] = numberAt(accumulator.column)
@@ -88,7 +93,12 @@ export function layOutAccumulators(
 
 /** True when the table needs a set of members an owner (group) for some accumulator. */
 export function hasMembers(accumulators: Accumulators): boolean {
-  return accumulators.kinds.some((kind) => kind === DISTINCT_KEY || kind === DISTINCT_TEXT)
+  return accumulators.kinds.some(isDistinct)
+}
+
+/** Whether a kind counts different values, and so has a member set. */
+export function isDistinct(kind: number): boolean {
+  return kind === DISTINCT_KEY || kind === DISTINCT_TEXT || kind === DISTINCT_KEY_SENT
 }
 
 /** Adds `value` to a compensated sum at `f64[at]` with its compensation at `f64[compensationAt]`. */
@@ -143,6 +153,7 @@ export function mergePartial(
         break
       // The members themselves travel, not their number: a value seen by two senders counts once.
       case DISTINCT_TEXT:
+      case DISTINCT_KEY_SENT:
         break
     }
   }

@@ -14,12 +14,15 @@ import { ROWS_MAX } from '../exchange/event-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { type KeyedTable, ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { createAssigner } from '../window/assigner.ts'
+import { isClosed } from '../window/lateness.ts'
+import { createPanes, type PaneAssigner, type Span } from '../window/panes.ts'
 import type { WindowAssigner } from '../window/tumbling.ts'
 import {
   type Accumulators,
   addCompensated,
   COUNT,
   DISTINCT_KEY,
+  DISTINCT_KEY_SENT,
   DISTINCT_TEXT,
   MAX,
   MIN,
@@ -30,8 +33,17 @@ import {
 import { GroupKeyBuilder } from './group-key.ts'
 import type { Slice, SliceList } from './slices.ts'
 
-/** Told of each row that came too late for a table. */
+/** Told of each row and window of a table that it came too late for. */
 export type LateRow = (row: number, windowStartMs: number, windowEndMs: number, mask: number) => void
+
+const noWindows: readonly Span[] = []
+
+/** The first windows of a pane, as far as nothing may change them any more. */
+export function closedOf(windows: readonly Span[], lateness: number, watermarkMs: number): readonly Span[] {
+  let count = 0
+  while (count < windows.length && isClosed(windows[count]!.endMs, lateness, watermarkMs)) count++
+  return count === 0 ? noWindows : windows.slice(0, count)
+}
 
 /** How the group's row is found. */
 type Grouping = 'key' | 'text' | 'composite'
@@ -44,6 +56,8 @@ export class EventAggregator {
   readonly #accumulators: Accumulators
   readonly #slices: SliceList
   readonly #assigner: WindowAssigner
+  readonly #panes: PaneAssigner | null
+  readonly #byClock: boolean
   readonly #builder: GroupKeyBuilder
   readonly #grouping: Grouping
   readonly #column: number
@@ -69,20 +83,24 @@ export class EventAggregator {
     this.#plan = plan
     this.#accumulators = accumulators
     this.#slices = slices
-    this.#assigner = createAssigner(plan.window)
+    this.#panes = createPanes(plan.window)
+    this.#assigner = this.#panes ?? createAssigner(plan.window)
+    this.#byClock = plan.window.time === 'processing'
     this.#builder = new GroupKeyBuilder(dimensions)
     this.#grouping = dimensions.length !== 1 ? 'composite' : dimensions[0]! < 0 ? 'key' : 'text'
     this.#column = dimensions[0] ?? -1
     this.#collectAlways = collectAlways
-    this.#countsKeys = accumulators.kinds.indexOf(DISTINCT_KEY)
+    this.#countsKeys = accumulators.kinds.findIndex((kind) => kind === DISTINCT_KEY || kind === DISTINCT_KEY_SENT)
   }
 
   /**
    * Applies a batch. `accepted[row]` is set to 1 where a window took the row; `onLate` hears of the others that a
-   * metric wanted. Returns the number of rows that were applied.
+   * metric wanted, but for those in no window at all. `nowMs` is the time of every row in processing time, and
+   * `watermarkMs` then what has passed of it. Returns the number of rows that were applied.
    */
-  apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow): number {
+  apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow, nowMs = Number.NaN): number {
     const rows = batch.rows
+    const byClock = this.#byClock
     const wanted = this.#accumulators.mask
     const lateness = this.#plan.allowedLatenessMs
     const assigner = this.#assigner
@@ -92,6 +110,7 @@ export class EventAggregator {
     const sliceOf = this.#sliceOfRow
     sliceOf.length = 0
     let slice: Slice | null = null
+    let late: readonly Span[] = noWindows
     let startMs = Infinity
     let endMs = -Infinity
     let applied = 0
@@ -99,20 +118,19 @@ export class EventAggregator {
       groupOf[row] = -1
       const bits = mask[row]! & wanted
       if (bits === 0) continue
-      const time = timeMs[row]!
+      const time = byClock ? nowMs : timeMs[row]!
       if (time < startMs || time >= endMs) {
         assigner.assign(time)
         startMs = assigner.startMs
         endMs = assigner.endMs
         // The window is late when its last instant plus the lateness is at or behind the watermark (window/lateness).
-        slice = endMs - 1 + lateness <= watermarkMs ? null : this.#slices.of(startMs, endMs)
+        slice = assigner.lastEndMs - 1 + lateness <= watermarkMs ? null : this.#slices.of(startMs, endMs)
+        late = this.#missedBy(slice, watermarkMs)
         if (this.#grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
         else if (this.#grouping === 'key' && applied === 0) slice?.groups.touch(batch.hash, rows)
       }
-      if (slice === null) {
-        onLate(row, startMs, endMs, bits)
-        continue
-      }
+      for (let i = 0; i < late.length; i++) onLate(row, late[i]!.startMs, late[i]!.endMs, bits)
+      if (slice === null) continue
       const groups = slice.groups
       let group: number
       if (this.#grouping === 'key') {
@@ -132,6 +150,15 @@ export class EventAggregator {
     }
     if (applied > 0) this.#updateAll(batch, groupOf, sliceOf)
     return applied
+  }
+
+  /** The windows of the assigner's pane that are closed to events here. Where partials are sent on, merge says so. */
+  #missedBy(slice: Slice | null, watermarkMs: number): readonly Span[] {
+    const { startMs, endMs } = this.#assigner
+    if (this.#panes === null) return slice === null ? [{ startMs, endMs }] : noWindows
+    if (slice === null) return this.#panes.windowsOf(startMs)
+    if (this.#collectAlways) return noWindows
+    return closedOf(slice.windows, this.#plan.allowedLatenessMs, watermarkMs)
   }
 
   #updateAll(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[]): void {
@@ -201,7 +228,8 @@ export class EventAggregator {
           if (value > f64[at]!) f64[at] = value
           break
         }
-        case DISTINCT_KEY: {
+        case DISTINCT_KEY:
+        case DISTINCT_KEY_SENT: {
           const members = slice.members[i]!
           const before = members.count
           const start = batch.keyStart[row]!

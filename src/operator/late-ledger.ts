@@ -66,15 +66,15 @@ export class LateLedger {
   }
 
   /** Late events of accumulator `accumulator` (a count) in a window and group. */
-  count(startMs: number, key: Uint8Array, accumulator: number): number {
-    return this.#entries.size === 0 ? 0 : (this.#entries.get(nameOf(startMs, key))?.counts[accumulator] ?? 0)
+  count(startMs: number, endMs: number, key: Uint8Array, accumulator: number): number {
+    return this.#entries.size === 0 ? 0 : (this.#entries.get(nameOf(startMs, endMs, key))?.counts[accumulator] ?? 0)
   }
 
   /** Whether a window and group have got late events after change number `since`. */
-  changedSince(since: number, startMs: number, key: Uint8Array): boolean {
+  changedSince(since: number, startMs: number, endMs: number, key: Uint8Array): boolean {
     // Nothing is looked up for as long as nothing has been late at all since then.
     if (this.#entries.size === 0 || this.change <= since) return false
-    return (this.#entries.get(nameOf(startMs, key))?.change ?? -1) > since
+    return (this.#entries.get(nameOf(startMs, endMs, key))?.change ?? -1) > since
   }
 
   /** All entries. */
@@ -89,11 +89,11 @@ export class LateLedger {
 
   /** Forgets one entry that `entries` gave; allowed while walking them. */
   delete(entry: LateEntry): void {
-    this.#entries.delete(nameOf(entry.startMs, entry.group))
+    this.#entries.delete(nameOf(entry.startMs, entry.endMs, entry.group))
   }
 
   #entryOf(startMs: number, endMs: number, key: Uint8Array, hash: number): LateEntry | null {
-    const name = nameOf(startMs, key)
+    const name = nameOf(startMs, endMs, key)
     const known = this.#entries.get(name)
     if (known !== undefined) return known
     if (this.#entries.size >= LATE_GROUPS_MAX) {
@@ -107,6 +107,6 @@ export class LateLedger {
   }
 }
 
-function nameOf(startMs: number, key: Uint8Array): string {
-  return `${startMs}/${String.fromCharCode(...key)}`
+function nameOf(startMs: number, endMs: number, key: Uint8Array): string {
+  return `${startMs}/${endMs}/${String.fromCharCode(...key)}`
 }

@@ -12,7 +12,8 @@ import type { TablePlan } from '../job/plan.ts'
 import { ROW_HASH, ROW_HEADER_F64, ROW_OWNER, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed } from '../window/lateness.ts'
-import { type Accumulators, DISTINCT_TEXT, hasMembers } from './accumulators.ts'
+import { createPanes } from '../window/panes.ts'
+import { type Accumulators, DISTINCT_KEY_SENT, DISTINCT_TEXT, hasMembers } from './accumulators.ts'
 import { LateLedger } from './late-ledger.ts'
 import { membersOfEvents } from './result-table.ts'
 import { type Slice, SliceList } from './slices.ts'
@@ -36,7 +37,8 @@ export class PartialTable {
     this.index = index
     this.accumulators = accumulators
     this.durable = hasMembers(accumulators)
-    this.slices = new SliceList(pool, accumulators.initial, Array.from(accumulators.kinds, membersOfEvents))
+    const withMembers = Array.from(accumulators.kinds, membersOfEvents)
+    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window))
     this.late = new LateLedger(accumulators)
   }
 
@@ -62,7 +64,7 @@ export class PartialTable {
   /** Drops windows that nothing may change any more; only after a flush. */
   close(watermarkMs: number): void {
     const slices = this.slices.slices
-    while (slices.length > 0 && isClosed(slices[0]!.endMs, this.plan.allowedLatenessMs, watermarkMs)) {
+    while (slices.length > 0 && isClosed(slices[0]!.lastEndMs, this.plan.allowedLatenessMs, watermarkMs)) {
       this.#sent.delete(slices[0]!)
       this.slices.dropFirst()
     }
@@ -97,7 +99,7 @@ export class PartialTable {
   #flushMembers(slice: Slice, output: PartialOutput): boolean {
     const { kinds } = this.accumulators
     for (let i = 0; i < kinds.length; i++) {
-      if (kinds[i] !== DISTINCT_TEXT) continue
+      if (kinds[i] !== DISTINCT_TEXT && kinds[i] !== DISTINCT_KEY_SENT) continue
       const members = slice.members[i]!
       let sent = this.#sent.get(slice)
       if (sent === undefined) {

@@ -16,7 +16,7 @@ import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
-import { type Accumulators, COUNT, DISTINCT_KEY, DISTINCT_TEXT } from './accumulators.ts'
+import { type Accumulators, COUNT, DISTINCT_KEY_SENT, DISTINCT_TEXT, isDistinct } from './accumulators.ts'
 import { LateLedger } from './late-ledger.ts'
 import type { FiredRow, ResultSink } from './result-sink.ts'
 import { type Slice, SliceList } from './slices.ts'
@@ -71,8 +71,8 @@ export class ResultTable {
       revision: 0,
       watermarkMs: 0,
       lateCount: (accumulator) => {
-        const { startMs, groups, row } = this.#fired
-        return this.late.size === 0 ? 0 : this.late.count(startMs, groups.keyOf(row), accumulator)
+        const { startMs, endMs, groups, row } = this.#fired
+        return this.late.size === 0 ? 0 : this.late.count(startMs, endMs, groups.keyOf(row), accumulator)
       },
     }
   }
@@ -203,12 +203,12 @@ export class ResultTable {
 
 /** Member sets live with the events: where events are aggregated, every distinct has one. */
 export function membersOfEvents(kind: number): boolean {
-  return kind === DISTINCT_KEY || kind === DISTINCT_TEXT
+  return isDistinct(kind)
 }
 
 /** Where partials merge, keys add up (a person is counted by one sender only); other values need their set here too. */
 export function membersOfPartials(kind: number): boolean {
-  return kind === DISTINCT_TEXT
+  return kind === DISTINCT_TEXT || kind === DISTINCT_KEY_SENT
 }
 
 /** Index of the first count accumulator for a predicate; -1 when there is none. */

@@ -4,45 +4,72 @@
  * Owns: which slices are open, in order of their end, and finding the one of a timestamp. Does not own: what a slice's
  * rows mean, or when it fires. A slice is created by its first row and released as a whole.
  */
-import { invariant } from '../core/errors.ts'
 import { KeyedTable } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
+import type { PaneAssigner, Span } from '../window/panes.ts'
 
 const noColumns = new Float64Array(0)
+const noWindows: readonly Span[] = []
 
-/** State of one window. */
+/** State of one window, or of one pane that several windows share. */
 export class Slice {
   readonly startMs: number
   readonly endMs: number
+  /** The windows that a pane is part of, in order; none where the slice is a window itself. */
+  readonly windows: readonly Span[]
+  /** End of the last window that this is part of. */
+  readonly lastEndMs: number
   /** Rows by group key. */
   readonly groups: KeyedTable
   /** Per accumulator that counts different values: the members seen, owned by group rows. Null for the others. */
   readonly members: (KeyedTable | null)[]
-  /** True once the on-time result was given out: from then on, changes are corrections. */
+  /** True once the on-time result (of a pane: of its first window) was given out: from then on, changes are corrections. */
   fired = false
   /** Rows touched since they were last sent or corrected, in order; used where somebody must be told. */
   readonly touched: number[] = []
 
-  constructor(startMs: number, endMs: number, groups: KeyedTable, members: (KeyedTable | null)[]) {
+  /** Of each member set of a pane: how many members its fired windows have got. */
+  readonly membersSeen: Int32Array
+
+  constructor(
+    startMs: number,
+    endMs: number,
+    windows: readonly Span[],
+    groups: KeyedTable,
+    members: (KeyedTable | null)[],
+  ) {
     this.startMs = startMs
     this.endMs = endMs
+    this.windows = windows
+    this.lastEndMs = windows.at(-1)?.endMs ?? endMs
+    this.membersSeen = new Int32Array(members.length)
     this.groups = groups
     this.members = members
   }
 }
 
-/** Open slices, sorted by start. */
+/** Open slices, sorted by start, then end. */
 export class SliceList {
   readonly slices: Slice[] = []
+  /** Told of each slice that is opened. */
+  onOpen: ((slice: Slice) => void) | null = null
   readonly #pool: PagePool
   readonly #initial: Float64Array
   /** Which accumulators have a member set. */
   readonly #withMembers: readonly boolean[]
+  readonly #panes: PaneAssigner | null
   /** Rows and members of the slice that was closed last: the next one will be much alike. */
   #rowsExpected = 0
   readonly #membersExpected: number[]
 
-  constructor(pool: PagePool, initial: Float64Array, withMembers: readonly boolean[]) {
+  /** `panes`: what says which windows a slice is part of; null where slices are windows. */
+  constructor(
+    pool: PagePool,
+    initial: Float64Array,
+    withMembers: readonly boolean[],
+    panes: PaneAssigner | null = null,
+  ) {
+    this.#panes = panes
     this.#pool = pool
     this.#initial = initial
     this.#withMembers = withMembers
@@ -53,21 +80,20 @@ export class SliceList {
   of(startMs: number, endMs: number): Slice {
     const slices = this.slices
     let at = slices.length
-    while (at > 0 && slices[at - 1]!.startMs > startMs) at--
+    while (at > 0 && isAfter(slices[at - 1]!, startMs, endMs)) at--
     const before = slices[at - 1]
-    if (before !== undefined && before.startMs === startMs) {
-      invariant(before.endMs === endMs, `window ${startMs} ends at ${before.endMs} and at ${endMs}`)
-      return before
-    }
+    if (before !== undefined && before.startMs === startMs && before.endMs === endMs) return before
     const slice = new Slice(
       startMs,
       endMs,
+      this.#panes?.windowsOf(startMs) ?? noWindows,
       new KeyedTable(this.#pool, this.#initial, this.#rowsExpected),
       this.#withMembers.map((has, i) =>
         has ? new KeyedTable(this.#pool, noColumns, this.#membersExpected[i]!) : null,
       ),
     )
     slices.splice(at, 0, slice)
+    this.onOpen?.(slice)
     return slice
   }
 
@@ -92,4 +118,8 @@ export class SliceList {
     }
     return bytes
   }
+}
+
+function isAfter(slice: Slice, startMs: number, endMs: number): boolean {
+  return slice.startMs > startMs || (slice.startMs === startMs && slice.endMs > endMs)
 }

@@ -44,7 +44,7 @@ class Gathered {
     at: number,
   ): boolean {
     const { accumulators, plan, late } = this.#table
-    if (change <= this.#since && !late.changedSince(this.#since, startMs, key)) return true
+    if (change <= this.#since && !late.changedSince(this.#since, startMs, endMs, key)) return true
     const { events: eventsOf, read } = this.#metric
     const events = f64[at + eventsOf]!
     if (events === 0) return true
@@ -59,7 +59,7 @@ class Gathered {
       value,
       events,
       revision,
-      late: late.count(startMs, key, eventsOf),
+      late: late.count(startMs, endMs, key, eventsOf),
       provisional: revision === 0,
     })
   }

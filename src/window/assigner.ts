@@ -1,10 +1,13 @@
 /** From a window definition to what puts timestamps into its panes. */
 import { MillraceError } from '../core/errors.ts'
 import type { WindowDefinition } from '../job/definition.ts'
+import { createPanes } from './panes.ts'
 import { createTumbling, type WindowAssigner } from './tumbling.ts'
 
 /** The assigner of the state that events of these windows are gathered in. */
 export function createAssigner(window: WindowDefinition): WindowAssigner {
-  if (window.kind === 'tumbling') return createTumbling(window.sizeMs, window)
+  const panes = createPanes(window)
+  if (panes !== null) return panes
+  if ('sizeMs' in window) return createTumbling(window.sizeMs, window)
   throw new MillraceError('INTERNAL', `no assigner for ${window.kind} windows`)
 }

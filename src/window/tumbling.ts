@@ -3,15 +3,18 @@
  *
  * Windows are [startMs, endMs). In UTC they are arithmetic (Flink's TimeWindow.getWindowStartWithOffset). In a time zone
  * they follow the calendar: windows of whole days run from local midnight to local midnight, so a day of 23 or 25 hours
- * is a day; shorter windows are counted from each local midnight and the last one of a day ends with it.
+ * is a day; shorter windows are counted from each local midnight and the last one of a day ends with it. The panes of
+ * other windows (window/panes.ts) lie as tumbling windows do.
  */
 import type { CalendarWindows } from '../job/definition.ts'
 import { DAY_MS, TimeZone } from './time-zone.ts'
 
-/** Puts timestamps into windows. `assign` leaves its answer in the fields, so that a row costs no object. */
+/** Puts timestamps into windows, or panes. `assign` leaves its answer in the fields, so that a row costs no object. */
 export interface WindowAssigner {
   startMs: number
   endMs: number
+  /** End of the last window that the state of [startMs, endMs) is part of: its own for windows, later for panes. */
+  lastEndMs: number
   /** Finds the window of `timestampMs` and sets `startMs` and `endMs`. */
   assign(timestampMs: number): void
 }
@@ -28,12 +31,18 @@ export function createTumbling(sizeMs: number, calendar: CalendarWindows): Windo
   const zone = new TimeZone(calendar.timezone)
   return sizeMs % DAY_MS === 0
     ? new CalendarDays(zone, sizeMs / DAY_MS, calendar.offsetMs)
-    : new PartsOfDay(zone, sizeMs, calendar.offsetMs)
+    : new PartsOfDay(zone, sizeMs, delayOfParts(sizeMs, calendar.offsetMs))
+}
+
+/** How much later than midnight the first part of a day starts, for parts of `sizeMs` and an offset of any sign. */
+export function delayOfParts(sizeMs: number, offsetMs: number): number {
+  return offsetMs - tumblingStartMs(offsetMs, 0, sizeMs)
 }
 
 class FixedTumbling implements WindowAssigner {
   startMs = 0
   endMs = 0
+  lastEndMs = 0
   readonly #sizeMs: number
   readonly #offsetMs: number
 
@@ -45,6 +54,7 @@ class FixedTumbling implements WindowAssigner {
   assign(timestampMs: number): void {
     this.startMs = tumblingStartMs(timestampMs, this.#offsetMs, this.#sizeMs)
     this.endMs = this.startMs + this.#sizeMs
+    this.lastEndMs = this.endMs
   }
 }
 
@@ -52,6 +62,7 @@ class FixedTumbling implements WindowAssigner {
 class CalendarDays implements WindowAssigner {
   startMs = 0
   endMs = 0
+  lastEndMs = 0
   readonly #zone: TimeZone
   readonly #days: number
   readonly #offsetDays: number
@@ -69,21 +80,24 @@ class CalendarDays implements WindowAssigner {
     const first = tumblingStartMs(day, this.#offsetDays, this.#days)
     this.startMs = this.#zone.dayStartMs(first) + this.#delayMs
     this.endMs = this.#zone.dayStartMs(first + this.#days) + this.#delayMs
+    this.lastEndMs = this.endMs
   }
 }
 
-/** Windows shorter than a day, counted from each local midnight, which the offset delays. */
-class PartsOfDay implements WindowAssigner {
+/** Windows shorter than a day, counted from each local midnight, which is delayed. */
+export class PartsOfDay implements WindowAssigner {
   startMs = 0
   endMs = 0
+  lastEndMs = 0
   readonly #zone: TimeZone
   readonly #sizeMs: number
   readonly #delayMs: number
 
-  constructor(zone: TimeZone, sizeMs: number, offsetMs: number) {
+  /** `delayMs` is at least 0 and below a day. */
+  constructor(zone: TimeZone, sizeMs: number, delayMs: number) {
     this.#zone = zone
     this.#sizeMs = sizeMs
-    this.#delayMs = offsetMs - tumblingStartMs(offsetMs, 0, sizeMs)
+    this.#delayMs = delayMs
   }
 
   assign(timestampMs: number): void {
@@ -91,5 +105,6 @@ class PartsOfDay implements WindowAssigner {
     const firstMs = this.#zone.dayStartMs(day) + this.#delayMs
     this.startMs = firstMs + Math.floor((timestampMs - firstMs) / this.#sizeMs) * this.#sizeMs
     this.endMs = Math.min(this.startMs + this.#sizeMs, this.#zone.dayStartMs(day + 1) + this.#delayMs)
+    this.lastEndMs = this.endMs
   }
 }

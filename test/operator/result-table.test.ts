@@ -54,7 +54,7 @@ describe('events into a table of results', () => {
     expect(cluster.tables[0]!.history.count).toBe(1)
     expect(resultsOf(() => cluster.apply([row(8)]))).toEqual([])
     expect(cluster.lateEvents).toBe(1)
-    expect(cluster.tables[0]!.late.count(0, Buffer.from('k'), 0)).toBe(1)
+    expect(cluster.tables[0]!.late.count(0, 100, Buffer.from('k'), 0)).toBe(1)
   })
 
   it('open a window that is due already, and fire it at once', () => {
