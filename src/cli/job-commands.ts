@@ -7,6 +7,7 @@ import { parseJob } from '../job/parse.ts'
 import { inFile, outputOf, readDocument, type ServerOptions, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { ExitSignal, exitCodes, violationLine } from './failure.ts'
+import { followJob } from './job-follow.ts'
 import { writeCheckpoints, writeDetails, writeJobChange, writeJobs } from './job-view.ts'
 import type { Output } from './output.ts'
 import { withOutput, withServer } from './shared-options.ts'
@@ -36,11 +37,21 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
     })
   withServer(program.command('describe'))
     .summary('show all that is known of a job')
-    .description('Shows the graph of a job, its subtasks, partitions, checkpoints and last exceptions.')
+    .description(
+      'Shows the graph of a job as a tree: each operator and subtask with its records, the shares of the last seconds that\n' +
+        'it was busy, blocked by what follows (back-pressure) or idle, its state and its watermark. Then partitions,\n' +
+        'checkpoints and the last exceptions. With --watch, follows the job until it ends or Ctrl-C.',
+    )
     .argument('<job>', 'name of the job')
-    .action(async (name: string, options: ServerOptions) => {
+    .option('-w, --watch', 'follow the job: its state, progress, checkpoints and watermarks as they change', false)
+    .action(async (name: string, options: ServerOptions & { watch: boolean }) => {
+      const output = outputOf(deps, options)
+      if (options.watch) {
+        await followJob(deps, options, output, name)
+        return
+      }
       const details = await withClient(deps, options, ({ control }) => control.describe(name))
-      writeDetails(outputOf(deps, options), details, deps.clock.nowMs())
+      writeDetails(output, details, deps.clock.nowMs())
     })
   withServer(program.command('cancel'))
     .summary('end a job and drop its checkpoints')

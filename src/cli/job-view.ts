@@ -9,6 +9,7 @@ import type * as wire from '../gen/millrace/v1/control.ts'
 import { fromCheckpoint, fromSummary } from '../rpc/control-messages.ts'
 import { fromTimestamp } from '../rpc/instants.ts'
 import { formatBytes, formatElapsed, formatNumber, formatTime, formatWatermark, printable } from './format.ts'
+import { bottleneck, treeLines } from './job-tree.ts'
 import type { Output } from './output.ts'
 import type { TableColumn } from './table.ts'
 
@@ -109,31 +110,50 @@ function checkpointCells(checkpoint: CheckpointInfo): string[] {
   ]
 }
 
-/** All that is known of a job, for JSON. */
-export function detailsJson(details: wire.DescribeJobResponse) {
-  const watermark = <T extends { watermark?: Date | undefined }>(part: T) => ({
-    ...part,
-    watermark: jsonInstant(fromTimestamp(part.watermark)),
-  })
-  const { checkpoints } = details
+/** A part with its watermark for JSON. */
+const watermarkJson = <T extends { watermark?: Date | undefined }>(part: T) => ({
+  ...part,
+  watermark: jsonInstant(fromTimestamp(part.watermark)),
+})
+
+function checkpointsJson(checkpoints: wire.CheckpointSummary | undefined) {
   const checkpoint = (message: wire.Checkpoint | undefined) =>
     message === undefined ? null : checkpointJson(fromCheckpoint(message))
   return {
+    completed: checkpoints?.completed ?? 0,
+    failed: checkpoints?.failed ?? 0,
+    latest: checkpoint(checkpoints?.latest),
+    restored: checkpoint(checkpoints?.restored),
+    lastFailure: checkpoints?.lastFailure ?? '',
+  }
+}
+
+function exceptionJson(exception: wire.JobException) {
+  return { ...exception, time: jsonInstant(fromTimestamp(exception.time)) }
+}
+
+/** One update of a job that is followed, for JSON. */
+export function updateJson(update: wire.WatchJobResponse, graph: wire.JobGraph) {
+  const { job, subtasks, checkpoints, progress, lastException } = update
+  return {
+    job: job === undefined ? null : jobJson(fromSummary(job)),
+    progress: progress ?? { pendingRecords: -1, readPerSecond: 0 },
+    graph,
+    subtasks: subtasks.map(watermarkJson),
+    checkpoints: checkpointsJson(checkpoints),
+    lastException: lastException === undefined ? null : exceptionJson(lastException),
+  }
+}
+
+/** All that is known of a job, for JSON. */
+export function detailsJson(details: wire.DescribeJobResponse) {
+  return {
     job: details.job === undefined ? null : jobJson(fromSummary(details.job)),
     graph: details.graph ?? { operators: [], edges: [] },
-    subtasks: details.subtasks.map(watermark),
-    partitions: details.partitions.map(watermark),
-    checkpoints: {
-      completed: checkpoints?.completed ?? 0,
-      failed: checkpoints?.failed ?? 0,
-      latest: checkpoint(checkpoints?.latest),
-      restored: checkpoint(checkpoints?.restored),
-      lastFailure: checkpoints?.lastFailure ?? '',
-    },
-    exceptions: details.exceptions.map((exception) => ({
-      ...exception,
-      time: jsonInstant(fromTimestamp(exception.time)),
-    })),
+    subtasks: details.subtasks.map(watermarkJson),
+    partitions: details.partitions.map(watermarkJson),
+    checkpoints: checkpointsJson(details.checkpoints),
+    exceptions: details.exceptions.map(exceptionJson),
     definition: details.definitionYaml,
   }
 }
@@ -144,9 +164,9 @@ export function writeDetails(output: Output, details: wire.DescribeJobResponse, 
     output.json(detailsJson(details))
     return
   }
-  if (details.job !== undefined) writeHead(output, fromSummary(details.job), nowMs)
+  if (details.job !== undefined)
+    for (const line of headLines(output, fromSummary(details.job), nowMs)) output.line(line)
   writeGraph(output, details)
-  writeSubtasks(output, details)
   writePartitions(output, details)
   writeCheckpointSummary(output, details)
   if (details.exceptions.length > 0) {
@@ -170,7 +190,8 @@ function section(output: Output, title: string): void {
   output.line(output.style('bold', title))
 }
 
-function writeHead(output: Output, job: JobSummary, nowMs: number): void {
+/** A job's own numbers, a line each. */
+export function headLines(output: Output, job: JobSummary, nowMs: number): string[] {
   const { events } = job
   const rows: [string, string][] = [
     ['Job', job.name],
@@ -188,41 +209,25 @@ function writeHead(output: Output, job: JobSummary, nowMs: number): void {
   if (job.reason !== '') rows.splice(2, 0, ['Reason', printable(job.reason)])
   for (const reason of job.guaranteeReasons) rows.splice(-1, 0, ['', printable(reason)])
   if (events.lost > 0) rows.push(['Lost', `${formatNumber(events.lost)} taken away by retention before they were read`])
-  for (const [name, value] of rows) output.line(`${output.style('dim', name.padEnd(12))}${value}`)
+  return rows.map(([name, value]) => `${output.style('dim', name.padEnd(12))}${value}`)
+}
+
+/** The graph with where its time goes; a last line names what the others wait for. */
+export function graphLines(
+  output: Output,
+  graph: wire.JobGraph,
+  subtasks: readonly wire.SubtaskStatus[],
+): readonly string[] {
+  const slow = bottleneck(graph, subtasks)
+  const lines = treeLines(output, graph, subtasks)
+  return slow === null ? lines : [...lines, output.style('yellow', slow)]
 }
 
 function writeGraph(output: Output, details: wire.DescribeJobResponse): void {
   section(output, 'Graph')
-  const edges = new Map((details.graph?.edges ?? []).map((edge) => [edge.from, edge]))
-  output.table(
-    [left('OPERATOR'), left('KIND'), right('SUBTASKS'), left('TO'), left('DOES')],
-    (details.graph?.operators ?? []).map((operator) => {
-      const edge = edges.get(operator.id)
-      const to = edge === undefined ? '' : `${edge.to} by ${edge.partitioning}`
-      return [operator.id, operator.kind, String(operator.parallelism), to, printable(operator.description)]
-    }),
-    'no operators',
-  )
-}
-
-function writeSubtasks(output: Output, details: wire.DescribeJobResponse): void {
-  section(output, 'Subtasks')
-  const percent = (ratio: number) => `${Math.round(ratio * 100)} %`
-  output.table(
-    [left('SUBTASK'), ...['IN', 'OUT', 'BUSY', 'IDLE', 'BLOCKED', 'STATE', 'PENDING'].map(right), left('WATERMARK')],
-    details.subtasks.map((subtask) => [
-      `${subtask.operator}[${subtask.subtask}]`,
-      formatNumber(subtask.recordsIn),
-      formatNumber(subtask.recordsOut),
-      percent(subtask.busyRatio),
-      percent(subtask.idleRatio),
-      percent(subtask.backPressuredRatio),
-      formatBytes(subtask.stateBytes),
-      subtask.pendingRecords < 0 ? '-' : formatNumber(subtask.pendingRecords),
-      `${formatWatermark(fromTimestamp(subtask.watermark))}${subtask.finished ? ' finished' : subtask.idle ? ' idle' : ''}`,
-    ]),
-    'not deployed',
-  )
+  const lines = graphLines(output, details.graph ?? { operators: [], edges: [] }, details.subtasks)
+  for (const line of lines) output.line(line)
+  if (details.subtasks.length === 0) output.note('not deployed')
 }
 
 function writePartitions(output: Output, details: wire.DescribeJobResponse): void {

@@ -1,21 +1,25 @@
-/** Commands on metrics: query, watch. */
+/** Commands on metrics: query, watch, lookup. */
 import type { Command } from 'commander'
-import { parseInstant } from '../core/instant.ts'
 import type { MetricQuery, MetricResult, MetricValue } from '../query/api.ts'
 import { compareValues, valueKey } from '../query/render.ts'
 import { outputOf, type ServerOptions, untilSignal, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
-import { usage } from './failure.ts'
 import { LiveView } from './live.ts'
-import { valueCells, valueColumns, valueJson, writeMetrics, writeResult } from './metric-view.ts'
+import { valueCells, valueColumns, valueJson, writeKey, writeMetrics, writeResult } from './metric-view.ts'
 import type { Output } from './output.ts'
-import { collect, positiveInteger, withServer } from './shared-options.ts'
+import {
+  namesOf,
+  type RangeOptions,
+  rangeOf,
+  type SelectionOptions,
+  selectionOf,
+  withRange,
+  withSelection,
+} from './selection-options.ts'
+import { positiveInteger, withServer } from './shared-options.ts'
 
-interface SelectionOptions extends ServerOptions {
-  readonly from?: string
-  readonly to?: string
-  readonly filter: readonly string[]
-  readonly groupBy?: string
+interface LookupOptions extends ServerOptions, RangeOptions {
+  readonly metrics?: string
   readonly limit?: number
 }
 
@@ -24,12 +28,14 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
   withSelection(withServer(program.command('query')))
     .summary('ask for the values of a metric')
     .description(
-      'Asks for the values of a metric as they are now, newest window last. Without a metric, lists those there are.',
+      'Asks for the values of a metric as they are now, newest window last. Without a metric, lists those there are.\n' +
+        'Conditions, totals and top lists are worked out where the values are, so that large tables stay there.',
     )
     .argument('[metric]', 'job/metric; a job alone lists its metrics')
     .option('--limit <values>', 'most values in the answer', positiveInteger)
+    .option('--top <values>', 'the greatest values of each window, greatest first', positiveInteger)
+    .option('--bottom <values>', 'the least values of each window, least first', positiveInteger)
     .option('--latest', 'the newest windows when there are more values than the limit, instead of an error', false)
-    .addHelpText('after', queryExamples(deps.command))
     .action(async (metric: string | undefined, options: SelectionOptions & { latest: boolean }) => {
       const output = outputOf(deps, options)
       if (metric === undefined || !metric.includes('/')) {
@@ -37,8 +43,32 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
         writeMetrics(output, metrics)
         return
       }
-      const query = selection(metric, options, options.latest)
+      const query = selectionOf(metric, options, options.latest)
       writeResult(output, await withClient(deps, options, (client) => client.query.query(query)))
+    })
+  withRange(withServer(program.command('lookup')))
+    .summary('show all that is known of one key')
+    .description(
+      "Shows the values of one key, such as a person, of every metric that has the event's key among its dimensions: in open\n" +
+        'windows and in those that are kept. Asks only the subtask that owns the key.',
+    )
+    .argument('<job>', 'name of the job')
+    .argument('<key>', 'the key, as dimensions show it')
+    .option('--metrics <names>', 'only these metrics, with commas')
+    .option('--limit <values>', 'most values of each metric, the newest windows; default 1000', positiveInteger)
+    .action(async (job: string, key: string, options: LookupOptions) => {
+      const query = {
+        job,
+        key,
+        metrics: namesOf(options.metrics ?? ''),
+        ...rangeOf(options),
+        limit: options.limit ?? 0,
+      }
+      writeKey(
+        outputOf(deps, options),
+        query,
+        await withClient(deps, options, (client) => client.query.lookupKey(query)),
+      )
     })
   withSelection(withServer(program.command('watch')))
     .summary('follow the values of a metric')
@@ -50,62 +80,10 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
     .option('--changes', 'only what changes from now on', false)
     .option('--rows <rows>', 'rows of the table on a terminal', positiveInteger, 20)
     .action((metric: string, options: SelectionOptions & { changes: boolean; rows: number }) => {
-      const query = selection(metric, options, true)
+      const query = selectionOf(metric, options, true)
       const output = outputOf(deps, options)
       return untilSignal(deps, (signal) => watch(deps, options, query, output, signal))
     })
-}
-
-function withSelection(command: Command): Command {
-  return command
-    .option('--from <time>', 'windows that end after this: RFC 3339, or a day (UTC)')
-    .option('--to <time>', 'windows that start before this')
-    .option('--filter <name=value>', 'only this value of a dimension; may be repeated', collect, [])
-    .option('--group-by <names>', 'dimensions to keep, with commas; "" for one total (counts and sums only)')
-}
-
-function queryExamples(command: string): string {
-  return `
-Examples:
-  ${command} query                                              which metrics there are
-  ${command} query engagement/purchases --latest --limit 10     the newest ten values
-  ${command} query engagement/page_views --from 2024-03-01 --to 2024-03-02 --filter platform=mobile
-  ${command} query engagement/page_views --group-by "" --output json`
-}
-
-function selection(metric: string, options: SelectionOptions, latest: boolean): MetricQuery {
-  const slash = metric.indexOf('/')
-  if (slash <= 0 || slash === metric.length - 1) throw usage(`${metric} names no metric: write job/metric`)
-  const filters = new Map<string, string>()
-  for (const filter of options.filter) {
-    const equals = filter.indexOf('=')
-    if (equals <= 0) throw usage(`--filter ${filter} is not name=value`)
-    filters.set(filter.slice(0, equals), filter.slice(equals + 1))
-  }
-  const { groupBy } = options
-  return {
-    job: metric.slice(0, slash),
-    metric: metric.slice(slash + 1),
-    fromMs: instant('--from', options.from, Number.NEGATIVE_INFINITY),
-    toMs: instant('--to', options.to, Number.POSITIVE_INFINITY),
-    filters,
-    groupBy:
-      groupBy === undefined
-        ? null
-        : groupBy
-            .split(',')
-            .map((name) => name.trim())
-            .filter((name) => name !== ''),
-    limit: options.limit ?? 0,
-    latest,
-  }
-}
-
-function instant(flag: string, text: string | undefined, absent: number): number {
-  if (text === undefined) return absent
-  const ms = parseInstant(text)
-  if (Number.isNaN(ms)) throw usage(`${flag} ${text} is no time: write 2024-03-13 or 2024-03-13T10:21:14Z`)
-  return ms
 }
 
 function watch(

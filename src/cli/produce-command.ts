@@ -58,7 +58,7 @@ export function addProduceCommand(program: Command, deps: CliDeps): void {
     .option('--limit <events>', 'most events', positiveInteger)
     .option('--sort-by-time', 'write in the order of event times (reads the whole file first)', false)
     .option('--skip-bad', 'leave out and count rows that are no events, instead of stopping at the first', false)
-    .addHelpText('after', examples(deps.command))
+    .addHelpText('after', `\n${eventFields}`)
     .action(async (file: string | undefined, options: ProduceOptions) => {
       const output = outputOf(deps, options)
       const job = await readJob(deps, options.job)
@@ -70,17 +70,8 @@ export function addProduceCommand(program: Command, deps: CliDeps): void {
     })
 }
 
-function examples(command: string): string {
-  return `
-Event fields: event_id, person, device, session, name, occurred_at, sent_at, received_at, platform, screen,
-revenue_minor, currency, properties.<name>, context.<name>
-
-Examples:
-  ${command} produce --job jobs/engagement.yaml --sort-by-time
-  ${command} produce --job jobs/engagement.yaml --brokers localhost:9092 --topic events --rate 1000
-  ${command} produce clicks.csv.gz --log .millrace/log --topic events \\
-      -m event_id=#row -m person=user_id -m name=event -m occurred_at=timestamp -m properties.plan=plan`
-}
+const eventFields = `Event fields: event_id, person, device, session, name, occurred_at, sent_at, received_at, platform, screen,
+revenue_minor, currency, properties.<name>, context.<name>`
 
 interface JobPart {
   readonly sample: SampleDefinition | null

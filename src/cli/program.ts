@@ -5,9 +5,11 @@
  */
 import { Command, CommanderError } from 'commander'
 import { MillraceError } from '../core/errors.ts'
+import { addCompletionCommands } from './completion-commands.ts'
 import { addDemoCommand } from './demo-command.ts'
 import type { CliDeps } from './deps.ts'
 import { ExitSignal, errorLines, exitCodeOf, exitCodes, FileError } from './failure.ts'
+import { teach } from './help.ts'
 import { addJobCommands } from './job-commands.ts'
 import { addMetricCommands } from './metric-commands.ts'
 import { addProduceCommand } from './produce-command.ts'
@@ -37,36 +39,15 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
     .showHelpAfterError(`(run ${deps.command} --help, or ${deps.command} COMMAND --help)`)
     .version(deps.version, '-V, --version', 'print the version')
     .description('Stream-processing jobs from Protobuf events to live, checkpointed metrics.')
-    .addHelpText('after', help(deps.command))
   addDemoCommand(program, deps, options.demoJob)
   addServerCommands(program, deps)
   addJobCommands(program, deps)
   addMetricCommands(program, deps)
   addProduceCommand(program, deps)
+  addCompletionCommands(program, deps)
+  // Last: it walks the commands.
+  teach(program, deps.command)
   return program
-}
-
-function help(command: string): string {
-  return `
-Examples:
-  ${command} demo                                  the whole way, on sample data
-  ${command} serve                                 a server on this machine
-  ${command} submit jobs/engagement.yaml           a job on it
-  ${command} produce --job jobs/engagement.yaml    sample events for the job
-  ${command} query engagement/active_users         its numbers
-  ${command} list --output json                    for machines
-
-Settings come from MILLRACE_* variables: docs/reference/configuration.md.
-
-Exit codes:
-  ${exitCodes.ok}    done
-  ${exitCodes.failure}    the command or the job failed
-  ${exitCodes.usage}    the command was not understood
-  ${exitCodes.invalid}    a job, query, setting or file is not what it must be
-  ${exitCodes.unreachable}    no server, broker or store answers
-  ${exitCodes.notFound}    what was named does not exist
-  ${exitCodes.denied}    the server does not let this caller in, or not do this
-  ${exitCodes.interrupted}  ended by Ctrl-C`
 }
 
 /** Runs one command line (without the program's own name) and resolves to its exit code. Never rejects. */

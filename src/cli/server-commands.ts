@@ -40,14 +40,6 @@ export function addServerCommands(program: Command, deps: CliDeps): void {
         'answers gRPC meanwhile. Ends with the job, or on Ctrl-C after a last checkpoint: run again, it goes on from there.',
     )
     .argument('<file>', 'job definition, YAML or JSON; - reads standard input')
-    .addHelpText(
-      'after',
-      `
-Example:
-  ${deps.command} run jobs/engagement.yaml
-  ${deps.command} produce --job jobs/engagement.yaml --sort-by-time        in another terminal
-  ${deps.command} query engagement/active_users --latest --limit 10`,
-    )
     .action((file: string, options: OutputOptions) =>
       inFile(file, async () => {
         const text = await readDocument(deps, file)

@@ -34,6 +34,6 @@ export function positiveInteger(text: string): number {
 }
 
 /** Collects an option that may be given more than once. */
-export function collect(text: string, before: readonly string[]): readonly string[] {
+export function collect(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text]
 }

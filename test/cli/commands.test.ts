@@ -94,8 +94,8 @@ describe('jobs', () => {
     expect(row).toMatch(/^engagement {2}RUNNING .* 1 +100 +88 +2 +3 +7 +2024-03-13 10:00:00$/)
     const details = await cli.run('describe', 'engagement')
     expect(details.stdout).toContain('100 read = 88 applied + 2 late + 3 dead-lettered + 7 filtered')
-    expect(details.stdout).toContain('window by hash(person)')
-    expect(details.stdout).toMatch(/events\[0\] +100 +90 +25 % +70 % +5 %/)
+    expect(details.stdout).toMatch(/^events +100 +90 +25 % +5 % +70 %.* kafka topic events$/m)
+    expect(details.stdout).toMatch(/^└─ hash\(person\) → window .*2 tables$/m)
     expect(details.stdout).toContain('BROKER_UNREACHABLE')
     expect(details.stdout).toContain('last failure: timed out')
     expect((await cli.run('stop', 'engagement')).stdout).toBe('job engagement stopped with checkpoint 7: SUSPENDED\n')
@@ -214,7 +214,10 @@ describe('query', () => {
       metric: 'page_views',
       fromMs: Date.UTC(2024, 2, 13),
       toMs: Date.UTC(2024, 2, 13, 23),
-      filters: new Map([['platform', 'ios']]),
+      filters: new Map(),
+      where: [{ name: 'platform', test: 'equals', texts: ['ios'], not: false }],
+      values: [],
+      top: null,
       groupBy: ['platform'],
       limit: 5,
       latest: true,

@@ -110,8 +110,12 @@ export class FakeQuery implements QueryApi {
         value.windowEndMs > query.fromMs &&
         value.windowStartMs < query.toMs &&
         info.dimensions.every((name, index) => {
-          const wanted = query.filters.get(name)
-          return wanted === undefined || wanted === value.dimensions[index]
+          const text = value.dimensions[index] ?? ''
+          const conditions = (query.where ?? []).filter((condition) => condition.name === name)
+          return (
+            (query.filters.get(name) ?? text) === text &&
+            conditions.every(({ texts, not }) => texts.includes(text) !== not)
+          )
         }),
     )
     const dimensions = query.groupBy ?? info.dimensions
