@@ -121,7 +121,7 @@ export async function startKafka(options: BrokerOptions): Promise<Broker> {
   const port = options.port ?? (await freePort())
   const config = join(dir, 'server.properties')
   writeFileSync(config, serverProperties(dir, port, await freePort(), options.settings ?? {}))
-  await format(classPath, config)
+  await format(classPath, config, options.users ?? [])
 
   const brokers = `127.0.0.1:${port}`
   const logFile = join(dir, 'server.log')
@@ -163,9 +163,10 @@ function jvm(classPath: string): string[] {
 // slf4j-simple writes to stderr, which is the server's log file.
 const logSetting = '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'
 
-async function format(classPath: string, config: string): Promise<void> {
+async function format(classPath: string, config: string, users: readonly string[]): Promise<void> {
   const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
   const args = ['kafka.tools.StorageTool', 'format', '--standalone', `--cluster-id=${clusterId}`, '-c', config]
+  for (const user of users) args.push('--add-scram', user)
   try {
     await run('java', ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', ...jvm(classPath).slice(1), ...args])
   } catch (error) {

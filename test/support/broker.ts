@@ -31,6 +31,8 @@ export interface BrokerOptions {
   readonly port?: number
   /** Broker settings on top of ours, as `{ 'message.max.bytes': '1000000' }`. Apache Kafka only. */
   readonly settings?: Readonly<Record<string, string>>
+  /** SCRAM users, as `SCRAM-SHA-256=[name=a,password=b]`. Apache Kafka only. */
+  readonly users?: readonly string[]
 }
 
 /** Finds or starts a broker and waits until it serves. Throws an error that names what is missing when it cannot. */

@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly threads?: number
   /** Default any free one. */
   readonly grpcPort?: number
+  /** Other settings, by their variables. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** An engine and a client of it. */
@@ -53,6 +55,7 @@ export function engineEnv(dataDir: string, options: EngineOptions): Record<strin
     MILLRACE_REDIS: options.redisUrl ?? '',
     MILLRACE_REDIS_PREFIX: options.redisPrefix ?? '',
     MILLRACE_BROKERS: options.brokers ?? '',
+    ...options.env,
   }
 }
 
@@ -68,7 +71,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<TestEngin
     if (options.dataDir === undefined) removeDataDir(dataDir)
     throw error
   })
-  const client = createClient({ address: engine.address, clock: systemClock })
+  const client = createClient({ ...(await engine.openLocal()), clock: systemClock })
   let closed = false
   return {
     engine,

@@ -94,10 +94,10 @@ async function end(connection: Connection): Promise<void> {
 
 function asUnreachable(error: unknown, address: string): MillraceError {
   if (error instanceof MillraceError) return error
-  if ((error as { code?: unknown }).code === 'PLT_KFK_AUTHENTICATION') {
+  if (isRefusedLogin(error)) {
     return new MillraceError(
       'BROKER_ERROR',
-      `broker ${address} refused the login; check mechanism, user and password`,
+      `broker ${address} refused the login; check MILLRACE_KAFKA_SASL, MILLRACE_KAFKA_USER and the password`,
       {
         retry: 'never',
         cause: error,
@@ -109,6 +109,17 @@ function asUnreachable(error: unknown, address: string): MillraceError {
     `broker ${address} cannot be reached: ${rootMessage(error)}. Check the address, the network and that it runs.`,
     { cause: error },
   )
+}
+
+/** Whether a broker said no to mechanism, user or password. One that goes away in between is no refusal. */
+function isRefusedLogin(error: unknown): boolean {
+  let at = error as { readonly code?: unknown; readonly cause?: unknown } | undefined
+  let login = false
+  for (; at !== null && typeof at === 'object'; at = at.cause as typeof at) {
+    login ||= at.code === 'PLT_KFK_AUTHENTICATION'
+    if (at.code === 'PLT_KFK_NETWORK' && login) return false
+  }
+  return login
 }
 
 /** The innermost message: the library wraps `connect ECONNREFUSED …` into "Connection … failed". */
