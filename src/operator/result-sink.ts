@@ -1,7 +1,14 @@
 /**
  * The contract between a table that fires and the sinks of a job (sink/).
  */
-import type { KeyedTable } from '../state/keyed-table.ts'
+
+/** Where the group keys of fired rows are. */
+export interface GroupKeys {
+  /** The key of `row` as a view: valid during the call that got the row. */
+  keyOf(row: number): Uint8Array
+  /** Copies the key of `row` to `into` at `at`; returns its length. */
+  copyKey(row: number, into: Uint8Array, at: number): number
+}
 
 /** One fired row of a table; one object is reused for all of them. */
 export interface FiredRow {
@@ -9,7 +16,7 @@ export interface FiredRow {
   table: number
   startMs: number
   endMs: number
-  groups: KeyedTable
+  groups: GroupKeys
   /** The row in `groups`; its key is the group's. */
   row: number
   /** The number columns are `f64[at ..]`, accumulators in plan order. */
@@ -20,6 +27,11 @@ export interface FiredRow {
   watermarkMs: number
   /** Events of the row's window and group that came too late for the metric whose events `accumulator` counts. */
   lateCount: (accumulator: number) => number
+  /**
+   * The result of this window and group is withdrawn: a session that is part of another one now. The accumulators are
+   * those of before; the value is none.
+   */
+  retracted: boolean
 }
 
 /** Takes results of one subtask. */

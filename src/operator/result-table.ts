@@ -74,6 +74,7 @@ export class ResultTable {
         const { startMs, endMs, groups, row } = this.#fired
         return this.late.size === 0 ? 0 : this.late.count(startMs, endMs, groups.keyOf(row), accumulator)
       },
+      retracted: false,
     }
   }
 

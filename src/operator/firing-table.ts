@@ -1,0 +1,31 @@
+/**
+ * The contract of a table in which results are made: what a subtask drives and a view reads.
+ *
+ * Two kinds: windows that are the same for all groups (operator/result-table), and sessions (operator/session-table).
+ */
+import type { TablePlan } from '../job/plan.ts'
+import type { HistoryTable } from '../state/history-table.ts'
+import type { Accumulators } from './accumulators.ts'
+import type { LateCounts } from './late-counts.ts'
+
+/** Windows of one table whose results this subtask gives out. */
+export interface FiringTable {
+  readonly plan: TablePlan
+  /** Index into JobPlan.tables. */
+  readonly index: number
+  readonly accumulators: Accumulators
+  readonly history: HistoryTable
+  readonly late: LateCounts
+  /** Number of the last change, for those who watch; raised by whoever has finished an `advance`. */
+  change: number
+  /** Results given out. */
+  results: number
+  /** True while a sink cannot take more. */
+  readonly sinksFull: boolean
+  /** Bytes beside the page pool's. */
+  readonly indexBytes: number
+  /** Gives what a batch has corrected. Call after each batch, and `advance` after it. */
+  correct(watermarkMs: number): void
+  /** Fires and closes what is due, about `budget` rows; returns the budget left, or -1 when there is more to do. */
+  advance(watermarkMs: number, budget: number): number
+}
