@@ -39,6 +39,10 @@ export interface StoredCheckpoints {
 
 /** Operators whose state a job can restore. */
 export function operatorIdsOf(plan: JobPlan): readonly string[] {
+  if (plan.program !== undefined) {
+    const keyed = plan.program.nodes.filter((node) => node.inputs.some((input) => input.route !== 'forward'))
+    return [plan.definition.source.id, ...keyed.map((node) => node.id)]
+  }
   const merged = plan.tables.some((table) => !table.keyed)
   return [plan.definition.source.id, 'window', ...(merged ? ['merge'] : [])]
 }

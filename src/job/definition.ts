@@ -40,6 +40,31 @@ export interface JobDefinition {
   readonly deadLetters: SideOutputDefinition | null
   /** Where events go that came after every window that wanted them was closed; always counted, kept only if set. */
   readonly late: SideOutputDefinition | null
+  /** Set for a job in TypeScript: then it has no metrics, and `event` is what its module makes of it. */
+  readonly program?: ProgramDefinition
+}
+
+/** A job in TypeScript: the module, and what it said of itself when the job was submitted. */
+export interface ProgramDefinition {
+  /** Name of the module in the server's folder of jobs. */
+  readonly module: string
+  readonly description: string
+  readonly operators: readonly OperatorDefinition[]
+}
+
+/** An operator of a job in TypeScript. */
+export interface OperatorDefinition {
+  readonly id: string
+  readonly kind: string
+  /** Where its records come from, by place in the list, and how they are distributed. */
+  readonly inputs: readonly {
+    readonly from: readonly { readonly node: number; readonly side: string }[]
+    readonly route: 'forward' | 'hash' | 'broadcast'
+  }[]
+  /** Names and kinds of its parts of state. */
+  readonly slots: readonly string[]
+  /** For people. */
+  readonly detail: string
 }
 
 /** Where events come from. */

@@ -16,7 +16,7 @@
  * Operator ids `source`'s own id, `window` and `merge` name state in snapshots.
  */
 import type { EventSchema } from '../event/schema.ts'
-import type { JobDefinition, TriggerDefinition, WindowDefinition } from './definition.ts'
+import type { JobDefinition, OperatorDefinition, TriggerDefinition, WindowDefinition } from './definition.ts'
 
 /** Everything a worker thread needs to run its part of a job. */
 export interface JobPlan {
@@ -32,6 +32,16 @@ export interface JobPlan {
   readonly predicates: readonly Predicate[]
   readonly tables: readonly TablePlan[]
   readonly metrics: readonly MetricPlan[]
+  /** Set for a job in TypeScript: then schema, predicates, tables and metrics are empty. */
+  readonly program?: ProgramPlan
+}
+
+/** The module of a job in TypeScript, and what it said when the job was submitted. */
+export interface ProgramPlan {
+  /** Path on the server's disk. */
+  readonly file: string
+  /** Operators, as the module describes them. */
+  readonly nodes: readonly OperatorDefinition[]
 }
 
 /** A typed, position-free expression over columns, as the CEL compiler makes it. Column indexes into EventSchema.columns. */

@@ -5,6 +5,7 @@ import type { ChunkStore, StoreConfig } from '../checkpoint/store.ts'
 import type { Clock, Random, Scheduler } from '../core/clock.ts'
 import type { SinkOutput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
+import type { JobProgram } from '../program/graph.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import type { SourceReader } from '../source/source.ts'
 
@@ -21,4 +22,6 @@ export interface WorkerPorts {
   /** A writer of records to a topic of a broker or a log, for subtask `subtask`. */
   openWriter(output: RecordOutput, subtask: number): RecordWriter
   openChunkStore(config: StoreConfig): ChunkStore
+  /** The job in a module on disk, by its path. JOB_INVALID when there is none. */
+  readonly loadProgram?: (file: string) => Promise<JobProgram>
 }

@@ -50,6 +50,11 @@ export class SourcePartitions {
     if (this.#maxWatermarkMs < Number.POSITIVE_INFINITY) this.#alignOne(entry)
   }
 
+  /** Event time has come to `timestampMs` in every partition, though no record says so. */
+  advanceAll(timestampMs: number): void {
+    for (const { partition } of this.#partitions.values()) this.#watermarks.onRecords(partition, timestampMs)
+  }
+
   /** Alignment: partitions whose watermark is above `maxWatermarkMs` wait until it has risen. */
   align(maxWatermarkMs: number): void {
     this.#maxWatermarkMs = maxWatermarkMs

@@ -16,6 +16,7 @@ import { Attempt } from './attempt.ts'
 import type { LinkMessage } from './links.ts'
 import type { AttemptRef, DeployMessage, FromWorker, SubtaskStats, ToWorker } from './messages.ts'
 import type { WorkerPorts } from './ports.ts'
+import { ProgramAttempt } from './program-attempt.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
 /** Longest turn before the thread is given back. */
@@ -35,7 +36,7 @@ interface StepTimes {
 }
 
 interface Running {
-  readonly attempt: Attempt
+  readonly attempt: Attempt | ProgramAttempt
   state: 'opening' | 'deployed' | 'running' | 'failed'
   readonly times: Map<Subtask, StepTimes>
   readonly reportedMs: Map<number, number>
@@ -157,7 +158,8 @@ export class WorkerLoop {
       schemaWanted: (subtask: number, schemaId: number) =>
         this.#send({ type: 'schemaWanted', ...ref, subtask, schemaId }),
     }
-    const attempt = new Attempt(message, environment)
+    const attempt =
+      message.plan.program === undefined ? new Attempt(message, environment) : new ProgramAttempt(message, environment)
     const running: Running = { attempt, state: 'opening', times: new Map(), reportedMs: new Map() }
     this.#running.set(message.job, running)
     try {

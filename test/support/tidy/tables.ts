@@ -6,7 +6,7 @@
  */
 
 const model = ['core', 'event', 'job', 'window', 'state'] as const
-const parts = [...model, 'log', 'exchange', 'checkpoint', 'source', 'sink', 'operator'] as const
+const parts = [...model, 'log', 'exchange', 'checkpoint', 'source', 'sink', 'operator', 'program'] as const
 const engine = [...parts, 'runtime', 'coordinator', 'metrics'] as const
 
 /**
@@ -28,6 +28,8 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   checkpoint: [...model, 'gen'],
   source: [...model, 'log', 'gen'],
   operator: [...model, 'exchange'],
+  // jobs in TypeScript: their graph, state and operators, before anything runs them
+  program: [...model, 'checkpoint'],
   sink: [...model, 'log', 'exchange', 'source', 'operator', 'gen'],
   // the planes themselves; of runtime the others see the messages only, see `shared`
   runtime: parts,
@@ -58,7 +60,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   testing: [...engine, 'query'],
   config: ['core'],
   engine: [...engine, 'gen', 'observe', 'query', 'control', 'rpc', 'cli', 'config', 'security'],
-  api: [...model, 'operator', 'source', 'sink', 'testing'],
+  api: ['gen', 'program', 'testing'],
   main: [
     ...engine,
     'engine',

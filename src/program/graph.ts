@@ -1,0 +1,157 @@
+/**
+ * What a job in TypeScript is once its builder has run: nodes and what flows between them.
+ *
+ * Owns: the nodes as a worker thread executes them (with functions), and their description as it is stored and compared
+ * (plain data). Does not own: how authors write them (program/define.ts), how they run (program/chain.ts, operators).
+ *
+ * A node is known by its place in the list, in stored things by its id. Nodes refer to nodes before them only, so there
+ * are no circles.
+ */
+import { invariant } from '../core/errors.ts'
+import type { CheckpointDefinition, SinkOutput, SourceDefinition, WatermarkDefinition } from '../job/definition.ts'
+import type { Key } from './keys.ts'
+import type { KeyedOperator, OperatorRuntime } from './operator.ts'
+
+/** Decodes the events of a source: what ts-proto generates for a message, or a protobufjs type, has this form. */
+export interface EventType<T> {
+  /** The message of these bytes. What it throws makes the record a dead letter. */
+  decode(bytes: Uint8Array): T
+  /** The bytes of a message; needed by tests that push events, and by sinks. */
+  encode?(message: T): { finish(): Uint8Array }
+}
+
+/** Output `side` of node `node`; '' is its main output. */
+export interface OutputRef {
+  readonly node: number
+  readonly side: string
+}
+
+/** One keyed or broadcast input of a keyed operator. */
+export interface KeyedInput {
+  readonly from: readonly OutputRef[]
+  /** The key of a record; null sends every record to every subtask. */
+  readonly keyOf: ((value: unknown) => Key) | null
+}
+
+/** The source of a job. */
+export interface SourceNode {
+  readonly kind: 'source'
+  readonly id: string
+  readonly type: EventType<unknown>
+  /** Event time of an event: a Date, epoch ms, or undefined where it has none. */
+  readonly timeOf: (event: unknown) => Date | number | undefined
+}
+
+/** Something done to each record by itself, chained to what comes before. */
+export interface StatelessNode {
+  readonly kind: 'filter' | 'map' | 'flatMap'
+  readonly id: string
+  readonly inputs: readonly OutputRef[]
+  readonly apply: (value: unknown) => unknown
+}
+
+/** An operator with state by key: the head of a stage. */
+export interface KeyedNode {
+  readonly kind: 'process' | 'window' | 'aggregate' | 'intervalJoin' | 'broadcast' | 'lookup'
+  readonly id: string
+  readonly inputs: readonly KeyedInput[]
+  /** Names and kinds of its parts of state, `name:kind`, in order; state is found by them. */
+  readonly slots: readonly string[]
+  /** For people: what it does. */
+  readonly detail: string
+  readonly create: (runtime: OperatorRuntime) => KeyedOperator
+}
+
+/** Records that leave the job. */
+export interface SinkNode {
+  readonly kind: 'sink'
+  readonly id: string
+  readonly inputs: readonly OutputRef[]
+  readonly output: SinkOutput
+  readonly keyOf: ((value: unknown) => string | Uint8Array | null) | null
+  readonly encode: (value: unknown) => Uint8Array
+}
+
+/** A node of a job's graph. */
+export type ProgramNode = SourceNode | StatelessNode | KeyedNode | SinkNode
+
+/** What a job says of itself beside its graph; every default filled in. */
+export interface ProgramSettings {
+  readonly name: string
+  readonly description: string
+  readonly source: SourceDefinition
+  readonly maxFutureMs: number
+  readonly watermark: WatermarkDefinition
+  readonly checkpoint: CheckpointDefinition
+  readonly parallelism: number
+  readonly keyGroups: number
+  readonly stateLimitBytes: number
+  readonly deadLetters: Exclude<SinkOutput, { kind: 'discard' }> | null
+}
+
+/** The name under which a job is told from any other object, also when two copies of the package are loaded. */
+export const PROGRAM_BRAND = 'millrace.program/1'
+
+/** A job in TypeScript, built: what `defineJob` returns. */
+export interface JobProgram {
+  readonly brand: typeof PROGRAM_BRAND
+  readonly settings: ProgramSettings
+  /** Node 0 is the source. */
+  readonly nodes: readonly ProgramNode[]
+}
+
+/** A node as it is stored, compared and shown. */
+export interface NodeDescription {
+  readonly id: string
+  readonly kind: ProgramNode['kind']
+  /** Nodes whose output it takes, by place in the list, with the side; keyed where records go by key. */
+  readonly inputs: readonly { readonly from: readonly OutputRef[]; readonly route: 'forward' | 'hash' | 'broadcast' }[]
+  readonly slots: readonly string[]
+  readonly detail: string
+}
+
+/** What a module says that the job in it is: plain data. */
+export interface ProgramDescription {
+  readonly settings: ProgramSettings
+  readonly nodes: readonly NodeDescription[]
+  readonly sinks: readonly { readonly id: string; readonly output: SinkOutput }[]
+}
+
+/** True for nodes that head a stage. */
+export function isKeyed(node: ProgramNode): node is KeyedNode {
+  return node.kind !== 'source' && node.kind !== 'sink' && !isStateless(node)
+}
+
+/** True for what is done to each record by itself. */
+export function isStateless(node: ProgramNode): node is StatelessNode {
+  return node.kind === 'filter' || node.kind === 'map' || node.kind === 'flatMap'
+}
+
+/** The source of a program. */
+export function sourceOf(program: JobProgram): SourceNode {
+  const [source] = program.nodes
+  invariant(source?.kind === 'source', 'the first node of a program is its source')
+  return source
+}
+
+/** A program as plain data. */
+export function describeProgram(program: JobProgram): ProgramDescription {
+  return {
+    settings: program.settings,
+    nodes: program.nodes.map(describeNode),
+    sinks: program.nodes.flatMap((node) => (node.kind === 'sink' ? [{ id: node.id, output: node.output }] : [])),
+  }
+}
+
+function describeNode(node: ProgramNode): NodeDescription {
+  const { id, kind } = node
+  if (node.kind === 'source') return { id, kind, inputs: [], slots: [], detail: '' }
+  if (isKeyed(node)) {
+    const inputs = node.inputs.map(({ from, keyOf }) => ({
+      from,
+      route: keyOf === null ? ('broadcast' as const) : ('hash' as const),
+    }))
+    return { id, kind, inputs, slots: node.slots, detail: node.detail }
+  }
+  return { id, kind, inputs: [{ from: node.inputs, route: 'forward' }], slots: [], detail: '' }
+}

@@ -1,0 +1,61 @@
+/**
+ * The lookup join: each record completed by an answer from outside (a cache, a database, a service).
+ *
+ * Owns: how many questions are under way, and the order of results, which is that of the records. Before a watermark or
+ * a barrier goes on, every question that came before it is answered; so nothing of it is in a checkpoint, and after a
+ * crash questions are asked again. A question that fails, fails the attempt: catch what the job can live with.
+ */
+import type { KeyedOperator, OperatorRuntime } from './operator.ts'
+
+/** A lookup join. */
+export interface Lookup<In, R, Out> {
+  /** Names the operator. */
+  readonly id: string
+  /** Most questions under way in a subtask; 32 unless given. */
+  readonly concurrency?: number
+  /** Asks. Give it a time-out: nothing else ends a question. */
+  lookup(value: In): Promise<R>
+  /** The record with its answer; undefined for nothing. */
+  join(value: In, answer: R): Out | undefined
+}
+
+interface Question {
+  readonly value: unknown
+  readonly timestampMs: number
+  answer: unknown
+  done: boolean
+}
+
+/** Runs a lookup in one subtask. */
+export function openLookup(lookup: Lookup<unknown, unknown, unknown>, runtime: OperatorRuntime): KeyedOperator {
+  const concurrency = lookup.concurrency ?? 32
+  const queue: Question[] = []
+  const ask = (question: Question): void => {
+    Promise.resolve(lookup.lookup(question.value)).then(
+      (answer) => {
+        question.answer = answer
+        question.done = true
+        runtime.wake()
+      },
+      (error: unknown) => runtime.fail(error),
+    )
+  }
+  return {
+    get full() {
+      return queue.length >= concurrency
+    },
+    onRecord(_input, value, timestampMs) {
+      const question = { value, timestampMs, answer: undefined, done: false }
+      queue.push(question)
+      ask(question)
+    },
+    poll() {
+      while (queue[0]?.done === true) {
+        const { value, answer, timestampMs } = queue.shift()!
+        const out = lookup.join(value, answer)
+        if (out !== undefined) runtime.emit(out, timestampMs)
+      }
+      return queue.length > 0
+    },
+  }
+}

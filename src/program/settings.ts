@@ -1,0 +1,176 @@
+/**
+ * What a job in TypeScript says beside its graph: the same words and defaults as a YAML definition.
+ *
+ * Owns: the author's shape, its checks, its completion. All mistakes at once, as JOB_INVALID with violations.
+ */
+import { MillraceError, type Violation } from '../core/errors.ts'
+import { DEFAULT_KEY_GROUPS, KEY_GROUPS_MAX } from '../core/key-groups.ts'
+import { jobDefaults as defaults } from '../job/defaults.ts'
+import type { SinkOutput, SourceInput, StartPosition } from '../job/definition.ts'
+import { parseDuration, parseSize } from '../job/duration.ts'
+import type { ProgramSettings } from './graph.ts'
+import type { Duration } from './windows.ts'
+
+/** A topic of a Redpanda or Kafka cluster, or of the embedded log, to read. */
+export type InputSpec =
+  | {
+      readonly kafka: {
+        readonly topic: string
+        /** `host:port,host:port`; the server's own unless given. */
+        readonly brokers?: string
+        readonly isolation?: 'read_committed' | 'read_uncommitted'
+        /** Group under which positions are published for lag tools. */
+        readonly groupId?: string
+        readonly skipLost?: boolean
+      }
+    }
+  | { readonly log: { readonly path: string; readonly topic: string } }
+  | { readonly generator: Partial<Omit<Extract<SourceInput, { kind: 'generator' }>, 'kind'>> }
+
+/** A topic to write. */
+export type OutputSpec =
+  | { readonly kafka: { readonly topic: string; readonly brokers?: string } }
+  | { readonly log: { readonly path: string; readonly topic: string } }
+
+/** Where and how the source reads. */
+export interface SourceSpec {
+  /** Names the source in checkpoints; `events` unless given. */
+  readonly id?: string
+  readonly input: InputSpec
+  /** Where reading starts when no checkpoint says otherwise; `earliest` unless given. */
+  readonly start?: 'earliest' | 'latest' | { readonly timestampMs: number }
+  /** Stop at the end that the topic has when the job first starts. */
+  readonly bounded?: boolean
+  /** An event later than the wall clock plus this is a dead letter; `5m` unless given. */
+  readonly maxFuture?: Duration
+}
+
+/** What a job says of itself. */
+export interface JobSettings {
+  /** Lower-case DNS label, unique on a server. */
+  readonly name: string
+  readonly description?: string
+  readonly watermark?: {
+    readonly outOfOrderness?: Duration
+    readonly idleness?: Duration
+    readonly maxDrift?: Duration
+  }
+  readonly checkpoint?: {
+    readonly every?: Duration
+    readonly retain?: number
+    readonly timeout?: Duration
+    readonly tolerableFailures?: number
+  }
+  /** Subtasks of each operator, each in a thread of its own; one a core of the server unless given. */
+  readonly parallelism?: number
+  /** Fixed for the life of the state; 128 unless given. */
+  readonly keyGroups?: number
+  /** Stored bytes at which the job fails; `1Gi` unless given. */
+  readonly stateLimit?: string | number
+  /** Where events go that cannot be used; they are always counted. */
+  readonly deadLetters?: OutputSpec
+}
+
+/** Checks settings and fills in what they leave out. JOB_INVALID. */
+export function completeSettings(settings: JobSettings, source: SourceSpec): ProgramSettings {
+  const violations: Violation[] = []
+  const report = (field: string, message: string): void => {
+    violations.push({ field, message, line: 0, column: 0 })
+  }
+  const duration = (given: Duration | undefined, otherwise: number, field: string): number => {
+    if (given === undefined) return otherwise
+    const ms = typeof given === 'number' ? given : parseDuration(given)
+    if (!(Number.isSafeInteger(ms) && ms >= 0)) report(field, `${JSON.stringify(given)} is no time, as '30s' or 30000`)
+    return ms
+  }
+  const whole = (given: number | undefined, otherwise: number, least: number, most: number, field: string): number => {
+    const number = given ?? otherwise
+    if (!Number.isInteger(number) || number < least || number > most)
+      report(field, `${JSON.stringify(given)} is no whole number from ${least} to ${most}`)
+    return number
+  }
+  const { watermark = {}, checkpoint = {} } = settings
+  if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(settings.name)) {
+    report('name', `${JSON.stringify(settings.name)} is no DNS label: lower-case letters, digits and "-", at most 63`)
+  }
+  const id = source.id ?? defaults.source.id
+  if (!isId(id)) report('source.id', idMessage(id))
+  const limit = settings.stateLimit ?? defaults.stateLimitBytes
+  const stateLimitBytes = typeof limit === 'number' ? limit : parseSize(limit)
+  if (!(stateLimitBytes > 0)) report('stateLimit', `${JSON.stringify(limit)} is no size, as '512Mi'`)
+  const complete: ProgramSettings = {
+    name: settings.name,
+    description: settings.description ?? '',
+    source: {
+      id,
+      input: inputOf(source.input),
+      start: startOf(source.start),
+      bounded: source.bounded ?? defaults.source.bounded,
+    },
+    maxFutureMs: duration(source.maxFuture, defaults.event.maxFutureMs, 'source.maxFuture'),
+    watermark: {
+      outOfOrdernessMs: duration(
+        watermark.outOfOrderness,
+        defaults.watermark.outOfOrdernessMs,
+        'watermark.outOfOrderness',
+      ),
+      idlenessMs: duration(watermark.idleness, defaults.watermark.idlenessMs, 'watermark.idleness'),
+      maxDriftMs: duration(watermark.maxDrift, defaults.watermark.maxDriftMs, 'watermark.maxDrift'),
+    },
+    checkpoint: {
+      everyMs: duration(checkpoint.every, defaults.checkpoint.everyMs, 'checkpoint.every'),
+      retain: whole(checkpoint.retain, defaults.checkpoint.retain, 1, 100, 'checkpoint.retain'),
+      timeoutMs: duration(checkpoint.timeout, defaults.checkpoint.timeoutMs, 'checkpoint.timeout'),
+      tolerableFailures: whole(
+        checkpoint.tolerableFailures,
+        defaults.checkpoint.tolerableFailures,
+        0,
+        1_000_000,
+        'checkpoint.tolerableFailures',
+      ),
+    },
+    parallelism: whole(settings.parallelism, defaults.parallelism, 0, 256, 'parallelism'),
+    keyGroups: whole(settings.keyGroups, DEFAULT_KEY_GROUPS, 1, KEY_GROUPS_MAX, 'keyGroups'),
+    stateLimitBytes,
+    deadLetters: settings.deadLetters === undefined ? null : outputOf(settings.deadLetters),
+  }
+  if (violations.length > 0) throw jobInvalid(settings.name, violations)
+  return complete
+}
+
+/** True for what may name an operator, a source or a sink. */
+export function isId(id: string): boolean {
+  return /^[a-z][a-z0-9_-]{0,62}$/.test(id)
+}
+
+/** What is wrong with an id. */
+export function idMessage(id: string): string {
+  return `${JSON.stringify(id)} must be lower-case letters, digits, "-" and "_", at most 63, and begin with a letter`
+}
+
+/** JOB_INVALID with violations. */
+export function jobInvalid(name: string, violations: readonly Violation[]): MillraceError {
+  const [first] = violations
+  const text = `job ${name} is not valid: ${first?.field ?? ''}: ${first?.message ?? ''}`
+  return new MillraceError('JOB_INVALID', text, { violations })
+}
+
+/** The output that a specification names. */
+export function outputOf(spec: OutputSpec): Exclude<SinkOutput, { kind: 'discard' }> {
+  if ('log' in spec) return { kind: 'log', path: spec.log.path, topic: spec.log.topic }
+  return { kind: 'kafka', topic: spec.kafka.topic, brokers: spec.kafka.brokers ?? '' }
+}
+
+function inputOf(spec: InputSpec): SourceInput {
+  if ('log' in spec) return { kind: 'log', path: spec.log.path, topic: spec.log.topic }
+  if ('generator' in spec) return { kind: 'generator', ...defaults.generator, ...spec.generator }
+  const { topic, brokers = '', isolation = defaults.source.isolation, groupId = '', skipLost = false } = spec.kafka
+  const { checkCrcs, discoveryMs } = defaults.source
+  return { kind: 'kafka', topic, brokers, isolation, groupId, skipLost, checkCrcs, discoveryMs }
+}
+
+function startOf(start: SourceSpec['start']): StartPosition {
+  if (start === undefined || start === 'earliest') return { kind: 'earliest' }
+  if (start === 'latest') return { kind: 'latest' }
+  return { kind: 'timestamp', timestampMs: start.timestampMs }
+}

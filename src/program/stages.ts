@@ -1,0 +1,108 @@
+/**
+ * How a program's graph is cut into stages, and what runs within one.
+ *
+ * A stage is a head (the source, or a keyed operator) with everything chained to it up to the next keyed operators and
+ * sinks. A link is what one stage sends to one input of another; links are numbered over the whole program, the same in
+ * every thread. Stateless nodes that several stages reach run in each of them.
+ */
+import { isKeyed, isStateless, type JobProgram, type KeyedNode, type OutputRef, type SinkNode } from './graph.ts'
+
+/** What stage `from` sends to input `input` of stage `to`. */
+export interface StageLink {
+  readonly from: number
+  readonly to: number
+  readonly input: number
+}
+
+/** The stages of a program; stage 0 is the source. */
+export interface StagePlan {
+  /** Node of each stage's head. */
+  readonly heads: readonly number[]
+  readonly links: readonly StageLink[]
+}
+
+/** Takes a record. */
+export type Push = (value: unknown, timestampMs: number) => void
+
+/** Where a chain ends. `raw`: the record is an event as it was decoded. */
+export interface ChainEnds {
+  link(node: KeyedNode, nodeIndex: number, input: number, raw: boolean): Push
+  sink(node: SinkNode): Push
+}
+
+/** Cuts a program into stages. */
+export function planStages(program: JobProgram): StagePlan {
+  const heads = program.nodes.flatMap((node, index) => (index === 0 || isKeyed(node) ? [index] : []))
+  const links: StageLink[] = []
+  heads.forEach((head, from) => {
+    const ends: ChainEnds = {
+      link: (_node, nodeIndex, input) => {
+        const to = heads.indexOf(nodeIndex)
+        if (!links.some((link) => link.from === from && link.to === to && link.input === input))
+          links.push({ from, to, input })
+        return ignore
+      },
+      sink: () => ignore,
+    }
+    for (const side of sidesOf(program, head)) chainOf(program, { node: head, side }, ends, false)
+  })
+  return { heads, links }
+}
+
+/** The outputs of a node that somebody reads. */
+export function sidesOf(program: JobProgram, node: number): readonly string[] {
+  const refs = program.nodes.flatMap((reader) => {
+    if (reader.kind === 'source') return []
+    return isKeyed(reader) ? reader.inputs.flatMap((input) => input.from) : reader.inputs
+  })
+  return [...new Set(refs.filter((ref) => ref.node === node).map((ref) => ref.side))]
+}
+
+/** What happens to records of output `ref`, up to the ends; `raw` when they are events as they were decoded. */
+export function chainOf(program: JobProgram, ref: OutputRef, ends: ChainEnds, raw: boolean): Push {
+  const pushes: Push[] = []
+  const reads = (refs: readonly OutputRef[]): boolean =>
+    refs.some(({ node, side }) => node === ref.node && side === ref.side)
+  program.nodes.forEach((node, index) => {
+    if (node.kind === 'source') return
+    if (isKeyed(node)) {
+      node.inputs.forEach((input, i) => {
+        if (reads(input.from)) pushes.push(ends.link(node, index, i, raw))
+      })
+    } else if (reads(node.inputs)) {
+      if (!isStateless(node)) pushes.push(ends.sink(node))
+      else pushes.push(apply(node, chainOf(program, { node: index, side: '' }, ends, raw && node.kind === 'filter')))
+    }
+  })
+  return all(pushes)
+}
+
+function apply(
+  node: { readonly kind: 'filter' | 'map' | 'flatMap'; readonly apply: (value: unknown) => unknown },
+  next: Push,
+): Push {
+  const fn = node.apply
+  switch (node.kind) {
+    case 'filter':
+      return (value, timestampMs) => {
+        if (fn(value) === true) next(value, timestampMs)
+      }
+    case 'map':
+      return (value, timestampMs) => next(fn(value), timestampMs)
+    case 'flatMap':
+      return (value, timestampMs) => {
+        for (const item of fn(value) as Iterable<unknown>) next(item, timestampMs)
+      }
+  }
+}
+
+function all(pushes: readonly Push[]): Push {
+  const [first, second] = pushes
+  if (first === undefined) return ignore
+  if (second === undefined) return first
+  return (value, timestampMs) => {
+    for (const push of pushes) push(value, timestampMs)
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,20 @@
+/** First byte of a stored value: what it is. Part of the form of checkpoints: numbers are only ever added. */
+export const tags = {
+  UNDEFINED: 0,
+  NULL: 1,
+  FALSE: 2,
+  TRUE: 3,
+  INT: 4,
+  DOUBLE: 5,
+  TEXT: 6,
+  UTF8: 7,
+  UTF16: 8,
+  BIGINT: 9,
+  DATE: 10,
+  BYTES: 11,
+  ARRAY: 12,
+  NEW_SHAPE: 13,
+  SHAPE: 14,
+  MAP: 15,
+  SET: 16,
+} as const

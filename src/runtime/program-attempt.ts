@@ -1,0 +1,282 @@
+/**
+ * One attempt of a program in one thread: its stages' subtasks, and the channels between them.
+ *
+ * Owns: loading the module, building subtasks from its graph, delivering messages and credits. The counterpart of
+ * runtime/attempt.ts, which does the same for declarative jobs. Subtask i of every stage is in thread `placement[i]`.
+ */
+import { PageWriter } from '../checkpoint/chunk-writer.ts'
+import type { ChunkStore } from '../checkpoint/store.ts'
+import { invariant, MillraceError } from '../core/errors.ts'
+import { keyGroupRangeOf } from '../core/key-groups.ts'
+import { MIN_WATERMARK } from '../core/time.ts'
+import { OutputChannels } from '../exchange/channel.ts'
+import { InputGate } from '../exchange/input-gate.ts'
+import type { Message } from '../exchange/message.ts'
+import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourceOf } from '../program/graph.ts'
+import { type ChainEnds, chainOf, type Push, planStages, type StagePlan, sidesOf } from '../program/stages.ts'
+import { BoundedWriter } from '../sink/bounded-writer.ts'
+import { PartitionWatermarks } from '../source/watermark.ts'
+import type { AttemptEnvironment } from './attempt.ts'
+import type { LinkMessage } from './links.ts'
+import type { DeployMessage } from './messages.ts'
+import { topicOf } from './plan-facts.ts'
+import type { RecordOutput } from './ports.ts'
+import { codeFailure } from './program-failure.ts'
+import { PROGRAM_BATCH_BYTES, ProgramLink, ProgramOutputs } from './program-outputs.ts'
+import { restoreStage } from './program-restore.ts'
+import { type CurrentEvent, ProgramSource } from './program-source.ts'
+import { ProgramStage } from './program-stage.ts'
+import { Restored } from './restored.ts'
+import { StageState } from './stage-state.ts'
+import type { Subtask, SubtaskContext } from './subtask.ts'
+
+/** Batches in flight a channel. */
+const CREDITS = 4
+
+/** The subtasks of one attempt of a program that run in this thread. */
+export class ProgramAttempt {
+  readonly deploy: DeployMessage
+  readonly subtasks: Subtask[] = []
+  readonly sources = new Map<number, ProgramSource>()
+  /** Keyed stages: by place in the plan of stages, then by subtask. */
+  readonly stages = new Map<number, Map<number, ProgramStage>>()
+  readonly #environment: AttemptEnvironment
+  /** By link, then by sending subtask. */
+  readonly #links = new Map<number, Map<number, ProgramLink>>()
+  /** By sink id and subtask: stages that write the same sink share its writer. */
+  readonly #writers = new Map<string, BoundedWriter>()
+  #store: ChunkStore | null = null
+  #plan: StagePlan = { heads: [], links: [] }
+
+  constructor(deploy: DeployMessage, environment: AttemptEnvironment) {
+    this.deploy = deploy
+    this.#environment = environment
+  }
+
+  /** Loads the module and builds this thread's subtasks, with the state of the checkpoint. */
+  async open(): Promise<void> {
+    const { placement, plan } = this.deploy
+    const { ports, thread } = this.#environment
+    invariant(plan.program !== undefined && ports.loadProgram !== undefined, 'a program needs a module and a loader')
+    const program = await ports.loadProgram(plan.program.file)
+    checkUnchanged(program, plan.program.nodes, plan.program.file)
+    this.#plan = planStages(program)
+    this.#store = ports.openChunkStore(this.deploy.chunkStore)
+    for (let index = 0; index < placement.length; index++) {
+      if (placement[index] !== thread) continue
+      for (let stage = 1; stage < this.#plan.heads.length; stage++) {
+        const built = await this.#buildStage(program, stage, index)
+        const subtasks = this.stages.get(stage) ?? new Map<number, ProgramStage>()
+        this.stages.set(stage, subtasks.set(index, built))
+      }
+      this.sources.set(index, this.#buildSource(program, index))
+    }
+    // What is furthest along is worked off before more is let in. Operators refer to those before them only.
+    for (const stage of [...this.stages.keys()].sort((a, b) => b - a))
+      this.subtasks.push(...this.stages.get(stage)!.values())
+    this.subtasks.push(...this.sources.values())
+  }
+
+  /** A message or a credit arrived from another thread. */
+  deliver({ edge, from, to, message, credit }: LinkMessage): void {
+    if (credit !== null) this.#credit(edge, from, to, credit)
+    else if (message !== null) this.#receive(edge, from, to, message)
+  }
+
+  /** Gives everything back. */
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.sources.values()].map((source) => source.close()))
+    await Promise.allSettled([...this.#writers.values()].map((writer) => writer.close()))
+    await this.#store?.close()
+  }
+
+  #credit(link: number, from: number, to: number, buffer: ArrayBuffer): void {
+    this.#links.get(link)?.get(from)?.channels.onCredit(to, buffer)
+    const stage = this.#plan.links[link]?.from ?? 0
+    const sender: Subtask | undefined = stage === 0 ? this.sources.get(from) : this.stages.get(stage)?.get(from)
+    sender?.credit(to, buffer)
+  }
+
+  #receive(link: number, from: number, to: number, message: Message): void {
+    const stage = this.#plan.links[link]!.to
+    this.stages
+      .get(stage)
+      ?.get(to)
+      ?.receive(this.#inputLinks(stage).indexOf(link) * this.#parallelism + from, message)
+  }
+
+  get #parallelism(): number {
+    return this.deploy.placement.length
+  }
+
+  /** Links into a stage, in order: the gate has a channel a link and sender. */
+  #inputLinks(stage: number): number[] {
+    return this.#plan.links.flatMap((link, number) => (link.to === stage ? [number] : []))
+  }
+
+  #post(
+    edge: number,
+    from: number,
+    to: number,
+    thread: number,
+    message: Message | null,
+    credit: ArrayBuffer | null,
+  ): void {
+    const { job, attempt } = this.deploy
+    if (thread !== this.#environment.thread) {
+      this.#environment.send(thread, { job, attempt, edge, from, to, message, credit })
+    } else if (credit !== null) this.#credit(edge, from, to, credit)
+    else this.#receive(edge, from, to, message!)
+  }
+
+  /** What leaves stage `stage` of subtask `index`: the outputs, and the push of each side that somebody reads. */
+  #buildOutputs(
+    program: JobProgram,
+    stage: number,
+    index: number,
+    context: SubtaskContext,
+    current: CurrentEvent | null,
+  ) {
+    const outputs = new ProgramOutputs()
+    const head = this.#plan.heads[stage]!
+    const byLink = new Map<number, ProgramLink>()
+    const ends: ChainEnds = {
+      link: (node, nodeIndex, input, raw) => {
+        const to = this.#plan.heads.indexOf(nodeIndex)
+        const number = this.#plan.links.findIndex((l) => l.from === stage && l.to === to && l.input === input)
+        const link = byLink.get(number) ?? this.#openLink(number, index, node, input, outputs)
+        byLink.set(number, link)
+        if (!raw || current === null) return (value, timestampMs) => link.write(value, timestampMs, null)
+        return (value, timestampMs) => link.write(value, timestampMs, current.bytes)
+      },
+      sink: (node) => this.#openSink(node, index, context, outputs),
+    }
+    const pushes = new Map<string, Push>()
+    for (const side of sidesOf(program, head))
+      pushes.set(side, chainOf(program, { node: head, side }, ends, stage === 0))
+    return { outputs, pushes }
+  }
+
+  #openLink(number: number, from: number, node: KeyedNode, input: number, outputs: ProgramOutputs): ProgramLink {
+    const { placement, plan } = this.deploy
+    const channels = new OutputChannels(placement.length, CREDITS, PROGRAM_BATCH_BYTES, (to, message) =>
+      this.#post(number, from, to, placement[to]!, message, null),
+    )
+    const link = new ProgramLink(node, input, plan.keyGroups, channels)
+    outputs.links.push(link)
+    const senders = this.#links.get(number) ?? new Map<number, ProgramLink>()
+    this.#links.set(number, senders.set(from, link))
+    return link
+  }
+
+  #openSink(node: SinkNode, index: number, context: SubtaskContext, outputs: ProgramOutputs): Push {
+    const { ports } = this.#environment
+    const output = this.deploy.plan.definition.sinks.find((sink) => sink.id === node.id)?.output ?? node.output
+    const key = `${node.id} ${index}`
+    const writer =
+      this.#writers.get(key) ?? new BoundedWriter(ports.openWriter(output as RecordOutput, index), context.wake)
+    this.#writers.set(key, writer)
+    outputs.addSink(writer)
+    const encoder = new TextEncoder()
+    return (value, timestampMs) => {
+      outputs.results++
+      try {
+        const recordKey = node.keyOf?.(value) ?? null
+        const bytes = node.encode(value)
+        writer.write(typeof recordKey === 'string' ? encoder.encode(recordKey) : recordKey, bytes, timestampMs)
+      } catch (thrown) {
+        throw codeFailure(node.id, thrown)
+      }
+    }
+  }
+
+  #restored(operator: string): Restored {
+    return new Restored(this.deploy.restore ?? [], operator, this.#parallelism)
+  }
+
+  #buildSource(program: JobProgram, index: number): ProgramSource {
+    const { definition, jobName } = this.deploy.plan
+    const { watermark, event, source, deadLetters } = definition
+    const { ports } = this.#environment
+    const context = this.#environment.contextOf(source.id, index)
+    const current: CurrentEvent = { bytes: new Uint8Array(0) }
+    const { outputs, pushes } = this.#buildOutputs(program, 0, index, context, current)
+    const restored = this.#restored(source.id)
+    const dead =
+      deadLetters === null ? null : new BoundedWriter(ports.openWriter(deadLetters.output, index), context.wake)
+    if (dead !== null) this.#writers.set(`(dead letters) ${index}`, dead)
+    return new ProgramSource(
+      {
+        node: sourceOf(program),
+        index,
+        parallelism: this.#parallelism,
+        job: jobName,
+        topic: topicOf(this.deploy.plan),
+        maxFutureMs: event.maxFutureMs,
+        maxDriftMs: watermark.maxDriftMs,
+        bounded: source.bounded,
+        reader: ports.openReader(this.deploy.plan),
+        watermarks: new PartitionWatermarks(
+          watermark.outOfOrdernessMs,
+          watermark.idlenessMs,
+          restored.own(index)?.watermarkMs ?? MIN_WATERMARK,
+        ),
+        outputs,
+        push: pushes.get('') ?? (() => {}),
+        current,
+        deadLetters: dead,
+        counters: restored.counters(index),
+        onFinished: () => this.#environment.sourceFinished(index),
+        onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
+      },
+      this.deploy.splits[index] ?? [],
+      context,
+    )
+  }
+
+  async #buildStage(program: JobProgram, stage: number, index: number): Promise<ProgramStage> {
+    const { plan, placement, chunkPrefix } = this.deploy
+    const parallelism = this.#parallelism
+    const node = program.nodes[this.#plan.heads[stage]!] as KeyedNode
+    const context = this.#environment.contextOf(node.id, index)
+    const range = keyGroupRangeOf(index, plan.keyGroups, parallelism)
+    const state = new StageState(node, range)
+    const writer = new PageWriter({ store: this.#store!, chunkPrefix, operatorId: node.id, subtask: index })
+    const restored = this.#restored(node.id)
+    const kept = await restoreStage(node, state, restored.snapshots, index, parallelism, range, this.#store!)
+    for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
+    const links = this.#inputLinks(stage)
+    const gate = new InputGate(links.length * parallelism, restored.watermarkMs(index), 0)
+    const { outputs, pushes } = this.#buildOutputs(program, stage, index, context, null)
+    return new ProgramStage(
+      {
+        node,
+        index,
+        parallelism,
+        state,
+        gate,
+        inputOf: links.flatMap((link) => new Array<number>(parallelism).fill(this.#plan.links[link]!.input)),
+        eventType: sourceOf(program).type,
+        outputs,
+        pushes,
+        writer,
+        stateLimitBytes: Math.floor(plan.definition.stateLimitBytes / parallelism),
+        counters: restored.counters(index),
+        returnCredit: (channel, buffer) => {
+          const from = channel % parallelism
+          this.#post(links[Math.floor(channel / parallelism)]!, from, index, placement[from]!, null, buffer)
+        },
+      },
+      context,
+    )
+  }
+}
+
+/** What the module says now must be what the job was submitted with: threads must agree on what is sent where. */
+function checkUnchanged(program: JobProgram, submitted: unknown, file: string): void {
+  if (JSON.stringify(describeProgram(program).nodes) === JSON.stringify(submitted)) return
+  throw new MillraceError(
+    'JOB_INVALID',
+    `the operators in ${file} are not those that the job was submitted with: stop the job and submit it again`,
+  )
+}

@@ -1,0 +1,350 @@
+/**
+ * A keyed stage of a program in one thread: batches, timers, watermarks and barriers in, results out.
+ *
+ * Owns: the order of things. Per event of the gate a list of phases is worked off, each resumable:
+ *
+ *   watermark  settle -> fire -> flush -> send the watermark on
+ *   idle       flush
+ *   barrier    settle -> flush -> copy changed state, send the barrier on -> (in the background) write, acknowledge
+ *
+ * `settle` waits for asynchronous work that came before. So results leave before the watermark that caused them, and a
+ * barrier finds nothing half done. A batch is worked off in slices of SLICE_MS; timers of the wall clock fire between
+ * slices. Does not own: what operators do (program/), what pages are (program/state-pages.ts).
+ */
+import type { PageWriter } from '../checkpoint/chunk-writer.ts'
+import { MillraceError } from '../core/errors.ts'
+import { MIN_WATERMARK } from '../core/time.ts'
+import type { GateEvent, InputGate } from '../exchange/input-gate.ts'
+import type { BatchMessage, Message } from '../exchange/message.ts'
+import type { EventType, KeyedNode } from '../program/graph.ts'
+import type { Entry } from '../program/keyed-store.ts'
+import type { Key, TimeDomain } from '../program/keys.ts'
+import type { KeyedOperator, OperatorRuntime } from '../program/operator.ts'
+import type { Push } from '../program/stages.ts'
+import { ExpirySweep } from '../program/state.ts'
+import type { TimerQueue } from '../program/timer-queue.ts'
+import { ValueReader } from '../program/value-reader.ts'
+import type { SubtaskStats } from './messages.ts'
+import { codeFailure } from './program-failure.ts'
+import { BROADCAST, type ProgramOutputs, RAW } from './program-outputs.ts'
+import { encodeStageMeta, type StageState } from './stage-state.ts'
+import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+
+/** Longest work on one batch before other things get their turn. */
+const SLICE_MS = 4
+/** Records or timers between two looks at the clock and at credits. */
+const LOOK_EVERY = 32
+/** Entries looked at for expired state after a batch. */
+const SWEEP_ENTRIES = 256
+
+type Phase = 'settle' | 'fire' | 'flush' | 'watermark' | 'barrier'
+
+/** What a stage's subtask is made of. */
+export interface ProgramStageParts {
+  readonly node: KeyedNode
+  readonly index: number
+  readonly parallelism: number
+  readonly state: StageState
+  readonly gate: InputGate
+  /** Input of the operator by channel of the gate. */
+  readonly inputOf: readonly number[]
+  readonly eventType: EventType<unknown>
+  readonly outputs: ProgramOutputs
+  /** What happens to results, by side; '' is the main output. */
+  readonly pushes: ReadonlyMap<string, Push>
+  readonly writer: PageWriter
+  readonly stateLimitBytes: number
+  readonly counters: Readonly<Record<string, number>>
+  /** Gives a consumed batch back to its sender. */
+  readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
+}
+
+/** Runs one keyed operator with what is chained to it. */
+export class ProgramStage implements Subtask {
+  readonly operator: string
+  readonly index: number
+  readonly #parts: ProgramStageParts
+  readonly #context: SubtaskContext
+  readonly #keyed: KeyedOperator
+  readonly #sweep: ExpirySweep
+  readonly #reader = new ValueReader()
+  readonly #phases: Phase[] = []
+  #batch: { readonly message: BatchMessage; readonly channel: number } | null = null
+  #barrier = 0
+  #recordsIn = 0
+  #late: number
+  #failure: unknown = null
+  /** Asynchronous work is under way. */
+  #unsettled = false
+
+  constructor(parts: ProgramStageParts, context: SubtaskContext) {
+    this.operator = parts.node.id
+    this.index = parts.index
+    this.#parts = parts
+    this.#context = context
+    this.#late = parts.counters.late ?? 0
+    this.#sweep = new ExpirySweep(parts.state.store)
+    try {
+      this.#keyed = parts.node.create(this.#runtime())
+    } catch (thrown) {
+      throw codeFailure(this.operator, thrown)
+    }
+    // Those behind have lost what they knew of this channel; what another parallelism has left unfired is fired first.
+    if (parts.gate.watermarkMs > MIN_WATERMARK) this.#phases.push('fire', 'flush', 'watermark')
+  }
+
+  step(): StepResult {
+    const { outputs, gate } = this.#parts
+    if (this.#failure !== null) throw codeFailure(this.operator, this.#failure)
+    outputs.sendFull()
+    if (!outputs.ready) return 'blocked'
+    try {
+      this.#unsettled = this.#keyed.poll?.() ?? false
+      if (this.#batch !== null) return this.#workOnBatch()
+      const phases = this.#runPhases()
+      if (phases !== 'idle') return phases
+      if (this.#fireProcessing()) return 'worked'
+      if (this.#keyed.full === true) return 'blocked'
+      const event = gate.next()
+      if (event !== undefined) {
+        this.#take(event)
+        return 'worked'
+      }
+    } catch (thrown) {
+      throw codeFailure(this.operator, thrown)
+    }
+    if (outputs.pending && !outputs.flush()) return 'blocked'
+    this.#sweep.sweep(SWEEP_ENTRIES, this.#context.clock.nowMs())
+    return 'idle'
+  }
+
+  receive(channel: number, message: Message): void {
+    this.#parts.gate.push(channel, message)
+  }
+
+  credit(): void {
+    this.#context.wake()
+  }
+
+  checkpointComplete(_checkpointId: number, rewrite: readonly string[]): void {
+    this.#parts.writer.rewrite(rewrite)
+  }
+
+  checkpointAborted(checkpointId: number): void {
+    this.#parts.gate.abort(checkpointId)
+    this.#context.wake()
+  }
+
+  query(): null {
+    return null
+  }
+
+  stats(): Omit<SubtaskStats, 'job' | 'attempt' | 'busyMs' | 'idleMs' | 'backPressuredMs'> {
+    const { gate, outputs, state } = this.#parts
+    return {
+      operator: this.operator,
+      subtask: this.index,
+      recordsIn: this.#recordsIn,
+      recordsOut: outputs.recordsOut,
+      bytesIn: 0,
+      ...{ read: 0, deadLettered: 0, filtered: 0, applied: 0, late: this.#late, lost: 0 },
+      watermarkMs: gate.watermarkMs,
+      idle: gate.idle,
+      finished: gate.watermarkMs === Number.POSITIVE_INFINITY && gate.drained && this.#phases.length === 0,
+      stateBytes: state.pages.storedBytes,
+      ...{ pendingRecords: 0, partitions: [], latencyCounts: [], results: outputs.results, checksum: 0 },
+    }
+  }
+
+  /** What is kept of a key, by the names of the operator's state; undefined when nothing is. For tests. */
+  stateOf(key: Key): Readonly<Record<string, unknown>> | undefined {
+    return this.#parts.state.describe(key)
+  }
+
+  async close(): Promise<void> {}
+
+  #runtime(): OperatorRuntime {
+    const { state, gate, pushes } = this.#parts
+    const context = this.#context
+    const main = pushes.get('') ?? (() => {})
+    return {
+      get watermarkMs() {
+        return gate.watermarkMs
+      },
+      nowMs: () => context.clock.nowMs(),
+      emit: main,
+      emitSide: (side, value, timestampMs) => pushes.get(side)?.(value, timestampMs),
+      broadcast: state.broadcast,
+      touch: (entry) => state.store.touch(entry),
+      addTimer: (entry, domain, timeMs) => this.#addTimer(entry, domain, timeMs),
+      deleteTimer: (entry, domain, timeMs) => {
+        if (this.#timers(domain).delete(entry, timeMs)) state.store.touch(entry)
+      },
+      countLate: () => {
+        this.#late++
+      },
+      wake: () => context.wake(),
+      fail: (error) => {
+        this.#failure ??= error
+        context.wake()
+      },
+    }
+  }
+
+  #timers(domain: TimeDomain): TimerQueue {
+    const { state } = this.#parts
+    return domain === 'event' ? state.eventTimers : state.processingTimers
+  }
+
+  #addTimer(entry: Entry, domain: TimeDomain, timeMs: number): void {
+    if (!Number.isFinite(timeMs)) {
+      throw new MillraceError(
+        'JOB_CODE_FAILED',
+        `operator ${this.operator} sets a timer at ${timeMs}: a time is finite`,
+      )
+    }
+    if (this.#timers(domain).add(entry, timeMs)) this.#parts.state.store.touch(entry)
+  }
+
+  #take(event: GateEvent): void {
+    switch (event.kind) {
+      case 'batch':
+        this.#batch = { message: event.batch, channel: event.channel }
+        this.#reader.reset(new Uint8Array(event.batch.buffer), 0, event.batch.byteLength)
+        this.#workOnBatch()
+        return
+      case 'watermark':
+        this.#phases.push('settle', 'fire', 'flush', 'watermark')
+        return
+      case 'idle':
+        // Not told to those behind, as in declarative jobs: all subtasks of a stage hear the same sources.
+        this.#phases.push('flush')
+        return
+      case 'barrier':
+        this.#barrier = event.checkpointId
+        this.#phases.push('settle', 'flush', 'barrier')
+    }
+  }
+
+  /** Works on the batch until it ends, time is up, or nothing more can be sent. */
+  #workOnBatch(): StepResult {
+    const { message, channel } = this.#batch!
+    const { outputs } = this.#parts
+    const input = this.#parts.inputOf[channel]!
+    const untilMs = this.#context.clock.monotonicMs() + SLICE_MS
+    const reader = this.#reader
+    let worked: StepResult = 'blocked'
+    for (let i = 1; !reader.done; i++) {
+      if (this.#keyed.full === true) return worked
+      this.#work(reader, input)
+      worked = 'worked'
+      if (i % LOOK_EVERY !== 0) continue
+      outputs.sendFull()
+      if (!outputs.ready || this.#context.clock.monotonicMs() > untilMs) return 'worked'
+    }
+    this.#batch = null
+    this.#parts.returnCredit(channel, message.buffer as ArrayBuffer)
+    this.#fireProcessing()
+    this.#sweep.sweep(SWEEP_ENTRIES, this.#context.clock.nowMs())
+    return 'worked'
+  }
+
+  #work(reader: ValueReader, input: number): void {
+    const { state, eventType } = this.#parts
+    const group = reader.readU16()
+    const timestampMs = reader.readF64()
+    const key = group === BROADCAST ? null : (reader.read() as Key)
+    // Copied: a decoder may keep views of it, and the buffer goes back to its sender.
+    const value = reader.readU8() === RAW ? eventType.decode(reader.readBytes().slice()) : reader.read()
+    this.#recordsIn++
+    if (key === null) {
+      this.#keyed.onRecord(input, value, timestampMs, null)
+      return
+    }
+    const entry = state.store.entry(group, key)
+    this.#keyed.onRecord(input, value, timestampMs, entry)
+    state.store.settle(entry)
+  }
+
+  /** Works phases off in order: `idle` when none is left, `worked` when one needs another turn. */
+  #runPhases(): StepResult {
+    while (this.#phases.length > 0) {
+      const done = this.#runPhase(this.#phases[0]!)
+      if (done !== 'idle') return done
+      this.#phases.shift()
+    }
+    return 'idle'
+  }
+
+  #runPhase(phase: Phase): StepResult {
+    const { gate, outputs } = this.#parts
+    switch (phase) {
+      case 'settle':
+        return this.#unsettled ? 'blocked' : 'idle'
+      case 'fire':
+        return this.#fire('event', gate.watermarkMs) ? 'worked' : 'idle'
+      case 'flush':
+        return outputs.flush() ? 'idle' : 'blocked'
+      case 'watermark':
+        outputs.broadcast({ kind: 'watermark', watermarkMs: gate.watermarkMs })
+        return 'idle'
+      case 'barrier':
+        this.#snapshot()
+        return 'idle'
+    }
+  }
+
+  /** Fires timers up to `untilMs`; true when some are left for another turn. */
+  #fire(domain: TimeDomain, untilMs: number): boolean {
+    const { state, outputs } = this.#parts
+    const timers = this.#timers(domain)
+    const endMs = this.#context.clock.monotonicMs() + SLICE_MS
+    for (let i = 1; ; i++) {
+      const timer = timers.take(untilMs)
+      if (timer === undefined) return false
+      state.store.touch(timer.entry)
+      this.#keyed.onTimer?.(timer.entry, domain, timer.timeMs)
+      state.store.settle(timer.entry)
+      if (i % LOOK_EVERY !== 0) continue
+      outputs.sendFull()
+      if (!outputs.ready || this.#context.clock.monotonicMs() > endMs) return true
+    }
+  }
+
+  /** Fires what the wall clock has made due; true when something did. */
+  #fireProcessing(): boolean {
+    const nowMs = this.#context.clock.nowMs()
+    if (this.#parts.state.processingTimers.nextMs > nowMs) return false
+    this.#fire('processing', nowMs)
+    return true
+  }
+
+  #snapshot(): void {
+    const { state, gate, outputs, writer, node, parallelism, stateLimitBytes } = this.#parts
+    const checkpointId = this.#barrier
+    const pack = writer.begin()
+    state.pages.copy(pack, writer)
+    const { storedBytes } = state.pages
+    if (storedBytes > stateLimitBytes) {
+      throw new MillraceError(
+        'STATE_LIMIT',
+        `operator ${node.id} holds ${storedBytes} bytes of state in one subtask, above its share of the job's stateLimit ` +
+          `(${stateLimitBytes}): raise stateLimit, or give state a time to live`,
+      )
+    }
+    const facts = {
+      operatorId: node.id,
+      subtask: this.index,
+      parallelism,
+      watermarkMs: gate.watermarkMs,
+      meta: encodeStageMeta(node.slots),
+      counters: { late: this.#late },
+      splits: [],
+    }
+    outputs.broadcast({ kind: 'barrier', checkpointId })
+    Promise.all([pack.finish(), outputs.durable()]).then(
+      ([{ pages, written }]) => this.#context.ack(checkpointId, { ...facts, pages, written }),
+      (error: unknown) => this.#context.decline(checkpointId, MillraceError.from(error).toData()),
+    )
+  }
+}

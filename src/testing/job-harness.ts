@@ -1,0 +1,348 @@
+/**
+ * Runs a job in TypeScript in one thread, in virtual time: for its author's tests.
+ *
+ * The stages, channels, barriers and checkpoints are the real ones; threads, time, the topic and the store are
+ * stand-ins. What runs when is drawn from the seed: the same seed is the same run. Time moves only when it is told to,
+ * and event time only with events, or when it is told to.
+ *
+ * Outputs keep everything that was ever written, as a topic would: after a crash, what was written since the last
+ * checkpoint is written again.
+ */
+import { MemoryChunkStore, MemoryStoreData } from '../checkpoint/memory-store.ts'
+import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import { nextBelow, type Random, SeededRandom } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
+import { systemScheduler } from '../core/system.ts'
+import { planProgram } from '../job/program-plan.ts'
+import { describeProgram, type JobProgram, sourceOf } from '../program/graph.ts'
+import { programDefinition } from '../program/job-definition.ts'
+import type { Key } from '../program/keys.ts'
+import type { LinkMessage } from '../runtime/links.ts'
+import type { SplitStart } from '../runtime/messages.ts'
+import { ProgramAttempt } from '../runtime/program-attempt.ts'
+import type { SubtaskContext } from '../runtime/subtask.ts'
+import { MemorySourceReader } from '../source/memory-source.ts'
+import { MemoryTopic } from '../source/memory-topic.ts'
+import { HarnessOutputs, type OutputRecord } from './harness-outputs.ts'
+
+/** How a job is run. */
+export interface HarnessOptions {
+  /** Draws what runs when; 1 unless given. */
+  readonly seed?: number
+  /** Subtasks of each operator; 2 unless given, so that records do cross. */
+  readonly parallelism?: number
+  /** Partitions of the input; 1 unless given. */
+  readonly partitions?: number
+  /** Wall clock at the start, epoch ms. Events may not be later than it plus `maxFuture`. */
+  readonly startMs?: number
+}
+
+interface Life {
+  attempts: readonly ProgramAttempt[]
+  readonly mail: Map<string, LinkMessage[]>
+  readonly acks: Map<number, SubtaskSnapshot[]>
+  failure: MillraceError | null
+  woken: boolean
+}
+
+/** Starts a job. Close it, or leave it to the garbage. */
+export async function openHarness<T>(job: JobProgram, options: HarnessOptions = {}): Promise<JobHarness<T>> {
+  const harness = new JobHarness<T>(job, options)
+  await harness.start(options.parallelism ?? 2)
+  return harness
+}
+
+/** A job under test. */
+export class JobHarness<T> {
+  /** Seed of the order, to print when a test fails. */
+  readonly seed: number
+  readonly #job: JobProgram
+  readonly #random: Random
+  readonly #topic: MemoryTopic
+  readonly #store = new MemoryStoreData()
+  readonly #outputs: HarnessOutputs
+  #wallMs: number
+  #monotonicMs = 0
+  #attempt = 0
+  #checkpointId = 0
+  #restored: readonly SubtaskSnapshot[] | null = null
+  #nextPartition = 0
+  #life: Life | null = null
+
+  constructor(job: JobProgram, options: HarnessOptions) {
+    this.seed = options.seed ?? 1
+    this.#random = new SeededRandom(this.seed)
+    this.#topic = new MemoryTopic('input', options.partitions ?? 1, this.#random)
+    this.#outputs = new HarnessOutputs()
+    this.#job = this.#outputs.watch(job)
+    this.#wallMs = options.startMs ?? 1_700_000_000_000
+  }
+
+  /** Begins an attempt at `parallelism`, from the last checkpoint if there is one. */
+  async start(parallelism: number): Promise<void> {
+    const life: Life = { attempts: [], mail: new Map(), acks: new Map(), failure: null, woken: true }
+    const placement = Array.from({ length: parallelism }, (_, index) => index)
+    const definition = programDefinition('job.ts', describeProgram(this.#job))
+    // Partitions never fall idle: what time it is in events is the test's to say.
+    const plan = planProgram(
+      { ...definition, parallelism, watermark: { ...definition.watermark, idlenessMs: 0 } },
+      { threads: parallelism, fileOf: (module) => module },
+    )
+    const splits = this.#splits(parallelism, plan.definition.source.id)
+    this.#attempt++
+    const deploy = {
+      ...({ type: 'deploy', job: 1, attempt: this.#attempt, plan, placement, splits } as const),
+      restore: this.#restored,
+      chunkStore: { kind: 'memory', name: 'harness' } as const,
+      chunkPrefix: `${plan.jobName}/1-${this.#attempt}-0/`,
+    }
+    const attempts = placement.map((thread) => new ProgramAttempt(deploy, this.#environment(life, thread)))
+    for (const attempt of attempts) await attempt.open()
+    life.attempts = attempts
+    this.#life = life
+    await this.run()
+  }
+
+  /** Adds an event to the input; partitions take turns unless one is named. Nothing happens before the next `await`. */
+  push(event: T, partition?: number): void {
+    const { encode } = sourceOf(this.#job).type
+    if (encode === undefined) throw new MillraceError('USAGE', 'the event type has no encode: push bytes instead')
+    this.pushBytes(encode.call(sourceOf(this.#job).type, event).finish(), partition)
+  }
+
+  /** Adds a record to the input as bytes, decodable or not. */
+  pushBytes(value: Uint8Array | null, partition?: number): void {
+    const to = partition ?? this.#nextPartition++ % this.#topic.partitions.length
+    this.#topic.append(to, [{ key: null, value, timestampMs: this.#wallMs }])
+  }
+
+  /** Lets everything happen that can. Throws what the job fails with. */
+  async run(): Promise<void> {
+    const life = this.#alive()
+    for (;;) {
+      this.#drain(life)
+      if (life.failure !== null) throw life.failure
+      life.woken = false
+      // A turn of the real event loop lets every promise go on that can.
+      await new Promise<void>((resolve) => void systemScheduler.soon(resolve))
+      if (!life.woken && !hasMail(life)) return
+    }
+  }
+
+  /** Says that no event at or before `timeMs` comes any more, and lets everything happen that follows. */
+  async advanceWatermark(timeMs: number): Promise<void> {
+    await this.run()
+    const { outOfOrdernessMs } = this.#job.settings.watermark
+    for (const attempt of this.#alive().attempts) {
+      for (const source of attempt.sources.values()) source.advanceTo(timeMs + outOfOrdernessMs + 1)
+    }
+    await this.run()
+  }
+
+  /** Says that no event comes any more: every window and event timer fires. */
+  finish(): Promise<void> {
+    return this.advanceWatermark(Number.POSITIVE_INFINITY)
+  }
+
+  /** Lets `ms` of wall clock pass: processing timers fire, state expires. */
+  async advanceTime(ms: number): Promise<void> {
+    await this.run()
+    this.#wallMs += ms
+    this.#monotonicMs += ms
+    await this.run()
+  }
+
+  /** Wall clock, epoch ms. */
+  get nowMs(): number {
+    return this.#wallMs
+  }
+
+  /** Makes a checkpoint: where `restore` goes on. */
+  async checkpoint(): Promise<void> {
+    const life = this.#alive()
+    const checkpointId = ++this.#checkpointId
+    for (const attempt of life.attempts)
+      for (const source of attempt.sources.values()) source.injectBarrier(checkpointId)
+    await this.run()
+    const subtasks = life.attempts.reduce((sum, attempt) => sum + attempt.subtasks.length, 0)
+    for (let turn = 0; (life.acks.get(checkpointId)?.length ?? 0) < subtasks; turn++) {
+      if (turn > 100)
+        throw new MillraceError('CHECKPOINT_FAILED', `the checkpoint did not complete (seed ${this.seed})`)
+      await this.run()
+    }
+    this.#restored = structuredClone(life.acks.get(checkpointId)!)
+    for (const { subtasks: all } of life.attempts)
+      for (const subtask of all) subtask.checkpointComplete(checkpointId, [])
+  }
+
+  /** Ends the job as a crash does, and starts it again from the last checkpoint (afresh without one). */
+  async restore(options: { readonly parallelism?: number } = {}): Promise<void> {
+    const life = this.#alive()
+    const parallelism = options.parallelism ?? life.attempts.length
+    this.#life = null
+    await Promise.all(life.attempts.map((attempt) => attempt.close()))
+    await this.start(parallelism)
+  }
+
+  /** The values that sink `id` was given, in order. */
+  output<V = unknown>(id: string): V[] {
+    return this.records<V>(id).map((record) => record.value)
+  }
+
+  /** The same with keys, bytes and timestamps. */
+  records<V = unknown>(id: string): readonly OutputRecord<V>[] {
+    return this.#outputs.of(id) as readonly OutputRecord<V>[]
+  }
+
+  /** Forgets what sinks were given so far. */
+  clearOutputs(): void {
+    this.#outputs.clear()
+  }
+
+  /** What operator `id` keeps of a key, by the names of its state; undefined when it keeps nothing. */
+  state(id: string, key: Key): Readonly<Record<string, unknown>> | undefined {
+    for (const attempt of this.#alive().attempts) {
+      for (const stages of attempt.stages.values()) {
+        for (const stage of stages.values()) {
+          const found = stage.operator === id ? stage.stateOf(key) : undefined
+          if (found !== undefined) return found
+        }
+      }
+    }
+    return undefined
+  }
+
+  /** What became of the events: read, dead-lettered, filtered, and records that came too late for their window. */
+  get counts(): {
+    readonly read: number
+    readonly deadLettered: number
+    readonly filtered: number
+    readonly late: number
+  } {
+    const counts = { read: 0, deadLettered: 0, filtered: 0, late: 0 }
+    for (const { subtasks } of this.#alive().attempts) {
+      for (const subtask of subtasks) {
+        const { read, deadLettered, filtered, late } = subtask.stats()
+        counts.read += read
+        counts.deadLettered += deadLettered
+        counts.filtered += filtered
+        counts.late += late
+      }
+    }
+    return counts
+  }
+
+  /** Ends the job. */
+  async close(): Promise<void> {
+    const life = this.#life
+    this.#life = null
+    await Promise.all(life?.attempts.map((attempt) => attempt.close()) ?? [])
+  }
+
+  #alive(): Life {
+    if (this.#life !== null) return this.#life
+    throw new MillraceError('USAGE', 'the harness is closed')
+  }
+
+  /** Delivers mail and steps subtasks, in an order that the seed draws, until nothing moves. */
+  #drain(life: Life): void {
+    const subtasks = life.attempts.flatMap((attempt) => attempt.subtasks.map((subtask) => ({ attempt, subtask })))
+    let quiet = 0
+    // Every subtask must have had nothing to do since something last moved.
+    while (life.failure === null && (quiet < subtasks.length * 3 || hasMail(life))) {
+      const waiting = [...life.mail].filter(([, messages]) => messages.length > 0)
+      const chosen = nextBelow(this.#random, subtasks.length + waiting.length)
+      if (chosen < waiting.length) {
+        const [to, messages] = waiting[chosen]!
+        life.attempts[Number(to.split('>')[1])]!.deliver(messages.shift()!)
+        quiet = 0
+        continue
+      }
+      this.#monotonicMs += 10
+      const { subtask } = subtasks[chosen - waiting.length]!
+      try {
+        quiet = subtask.step() === 'worked' ? 0 : quiet + 1
+      } catch (thrown) {
+        life.failure = MillraceError.from(thrown)
+      }
+    }
+    for (const { subtask } of subtasks) if (life.failure === null) this.#settle(life, subtask)
+  }
+
+  /** Steps one subtask as long as it gets something done: what chance has passed over. */
+  #settle(life: Life, subtask: { step(): string }): void {
+    try {
+      this.#monotonicMs += 25
+      while (subtask.step() === 'worked') life.woken = true
+    } catch (thrown) {
+      life.failure = MillraceError.from(thrown)
+    }
+  }
+
+  #environment(life: Life, thread: number) {
+    const clock = { nowMs: () => this.#wallMs, monotonicMs: () => this.#monotonicMs }
+    const wake = (): void => {
+      life.woken = true
+    }
+    const context: SubtaskContext = {
+      clock,
+      wake,
+      wakeAfter: () => () => {},
+      ack: (checkpointId, snapshot) => {
+        life.acks.set(checkpointId, [...(life.acks.get(checkpointId) ?? []), snapshot])
+        wake()
+      },
+      decline: (_checkpointId, error) => {
+        life.failure ??= MillraceError.fromData(error)
+        wake()
+      },
+      fail: (error) => {
+        life.failure ??= MillraceError.from(error)
+        wake()
+      },
+    }
+    return {
+      ports: {
+        clock,
+        scheduler: systemScheduler,
+        random: this.#random,
+        openReader: () => new MemorySourceReader(this.#topic, clock, systemScheduler),
+        openWriter: (output: Parameters<HarnessOutputs['open']>[0]) => this.#outputs.open(output),
+        openChunkStore: () => new MemoryChunkStore(this.#store),
+        loadProgram: async () => this.#job,
+      },
+      thread,
+      send: (to: number, message: LinkMessage) => {
+        const buffer = message.credit ?? (message.message?.kind === 'batch' ? message.message.buffer : null)
+        const copy = structuredClone(message, buffer === null ? {} : { transfer: [buffer] })
+        const link = `${thread}>${to}`
+        life.mail.set(link, [...(life.mail.get(link) ?? []), copy])
+      },
+      contextOf: () => context,
+      sourceFinished: () => {},
+      sourceWatermark: () => {},
+      schemaWanted: () => {},
+    }
+  }
+
+  #splits(parallelism: number, sourceId: string): SplitStart[][] {
+    const restored = (this.#restored ?? []).filter((s) => s.operatorId === sourceId).flatMap((s) => s.splits)
+    const splits: SplitStart[][] = Array.from({ length: parallelism }, () => [])
+    this.#topic.partitions.forEach((_, partition) => {
+      const split = restored.find((candidate) => candidate.partition === partition)
+      splits[partition % parallelism]!.push({
+        partition,
+        offset: split?.offset ?? 0,
+        stopOffset: Number.POSITIVE_INFINITY,
+        topicId: this.#topic.topicId,
+        maxTimestampMs: split?.maxTimestampMs ?? Number.NEGATIVE_INFINITY,
+      })
+    })
+    return splits
+  }
+}
+
+function hasMail(life: Life): boolean {
+  for (const messages of life.mail.values()) if (messages.length > 0) return true
+  return false
+}
