@@ -25,7 +25,15 @@ import type { PageLocation } from '../state/pages.ts'
 import { DISTINCT_TEXT } from './accumulators.ts'
 import { memberHash } from './aggregate-events.ts'
 import { dimensionBytes } from './group-key.ts'
-import { accumulatorsText, historyName, type SnapshotTable, sliceName, type TableMeta } from './table-snapshot.ts'
+import { adoptSessions, takeOverSessions } from './session-snapshot.ts'
+import {
+  accumulatorsText,
+  historyName,
+  type SliceTable,
+  type SnapshotTable,
+  sliceName,
+  type TableMeta,
+} from './table-snapshot.ts'
 
 /** A page as it was read. */
 export interface StoredPage {
@@ -40,14 +48,8 @@ export type StoredPages = ReadonlyMap<string, readonly StoredPage[]>
 /** Restores a table of the same subtask at the same parallelism. */
 export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredPages): void {
   checkAccumulators(table, meta)
-  for (const [startMs, endMs, fired, rows, ...members] of meta.slices) {
-    const slice = table.slices.of(startMs!, endMs!)
-    slice.fired = fired === 1
-    adoptKeyed(slice.groups, sliceName(table.plan.id, startMs!, endMs!, -1), rows!, pages)
-    members.forEach((count, i) => {
-      if (count >= 0) adoptKeyed(slice.members[i]!, sliceName(table.plan.id, startMs!, endMs!, i), count, pages)
-    })
-  }
+  if ('sessions' in table) adoptSessions(table, meta.sessions ?? [], pages)
+  else adoptSlices(table, meta, pages)
   if ('history' in table) {
     adoptHistory(table.history, historyName(table.plan.id), meta.historyFirst, pages)
     table.results = meta.results
@@ -56,6 +58,17 @@ export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredP
     table.late.addCounts(startMs, endMs, Buffer.from(key, 'base64'), hash, Float64Array.from(counts), 0)
   }
   raiseChange(table, meta)
+}
+
+function adoptSlices(table: SliceTable, meta: TableMeta, pages: StoredPages): void {
+  for (const [startMs, endMs, fired, rows, ...members] of meta.slices) {
+    const slice = table.slices.of(startMs!, endMs!)
+    slice.fired = fired === 1
+    adoptKeyed(slice.groups, sliceName(table.plan.id, startMs!, endMs!, -1), rows!, pages)
+    members.forEach((count, i) => {
+      if (count >= 0) adoptKeyed(slice.members[i]!, sliceName(table.plan.id, startMs!, endMs!, i), count, pages)
+    })
+  }
 }
 
 /** Takes over from another subtask's snapshot the rows whose key groups are in `range`. */
@@ -71,6 +84,19 @@ export function takeOverRows(
     const group = keyGroupOf(hash, keyGroups)
     return group >= range.start && group <= range.end
   }
+  if ('sessions' in table) takeOverSessions(table, meta.sessions ?? [], pages, (key) => mine(keyHashOf(table, key)))
+  else takeOverSlices(table, meta, pages, mine)
+  if ('history' in table) takeOverHistory(table, meta, pages, mine)
+  for (const [startMs, endMs, hash, key, counts] of meta.late) {
+    const bytes = Buffer.from(key, 'base64')
+    if (mine(table.plan.keyed ? keyHashOf(table, bytes) : hash)) {
+      table.late.addCounts(startMs, endMs, bytes, hash, Float64Array.from(counts), 0)
+    }
+  }
+  raiseChange(table, meta)
+}
+
+function takeOverSlices(table: SliceTable, meta: TableMeta, pages: StoredPages, mine: (hash: number) => boolean): void {
   const pool = new PagePool()
   for (const [startMs, endMs, fired, rows, ...members] of meta.slices) {
     const groups = new KeyedTable(pool, table.accumulators.initial, 0)
@@ -94,14 +120,6 @@ export function takeOverRows(
     })
     groups.release()
   }
-  if ('history' in table) takeOverHistory(table, meta, pages, mine)
-  for (const [startMs, endMs, hash, key, counts] of meta.late) {
-    const bytes = Buffer.from(key, 'base64')
-    if (mine(table.plan.keyed ? keyHashOf(table, bytes) : hash)) {
-      table.late.addCounts(startMs, endMs, bytes, hash, Float64Array.from(counts), 0)
-    }
-  }
-  raiseChange(table, meta)
 }
 
 const noColumns = new Float64Array(0)
@@ -144,7 +162,7 @@ function sequence(pages: StoredPages, name: string): readonly StoredPage[] {
 }
 
 /** The hash by which the group of a row is owned: the event key's where the table is keyed, else the group's own. */
-function routingHash(table: SnapshotTable, groups: KeyedTable, row: number): number {
+function routingHash(table: SliceTable, groups: KeyedTable, row: number): number {
   if (table.plan.keyed) return keyHashOf(table, groups.keyOf(row))
   return groups.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32[(row & ROW_PAGE_MASK) * groups.strideU32 + ROW_HASH]!
 }
@@ -156,7 +174,7 @@ function keyHashOf(table: SnapshotTable, group: Uint8Array): number {
 }
 
 function copyRow(
-  table: SnapshotTable,
+  table: SliceTable,
   startMs: number,
   endMs: number,
   fired: boolean,
@@ -179,7 +197,7 @@ function copyRow(
 }
 
 function takeOverMembers(
-  table: SnapshotTable,
+  table: SliceTable,
   startMs: number,
   endMs: number,
   accumulator: number,

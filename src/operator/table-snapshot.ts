@@ -11,9 +11,11 @@ import { MillraceError } from '../core/errors.ts'
 import type { HistoryTable } from '../state/history-table.ts'
 import { type KeyedTable, ROWS_PER_PAGE } from '../state/keyed-table.ts'
 import type { Page } from '../state/pages.ts'
-import type { LateLedger } from './late-ledger.ts'
+import type { LateCounts } from './late-counts.ts'
 import type { PartialTable } from './partial-table.ts'
 import type { ResultTable } from './result-table.ts'
+import { type SessionsMeta, sessionsMeta, visitSessions } from './session-snapshot.ts'
+import type { SessionTable } from './session-table.ts'
 import type { SliceList } from './slices.ts'
 
 const META_VERSION = 1
@@ -30,6 +32,8 @@ export interface TableMeta {
   readonly historyFirst: number
   /** Start, end, hash, key in base64, counts. */
   readonly late: readonly (readonly [number, number, number, string, readonly number[]])[]
+  /** Of tables of sessions, see operator/session-snapshot; they have no slices. */
+  readonly sessions?: SessionsMeta
 }
 
 /** The meta document of a keyed subtask. */
@@ -39,7 +43,10 @@ export interface SubtaskMeta {
 }
 
 /** A table of either side, as far as snapshots go. */
-export type SnapshotTable = ResultTable | PartialTable
+export type SnapshotTable = SliceTable | SessionTable
+
+/** A table whose open windows are slices. */
+export type SliceTable = ResultTable | PartialTable
 
 /** Whether a table has state that a checkpoint must keep. */
 export function isDurable(table: SnapshotTable): boolean {
@@ -63,13 +70,18 @@ export type VisitPage = (sequence: string, number: number, units: number, byteLe
 export function visitPages(tables: readonly SnapshotTable[], visit: VisitPage): void {
   for (const table of tables) {
     if (!isDurable(table)) continue
-    for (const slice of table.slices.slices) {
-      visitTable(sliceName(table.plan.id, slice.startMs, slice.endMs, -1), slice.groups, visit)
-      slice.members.forEach((members, i) => {
-        if (members !== null) visitTable(sliceName(table.plan.id, slice.startMs, slice.endMs, i), members, visit)
-      })
-    }
+    if ('sessions' in table) visitSessions(table, visit)
+    else visitSlices(table, visit)
     if ('history' in table) visitHistory(historyName(table.plan.id), table.history, visit)
+  }
+}
+
+function visitSlices(table: SliceTable, visit: VisitPage): void {
+  for (const slice of table.slices.slices) {
+    visitTable(sliceName(table.plan.id, slice.startMs, slice.endMs, -1), slice.groups, visit)
+    slice.members.forEach((members, i) => {
+      if (members !== null) visitTable(sliceName(table.plan.id, slice.startMs, slice.endMs, i), members, visit)
+    })
   }
 }
 
@@ -122,7 +134,8 @@ function metaOf(table: SnapshotTable): TableMeta {
     accumulators: accumulatorsText(table),
     change: table.change,
     results: 'results' in table ? table.results : 0,
-    slices: slicesOf(table.slices),
+    slices: 'sessions' in table ? [] : slicesOf(table.slices),
+    ...('sessions' in table ? { sessions: sessionsMeta(table) } : {}),
     historyFirst: 'history' in table ? table.history.firstPage : 0,
     late: lateOf(table.late),
   }
@@ -138,7 +151,7 @@ function slicesOf(list: SliceList): number[][] {
   ])
 }
 
-function lateOf(late: LateLedger): [number, number, number, string, number[]][] {
+function lateOf(late: LateCounts): [number, number, number, string, number[]][] {
   return [...late.entries()].map((entry) => [
     entry.startMs,
     entry.endMs,

@@ -5,7 +5,7 @@ import { type KeyGroupRange, keyGroupRangeOf } from '../../src/core/key-groups.t
 import { DISTINCT_TEXT } from '../../src/operator/accumulators.ts'
 import { dimensionBytes } from '../../src/operator/group-key.ts'
 import type { PartialTable } from '../../src/operator/partial-table.ts'
-import { decodeMeta, encodeMeta, type SnapshotTable } from '../../src/operator/table-snapshot.ts'
+import { decodeMeta, encodeMeta, type SliceTable, type SnapshotTable } from '../../src/operator/table-snapshot.ts'
 import { type Step, steps, tablePlans } from './arbitraries.ts'
 import { Reference, type Result } from './reference.ts'
 import {
@@ -96,7 +96,7 @@ function ownerHash(table: SnapshotTable, group: Uint8Array): number {
 }
 
 /** On the window side a set of keys has those that the subtask owns, and no texts: the merge has the set that counts. */
-function expectMembersMine(table: SnapshotTable, range: KeyGroupRange): void {
+function expectMembersMine(table: SliceTable, range: KeyGroupRange): void {
   for (const { members } of table.slices.slices) {
     members.forEach((set, i) => {
       if (set === null) return

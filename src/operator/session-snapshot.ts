@@ -1,0 +1,131 @@
+/**
+ * Tables of sessions to a checkpoint and back.
+ *
+ * Owns: the page sequences of open sessions and their member sets, and rebuilding both: adopted as they are at the same
+ * parallelism, session by session into the owner of each key group at another. Does not own: history, late counts and
+ * the meta document (operator/table-snapshot, operator/table-restore).
+ *
+ * Timers are not stored: they follow from the rows.
+ */
+import { hashBytes } from '../core/hash.ts'
+import { ROW_HASH, ROW_REVISION } from '../state/keyed-table.ts'
+import { PagePool } from '../state/page-pool.ts'
+import type { Page, PageLocation } from '../state/pages.ts'
+import { RECYCLED_ROWS_PER_PAGE, type RecycledTable, ROW_FLAGS } from '../state/recycled-table.ts'
+import { SESSION_END, SESSION_FIRED, SESSION_START, SessionRows } from './session-rows.ts'
+import type { SessionTable } from './session-table.ts'
+
+/** Visits one live page; see VisitPage in operator/table-snapshot. */
+type Visit = (sequence: string, number: number, units: number, byteLength: number, page: Page) => void
+
+/** A page as it was read. */
+interface Stored {
+  readonly units: number
+  readonly bytes: Uint8Array
+  readonly location: PageLocation
+}
+
+type Pages = ReadonlyMap<string, readonly Stored[]>
+
+/** Rows of the session table, then of each accumulator's member set (-1 for none). */
+export type SessionsMeta = readonly number[]
+
+/** Name of the page sequences of open sessions, and of a member set of theirs. */
+export function sessionsName(table: string, accumulator: number): string {
+  return `${table}/sessions/${accumulator < 0 ? '' : `${accumulator}.`}`
+}
+
+/** Visits the pages of the open sessions. */
+export function visitSessions({ plan, sessions }: SessionTable, visit: Visit): void {
+  visitTable(sessionsName(plan.id, -1), sessions.table, visit)
+  sessions.sets.forEach((set, i) => {
+    if (set !== null) visitTable(sessionsName(plan.id, i), set, visit)
+  })
+}
+
+/** What must be known of the open sessions beside their pages. */
+export function sessionsMeta({ sessions }: SessionTable): SessionsMeta {
+  return [sessions.table.count, ...sessions.sets.map((set) => set?.count ?? -1)]
+}
+
+/** Restores the open sessions of the same subtask at the same parallelism. */
+export function adoptSessions({ plan, sessions }: SessionTable, meta: SessionsMeta, pages: Pages): void {
+  adoptRows(plan.id, sessions, meta, pages)
+  for (let row = 0; row < sessions.table.count; row++) if (sessions.table.isLive(row)) setTimer(plan, sessions, row)
+}
+
+/** Takes over from another subtask's snapshot the sessions whose group is `mine`. */
+export function takeOverSessions(
+  table: SessionTable,
+  meta: SessionsMeta,
+  pages: Pages,
+  mine: (group: Uint8Array) => boolean,
+): void {
+  const { plan, sessions } = table
+  const from = new SessionRows(plan.id, sessions.gapMs, table.accumulators, new PagePool())
+  adoptRows(plan.id, from, meta, pages)
+  for (let row = 0; row < from.table.count; row++) {
+    if (!from.table.isLive(row)) continue
+    const key = from.table.keyOf(row)
+    if (mine(key)) copySession(plan, from, row, key, sessions)
+  }
+  from.release()
+}
+
+function adoptRows(table: string, sessions: SessionRows, [count, ...sets]: SessionsMeta, pages: Pages): void {
+  adoptTable(sessions.table, sessionsName(table, -1), count ?? 0, pages)
+  sets.forEach((rows, i) => {
+    const set = sessions.sets[i]
+    if (set != null && rows >= 0) adoptTable(set, sessionsName(table, i), rows, pages)
+  })
+}
+
+function copySession(
+  plan: SessionTable['plan'],
+  from: SessionRows,
+  row: number,
+  key: Uint8Array,
+  into: SessionRows,
+): void {
+  const hash = from.table.u32(row, ROW_HASH)
+  const copy = into.insert(hash, key, from.value(row, SESSION_START), from.value(row, SESSION_END))
+  const values = from.at(row) + from.valuesAt
+  const count = from.table.columns - from.valuesAt
+  into.f64(copy).set(from.f64(row).subarray(values, values + count), into.at(copy) + into.valuesAt)
+  into.table.setU32(copy, ROW_REVISION, from.table.u32(row, ROW_REVISION))
+  into.table.setU32(copy, ROW_FLAGS, into.table.u32(copy, ROW_FLAGS) | (from.table.u32(row, ROW_FLAGS) & SESSION_FIRED))
+  from.sets.forEach((set, i) => {
+    if (set === null) return
+    from.eachMember(i, row, (member) => {
+      const text = set.keyOf(member)
+      into.addMember(i, copy, hashBytes(text, 0, text.length), text, 0, text.length)
+    })
+  })
+  setTimer(plan, into, copy)
+}
+
+function setTimer(plan: SessionTable['plan'], sessions: SessionRows, row: number): void {
+  const fired = (sessions.table.u32(row, ROW_FLAGS) & SESSION_FIRED) !== 0
+  sessions.setTimer(row, sessions.value(row, SESSION_END) - 1 + (fired ? plan.allowedLatenessMs : 0))
+}
+
+function visitTable(name: string, table: RecycledTable, visit: Visit): void {
+  table.rows.pages.forEach((page, i) => {
+    const rows = Math.min(RECYCLED_ROWS_PER_PAGE, table.count - i * RECYCLED_ROWS_PER_PAGE)
+    visit(`${name}rows`, i, rows, rows * table.strideF64 * 8, page)
+  })
+  table.keys.pages.pages.forEach((page, i) => {
+    const bytes = table.keys.bytesUsed(i)
+    visit(`${name}keys`, i, bytes, bytes, page)
+  })
+}
+
+function adoptTable(table: RecycledTable, name: string, count: number, pages: Pages): void {
+  for (const page of pages.get(`${name}rows`) ?? []) table.rows.adopt(page.bytes, page.location)
+  let used = 0
+  for (const page of pages.get(`${name}keys`) ?? []) {
+    table.keys.pages.adopt(page.bytes, page.location)
+    used = page.units
+  }
+  table.restore(count, used)
+}
