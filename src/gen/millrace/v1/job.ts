@@ -61,6 +61,7 @@ export interface JobDefinition {
 export interface JobMetadata {
   /** Lower-case DNS label, unique in a deployment. */
   name: string;
+  /** For people. */
   description: string;
 }
 
@@ -76,9 +77,11 @@ export interface JobSource {
 
 /** A topic of a Redpanda or Kafka cluster. */
 export interface KafkaSource {
+  /** Its name. */
   topic: string;
   /** `host:port,host:port`; absent means the server's own setting. */
   brokers: string;
+  /** Where reading starts when no checkpoint says otherwise; `earliest` by default. */
   start?:
     | StartPosition
     | undefined;
@@ -100,21 +103,31 @@ export interface KafkaSource {
 
 /** A topic on disk without a broker. */
 export interface LogSource {
+  /** Folder of the log, relative to the server's working folder. */
   path: string;
+  /** Its name. */
   topic: string;
-  start?: StartPosition | undefined;
+  /** Where reading starts when no checkpoint says otherwise; `earliest` by default. */
+  start?:
+    | StartPosition
+    | undefined;
+  /** Stop at the end that the topic has when the job first starts, then finish. */
   bounded: boolean;
 }
 
 /** Made-up events from a seed. */
 export interface GeneratorSource {
+  /** The same seed makes the same events. */
   seed: number;
   /** Events a second over all partitions; 0 means as fast as they are taken. */
   eventsPerSecond: number;
+  /** Partitions that it plays. */
   partitions: number;
+  /** Different persons. */
   persons: number;
   /** Events in all; 0 means without end. */
   maxEvents: number;
+  /** How far events are out of order at most. */
   outOfOrderness: string;
   /** Event time of the first event, RFC 3339. */
   start: string;
@@ -142,6 +155,7 @@ export interface StartLatest {
 
 /** Exact offsets by partition. */
 export interface StartOffsets {
+  /** Offset of the first record to read, by partition. */
   partitions: { [key: number]: number };
   /** Where a partition that is not named starts: `earliest` (default) or `latest`. */
   otherwise: string;
@@ -210,6 +224,7 @@ export interface JobEventType {
 
 /** How a type of event is told apart: by a record header, or by a field of the envelope `event.message`. */
 export interface JobEventTest {
+  /** Name of a record header. */
   header: string;
   /** Text of the header; the type's name by default. */
   equals: string;
@@ -219,6 +234,7 @@ export interface JobEventTest {
 
 /** How far event time is behind what has been seen. */
 export interface JobWatermark {
+  /** How long after an event an earlier one may still come, without being late. */
   outOfOrderness: string;
   /** A partition without new records for this long stops holding others back; `0s` for never. */
   idleness: string;
@@ -230,8 +246,13 @@ export interface JobWatermark {
 export interface JobCheckpoint {
   /** `0s` switches periodic checkpoints off. */
   every: string;
-  retain?: number | undefined;
+  /** Checkpoints that are kept. */
+  retain?:
+    | number
+    | undefined;
+  /** A checkpoint that takes longer has failed. */
   timeout: string;
+  /** Failed checkpoints in a row that the job lives with; one more restarts it. */
   tolerableFailures?: number | undefined;
 }
 
@@ -239,6 +260,7 @@ export interface JobCheckpoint {
 export interface JobMetric {
   /** Lower-case snake_case name, unique in the job. */
   id: string;
+  /** For people. */
   description: string;
   kind?:
     | { $case: "count"; value: CountMetric }
@@ -255,7 +277,11 @@ export interface JobMetric {
     | undefined;
   /** CEL over the event's fields; absent takes every event. */
   where: string;
-  window?: JobWindow | undefined;
+  /** Stretches of time that are counted by themselves. */
+  window?:
+    | JobWindow
+    | undefined;
+  /** How long after its end a window still takes events, each of which corrects its result. */
   allowedLateness: string;
   /** How long closed windows stay queryable, `90d` by default. */
   retain: string;
@@ -292,9 +318,11 @@ export interface JobWindow {
   timezone: string;
   /** Length of windows that start every `slide`. */
   sliding: string;
+  /** How often a window starts. */
   slide: string;
   /** Greatest length of windows that grow by `step`. */
   cumulate: string;
+  /** By how much a window grows. */
   step: string;
   /** Gap that ends a session. */
   session: string;
@@ -320,6 +348,7 @@ export interface JobTrigger {
 
 /** Where results go. */
 export interface JobSink {
+  /** Names the sink; unique in the job. */
   id: string;
   output?: { $case: "kafka"; value: KafkaOutput } | { $case: "log"; value: LogOutput } | {
     $case: "discard";
@@ -334,6 +363,7 @@ export interface JobSideOutput {
 
 /** A topic of a Redpanda or Kafka cluster. */
 export interface KafkaOutput {
+  /** Its name. */
   topic: string;
   /** Absent means the server's own setting. */
   brokers: string;
@@ -341,7 +371,9 @@ export interface KafkaOutput {
 
 /** A topic on disk without a broker. */
 export interface LogOutput {
+  /** Folder of the log, relative to the server's working folder. */
   path: string;
+  /** Its name. */
   topic: string;
 }
 
@@ -375,15 +407,23 @@ export interface JobSample_NamesEntry {
 
 /** What a field of a sample event is read from. */
 export interface SampleColumn {
-  from?: { $case: "column"; value: string } | //
-  /** The number of the row, from 1. */
-  { $case: "row"; value: boolean } | undefined;
+  from?:
+    | //
+    /** Name of the column. */
+    { $case: "column"; value: string }
+    | //
+    /** The number of the row, from 1. */
+    { $case: "row"; value: boolean }
+    | undefined;
 }
 
 /** What an event name of the file becomes. */
 export interface SampleName {
+  /** Name of the event. */
   name: string;
+  /** `track` (default), `page`, `screen`, `identify`, `group` or `alias`. */
   kind: string;
+  /** Screen of the event. */
   screen: string;
   /** Texts, numbers and booleans. */
   properties: { [key: string]: any | undefined };
