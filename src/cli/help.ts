@@ -151,6 +151,16 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     ],
     exits: ['failure', 'invalid', 'unreachable', 'interrupted'],
   },
+  token: {
+    examples: [
+      [
+        'token alice --role operator --out alice.token >> access',
+        'for a person; the server has MILLRACE_ACCESS_FILE=access',
+      ],
+      ['token prometheus --role viewer --out prometheus.token >> access', 'for /metrics'],
+    ],
+    exits: ['invalid'],
+  },
   completion: {
     examples: [
       ['completion bash > /etc/bash_completion.d/millrace', 'for every bash from now on'],

@@ -14,6 +14,7 @@ import { addJobCommands } from './job-commands.ts'
 import { addMetricCommands } from './metric-commands.ts'
 import { addProduceCommand } from './produce-command.ts'
 import { addServerCommands } from './server-commands.ts'
+import { addTokenCommand } from './token-command.ts'
 
 /** What the program needs besides its dependencies. */
 export interface ProgramOptions {
@@ -44,6 +45,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addJobCommands(program, deps)
   addMetricCommands(program, deps)
   addProduceCommand(program, deps)
+  addTokenCommand(program, deps)
   addCompletionCommands(program, deps)
   // Last: it walks the commands.
   teach(program, deps.command)

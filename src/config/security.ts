@@ -54,7 +54,7 @@ export const securitySettings = {
   ),
   accessFile: file(
     'MILLRACE_ACCESS_FILE',
-    'Who may call what: a line each of name, role and token hash or certificate (`millrace token` makes one); read again when it changes. Unset, everybody may do everything, and only loopback addresses are served.',
+    'Who may call what: a line each of name, role, and the hash of a token (`millrace token` makes one) or the name of a certificate; read again when it changes. Unset, everybody may do everything, and only loopback addresses are served.',
   ),
   allowPlaintext: {
     name: 'MILLRACE_ALLOW_PLAINTEXT',
@@ -262,4 +262,5 @@ export const misplacedSecrets: Readonly<Record<string, string>> = {
   MILLRACE_TOKEN: 'MILLRACE_TOKEN_FILE',
   MILLRACE_KAFKA_PASSWORD: 'MILLRACE_KAFKA_PASSWORD_FILE',
   MILLRACE_REDIS_PASSWORD: 'MILLRACE_REDIS_PASSWORD_FILE',
+  MILLRACE_SCHEMA_REGISTRY_PASSWORD: 'MILLRACE_SCHEMA_REGISTRY_PASSWORD_FILE',
 }

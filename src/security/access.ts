@@ -95,7 +95,7 @@ export function parseAccess(text: string, file: string): AccessTable {
     const [name, role, key, ...rest] = line.split(/\s+/)
     if (name === undefined || role === undefined || key === undefined || rest.length > 0) {
       wrong('a line is `name role sha256:HASH` or `name role certificate:NAME`')
-    } else if (!/^[A-Za-z0-9._@-]{1,100}$/.test(name)) {
+    } else if (!isSubjectName(name)) {
       wrong('the name may have letters, digits, `.`, `_`, `@` and `-`, 100 at most')
     } else if (!isRole(role)) {
       wrong(`the role is not one of ${roles.join(', ')}`)
@@ -121,7 +121,13 @@ export function parseAccess(text: string, file: string): AccessTable {
   return new AccessTable(tokens, certificates)
 }
 
-function isRole(text: string): text is Role {
+/** Whether a text can name a caller. */
+export function isSubjectName(text: string): boolean {
+  return /^[A-Za-z0-9._@-]{1,100}$/.test(text)
+}
+
+/** Whether a text is a role. */
+export function isRole(text: string): text is Role {
   return roles.some((role) => role === text)
 }
 

@@ -29,7 +29,7 @@ function program() {
 
 /** The words of a line as a shell would pass them on: quotes taken off, what is redirected left out. */
 function wordsOf(line: string): string[] {
-  const [typed = ''] = line.split(/ >(?= )/)
+  const [typed = ''] = line.split(/ >{1,2}(?= )/)
   return [...typed.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
 }
 

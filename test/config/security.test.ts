@@ -94,7 +94,12 @@ describe('settings that do not go together', () => {
 })
 
 describe('secrets in the environment', () => {
-  it.each(['MILLRACE_TOKEN', 'MILLRACE_KAFKA_PASSWORD', 'MILLRACE_REDIS_PASSWORD'])('%s is refused', (name) => {
+  it.each([
+    'MILLRACE_TOKEN',
+    'MILLRACE_KAFKA_PASSWORD',
+    'MILLRACE_REDIS_PASSWORD',
+    'MILLRACE_SCHEMA_REGISTRY_PASSWORD',
+  ])('%s is refused', (name) => {
     const message = violationsOf({ [name]: 'hunter2' })[name]
     expect(message).toContain(`${name}_FILE`)
     expect(message).not.toContain('hunter2')
