@@ -83,4 +83,4 @@ format: setup ## format and sort imports in place
 
 .PHONY: clean
 clean: ## remove what was installed, fetched or produced; sources stay
-	rm -rf node_modules tools/runtime/node_modules .cache .millrace coverage bench/flink/target
+	rm -rf node_modules tools/runtime/node_modules .cache .millrace coverage dist bench/flink/target

@@ -82,7 +82,9 @@ export class WorkerPool implements WorkerSet {
     this.#options = options
     this.#lives = Array.from({ length: options.threads }, () => undefined)
     this.#failures = Array.from({ length: options.threads }, () => 0)
-    const entry = options.entry ?? new URL('../runtime/worker.ts', import.meta.url)
+    // In a checkout this file and that one are TypeScript, in the npm package JavaScript.
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+    const entry = options.entry ?? new URL(`../runtime/worker.${extension}`, import.meta.url)
     this.#piscina = new Piscina<ThreadInit, void>({
       filename: entry.href,
       name: 'runThread',
