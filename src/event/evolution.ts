@@ -170,8 +170,8 @@ function fieldProblems(
   const report = (rule: EvolutionRule, reason: string): void => {
     problems.push({ rule, field, reason })
   }
-  if (cardinality(was, before) !== cardinality(is, after))
-    report('FIELD_WIRE_COMPATIBLE_CARDINALITY', `was ${cardinality(was, before)} and is now ${cardinality(is, after)}`)
+  if (cardinality(was) !== cardinality(is))
+    report('FIELD_WIRE_COMPATIBLE_CARDINALITY', `was ${cardinality(was)} and is now ${cardinality(is)}`)
   const type = typeProblem(was, is)
   if (type !== null) report('FIELD_WIRE_COMPATIBLE_TYPE', type)
   else if (was.type === TYPE_ENUM) problems.push(...enumProblems(before, after, was, is, field))
@@ -221,9 +221,10 @@ function goneValues(old: EnumInfo, now: EnumInfo): readonly number[] {
   return [...new Set(old.values.values())].filter((n) => !numbers.has(n) && !within(now.reserved, n))
 }
 
-function cardinality(field: FieldInfo, descriptors: Descriptors): string {
-  if (!field.repeated) return field.required ? 'required' : 'single'
-  return descriptors.message(field.typeName)?.isMapEntry === true ? 'a map' : 'repeated'
+/** A map is repeated on the wire. */
+function cardinality(field: FieldInfo): string {
+  if (field.repeated) return 'repeated'
+  return field.required ? 'required' : 'single'
 }
 
 function describe(field: FieldInfo): string {
