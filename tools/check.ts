@@ -29,6 +29,7 @@ const steps: readonly Step[] = [
   { name: 'protos: lint', command: ['buf', 'lint'] },
   { name: 'protos: nothing breaks', command: ['tools/check-breaking.sh'] },
   { name: 'protos: src/gen is current', command: ['tools/check-generated.sh'] },
+  { name: 'docs/reference is current', command: ['node', 'tools/reference.ts', '--check'] },
   { name: 'lock files name no host', command: ['tools/check-locks.sh'] },
 ]
 

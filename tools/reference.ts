@@ -10,6 +10,10 @@ import { settings } from '../src/config.ts'
 import { errorCodes, MillraceError } from '../src/core/errors.ts'
 import { metricTable } from '../src/observe/metric-table.ts'
 import { statusOfCode } from '../src/rpc/errors.ts'
+import { readModel } from './job-schema/model.ts'
+import { jobDefinitionPage } from './job-schema/page.ts'
+import { jobSchema } from './job-schema/schema.ts'
+import { cliPage } from './reference-cli.ts'
 
 const generated = '<!-- Made by tools/reference.ts: edit the table in the code, then run `node tools/reference.ts`. -->'
 
@@ -74,10 +78,24 @@ ${table(['Code', 'Domain', 'Retry', 'gRPC status', 'Exit code'], rows)}
 `
 }
 
+function jobSchemaText(): string {
+  return `${JSON.stringify(jobSchema(jobModel()), null, 2)}\n`
+}
+
+let model: ReturnType<typeof readModel> | null = null
+
+function jobModel(): ReturnType<typeof readModel> {
+  model ??= readModel()
+  return model
+}
+
 /** The generated pages: path from the root of the repository, and text. */
 export function referencePages(): ReadonlyMap<string, string> {
   return new Map([
+    ['docs/reference/cli.md', cliPage(generated, table)],
     ['docs/reference/configuration.md', configuration()],
+    ['docs/reference/job-definition.md', jobDefinitionPage(jobModel(), generated, table)],
+    ['docs/reference/job.schema.json', jobSchemaText()],
     ['docs/reference/metrics.md', metrics()],
     ['docs/reference/errors.md', errors()],
   ])

@@ -7,8 +7,7 @@
  */
 import type { Command } from 'commander'
 import { parseInstant } from '../core/instant.ts'
-import type { ValueCondition } from '../operator/view-rows.ts'
-import type { DimensionFilter, MetricQuery } from '../query/api.ts'
+import type { DimensionFilter, MetricQuery, ValueFilter } from '../query/api.ts'
 import type { ServerOptions } from './context.ts'
 import { usage } from './failure.ts'
 import { collect } from './shared-options.ts'
@@ -107,10 +106,10 @@ function filtersOf(texts: readonly string[]): DimensionFilter[] {
   return [...filters.values()]
 }
 
-function comparisonOf(text: string): ValueCondition {
+function comparisonOf(text: string): ValueFilter {
   const match = /^\s*(==?|!=|<=?|>=?)\s*(\S+)\s*$/.exec(text)
   const than = Number(match?.[2] ?? Number.NaN)
   if (match === null || Number.isNaN(than)) throw usage(`--value ${text} is no comparison: write ">=100" or "<5"`)
-  const relation = match[1] === '=' ? '==' : (match[1] as ValueCondition['relation'])
+  const relation = match[1] === '=' ? '==' : (match[1] as ValueFilter['relation'])
   return { relation, than }
 }

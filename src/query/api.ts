@@ -67,7 +67,7 @@ export interface MetricQuery {
   /** Further conditions on dimensions, all of which must hold. */
   readonly where?: readonly DimensionFilter[]
   /** Conditions on the value, all of which must hold; with `groupBy`, on the total. */
-  readonly values?: readonly ValueCondition[]
+  readonly values?: readonly ValueFilter[]
   /** Only so many values of each window; not for watches. */
   readonly top?: TopRows | null
 }
@@ -81,6 +81,9 @@ export interface DimensionFilter {
   /** Keeps what fails the test instead. */
   readonly not: boolean
 }
+
+/** A condition on a value. */
+export type ValueFilter = ValueCondition
 
 /** One key of a job, and what is asked about it. */
 export interface KeyQuery {

@@ -9,11 +9,10 @@ import {
   DimensionTest,
   type LookupKeyRequest,
   type MetricSelection,
-  type ValueFilter,
   ValueRelation,
   type DimensionFilter as WireDimensionFilter,
+  type ValueFilter as WireValueFilter,
 } from '../gen/millrace/v1/query.ts'
-import type { ValueCondition } from '../operator/view-rows.ts'
 import {
   type DimensionFilter,
   defaultLookupLimit,
@@ -21,6 +20,7 @@ import {
   type KeyQuery,
   type MetricQuery,
   maxQueryLimit,
+  type ValueFilter,
 } from '../query/api.ts'
 import { fromTimestamp, toTimestamp } from './instants.ts'
 
@@ -31,10 +31,10 @@ const relationToWire = {
   '<=': ValueRelation.VALUE_RELATION_LESS_OR_EQUAL,
   '>': ValueRelation.VALUE_RELATION_GREATER,
   '>=': ValueRelation.VALUE_RELATION_GREATER_OR_EQUAL,
-} as const satisfies Record<ValueCondition['relation'], ValueRelation>
+} as const satisfies Record<ValueFilter['relation'], ValueRelation>
 
-const relationFromWire = new Map<ValueRelation, ValueCondition['relation']>(
-  Object.entries(relationToWire).map(([relation, wire]) => [wire, relation as ValueCondition['relation']]),
+const relationFromWire = new Map<ValueRelation, ValueFilter['relation']>(
+  Object.entries(relationToWire).map(([relation, wire]) => [wire, relation as ValueFilter['relation']]),
 )
 
 /** A query for the wire. */
@@ -103,7 +103,7 @@ function fromCondition({ name, values, test, not }: WireDimensionFilter, index: 
   return { name, test: test === DimensionTest.DIMENSION_TEST_PREFIX ? 'prefix' : 'equals', texts: values, not }
 }
 
-function fromRelation({ relation, value }: ValueFilter, index: number, wrong: Wrong): ValueCondition {
+function fromRelation({ relation, value }: WireValueFilter, index: number, wrong: Wrong): ValueFilter {
   const known = relationFromWire.get(relation)
   if (known === undefined) wrong.note(`values[${index}].relation`, 'is missing: say how to compare')
   if (Number.isNaN(value)) wrong.note(`values[${index}].value`, 'is no number')

@@ -92,6 +92,7 @@ const cases: readonly (readonly [words: readonly string[], offered: readonly str
 ]
 
 for (const shell of shells) {
+  // skip: a shell that is not installed here is tested where it is.
   describe.skipIf(!installed(shell))(`completion in ${shell}`, () => {
     it.each(cases)('of %j offers %j', (words, offered, not) => {
       // Some shells mark folders, some quote blanks.
