@@ -8,8 +8,8 @@
  *   f64  startMs | endMs | values[0..n)         n: the table's number columns; 0 for a member
  *   u8   group key, member; padded to 8
  *
- * kind GAIN: what each accumulator gained. kind LATE: late events by count accumulator. kind MEMBER: a value that
- * `accumulator` (a distinct) met for the first time on the sending side.
+ * kind GAIN: what each accumulator gained; 0 for a sketch. kind LATE: late events by count accumulator. kind MEMBER: a value that
+ * `accumulator` (a distinct) met for the first time on the sending side. kind CELL: what the sketch `accumulator` gained.
  */
 import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import type { OutputChannels } from './channel.ts'
@@ -20,6 +20,8 @@ export const GAIN = 1
 export const LATE = 2
 /** A new member of a group's set. */
 export const MEMBER = 3
+/** What a sketch of a group gained. */
+export const CELL = 4
 
 const HEADER_U32 = 8
 const HEADER_F64 = HEADER_U32 / 2
@@ -86,6 +88,19 @@ export class PartialOutput {
     member: Uint8Array,
   ): boolean {
     return this.#write(MEMBER, table, startMs, endMs, hash, group, noValues, 0, 0, accumulator, member)
+  }
+
+  /** Writes what the sketch `accumulator` gained; as `gain`. */
+  cell(
+    table: number,
+    startMs: number,
+    endMs: number,
+    hash: number,
+    group: Uint8Array,
+    accumulator: number,
+    content: Uint8Array,
+  ): boolean {
+    return this.#write(CELL, table, startMs, endMs, hash, group, noValues, 0, 0, accumulator, content)
   }
 
   /** Sends what is there, where there is a credit; true when nothing is left. */
@@ -169,7 +184,7 @@ export class PartialReader {
   /** The values are `f64[valuesAt ..]`. */
   f64: Float64Array = noValues
   valuesAt = 0
-  /** The group key is `bytes[groupStart .. groupEnd)`, the member follows up to `memberEnd`. */
+  /** The group key is `bytes[groupStart .. groupEnd)`, the member or the sketch follows up to `memberEnd`. */
   bytes: Uint8Array = noBytes
   groupStart = 0
   groupEnd = 0
@@ -201,7 +216,7 @@ export class PartialReader {
     this.startMs = this.f64[f64]!
     this.endMs = this.f64[f64 + 1]!
     this.valuesAt = f64 + 2
-    const values = this.kind === MEMBER ? 0 : this.kind === GAIN ? this.#columns[this.table]! : this.#lateColumns(u32)
+    const values = this.kind === GAIN ? this.#columns[this.table]! : this.kind === LATE ? this.#lateColumns(u32) : 0
     this.groupStart = this.#at + (HEADER_F64 + 2 + values) * 8
     this.groupEnd = this.groupStart + this.#u32[u32 + 4]!
     this.memberEnd = this.groupEnd + this.#u32[u32 + 6]!

@@ -70,17 +70,49 @@ export type Predicate =
   | { readonly op: 'cel'; readonly source: string; readonly columns: readonly number[] }
 
 /** An accumulator of a table: what a row's contribution does to it. */
-export type AccumulatorKind = 'count' | 'sum' | 'min' | 'max' | 'distinct'
+export type AccumulatorKind =
+  | 'count'
+  | 'sum'
+  | 'min'
+  | 'max'
+  | 'distinct'
+  /** Count of the numbers of a column: NaN is none. */
+  | 'values'
+  /** Count, mean and squared deviations of the finite numbers of a column. */
+  | 'moments'
+  /** Numbers between given bounds. */
+  | 'histogram'
+  /** The number, or the text, of the earliest and of the latest event. */
+  | 'first'
+  | 'last'
+  | 'firstText'
+  | 'lastText'
+  /** HyperLogLog of a text column, or of the event's key. */
+  | 'approxDistinct'
+  /** DDSketch of a number column. */
+  | 'quantiles'
+  /** The most frequent texts of a column. */
+  | 'topK'
 
 /** One accumulator. */
 export interface AccumulatorPlan {
   readonly kind: AccumulatorKind
   /** Bit of the row mask that must be set for a row to contribute. */
   readonly predicate: number
-  /** Number column for sum, min and max; text column for distinct; -1 for count, and for distinct of the event's key. */
+  /** Number or text column, by kind; -1 for count, and for (approximate) distinct of the event's key. */
   readonly column: number
   /** Sum of a float or double field: compensated, in the last bits dependent on order. Else exact, SUM_OVERFLOW past 2^53. */
   readonly floating: boolean
+  /** HyperLogLog: precision p, for 2^p registers. */
+  readonly precision?: number
+  /** DDSketch: relative error. */
+  readonly error?: number
+  /** Top k: how many. */
+  readonly k?: number
+  /** Histogram: bounds, ascending. */
+  readonly bounds?: readonly number[]
+  /** Ids of the metrics that read it, for messages. */
+  readonly metrics?: readonly string[]
 }
 
 /** One table: all metrics with the same dimensions, windows and lateness. */
@@ -112,10 +144,21 @@ export interface MetricPlan {
   readonly predicate: number
   /** Index of the accumulator that counts the metric's events in a group: a value exists where it is above 0. */
   readonly events: number
-  /** `value`: one accumulator; `ratio`: first divided by second (avg). */
-  readonly read:
-    | { readonly kind: 'value'; readonly of: number }
-    | { readonly kind: 'ratio'; readonly of: number; readonly by: number }
+  readonly read: MetricRead
   /** Whether values are whole numbers. */
   readonly integer: boolean
 }
+
+/** How a value is read out of accumulators. */
+export type MetricRead =
+  | { readonly kind: 'value'; readonly of: number }
+  /** First divided by second: avg. */
+  | { readonly kind: 'ratio'; readonly of: number; readonly by: number }
+  | { readonly kind: 'quantile'; readonly of: number; readonly q: number }
+  /** Variance by n, or of a sample by n - 1; `root` is its square root. */
+  | { readonly kind: 'variance'; readonly of: number; readonly sample: boolean; readonly root: boolean }
+  /** A text and no number: first and last of a text. */
+  | { readonly kind: 'text'; readonly of: number }
+  /** A list of labels and numbers: top k and histogram. The value is the greatest, and the sum, of them. */
+  | { readonly kind: 'topK'; readonly of: number }
+  | { readonly kind: 'histogram'; readonly of: number }

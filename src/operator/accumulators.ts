@@ -1,14 +1,18 @@
 /**
  * The accumulators of a table, laid out for the update loops.
  *
- * Owns: which number column of a row each accumulator uses, what it starts at, and how partial accumulators merge. Does
- * not own: rows (state/keyed-table), or how events are read (operator/aggregate-events).
+ * Owns: the kinds, which number columns of a row each accumulator uses, and what they start at. Does not own: rows
+ * (state/keyed-table), how events are read (operator/aggregate-events, operator/update-sketch), merging
+ * (operator/merge-accumulators), or sketches (operator/cells, state/sketch).
  *
- * Columns of a row: one double an accumulator, in plan order; a floating sum takes a second one for its compensation
- * (Neumaier), behind all others. Counts and integer sums are exact: a sum that leaves +-2^53 fails the job.
+ * Columns of a row: one double an accumulator, in plan order; behind all of them the compensation of each floating sum
+ * (Neumaier), then what others need beside their first. A sketch is a cell (state/cell-store), and its column refers to
+ * it: 0 for none. Counts and integer sums are exact: a sum that leaves +-2^53 fails the job. NaN is no value.
  */
 import { MillraceError } from '../core/errors.ts'
-import type { AccumulatorKind, TablePlan } from '../job/plan.ts'
+import type { AccumulatorKind, AccumulatorPlan, TablePlan } from '../job/plan.ts'
+import { CellStore } from '../state/cell-store.ts'
+import type { PagePool } from '../state/page-pool.ts'
 import { createPanes } from '../window/panes.ts'
 
 /** Accumulator kinds as small integers, for the switch in the loops. */
@@ -27,6 +31,28 @@ export const DISTINCT_KEY = 5
 export const DISTINCT_TEXT = 6
 /** Count of different keys of the event over several panes: the keys travel to merge, as values of a text do. */
 export const DISTINCT_KEY_SENT = 7
+/** Count of the numbers of a column. */
+export const VALUES = 8
+/** Squared deviations; its further columns: count, mean. */
+export const MOMENTS = 9
+/** Number of the earliest event; its further column: the time. */
+export const FIRST = 10
+/** Number of the latest event; its further column: the time. */
+export const LAST = 11
+/** Numbers below the first bound; its further columns: those from each bound on. */
+export const HISTOGRAM = 12
+/** HyperLogLog of the event's key. This one and those that follow are cells. */
+export const HLL_KEY = 13
+/** HyperLogLog of a text column. */
+export const HLL_TEXT = 14
+/** DDSketch of a number column. */
+export const QUANTILES = 15
+/** Most frequent texts of a column. */
+export const TOP = 16
+/** Text of the earliest event. */
+export const FIRST_TEXT = 17
+/** Text of the latest event. */
+export const LAST_TEXT = 18
 
 /** The accumulators of one table as parallel arrays. */
 export interface Accumulators {
@@ -38,6 +64,18 @@ export interface Accumulators {
   readonly inputs: Int32Array
   /** Row column of the compensation of a floating sum; -1 else. */
   readonly compensations: Int32Array
+  /** First further row column (moments, first, last, histogram); -1 else. */
+  readonly extras: Int32Array
+  /** Precision of a HyperLogLog, error of a DDSketch, length of a top list; 0 else. */
+  readonly parameters: Float64Array
+  /** Bounds of a histogram; none else. */
+  readonly bounds: readonly Float64Array[]
+  /** The metrics of each accumulator, for messages. */
+  readonly names: readonly string[]
+  /** Where sketches are; null where the table has none, or its state is elsewhere. */
+  readonly cells: CellStore | null
+  /** Whether negative weights can be applied: every accumulator takes back what it was given. */
+  readonly inverts: boolean
   /** Start values of all row columns. */
   readonly initial: Float64Array
   /** OR of the mask bits that any accumulator looks at. */
@@ -50,22 +88,72 @@ const kindCodes: Record<AccumulatorKind, number> = {
   min: MIN,
   max: MAX,
   distinct: DISTINCT_TEXT,
+  values: VALUES,
+  moments: MOMENTS,
+  histogram: HISTOGRAM,
+  first: FIRST,
+  last: LAST,
+  firstText: FIRST_TEXT,
+  lastText: LAST_TEXT,
+  approxDistinct: HLL_TEXT,
+  quantiles: QUANTILES,
+  topK: TOP,
+}
+
+const startValues: Partial<Record<AccumulatorKind, number>> = {
+  min: Infinity,
+  max: -Infinity,
+  first: Number.NaN,
+  last: Number.NaN,
+}
+
+/** Kinds that read a text column of the batch. */
+const textKinds: ReadonlySet<AccumulatorKind> = new Set(['distinct', 'firstText', 'lastText', 'approxDistinct', 'topK'])
+
+/** Whether accumulators of this kind read a text column; else, if any, a number column. */
+export function readsText(kind: AccumulatorKind): boolean {
+  return textKinds.has(kind)
+}
+
+/** Whether a kind can take back what it was given (a negative weight, a pane that leaves a window). */
+export function inverts(kind: number): boolean {
+  switch (kind) {
+    case MIN:
+    case MAX:
+    case FIRST:
+    case LAST:
+    case HLL_KEY:
+    case HLL_TEXT:
+    case TOP:
+    case FIRST_TEXT:
+    case LAST_TEXT:
+      return false
+    default:
+      return true
+  }
+}
+
+/** Whether an accumulator of this kind is a cell. */
+export function isCell(kind: number): boolean {
+  return kind >= HLL_KEY
 }
 
 /**
  * Lays a table's accumulators out. `numberAt` and `textAt` give the position of a schema column among the number and
- * text columns of a batch.
+ * text columns of a batch. `pool` is where sketches take their memory; without one there can be none.
  */
 export function layOutAccumulators(
   plan: TablePlan,
   numberAt: (column: number) => number,
   textAt: (column: number) => number,
+  pool: PagePool | null = null,
 ): Accumulators {
   const count = plan.accumulators.length
   const kinds = new Uint8Array(count)
   const predicates = new Uint8Array(count)
   const inputs = new Int32Array(count).fill(-1)
   const compensations = new Int32Array(count).fill(-1)
+  const extras = new Int32Array(count).fill(-1)
   const initial: number[] = []
   // A person of two panes counts once in a window of both, which only merge can see.
   const sendsKeys = !plan.keyed && createPanes(plan.window) !== null
@@ -74,10 +162,11 @@ export function layOutAccumulators(
     predicates[i] = accumulator.predicate
     mask |= 1 << accumulator.predicate
     kinds[i] = kindCodes[accumulator.kind]
-    initial.push(accumulator.kind === 'min' ? Infinity : accumulator.kind === 'max' ? -Infinity : 0)
-    if (accumulator.kind === 'distinct') {
-      if (accumulator.column < 0) kinds[i] = sendsKeys ? DISTINCT_KEY_SENT : DISTINCT_KEY
-      else inputs[i] = textAt(accumulator.column)
+    initial.push(startValues[accumulator.kind] ?? 0)
+    if (readsText(accumulator.kind)) {
+      if (accumulator.column >= 0) inputs[i] = textAt(accumulator.column)
+      else if (accumulator.kind === 'approxDistinct') kinds[i] = HLL_KEY
+      else kinds[i] = sendsKeys ? DISTINCT_KEY_SENT : DISTINCT_KEY
     } else if (accumulator.kind !== 'count') {
       inputs[i] = numberAt(accumulator.column)
       if (accumulator.kind === 'sum' && accumulator.floating) kinds[i] = SUM_FLOATING
@@ -88,7 +177,43 @@ export function layOutAccumulators(
     compensations[i] = initial.length
     initial.push(0)
   })
-  return { count, kinds, predicates, inputs, compensations, initial: Float64Array.from(initial), mask }
+  plan.accumulators.forEach((accumulator, i) => {
+    const more = furtherColumns(kinds[i]!, accumulator)
+    if (more.length === 0) return
+    extras[i] = initial.length
+    initial.push(...more)
+  })
+  return {
+    count,
+    kinds,
+    predicates,
+    inputs,
+    compensations,
+    extras,
+    parameters: Float64Array.from(plan.accumulators, (a) => a.precision ?? a.error ?? a.k ?? 0),
+    bounds: plan.accumulators.map((a) => Float64Array.from(a.bounds ?? [])),
+    names: plan.accumulators.map((a) => (a.metrics ?? []).join(', ')),
+    cells: pool !== null && kinds.some(isCell) ? new CellStore(pool) : null,
+    inverts: kinds.every(inverts),
+    initial: Float64Array.from(initial),
+    mask,
+  }
+}
+
+/** Start values of the columns that a kind has beside its first. */
+function furtherColumns(kind: number, plan: AccumulatorPlan): number[] {
+  switch (kind) {
+    case MOMENTS:
+      return [0, 0]
+    case FIRST:
+      return [Infinity]
+    case LAST:
+      return [-Infinity]
+    case HISTOGRAM:
+      return (plan.bounds ?? []).map(() => 0)
+    default:
+      return []
+  }
 }
 
 /** True when the table needs a set of members an owner (group) for some accumulator. */
@@ -109,57 +234,16 @@ export function addCompensated(f64: Float64Array, at: number, compensationAt: nu
   f64[at] = total
 }
 
-/** Fails the job because an integer sum is no longer exact. */
-export function sumOverflow(table: string): never {
+/** Fails the job because integer sum `i` is no longer exact. */
+export function sumOverflow({ names }: Accumulators, i: number, table: string): never {
+  const metric = names[i] === '' ? 'a sum' : `the sum of metric '${names[i]}'`
   throw new MillraceError(
     'SUM_OVERFLOW',
-    `a sum in table '${table}' left the range of exact integers (2^53): sum a coarser unit, or shorter windows`,
+    `${metric} in table '${table}' left the range of exact integers (2^53): sum a coarser unit, or shorter windows`,
   )
 }
 
-/** Adds what a partial row gained (`from`, at `fromAt`) to a row's accumulators (`into`, at `intoAt`). */
-export function mergePartial(
-  accumulators: Accumulators,
-  into: Float64Array,
-  intoAt: number,
-  from: Float64Array,
-  fromAt: number,
-  table: string,
-): void {
-  const { kinds, count, compensations } = accumulators
-  for (let i = 0; i < count; i++) {
-    const at = intoAt + i
-    const value = from[fromAt + i]!
-    switch (kinds[i]) {
-      case COUNT:
-      case DISTINCT_KEY:
-        into[at]! += value
-        break
-      case SUM: {
-        const total = into[at]! + value
-        if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER) sumOverflow(table)
-        into[at] = total
-        break
-      }
-      case SUM_FLOATING:
-        addCompensated(into, at, intoAt + compensations[i]!, value)
-        into[intoAt + compensations[i]!]! += from[fromAt + compensations[i]!]!
-        break
-      case MIN:
-        if (value < into[at]!) into[at] = value
-        break
-      case MAX:
-        if (value > into[at]!) into[at] = value
-        break
-      // The members themselves travel, not their number: a value seen by two senders counts once.
-      case DISTINCT_TEXT:
-      case DISTINCT_KEY_SENT:
-        break
-    }
-  }
-}
-
-/** The value of accumulator `i` of a row, ready to read. */
+/** The value of accumulator `i` of a row, ready to read; of a sketch or a list, see operator/read-metric. */
 export function readAccumulator(accumulators: Accumulators, f64: Float64Array, at: number, i: number): number {
   const value = f64[at + i]!
   // The compensation of a sum that has left the finite numbers means nothing.

@@ -32,6 +32,7 @@ import {
 } from './accumulators.ts'
 import { GroupKeyBuilder } from './group-key.ts'
 import type { Slice, SliceList } from './slices.ts'
+import { updateSketch } from './update-sketch.ts'
 
 /** Told of each row and window of a table that it came too late for. */
 export type LateRow = (row: number, windowStartMs: number, windowEndMs: number, mask: number) => void
@@ -211,13 +212,17 @@ export class EventAggregator {
           break
         case SUM: {
           const total = f64[at]! + batch.numbers[inputs[i]!]![row]!
-          if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER) sumOverflow(this.#plan.id)
+          if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER)
+            sumOverflow(this.#accumulators, i, this.#plan.id)
           f64[at] = total
           break
         }
-        case SUM_FLOATING:
-          addCompensated(f64, at, base + compensations[i]!, batch.numbers[inputs[i]!]![row]!)
+        case SUM_FLOATING: {
+          const value = batch.numbers[inputs[i]!]![row]!
+          // NaN is no value, as SQL's NULL.
+          if (!Number.isNaN(value)) addCompensated(f64, at, base + compensations[i]!, value)
           break
+        }
         case MIN: {
           const value = batch.numbers[inputs[i]!]![row]!
           if (value < f64[at]!) f64[at] = value
@@ -248,6 +253,8 @@ export class EventAggregator {
             f64[at]!++
           break
         }
+        default:
+          updateSketch(this.#accumulators, i, batch, row, f64, base, 1)
       }
     }
   }

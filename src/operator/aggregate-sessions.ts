@@ -27,6 +27,7 @@ import type { LateRow } from './aggregate-events.ts'
 import { GroupKeyBuilder } from './group-key.ts'
 import { SESSION_END, SESSION_FIRED, SESSION_START } from './session-rows.ts'
 import type { SessionTable } from './session-table.ts'
+import { updateSketch } from './update-sketch.ts'
 
 /** Puts the events of one subtask into one table of sessions. */
 export class SessionAggregator {
@@ -125,13 +126,16 @@ export class SessionAggregator {
           break
         case SUM: {
           const total = f64[at]! + batch.numbers[inputs[i]!]![row]!
-          if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER) sumOverflow(plan.id)
+          if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER) sumOverflow(accumulators, i, plan.id)
           f64[at] = total
           break
         }
-        case SUM_FLOATING:
-          addCompensated(f64, at, base + compensations[i]!, batch.numbers[inputs[i]!]![row]!)
+        case SUM_FLOATING: {
+          const value = batch.numbers[inputs[i]!]![row]!
+          // NaN is no value, as SQL's NULL.
+          if (!Number.isNaN(value)) addCompensated(f64, at, base + compensations[i]!, value)
           break
+        }
         case MIN: {
           const value = batch.numbers[inputs[i]!]![row]!
           if (value < f64[at]!) f64[at] = value
@@ -156,6 +160,8 @@ export class SessionAggregator {
           if (sessions.addMember(i, session, hashBytes(batch.bytes, start, end), batch.bytes, start, end)) f64[at]!++
           break
         }
+        default:
+          updateSketch(accumulators, i, batch, row, f64, base, 1)
       }
     }
   }

@@ -15,6 +15,8 @@ export interface FiringTable {
   readonly index: number
   readonly accumulators: Accumulators
   readonly history: HistoryTable
+  /** The accumulators as rows of the history have them: their sketches are elsewhere. */
+  readonly settled: Accumulators
   readonly late: LateCounts
   /** Number of the last change, for those who watch; raised by whoever has finished an `advance`. */
   change: number

@@ -6,10 +6,11 @@
  * before the watermark that closes it.
  */
 import { invariant } from '../core/errors.ts'
-import { GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
+import { CELL, GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
-import { mergePartial } from './accumulators.ts'
 import { addMember } from './aggregate-events.ts'
+import { mergeCell } from './cells.ts'
+import { mergePartial } from './merge-accumulators.ts'
 import type { ResultTable } from './result-table.ts'
 
 /** Applies batches of partial records to the tables of one merge subtask. */
@@ -54,6 +55,14 @@ export class PartialMerger {
     const changeAt = place * groups.strideU32 + ROW_CHANGE
     if (reader.kind === GAIN) {
       mergePartial(table.accumulators, page.f64, at, reader.f64, reader.valuesAt, table.plan.id)
+    } else if (reader.kind === CELL) {
+      const { cells } = table.accumulators
+      cells!.loaded.set(reader.bytes, reader.groupEnd, reader.memberEnd)
+      page.f64[at + reader.accumulator] = mergeCell(
+        table.accumulators,
+        reader.accumulator,
+        page.f64[at + reader.accumulator]!,
+      )
     } else {
       const members = slice.members[reader.accumulator]!
       if (addMember(members, row, reader.bytes, reader.groupEnd, reader.memberEnd)) page.f64[at + reader.accumulator]!++

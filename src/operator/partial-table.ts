@@ -13,7 +13,8 @@ import { ROW_HASH, ROW_HEADER_F64, ROW_OWNER, ROW_PAGE_MASK, ROW_PAGE_SHIFT } fr
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed } from '../window/lateness.ts'
 import { createPanes } from '../window/panes.ts'
-import { type Accumulators, DISTINCT_KEY_SENT, DISTINCT_TEXT, hasMembers } from './accumulators.ts'
+import { type Accumulators, DISTINCT_KEY_SENT, DISTINCT_TEXT, hasMembers, isCell } from './accumulators.ts'
+import { releaseTable } from './cells.ts'
 import { LateLedger } from './late-ledger.ts'
 import { membersOfEvents } from './result-table.ts'
 import { type Slice, SliceList } from './slices.ts'
@@ -39,6 +40,7 @@ export class PartialTable {
     this.durable = hasMembers(accumulators)
     const withMembers = Array.from(accumulators.kinds, membersOfEvents)
     this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window))
+    if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
     this.late = new LateLedger(accumulators)
   }
 
@@ -88,10 +90,27 @@ export class PartialTable {
       const place = row & ROW_PAGE_MASK
       const at = place * groups.strideF64 + ROW_HEADER_F64
       const hash = page.u32[place * groups.strideU32 + ROW_HASH]!
+      if (!this.#flushCells(slice, output, row, hash, page.f64, at)) return false
       if (!output.gain(this.index, slice.startMs, slice.endMs, hash, groups.keyOf(row), page.f64, at, columns.length))
         return false
       page.f64.set(columns, at)
       touched.pop()
+    }
+    return true
+  }
+
+  /** Sends the sketches of a row, each freed as it is written. */
+  #flushCells(slice: Slice, output: PartialOutput, row: number, hash: number, f64: Float64Array, at: number): boolean {
+    const { cells, kinds, count } = this.accumulators
+    for (let i = 0; cells !== null && i < count; i++) {
+      const ref = f64[at + i]!
+      if (!isCell(kinds[i]!) || ref === 0) continue
+      cells.read(ref)
+      const content = cells.u8.subarray(cells.at, cells.at + cells.length)
+      const key = slice.groups.keyOf(row)
+      if (!output.cell(this.index, slice.startMs, slice.endMs, hash, key, i, content)) return false
+      cells.free(ref)
+      f64[at + i] = 0
     }
     return true
   }

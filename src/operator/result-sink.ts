@@ -1,6 +1,7 @@
 /**
  * The contract between a table that fires and the sinks of a job (sink/).
  */
+import type { Accumulators } from './accumulators.ts'
 
 /** Where the group keys of fired rows are. */
 export interface GroupKeys {
@@ -22,6 +23,8 @@ export interface FiredRow {
   /** The number columns are `f64[at ..]`, accumulators in plan order. */
   f64: Float64Array
   at: number
+  /** How to read them. */
+  accumulators: Accumulators
   /** 1 for the on-time result, more for corrections. */
   revision: number
   watermarkMs: number

@@ -17,6 +17,7 @@ import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
 import { type Accumulators, COUNT, DISTINCT_KEY_SENT, DISTINCT_TEXT, isDistinct } from './accumulators.ts'
+import { historyCells, releaseTable, withOwnCells } from './cells.ts'
 import { LateLedger } from './late-ledger.ts'
 import type { FiredRow, ResultSink } from './result-sink.ts'
 import { type Slice, SliceList } from './slices.ts'
@@ -29,6 +30,7 @@ export class ResultTable {
   readonly accumulators: Accumulators
   readonly slices: SliceList
   readonly history: HistoryTable
+  readonly settled: Accumulators
   readonly late: LateLedger
   /**
    * Number of the last change, for those who watch. Rows carry the number of their own. Whoever has finished an
@@ -56,7 +58,9 @@ export class ResultTable {
     this.index = index
     this.accumulators = accumulators
     this.slices = new SliceList(pool, accumulators.initial, Array.from(accumulators.kinds, membersHere))
-    this.history = new HistoryTable(pool, accumulators.initial.length)
+    if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
+    this.settled = withOwnCells(accumulators, pool)
+    this.history = new HistoryTable(pool, accumulators.initial.length, historyCells(accumulators, this.settled))
     this.late = new LateLedger(accumulators)
     this.#sinks = sinks
     const f64 = accumulators.initial
@@ -75,6 +79,7 @@ export class ResultTable {
         return this.late.size === 0 ? 0 : this.late.count(startMs, endMs, groups.keyOf(row), accumulator)
       },
       retracted: false,
+      accumulators,
     }
   }
 

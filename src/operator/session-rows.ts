@@ -23,8 +23,10 @@ import {
 } from '../state/recycled-table.ts'
 import { RowTimers } from '../state/row-timers.ts'
 import { touches } from '../window/session.ts'
-import { type Accumulators, DISTINCT_KEY, DISTINCT_TEXT, mergePartial } from './accumulators.ts'
+import { type Accumulators, DISTINCT_KEY, DISTINCT_TEXT } from './accumulators.ts'
 import { memberHash } from './aggregate-events.ts'
+import { releaseCells } from './cells.ts'
+import { mergePartial } from './merge-accumulators.ts'
 
 /** Column of the session's start, epoch ms. */
 export const SESSION_START = 0
@@ -190,6 +192,7 @@ export class SessionRows {
   remove(row: number): void {
     this.#unchain(row)
     this.#removeMembers(row)
+    releaseCells(this.accumulators, this.f64(row), this.at(row) + this.valuesAt)
     this.table.remove(row)
   }
 

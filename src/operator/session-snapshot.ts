@@ -8,10 +8,12 @@
  * Timers are not stored: they follow from the rows.
  */
 import { hashBytes } from '../core/hash.ts'
+import type { CellStore } from '../state/cell-store.ts'
 import { ROW_HASH, ROW_REVISION } from '../state/keyed-table.ts'
 import { PagePool } from '../state/page-pool.ts'
 import type { Page, PageLocation } from '../state/pages.ts'
 import { RECYCLED_ROWS_PER_PAGE, type RecycledTable, ROW_FLAGS } from '../state/recycled-table.ts'
+import { checkCells, takeCells } from './cells.ts'
 import { SESSION_END, SESSION_FIRED, SESSION_START, SessionRows } from './session-rows.ts'
 import type { SessionTable } from './session-table.ts'
 
@@ -51,7 +53,11 @@ export function sessionsMeta({ sessions }: SessionTable): SessionsMeta {
 /** Restores the open sessions of the same subtask at the same parallelism. */
 export function adoptSessions({ plan, sessions }: SessionTable, meta: SessionsMeta, pages: Pages): void {
   adoptRows(plan.id, sessions, meta, pages)
-  for (let row = 0; row < sessions.table.count; row++) if (sessions.table.isLive(row)) setTimer(plan, sessions, row)
+  for (let row = 0; row < sessions.table.count; row++) {
+    if (!sessions.table.isLive(row)) continue
+    checkCells(sessions.accumulators, sessions.f64(row), sessions.at(row) + sessions.valuesAt)
+    setTimer(plan, sessions, row)
+  }
 }
 
 /** Takes over from another subtask's snapshot the sessions whose group is `mine`. */
@@ -59,6 +65,7 @@ export function takeOverSessions(
   table: SessionTable,
   meta: SessionsMeta,
   pages: Pages,
+  cells: CellStore | null,
   mine: (group: Uint8Array) => boolean,
 ): void {
   const { plan, sessions } = table
@@ -67,7 +74,7 @@ export function takeOverSessions(
   for (let row = 0; row < from.table.count; row++) {
     if (!from.table.isLive(row)) continue
     const key = from.table.keyOf(row)
-    if (mine(key)) copySession(plan, from, row, key, sessions)
+    if (mine(key)) copySession(plan, from, row, key, sessions, cells)
   }
   from.release()
 }
@@ -86,12 +93,14 @@ function copySession(
   row: number,
   key: Uint8Array,
   into: SessionRows,
+  cells: CellStore | null,
 ): void {
   const hash = from.table.u32(row, ROW_HASH)
   const copy = into.insert(hash, key, from.value(row, SESSION_START), from.value(row, SESSION_END))
   const values = from.at(row) + from.valuesAt
   const count = from.table.columns - from.valuesAt
   into.f64(copy).set(from.f64(row).subarray(values, values + count), into.at(copy) + into.valuesAt)
+  if (cells !== null) takeCells(into.accumulators, cells, into.f64(copy), into.at(copy) + into.valuesAt)
   into.table.setU32(copy, ROW_REVISION, from.table.u32(row, ROW_REVISION))
   into.table.setU32(copy, ROW_FLAGS, into.table.u32(copy, ROW_FLAGS) | (from.table.u32(row, ROW_FLAGS) & SESSION_FIRED))
   from.sets.forEach((set, i) => {

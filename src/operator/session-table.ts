@@ -21,6 +21,7 @@ import { ROW_CHANGE, ROW_HASH, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { RECYCLED_PAGE_MASK, RECYCLED_PAGE_SHIFT, ROW_FLAGS } from '../state/recycled-table.ts'
 import type { Accumulators } from './accumulators.ts'
+import { forgetCells, historyCells, withOwnCells } from './cells.ts'
 import type { FiringTable } from './firing-table.ts'
 import type { FiredRow, GroupKeys, ResultSink } from './result-sink.ts'
 import { SessionLate } from './session-late.ts'
@@ -60,6 +61,7 @@ export class SessionTable implements FiringTable {
   readonly accumulators: Accumulators
   readonly sessions: SessionRows
   readonly history: HistoryTable
+  readonly settled: Accumulators
   readonly late: SessionLate
   change = 1
   results = 0
@@ -84,7 +86,8 @@ export class SessionTable implements FiringTable {
     this.index = index
     this.accumulators = accumulators
     this.sessions = new SessionRows(plan.id, gapMs, accumulators, pool)
-    this.history = new HistoryTable(pool, accumulators.initial.length)
+    this.settled = withOwnCells(accumulators, pool)
+    this.history = new HistoryTable(pool, accumulators.initial.length, historyCells(accumulators, this.settled))
     this.late = new SessionLate(accumulators)
     this.#sinks = sinks
     this.#fired = {
@@ -102,6 +105,7 @@ export class SessionTable implements FiringTable {
         return this.late.size === 0 ? 0 : this.late.count(startMs, endMs, groups.keyOf(row), accumulator)
       },
       retracted: false,
+      accumulators,
     }
   }
 
@@ -138,6 +142,7 @@ export class SessionTable implements FiringTable {
       change: this.change,
       f64: f64.slice(at + sessions.valuesAt, at + sessions.valuesAt + this.accumulators.initial.length),
     }
+    forgetCells(this.accumulators, session.f64, 0)
     if (revision > 0) this.#retracted.push(session)
     if (this.#remembers === 0) return
     this.#vanished.push(session)

@@ -53,6 +53,8 @@ export class SliceList {
   readonly slices: Slice[] = []
   /** Told of each slice that is opened. */
   onOpen: ((slice: Slice) => void) | null = null
+  /** Told of each slice whose rows are about to go. */
+  onDrop: ((slice: Slice) => void) | null = null
   readonly #pool: PagePool
   readonly #initial: Float64Array
   /** Which accumulators have a member set. */
@@ -101,6 +103,7 @@ export class SliceList {
   dropFirst(): void {
     const slice = this.slices.shift()
     if (slice === undefined) return
+    this.onDrop?.(slice)
     this.#rowsExpected = slice.groups.count
     slice.groups.release()
     slice.members.forEach((members, i) => {

@@ -21,13 +21,16 @@ import {
   ROW_REVISION,
 } from '../state/keyed-table.ts'
 import { PagePool } from '../state/page-pool.ts'
+import { CellStore } from '../state/cell-store.ts'
 import type { PageLocation } from '../state/pages.ts'
 import { DISTINCT_TEXT } from './accumulators.ts'
 import { memberHash } from './aggregate-events.ts'
+import { checkTable, takeCells } from './cells.ts'
 import { dimensionBytes } from './group-key.ts'
 import { adoptSessions, takeOverSessions } from './session-snapshot.ts'
 import {
   accumulatorsText,
+  cellsName,
   historyName,
   type SliceTable,
   type SnapshotTable,
@@ -48,10 +51,12 @@ export type StoredPages = ReadonlyMap<string, readonly StoredPage[]>
 /** Restores a table of the same subtask at the same parallelism. */
 export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredPages): void {
   checkAccumulators(table, meta)
+  if ('history' in table) adoptCells(table.accumulators.cells, cellsName(table.plan.id), pages)
   if ('sessions' in table) adoptSessions(table, meta.sessions ?? [], pages)
   else adoptSlices(table, meta, pages)
   if ('history' in table) {
     adoptHistory(table.history, historyName(table.plan.id), meta.historyFirst, pages)
+    adoptCells(table.settled.cells, historyName(table.plan.id), pages)
     table.results = meta.results
   }
   for (const [startMs, endMs, hash, key, counts] of meta.late) {
@@ -65,6 +70,7 @@ function adoptSlices(table: SliceTable, meta: TableMeta, pages: StoredPages): vo
     const slice = table.slices.of(startMs!, endMs!)
     slice.fired = fired === 1
     adoptKeyed(slice.groups, sliceName(table.plan.id, startMs!, endMs!, -1), rows!, pages)
+    checkTable(table.accumulators, slice.groups)
     members.forEach((count, i) => {
       if (count >= 0) adoptKeyed(slice.members[i]!, sliceName(table.plan.id, startMs!, endMs!, i), count, pages)
     })
@@ -84,8 +90,10 @@ export function takeOverRows(
     const group = keyGroupOf(hash, keyGroups)
     return group >= range.start && group <= range.end
   }
-  if ('sessions' in table) takeOverSessions(table, meta.sessions ?? [], pages, (key) => mine(keyHashOf(table, key)))
-  else takeOverSlices(table, meta, pages, mine)
+  if ('sessions' in table) {
+    const cells = storedCells(table, cellsName(table.plan.id), pages)
+    takeOverSessions(table, meta.sessions ?? [], pages, cells, (key) => mine(keyHashOf(table, key)))
+  } else takeOverSlices(table, meta, pages, mine)
   if ('history' in table) takeOverHistory(table, meta, pages, mine)
   for (const [startMs, endMs, hash, key, counts] of meta.late) {
     const bytes = Buffer.from(key, 'base64')
@@ -98,6 +106,7 @@ export function takeOverRows(
 
 function takeOverSlices(table: SliceTable, meta: TableMeta, pages: StoredPages, mine: (hash: number) => boolean): void {
   const pool = new PagePool()
+  const cells = storedCells(table, cellsName(table.plan.id), pages)
   for (const [startMs, endMs, fired, rows, ...members] of meta.slices) {
     const groups = new KeyedTable(pool, table.accumulators.initial, 0)
     adoptKeyed(groups, sliceName(table.plan.id, startMs!, endMs!, -1), rows!, pages)
@@ -106,7 +115,7 @@ function takeOverSlices(table: SliceTable, meta: TableMeta, pages: StoredPages, 
     if (!partial) {
       for (let row = 0; row < groups.count; row++) {
         if (mine(routingHash(table, groups, row)))
-          rowOf[row] = copyRow(table, startMs!, endMs!, fired === 1, groups, row)
+          rowOf[row] = copyRow(table, startMs!, endMs!, fired === 1, groups, row, cells)
       }
     }
     members.forEach((count, i) => {
@@ -146,6 +155,18 @@ function adoptKeyed(table: KeyedTable, name: string, count: number, pages: Store
   table.restore(table.rows.pages, count, used)
 }
 
+function adoptCells(cells: CellStore | null, name: string, pages: StoredPages): void {
+  cells?.restore((size) => sequence(pages, `${name}cells.${size}`))
+}
+
+/** The sketches of a subtask's snapshot, where there are any. */
+function storedCells(table: SnapshotTable, name: string, pages: StoredPages): CellStore | null {
+  if (table.accumulators.cells === null) return null
+  const cells = new CellStore(new PagePool())
+  adoptCells(cells, name, pages)
+  return cells
+}
+
 function adoptHistory(history: HistoryTable, name: string, firstPage: number, pages: StoredPages): void {
   const rows = sequence(pages, `${name}rows`)
   const keys = sequence(pages, `${name}keys`)
@@ -180,6 +201,7 @@ function copyRow(
   fired: boolean,
   from: KeyedTable,
   row: number,
+  cells: CellStore | null,
 ): number {
   const slice = table.slices.of(startMs, endMs)
   // Where one of the old subtasks had not fired, the window fires (again): a result told twice, and none left untold.
@@ -192,6 +214,7 @@ function copyRow(
   const at = (copy & ROW_PAGE_MASK) * slice.groups.strideF64 + ROW_HEADER_F64
   const fromAt = (row & ROW_PAGE_MASK) * from.strideF64 + ROW_HEADER_F64
   for (let i = 0; i < from.columns; i++) into.f64[at + i] = page.f64[fromAt + i]!
+  if (cells !== null) takeCells(table.accumulators, cells, into.f64, at)
   into.u32[(copy & ROW_PAGE_MASK) * slice.groups.strideU32 + ROW_REVISION] = page.u32[u32 + ROW_REVISION]!
   return copy
 }
@@ -215,7 +238,7 @@ function takeOverMembers(
     if (mine !== null) {
       // On the window side the member is the event's key: it, not the group, says who owns it.
       if (!mine(hash)) continue
-      if (group < 0) group = rowOf[owner] = copyRow(table, startMs, endMs, false, groups, owner)
+      if (group < 0) group = rowOf[owner] = copyRow(table, startMs, endMs, false, groups, owner, null)
     }
     if (group < 0) continue
     const members = table.slices.of(startMs, endMs).members[accumulator]!
@@ -230,10 +253,12 @@ function takeOverHistory(
   mine: (hash: number) => boolean,
 ): void {
   const from = new HistoryTable(new PagePool(), table.accumulators.initial.length)
+  const cells = storedCells(table, historyName(table.plan.id), pages)
   adoptHistory(from, historyName(table.plan.id), meta.historyFirst, pages)
   from.scan(-Infinity, Infinity, (row) => {
     const hash = table.plan.keyed ? keyHashOf(table, row.key) : hashBytes(row.key, 0, row.key.length)
-    if (mine(hash)) table.history.append(row.startMs, row.endMs, row.key, row.revision, row.change, row.f64, row.at)
+    if (mine(hash))
+      table.history.append(row.startMs, row.endMs, row.key, row.revision, row.change, row.f64, row.at, cells)
     return true
   })
 }

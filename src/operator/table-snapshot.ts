@@ -8,6 +8,7 @@
  * Meta is JSON: small, self-describing, and read by people when something is wrong. Its version is checked.
  */
 import { MillraceError } from '../core/errors.ts'
+import type { CellStore } from '../state/cell-store.ts'
 import type { HistoryTable } from '../state/history-table.ts'
 import { type KeyedTable, ROWS_PER_PAGE } from '../state/keyed-table.ts'
 import type { Page } from '../state/pages.ts'
@@ -63,6 +64,11 @@ export function historyName(table: string): string {
   return `${table}/history/`
 }
 
+/** Name of the page sequences of a table's sketches. */
+export function cellsName(table: string): string {
+  return `${table}/`
+}
+
 /** Visits one live page: `units` are rows, or bytes for keys; the page's content is its first `byteLength` bytes. */
 export type VisitPage = (sequence: string, number: number, units: number, byteLength: number, page: Page) => void
 
@@ -73,7 +79,16 @@ export function visitPages(tables: readonly SnapshotTable[], visit: VisitPage): 
     if ('sessions' in table) visitSessions(table, visit)
     else visitSlices(table, visit)
     if ('history' in table) visitHistory(historyName(table.plan.id), table.history, visit)
+    // On the window side of partials sketches are sent before each barrier.
+    if ('history' in table) visitCells(cellsName(table.plan.id), table.accumulators.cells, visit)
+    if ('history' in table) visitCells(historyName(table.plan.id), table.settled.cells, visit)
   }
+}
+
+function visitCells(name: string, cells: CellStore | null, visit: VisitPage): void {
+  cells?.visit((size, number, units, byteLength, page) =>
+    visit(`${name}cells.${size}`, number, units, byteLength, page),
+  )
 }
 
 function visitSlices(table: SliceTable, visit: VisitPage): void {
@@ -126,7 +141,12 @@ export function decodeMeta(bytes: Uint8Array): SubtaskMeta {
 
 /** What accumulators a table has, as text to compare. */
 export function accumulatorsText(table: SnapshotTable): string {
-  return table.plan.accumulators.map((a, i) => `${table.accumulators.kinds[i]}:${a.predicate}:${a.column}`).join(' ')
+  return table.plan.accumulators
+    .map((a, i) => {
+      const parameter = a.bounds?.join(',') ?? a.precision ?? a.error ?? a.k
+      return `${table.accumulators.kinds[i]}:${a.predicate}:${a.column}${parameter === undefined ? '' : `:${parameter}`}`
+    })
+    .join(' ')
 }
 
 function metaOf(table: SnapshotTable): TableMeta {

@@ -5,6 +5,7 @@
  * (operator/view-filter.ts), walking them (operator/view.ts), putting subtasks together (query/). A question is answered
  * between two batches, so what is gathered is bounded by the answer, not by the table.
  */
+import type { MetricDetail } from './read-metric.ts'
 import type { TopRows, ViewRows } from './view-rows.ts'
 
 /** One row of an answer. */
@@ -17,6 +18,8 @@ export interface GatheredRow {
   revision: number
   late: number
   provisional: boolean
+  /** What the value has beside its number; absent or null for nothing. */
+  readonly detail?: MetricDetail | null
 }
 
 /** Takes rows. */
@@ -213,5 +216,6 @@ export function columnsOf(
     revision: Uint32Array.from(rows, (row) => row.revision),
     lateCount: Float64Array.from(rows, (row) => row.late),
     provisional: Uint8Array.from(rows, (row) => (row.provisional ? 1 : 0)),
+    ...(rows.some((row) => row.detail != null) ? { details: rows.map((row) => row.detail ?? null) } : {}),
   }
 }

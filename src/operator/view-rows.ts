@@ -1,6 +1,7 @@
 /**
  * Questions to a view and their answers, as they cross threads. Types only, plain data.
  */
+import type { MetricDetail } from './read-metric.ts'
 
 /** What is asked of the views of one metric on one thread. */
 export interface ViewQuery {
@@ -73,4 +74,6 @@ export interface ViewRows {
   readonly lateCount: Float64Array
   /** With `keep`: 1 where a row that was added up is provisional, whatever the greatest revision says. */
   readonly provisional?: Uint8Array
+  /** What values have beside their number, for metrics that have anything. */
+  readonly details?: readonly (MetricDetail | null)[]
 }

@@ -6,8 +6,9 @@
  */
 import type { MetricPlan } from '../job/plan.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
-import { readAccumulator } from './accumulators.ts'
+import type { Accumulators } from './accumulators.ts'
 import { dimensionTexts } from './group-key.ts'
+import { readDetail, readMetric } from './read-metric.ts'
 import type { ResultTable } from './result-table.ts'
 import { AddedUp, AllRows, columnsOf, type RowCollector, TopOfWindows } from './view-collect.ts'
 import { type KeyTest, keyTest, valuePasses } from './view-filter.ts'
@@ -40,17 +41,17 @@ class Gathered {
     key: Uint8Array,
     revision: number,
     change: number,
+    accumulators: Accumulators,
     f64: Float64Array,
     at: number,
   ): boolean {
-    const { accumulators, plan, late } = this.#table
+    const { plan, late } = this.#table
     if (change <= this.#since && !late.changedSince(this.#since, startMs, endMs, key)) return true
-    const { events: eventsOf, read } = this.#metric
+    const { events: eventsOf } = this.#metric
     const events = f64[at + eventsOf]!
     if (events === 0) return true
     if (this.#passes !== null && !this.#passes(key)) return true
-    const first = readAccumulator(accumulators, f64, at, read.of)
-    const value = read.kind === 'value' ? first : first / readAccumulator(accumulators, f64, at, read.by)
+    const value = readMetric(this.#metric, accumulators, f64, at)
     if (!valuePasses(value, this.#values) || !this.collector.wants(startMs, endMs, value)) return true
     return this.collector.add({
       startMs,
@@ -61,6 +62,7 @@ class Gathered {
       revision,
       late: late.count(startMs, endMs, key, eventsOf),
       provisional: revision === 0,
+      detail: readDetail(this.#metric, accumulators, f64, at),
     })
   }
 }
@@ -75,7 +77,7 @@ export function queryTable(
 ): ViewRows {
   const rows = new Gathered(table, metric, query, since)
   table.history.scan(query.fromMs, query.toMs, (row) =>
-    rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, row.f64, row.at),
+    rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
   )
   for (const slice of table.slices.slices) {
     if (slice.endMs <= query.fromMs || slice.startMs >= query.toMs || rows.collector.truncated) continue
@@ -86,8 +88,9 @@ export function queryTable(
       const u32 = place * groups.strideU32
       const at = place * groups.strideF64 + ROW_HEADER_F64
       const change = page.u32[u32 + ROW_CHANGE]!
-      if (!rows.add(slice.startMs, slice.endMs, groups.keyOf(row), page.u32[u32 + ROW_REVISION]!, change, page.f64, at))
-        break
+      const revision = page.u32[u32 + ROW_REVISION]!
+      const key = groups.keyOf(row)
+      if (!rows.add(slice.startMs, slice.endMs, key, revision, change, table.accumulators, page.f64, at)) break
     }
   }
   return {

@@ -225,7 +225,7 @@ export class Attempt {
     const textAt = (column: number): number => this.#columns.texts.indexOf(column)
     const pool = new PagePool()
     const built = tables.map((table, i) => {
-      const accumulators = layOutAccumulators(table, numberAt, textAt)
+      const accumulators = layOutAccumulators(table, numberAt, textAt, pool)
       return table.keyed
         ? new ResultTable(table, i, accumulators, pool, membersOfEvents, sinks)
         : new PartialTable(table, i, accumulators, pool)
@@ -274,6 +274,7 @@ export class Attempt {
               table,
               () => -1,
               () => -1,
+              pool,
             ),
             pool,
             membersOfPartials,

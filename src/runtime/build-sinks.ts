@@ -1,10 +1,9 @@
 /** The sinks of one subtask whose results leave the job, as its definition names them. */
 import type { JobPlan } from '../job/plan.ts'
-import { layOutAccumulators, readAccumulator } from '../operator/accumulators.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
 import { BoundedWriter } from '../sink/bounded-writer.ts'
 import { DiscardSink } from '../sink/discard.ts'
-import { MetricValueSink, type ReadValue } from '../sink/metric-values.ts'
+import { MetricValueSink } from '../sink/metric-values.ts'
 import type { WorkerPorts } from './ports.ts'
 
 /** Opens every sink of a plan for subtask `index`; `wake` is called when one that was full can take more. */
@@ -15,20 +14,10 @@ export function buildSinks(
   ports: WorkerPorts,
   wake: () => void,
 ): ResultSink[] {
-  const readers: ReadValue[] = plan.metrics.map(({ read, table }) => {
-    const accumulators = layOutAccumulators(
-      plan.tables[table]!,
-      () => -1,
-      () => -1,
-    )
-    return read.kind === 'value'
-      ? (f64, at) => readAccumulator(accumulators, f64, at, read.of)
-      : (f64, at) => readAccumulator(accumulators, f64, at, read.of) / readAccumulator(accumulators, f64, at, read.by)
-  })
   const values = plan.tables.map((_, table) => plan.metrics.filter((m) => m.table === table).map((m) => m.read.of))
   return plan.definition.sinks.map(({ output }) =>
     output.kind === 'discard'
       ? new DiscardSink(values)
-      : new MetricValueSink(plan, attempt, new BoundedWriter(ports.openWriter(output, index), wake), readers),
+      : new MetricValueSink(plan, attempt, new BoundedWriter(ports.openWriter(output, index), wake)),
   )
 }

@@ -1,6 +1,7 @@
 /** Facts that the parts of an attempt read out of a plan. Pure. */
 import type { ExchangedColumns } from '../exchange/keyed-output.ts'
 import type { JobPlan } from '../job/plan.ts'
+import { readsText } from '../operator/accumulators.ts'
 
 /** The columns that windows need behind the exchange: what tables aggregate, and their dimensions. */
 export function exchangedColumns(plan: JobPlan): ExchangedColumns {
@@ -10,7 +11,7 @@ export function exchangedColumns(plan: JobPlan): ExchangedColumns {
     for (const column of table.dimensions) if (column >= 0) texts.add(column)
     for (const { kind, column } of table.accumulators) {
       if (column < 0) continue
-      if (kind === 'distinct') texts.add(column)
+      if (readsText(kind)) texts.add(column)
       else numbers.add(column)
     }
   }

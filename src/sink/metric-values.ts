@@ -7,27 +7,22 @@
 import { MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
+import { readMetric } from '../operator/read-metric.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
 import type { BoundedWriter } from './bounded-writer.ts'
 import { toDate } from './dates.ts'
-
-/** What of an accumulator row a metric's value is; see JobPlan. */
-export type ReadValue = (f64: Float64Array, at: number) => number
 
 /** Writes results to a topic, at least once. */
 export class MetricValueSink implements ResultSink {
   readonly #plan: JobPlan
   readonly #attempt: number
   readonly #writer: BoundedWriter
-  readonly #readers: readonly ReadValue[]
   readonly #encoder = new TextEncoder()
 
-  /** `readers` by metric. */
-  constructor(plan: JobPlan, attempt: number, writer: BoundedWriter, readers: readonly ReadValue[]) {
+  constructor(plan: JobPlan, attempt: number, writer: BoundedWriter) {
     this.#plan = plan
     this.#attempt = attempt
     this.#writer = writer
-    this.#readers = readers
   }
 
   get full(): boolean {
@@ -42,7 +37,7 @@ export class MetricValueSink implements ResultSink {
       const metric = this.#plan.metrics[i]!
       const events = row.f64[row.at + metric.events]!
       if (metric.table !== row.table || events === 0) continue
-      const value = this.#readers[i]!(row.f64, row.at)
+      const value = readMetric(metric, row.accumulators, row.f64, row.at)
       const message = MetricValue.encode({
         job: this.#plan.jobName,
         metric: metric.id,

@@ -7,6 +7,7 @@
  * Row: u32 keyStart | keyLength | revision | change    f64 startMs | endMs | columns[0..n)
  * Page i of `rows` has its key bytes in page i of `keys`, so that both go together.
  */
+import type { CellStore } from './cell-store.ts'
 import type { PagePool } from './page-pool.ts'
 import { Pages } from './pages.ts'
 
@@ -18,6 +19,15 @@ const HEADER_F64 = HEADER_U32 / 2
 const START = 0
 const END = 1
 const FIELDS_F64 = HEADER_F64 + 2
+
+/** What is behind those columns of rows that refer to cells; see operator/cells. */
+export interface RowCells {
+  readonly store: CellStore
+  /** Replaces the references of a copied row, to cells in `from`, by copies in `store`; null: where they usually are. */
+  keep(f64: Float64Array, at: number, from: CellStore | null): void
+  /** Frees the cells of a row. */
+  free(f64: Float64Array, at: number): void
+}
 
 /** One row of the history while `forEach` or `scan` visits it; reused. */
 export interface HistoryRow {
@@ -36,6 +46,8 @@ export class HistoryTable {
   readonly rows: Pages
   readonly keys: Pages
   readonly strideF64: number
+  /** Where sketches of closed windows are; null where rows have none. */
+  readonly cells: RowCells | null
   readonly #columns: number
   /** Rows and key bytes in use, and the last window end, a page. */
   readonly #counts: number[] = []
@@ -44,7 +56,8 @@ export class HistoryTable {
   /** Pages dropped so far: a page keeps its number for life, so that checkpoints can refer to it. */
   firstPage = 0
 
-  constructor(pool: PagePool, columns: number) {
+  constructor(pool: PagePool, columns: number, cells: RowCells | null = null) {
+    this.cells = cells
     this.#columns = columns
     this.strideF64 = FIELDS_F64 + columns
     this.rows = new Pages(pool, this.strideF64 * 8, ROWS_PER_PAGE, ROWS_FIRST)
@@ -66,7 +79,7 @@ export class HistoryTable {
     return this.#keyBytes[index]!
   }
 
-  /** Appends a row; `f64[at ..]` holds its number columns. */
+  /** Appends a row; `f64[at ..]` holds its number columns. Its cells, which are in `from`, are copied. */
   append(
     startMs: number,
     endMs: number,
@@ -75,6 +88,7 @@ export class HistoryTable {
     change: number,
     f64: Float64Array,
     at: number,
+    from: CellStore | null = null,
   ): void {
     let index = this.#counts.length - 1
     if (index < 0 || this.#counts[index] === ROWS_PER_PAGE) {
@@ -101,6 +115,7 @@ export class HistoryTable {
     page.f64[base + START] = startMs
     page.f64[base + END] = endMs
     for (let i = 0; i < this.#columns; i++) page.f64[base + 2 + i] = f64[at + i]!
+    this.cells?.keep(page.f64, base + 2, from)
   }
 
   /** Visits rows of windows that overlap [fromMs, toMs), oldest first, until `visit` returns false. */
@@ -130,6 +145,7 @@ export class HistoryTable {
   /** Drops the pages whose every window ended at or before `endMs`; never the one being filled. */
   dropUntil(endMs: number): void {
     while (this.#counts.length > 1 && this.#endMax[0]! <= endMs) {
+      this.#freeCells()
       this.rows.dropFirst()
       this.keys.dropFirst()
       this.#counts.shift()
@@ -156,9 +172,16 @@ export class HistoryTable {
   release(): void {
     this.rows.release()
     this.keys.release()
+    this.cells?.store.release()
     this.#counts.length = 0
     this.#keyBytes.length = 0
     this.#endMax.length = 0
+  }
+
+  #freeCells(): void {
+    if (this.cells === null) return
+    const { f64 } = this.rows.pages[0]!
+    for (let place = 0; place < this.#counts[0]!; place++) this.cells.free(f64, place * this.strideF64 + FIELDS_F64)
   }
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { MetricValue, ValueStatus } from '../../src/gen/millrace/v1/metric.ts'
 import type { JobPlan, MetricPlan } from '../../src/job/plan.ts'
 import { BoundedWriter } from '../../src/sink/bounded-writer.ts'
-import { MetricValueSink, type ReadValue } from '../../src/sink/metric-values.ts'
+import { MetricValueSink } from '../../src/sink/metric-values.ts'
 import { accumulator, tablePlan } from '../operator/support.ts'
 import { type Fired, firedRows, RecordingWriter } from './support.ts'
 
@@ -27,19 +27,14 @@ const plan = {
   metrics: [
     metric('views', 0, 0, 0, true),
     metric('spent', 0, 1, 2, true),
-    metric('rate', 0, 1, 2, false),
+    { ...metric('rate', 0, 1, 2, false), read: { kind: 'ratio', of: 2, by: 3 } },
     metric('pairs', 1, 0, 0, true),
     metric('all', 2, 0, 0, true),
   ],
 } as unknown as JobPlan
-const readers: ReadValue[] = plan.metrics.map(
-  ({ read, id }) =>
-    (f64, at) =>
-      f64[at + (read.kind === 'value' ? read.of : 0)]! / (id === 'rate' ? 4 : 1),
-)
 
 function sinkTo(writer: RecordingWriter, attempt = 3): MetricValueSink {
-  return new MetricValueSink(plan, attempt, new BoundedWriter(writer, () => undefined), readers)
+  return new MetricValueSink(plan, attempt, new BoundedWriter(writer, () => undefined))
 }
 
 function valuesOf(rows: readonly Fired[], change: Parameters<typeof firedRows>[1] = {}) {
@@ -59,7 +54,7 @@ const pair = (first: string, second: string) =>
 
 describe('MetricValueSink', () => {
   it('writes each metric of a row that has events, with all that is known of it', () => {
-    const found = valuesOf([{ key: 'web', startMs: 120_000, values: [5, 2, 1234], revision: 1 }], {
+    const found = valuesOf([{ key: 'web', startMs: 120_000, values: [5, 2, 1234, 4], revision: 1 }], {
       watermarkMs: 179_999,
       lateCount: (accumulatorIndex) => accumulatorIndex + 10,
     })

@@ -1,9 +1,11 @@
 /** Fired rows without a table that fires, and a writer that keeps what it gets. */
 import { hashBytes } from '../../src/core/hash.ts'
+import { layOutAccumulators } from '../../src/operator/accumulators.ts'
 import type { FiredRow } from '../../src/operator/result-sink.ts'
 import type { RecordWriter } from '../../src/sink/sink.ts'
 import { KeyedTable, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../../src/state/keyed-table.ts'
 import { PagePool } from '../../src/state/page-pool.ts'
+import { tablePlan } from '../operator/support.ts'
 
 /** What a test says of a fired row. */
 export interface Fired {
@@ -20,7 +22,12 @@ export function* firedRows(rows: readonly Fired[], change: Partial<FiredRow> = {
   const columns = rows[0]?.values.length ?? 0
   const groups = new KeyedTable(new PagePool(), new Float64Array(columns), 0)
   groups.findOrInsert(1, 0, new TextEncoder().encode('another'), 0, 7)
-  const fired = { table: 0, watermarkMs: 0, lateCount: () => 0, groups } as unknown as FiredRow
+  const accumulators = layOutAccumulators(
+    tablePlan([], []),
+    () => -1,
+    () => -1,
+  )
+  const fired = { table: 0, watermarkMs: 0, lateCount: () => 0, groups, accumulators } as unknown as FiredRow
   for (const { key, startMs, endMs, values, revision } of rows) {
     const bytes = typeof key === 'string' ? new TextEncoder().encode(key) : key
     const row = groups.findOrInsert(hashBytes(bytes, 0, bytes.length), 0, bytes, 0, bytes.length)

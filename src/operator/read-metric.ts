@@ -1,0 +1,100 @@
+/**
+ * A metric's value out of a row: a number, and for some kinds a list or a text beside it.
+ *
+ * Owns: what each kind of metric reads. Does not own: the wire (sink/metric-values, rpc), order and limits (query/).
+ */
+import type { MetricPlan } from '../job/plan.ts'
+import { ddQuantile } from '../state/sketch/dd-sketch.ts'
+import { itemsGreatest, itemsTop } from '../state/sketch/frequent-items.ts'
+import { hllEstimate } from '../state/sketch/hll.ts'
+import { momentsVariance } from '../state/sketch/moments.ts'
+import { textOf } from '../state/sketch/timed-text.ts'
+import { type Accumulators, HLL_KEY, HLL_TEXT, readAccumulator } from './accumulators.ts'
+
+/** One entry of a value that is a list: a bucket of a histogram, a text of a top list. */
+export interface MetricItem {
+  readonly label: string
+  readonly value: number
+  /** The true value is at most this much below; 0 for exact. */
+  readonly error: number
+}
+
+/** What a value has beside its number. */
+export interface MetricDetail {
+  /** Of topK and histogram, in their order; none else. */
+  readonly items: readonly MetricItem[]
+  /** Of first and last of a text; null else. */
+  readonly text: string | null
+}
+
+const decoder = new TextDecoder()
+
+/**
+ * The number of a metric: for topK the count of its most frequent text, for a histogram the count of its values, NaN for
+ * a text and where there is no value. `f64[at ..]` are the row's columns.
+ */
+export function readMetric({ read }: MetricPlan, accumulators: Accumulators, f64: Float64Array, at: number): number {
+  const { kinds, cells, extras, bounds } = accumulators
+  switch (read.kind) {
+    case 'value': {
+      const kind = kinds[read.of]
+      if (kind === HLL_KEY || kind === HLL_TEXT) return hllEstimate(cells!, f64[at + read.of]!)
+      return readAccumulator(accumulators, f64, at, read.of)
+    }
+    case 'ratio':
+      return readAccumulator(accumulators, f64, at, read.of) / readAccumulator(accumulators, f64, at, read.by)
+    case 'quantile':
+      return ddQuantile(cells!, f64[at + read.of]!, read.q)
+    case 'variance': {
+      const variance = momentsVariance(f64, at + read.of, at + extras[read.of]!, read.sample)
+      return read.root ? Math.sqrt(variance) : variance
+    }
+    case 'text':
+      return Number.NaN
+    case 'topK':
+      return itemsGreatest(cells!, f64[at + read.of]!)
+    case 'histogram': {
+      let sum = f64[at + read.of]!
+      for (let k = 0; k < bounds[read.of]!.length; k++) sum += f64[at + extras[read.of]! + k]!
+      return sum
+    }
+  }
+}
+
+/** What a metric has beside its number; null for the kinds that have nothing. */
+export function readDetail(
+  { read }: MetricPlan,
+  { cells, extras, bounds, parameters }: Accumulators,
+  f64: Float64Array,
+  at: number,
+): MetricDetail | null {
+  switch (read.kind) {
+    case 'text': {
+      const text = textOf(cells!, f64[at + read.of]!)
+      return { items: [], text: text === null ? '' : decoder.decode(text) }
+    }
+    case 'topK': {
+      const top = itemsTop(cells!, f64[at + read.of]!, parameters[read.of]!)
+      return {
+        items: top.map(({ text, count, error }) => ({ label: decoder.decode(text), value: count, error })),
+        text: null,
+      }
+    }
+    case 'histogram': {
+      const labels = bucketLabels(Array.from(bounds[read.of]!))
+      const items = labels.map((label, k) => ({
+        label,
+        value: f64[k === 0 ? at + read.of : at + extras[read.of]! + k - 1]!,
+        error: 0,
+      }))
+      return { items, text: null }
+    }
+    default:
+      return null
+  }
+}
+
+/** The buckets of a histogram for people: `<10`, `10..<20`, `>=20`. */
+export function bucketLabels(bounds: readonly number[]): string[] {
+  return [`<${bounds[0]}`, ...bounds.slice(1).map((bound, k) => `${bounds[k]}..<${bound}`), `>=${bounds.at(-1)}`]
+}
