@@ -179,7 +179,7 @@ function fieldProblems(
     const place = (name: string): string => (name === '' ? 'in no oneof' : `in oneof ${name}`)
     report('FIELD_SAME_ONEOF', `was ${place(was.oneofName)} and is now ${place(is.oneofName)}`)
   }
-  if (was.defaultText !== is.defaultText && was.type === is.type)
+  if (was.defaultText !== is.defaultText && type === null)
     report('FIELD_SAME_DEFAULT', `had default "${was.defaultText}" and now has "${is.defaultText}"`)
   return problems
 }
