@@ -16,11 +16,19 @@ import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
+import { createPanes, type Span } from '../window/panes.ts'
 import { type Accumulators, COUNT, DISTINCT_KEY_SENT, DISTINCT_TEXT, isDistinct } from './accumulators.ts'
 import { historyCells, releaseTable, withOwnCells } from './cells.ts'
 import { LateLedger } from './late-ledger.ts'
-import type { FiredRow, ResultSink } from './result-sink.ts'
+import { EarlyResults, earlyRows } from './early-results.ts'
+import { type VisitOpen, visitRows } from './open-rows.ts'
+import { ResultEmitter } from './result-emitter.ts'
+import type { ResultSink } from './result-sink.ts'
+import type { Budget } from './running-window.ts'
 import { type Slice, SliceList } from './slices.ts'
+import type { KeyTest } from './view-filter.ts'
+
+const noWindows: readonly Span[] = []
 
 /** Windows of one table whose results this subtask gives out. */
 export class ResultTable {
@@ -37,10 +45,8 @@ export class ResultTable {
    * `advance` raises it: a row touched under the number that its result left with would not be told of as corrected.
    */
   change = 1
-  /** Results given out. */
-  results = 0
-  readonly #sinks: readonly ResultSink[]
-  readonly #fired: FiredRow
+  protected readonly emitter: ResultEmitter
+  readonly #early = new EarlyResults()
   /** Next row to fire in the slice that is firing, or to move into the history. */
   #cursor = 0
   #closing = false
@@ -57,35 +63,27 @@ export class ResultTable {
     this.plan = plan
     this.index = index
     this.accumulators = accumulators
-    this.slices = new SliceList(pool, accumulators.initial, Array.from(accumulators.kinds, membersHere))
+    const withMembers = Array.from(accumulators.kinds, membersHere)
+    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window))
     if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
     this.settled = withOwnCells(accumulators, pool)
     this.history = new HistoryTable(pool, accumulators.initial.length, historyCells(accumulators, this.settled))
     this.late = new LateLedger(accumulators)
-    this.#sinks = sinks
-    const f64 = accumulators.initial
-    this.#fired = {
-      table: index,
-      startMs: 0,
-      endMs: 0,
-      groups: null as never,
-      row: 0,
-      f64,
-      at: 0,
-      revision: 0,
-      watermarkMs: 0,
-      lateCount: (accumulator) => {
-        const { startMs, endMs, groups, row } = this.#fired
-        return this.late.size === 0 ? 0 : this.late.count(startMs, endMs, groups.keyOf(row), accumulator)
-      },
-      retracted: false,
-      accumulators,
-    }
+    this.emitter = new ResultEmitter(index, accumulators, this.late, sinks)
+  }
+
+  /** Results given out. */
+  get results(): number {
+    return this.emitter.results
+  }
+
+  set results(results: number) {
+    this.emitter.results = results
   }
 
   /** True while a sink cannot take more. */
   get sinksFull(): boolean {
-    return this.#sinks.some((sink) => sink.full)
+    return this.emitter.full
   }
 
   /**
@@ -124,17 +122,49 @@ export class ResultTable {
       if (left < 0) return -1
       this.slices.dropFirst()
     }
-    // The end of a bounded input closes every window; it is no time by which anything could have become old.
-    if (watermarkMs === MAX_WATERMARK) return left
-    const kept = watermarkMs - this.plan.retainMs
-    this.history.dropUntil(kept)
-    this.late.dropUntil(kept)
+    this.retain(watermarkMs)
     return left
   }
 
-  /** Rows of the first open slice that are in the history already: a window that is being closed is in both. */
-  get movedRows(): number {
-    return this.#closing ? this.#cursor : 0
+  /**
+   * Gives provisional results of the groups that have changed since the last call, at most about `budget` of them;
+   * returns the budget left, or -1 when there is more to do. To be finished before the next batch, as `advance`.
+   */
+  early(watermarkMs: number, budget: number): number {
+    return this.#early.run(budget, (since, rows) => this.earlyResults(since, watermarkMs, rows), this)
+  }
+
+  /**
+   * Visits the rows of open windows that overlap [fromMs, toMs), until `visit` returns false. `passes` says which groups
+   * are wanted; null for all. A window that is being closed is in the history as far as it is not visited here.
+   */
+  visitOpen(fromMs: number, toMs: number, _passes: KeyTest | null, visit: VisitOpen): void {
+    for (const slice of this.slices.slices) {
+      if (slice.endMs <= fromMs || slice.startMs >= toMs) continue
+      const first = this.#closing && slice === this.slices.slices[0] ? this.#cursor : 0
+      if (!visitRows(slice, slice.groups, first, visit)) return
+    }
+  }
+
+  /** Windows of a pane to which its events come too late here; none where slices are windows. */
+  missedWindows(_slice: Slice): readonly Span[] {
+    return noWindows
+  }
+
+  /** Forgets what is past its retention. */
+  protected retain(watermarkMs: number): void {
+    // The end of a bounded input closes every window; it is no time by which anything could have become old.
+    if (watermarkMs === MAX_WATERMARK) return
+    const kept = watermarkMs - this.plan.retainMs
+    this.history.dropUntil(kept)
+    this.late.dropUntil(kept)
+  }
+
+  /** Gives the provisional results of rows changed after `since`; yields where it must wait. */
+  protected *earlyResults(since: number, watermarkMs: number, budget: Budget): Generator<undefined, void> {
+    for (const slice of this.slices.slices) {
+      if (!slice.fired) yield* earlyRows(slice, slice.groups, since, watermarkMs, this.emitter, budget)
+    }
   }
 
   /** Bytes beside the page pool's. */
@@ -162,17 +192,9 @@ export class ResultTable {
     const revision = ++page.u32[u32At + ROW_REVISION]!
     page.u32[u32At + ROW_CHANGE] = this.change
     page.dirty = 1
-    this.results++
-    const fired = this.#fired
-    fired.startMs = slice.startMs
-    fired.endMs = slice.endMs
-    fired.groups = groups
-    fired.row = row
-    fired.f64 = page.f64
-    fired.at = place * groups.strideF64 + ROW_HEADER_F64
-    fired.revision = revision
-    fired.watermarkMs = watermarkMs
-    for (const sink of this.#sinks) sink.accept(fired)
+    const { startMs, endMs } = slice
+    const at = place * groups.strideF64 + ROW_HEADER_F64
+    this.emitter.emit(startMs, endMs, groups, row, page.f64, at, revision, watermarkMs)
   }
 
   #moveToHistory(slice: Slice, budget: number): number {

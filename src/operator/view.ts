@@ -5,7 +5,6 @@
  * (operator/view-collect.ts), merging subtasks, status (query/). Runs between two batches, so an answer is of one moment.
  */
 import type { MetricPlan } from '../job/plan.ts'
-import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { Accumulators } from './accumulators.ts'
 import { dimensionTexts } from './group-key.ts'
 import { readDetail, readMetric } from './read-metric.ts'
@@ -20,14 +19,14 @@ class Gathered {
   readonly #table: ResultTable
   readonly #metric: MetricPlan
   readonly #since: number
-  readonly #passes: KeyTest | null
+  readonly passes: KeyTest | null
   readonly #values: readonly ValueCondition[]
 
   constructor(table: ResultTable, metric: MetricPlan, query: ViewQuery, since: number) {
     this.#table = table
     this.#metric = metric
     this.#since = since
-    this.#passes = keyTest(table.plan.dimensions.length, query.filter, query.conditions ?? [])
+    this.passes = keyTest(table.plan.dimensions.length, query.filter, query.conditions ?? [])
     this.#values = query.keep === undefined ? (query.values ?? []) : []
     if (query.keep !== undefined) this.collector = new AddedUp(query.keep, query.rowsMax)
     else if (query.top !== undefined) this.collector = new TopOfWindows(query.top, query.rowsMax)
@@ -50,7 +49,7 @@ class Gathered {
     const { events: eventsOf } = this.#metric
     const events = f64[at + eventsOf]!
     if (events === 0) return true
-    if (this.#passes !== null && !this.#passes(key)) return true
+    if (this.passes !== null && !this.passes(key)) return true
     const value = readMetric(this.#metric, accumulators, f64, at)
     if (!valuePasses(value, this.#values) || !this.collector.wants(startMs, endMs, value)) return true
     return this.collector.add({
@@ -79,19 +78,10 @@ export function queryTable(
   table.history.scan(query.fromMs, query.toMs, (row) =>
     rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
   )
-  for (const slice of table.slices.slices) {
-    if (slice.endMs <= query.fromMs || slice.startMs >= query.toMs || rows.collector.truncated) continue
-    const groups = slice.groups
-    for (let row = slice === table.slices.slices[0] ? table.movedRows : 0; row < groups.count; row++) {
-      const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
-      const place = row & ROW_PAGE_MASK
-      const u32 = place * groups.strideU32
-      const at = place * groups.strideF64 + ROW_HEADER_F64
-      const change = page.u32[u32 + ROW_CHANGE]!
-      const revision = page.u32[u32 + ROW_REVISION]!
-      const key = groups.keyOf(row)
-      if (!rows.add(slice.startMs, slice.endMs, key, revision, change, table.accumulators, page.f64, at)) break
-    }
+  if (!rows.collector.truncated) {
+    table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at) =>
+      rows.add(startMs, endMs, key, revision, change, table.accumulators, f64, at),
+    )
   }
   return {
     ...about,

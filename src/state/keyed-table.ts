@@ -14,6 +14,7 @@
  *
  * Invariants: K1 equal (owner, bytes) have one row. K2 a row number never changes its key. K3 the hash only places.
  */
+import { hashBytes } from '../core/hash.ts'
 import { HashIndex } from './hash-index.ts'
 import type { PagePool } from './page-pool.ts'
 import { type Page, Pages } from './pages.ts'
@@ -103,6 +104,40 @@ export class KeyedTable {
   findOrInsert(hash: number, owner: number, bytes: Uint8Array, start: number, end: number): number {
     const row = this.find(hash, owner, bytes, start, end)
     return row >= 0 ? row : this.#append(hash, owner, bytes, start, end)
+  }
+
+  /** The row here of the key that row `row` of another table has, or -1. `hash` and `owner` are those of this table. */
+  findKeyOf(from: KeyedTable, row: number, hash: number, owner: number): number {
+    const u32 = from.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
+    const base = (row & ROW_PAGE_MASK) * from.strideU32
+    const ref = u32[base + ROW_KEY_REF]!
+    const start = ref & ARENA_PAGE_MASK
+    return this.find(
+      hash,
+      owner,
+      from.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8,
+      start,
+      start + u32[base + ROW_KEY_LENGTH]!,
+    )
+  }
+
+  /** As `findKeyOf`, added if need be. */
+  insertKeyOf(from: KeyedTable, row: number, hash: number, owner: number): number {
+    const u32 = from.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
+    const base = (row & ROW_PAGE_MASK) * from.strideU32
+    const ref = u32[base + ROW_KEY_REF]!
+    const start = ref & ARENA_PAGE_MASK
+    const bytes = from.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8
+    return this.findOrInsert(hash, owner, bytes, start, start + u32[base + ROW_KEY_LENGTH]!)
+  }
+
+  /** The hash of the key bytes of `row` (core/hash), which member sets do not keep. */
+  keyHashOf(row: number): number {
+    const u32 = this.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
+    const base = (row & ROW_PAGE_MASK) * this.strideU32
+    const ref = u32[base + ROW_KEY_REF]!
+    const start = ref & ARENA_PAGE_MASK
+    return hashBytes(this.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8, start, start + u32[base + ROW_KEY_LENGTH]!)
   }
 
   /**
