@@ -6,6 +6,7 @@
  * once. An empty variable counts as unset.
  */
 
+import { type JobsConfig, jobSettings, toJobsConfig } from './config/jobs.ts'
 import { checkSchemas, type SchemasConfig, schemaSettings, toSchemasConfig } from './config/schemas.ts'
 import {
   checkSecurity,
@@ -41,6 +42,7 @@ export interface Config {
   readonly server: string
   readonly security: SecurityConfig
   readonly schemas: SchemasConfig
+  readonly jobs: JobsConfig
 }
 
 /** What bounds the clients of a gRPC server. */
@@ -207,6 +209,7 @@ export const settings = {
   },
   ...securitySettings,
   ...schemaSettings,
+  ...jobSettings,
 } as const satisfies Record<string, Setting<unknown>>
 
 type Values = ValuesOf<typeof settings>
@@ -267,6 +270,7 @@ function nest(values: Values): Config {
     server: values.server,
     security: toSecurityConfig(values),
     schemas: toSchemasConfig(values),
+    jobs: toJobsConfig(values),
   }
 }
 

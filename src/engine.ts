@@ -15,9 +15,12 @@ import type { Config } from './config.ts'
 import { jobCompiler } from './control/job-compiler.ts'
 import { JobControl } from './control/job-control.ts'
 import { JobSchemas } from './control/job-schemas.ts'
+import { JobModules } from './control/program-compiler.ts'
 import { JobManager } from './coordinator/job-manager.ts'
 import { defaultJobSettings } from './coordinator/job-ports.ts'
 import type { JobSource } from './coordinator/job-source.ts'
+import { inspectModule } from './coordinator/module-inspector.ts'
+import { openProgramThreads } from './coordinator/program-threads.ts'
 import { ThreadHub } from './coordinator/thread-hub.ts'
 import { WorkerPool } from './coordinator/worker-pool.ts'
 import { MillraceError } from './core/errors.ts'
@@ -26,7 +29,9 @@ import { type Descriptors, loadDescriptors } from './event/descriptor.ts'
 import type { SchemaRegistry } from './event/schema-registry.ts'
 import { openSchemaRegistry } from './event/schema-registry-http.ts'
 import type { JobDefinition } from './job/definition.ts'
+import type { JobPlan } from './job/plan.ts'
 import { planJob } from './job/planner.ts'
+import { planProgram } from './job/program-plan.ts'
 import { checkSchemaEvolution } from './job/schema-evolution.ts'
 import { withServerDefaults } from './job/server-defaults.ts'
 import { type HttpServer, jobReadiness, type Permission, startHttpServer } from './observe/http.ts'
@@ -100,8 +105,13 @@ async function assemble(
   const hub = new ThreadHub({ workers: pool, clock, scheduler, log })
   closers.push(async () => hub.close())
 
-  const plan = (definition: JobDefinition, from: Descriptors) =>
-    planJob(withServerDefaults(definition, config.brokers, secured), { threads, descriptors: from })
+  const modules = new JobModules(config.jobs.folder, (file) => inspectModule(file, scheduler))
+  const plan = (definition: JobDefinition, from: Descriptors) => {
+    const complete = withServerDefaults(definition, config.brokers, secured)
+    return definition.program === undefined
+      ? planJob(complete, { threads, descriptors: from })
+      : planProgram(complete, { threads, fileOf: (module) => modules.fileOf(module) })
+  }
   const registry = registryOf(config)
   const schemas = new JobSchemas({ builtIn: loadDescriptors(descriptorSet), folder: config.schemas.folder, registry })
   const sourceOf = ({ definition, schema }: JobSource) => ({ definition, descriptors: schemas.load(schema) })
@@ -111,6 +121,7 @@ async function assemble(
     random,
     log,
     hub,
+    openThreads: (of: JobPlan) => openProgramThreads(of, { clock, scheduler, log, kafka, ...config.jobs }),
     store,
     chunkStore: storeConfig,
     instanceId: config.instanceId,
@@ -121,14 +132,17 @@ async function assemble(
   const manager = new JobManager({
     ports,
     planJob: (definition, schema) => plan(definition, schemas.load(schema)),
-    checkEvolution: (before, after, planned) => checkSchemaEvolution(sourceOf(before), sourceOf(after), planned),
+    checkEvolution: (before, after, planned) => {
+      // A job in TypeScript decodes by itself, and its state is matched by the names of its parts.
+      if (planned.program === undefined) checkSchemaEvolution(sourceOf(before), sourceOf(after), planned)
+    },
     settings: defaultJobSettings,
   })
   closers.push(() => manager.close())
 
   const control = new JobControl({
     manager,
-    compile: jobCompiler(schemas, plan),
+    compile: jobCompiler(schemas, plan, modules),
     describeStore: () => store.describe(),
     clock,
     maxDefinitionBytes: config.maxDefinitionBytes,

@@ -5,7 +5,7 @@
  * Composition only: what a server is made of is engine.ts, what commands do is cli/.
  */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { processDeps } from './cli/process-terminal.ts'
 import { runCli } from './cli/program.ts'
 import { systemClock, systemRandom, systemScheduler } from './core/system.ts'
@@ -27,6 +27,11 @@ process.exitCode = await runCli(
       // Loaded on demand: most commands only talk to a server, and should answer at once.
       const { engineLogger, startEngine } = await import('./engine.ts')
       return startEngine(config, descriptors(), engineLogger(config, terminal.stderr.isTTY))
+    },
+    inspectModule: async (file) => {
+      const { inspectModule } = await import('./coordinator/module-inspector.ts')
+      const { programDefinition } = await import('./program/job-definition.ts')
+      return programDefinition(basename(file), await inspectModule(file, systemScheduler))
     },
     version,
   },

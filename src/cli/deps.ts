@@ -6,6 +6,7 @@
 import type { Config } from '../config.ts'
 import type { Clock, Random, Scheduler } from '../core/clock.ts'
 import type { MillraceError } from '../core/errors.ts'
+import type { JobDefinition } from '../job/definition.ts'
 
 /** One of the standard streams. */
 export interface TextStream {
@@ -46,6 +47,8 @@ export interface CliDeps {
   readonly descriptors: () => Uint8Array
   /** Starts an engine; recovers the jobs that its store holds. Rejects with MillraceError. */
   readonly startEngine: (config: Config) => Promise<Engine>
+  /** What the job module at a path says of itself, by loading it in a thread of its own. JOB_INVALID. */
+  readonly inspectModule?: (file: string) => Promise<JobDefinition>
   /** Calls back on SIGINT and SIGTERM; the function that it returns stops that. */
   readonly onSignal: (listener: (signal: 'SIGINT' | 'SIGTERM') => void) => () => void
   /** How a person starts this program from the current folder, as `millrace`; used in hints. */

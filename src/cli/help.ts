@@ -58,6 +58,7 @@ export const lessons: Readonly<Record<string, Lesson>> = {
   run: {
     examples: [
       ['run jobs/engagement.yaml', 'until it ends or Ctrl-C'],
+      ['run jobs/abandoned-carts.ts', 'a job in TypeScript'],
       ['produce --job jobs/engagement.yaml --sort-by-time', 'its events, from another terminal'],
       ['query engagement/active_users --latest --limit 10', 'its numbers meanwhile'],
     ],
@@ -136,6 +137,13 @@ export const lessons: Readonly<Record<string, Lesson>> = {
       ['lookup shop u17 --metrics views_by_person --limit 10', 'the newest ten values of one metric'],
     ],
     exits: [...asking, 'notFound'],
+  },
+  'new job': {
+    examples: [
+      ['new job big-spenders', 'jobs/big-spenders.ts and its test; node --test runs the test'],
+      ['new job big-spenders --dir .', 'in this folder'],
+    ],
+    exits: ['invalid'],
   },
   produce: {
     examples: [

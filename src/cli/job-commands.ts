@@ -4,11 +4,13 @@ import type { ValidationResult } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
 import { loadDescriptors } from '../event/descriptor.ts'
 import { parseJob } from '../job/parse.ts'
-import { inFile, outputOf, readDocument, type ServerOptions, withClient } from './context.ts'
+import { isModuleFile } from '../job/parse-program.ts'
+import { inFile, outputOf, type ServerOptions, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { ExitSignal, exitCodes, violationLine } from './failure.ts'
 import { followJob } from './job-follow.ts'
 import { writeCheckpoints, writeDetails, writeJobChange, writeJobs } from './job-view.ts'
+import { submittedText, validateModule } from './module-jobs.ts'
 import type { Output } from './output.ts'
 import { withOutput, withServer } from './shared-options.ts'
 
@@ -20,10 +22,13 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
     .description(
       'Checks a job definition and starts it on a server. Prints every mistake as file:line:column: message.',
     )
-    .argument('<file>', 'job definition, YAML or JSON; - reads standard input')
+    .argument(
+      '<file>',
+      "job definition, YAML or JSON, or a module of the server's folder of jobs; - reads standard input",
+    )
     .action((file: string, options: ServerOptions) =>
       inFile(file, async () => {
-        const text = await readDocument(deps, file)
+        const text = await submittedText(deps, file)
         const job = await withClient(deps, options, ({ control }) => control.submit({ kind: 'text', text }))
         writeJobChange(outputOf(deps, options), job, 'submitted')
       }),
@@ -90,16 +95,16 @@ function addValidate(program: Command, deps: CliDeps): void {
       'Checks a job definition and prints every mistake as file:line:column: message. Needs no server; with --server,\n' +
         'that server checks it.',
     )
-    .argument('<files...>', 'job definitions, YAML or JSON; - reads standard input')
+    .argument('<files...>', 'job definitions, YAML or JSON, or job modules; - reads standard input')
     .option('-s, --server <host:port>', 'let this server check it')
     .action(async (files: readonly string[], options: ServerOptions) => {
       const output = outputOf(deps, options)
       const results: { readonly file: string; readonly result: ValidationResult }[] = []
       for (const file of files) {
-        const text = await readDocument(deps, file)
+        const text = await submittedText(deps, file)
         const result =
           options.server === undefined
-            ? validateHere(text, deps)
+            ? await (isModuleFile(file) ? validateModule(deps, file) : validateHere(text, deps))
             : await withClient(deps, options, ({ control }) => control.validate({ kind: 'text', text }))
         results.push({ file: file === '-' ? 'stdin' : file, result })
       }

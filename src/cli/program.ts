@@ -12,6 +12,7 @@ import { ExitSignal, errorLines, exitCodeOf, exitCodes, FileError } from './fail
 import { teach } from './help.ts'
 import { addJobCommands } from './job-commands.ts'
 import { addMetricCommands } from './metric-commands.ts'
+import { addNewCommand } from './new-command.ts'
 import { addProduceCommand } from './produce-command.ts'
 import { addServerCommands } from './server-commands.ts'
 import { addTokenCommand } from './token-command.ts'
@@ -45,6 +46,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addJobCommands(program, deps)
   addMetricCommands(program, deps)
   addProduceCommand(program, deps)
+  addNewCommand(program, deps)
   addTokenCommand(program, deps)
   addCompletionCommands(program, deps)
   // Last: it walks the commands.

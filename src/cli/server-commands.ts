@@ -1,7 +1,9 @@
 /** Commands that start an engine in this process: run (one job, until it ends) and serve (until told to stop). */
 import type { Command } from 'commander'
+import type { Config } from '../config.ts'
 import { isTerminal, type JobSummary } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
+import { isModuleFile } from '../job/parse-program.ts'
 import { createClient, type MillraceClient } from '../rpc/client.ts'
 import {
   aborted,
@@ -18,6 +20,7 @@ import type { CliDeps, Engine } from './deps.ts'
 import { formatNumber, formatWatermark, printable } from './format.ts'
 import { writeJobChange } from './job-view.ts'
 import { LiveView } from './live.ts'
+import { localModule } from './module-jobs.ts'
 import type { Output } from './output.ts'
 import { withOutput } from './shared-options.ts'
 
@@ -39,10 +42,13 @@ export function addServerCommands(program: Command, deps: CliDeps): void {
       'Runs one job in this process, with its state and the embedded log under MILLRACE_DATA_DIR (default .millrace), and\n' +
         'answers gRPC meanwhile. Ends with the job, or on Ctrl-C after a last checkpoint: run again, it goes on from there.',
     )
-    .argument('<file>', 'job definition, YAML or JSON; - reads standard input')
+    .argument('<file>', 'job definition, YAML or JSON, or job module (.ts, .js); - reads standard input')
     .action((file: string, options: OutputOptions) =>
       inFile(file, async () => {
-        const text = await readDocument(deps, file)
+        const module = isModuleFile(file) ? localModule(file) : null
+        const text = module?.text ?? (await readDocument(deps, file))
+        const config = quietConfigOf(deps)
+        const jobs = { ...config.jobs, ...(module === null ? {} : { folder: module.folder }) }
         const output = outputOf(deps, options)
         await untilSignal(deps, (signal) => run(deps, output, text, signal))
       }),
@@ -67,8 +73,8 @@ export function announce(deps: CliDeps, engine: Engine): void {
   deps.stderr.write(`serving gRPC on ${engine.address}${http}; state in ${engine.store}\n`)
 }
 
-async function run(deps: CliDeps, output: Output, text: string, signal: AbortSignal): Promise<void> {
-  const engine = await deps.startEngine(quietConfigOf(deps))
+async function run(deps: CliDeps, config: Config, output: Output, text: string, signal: AbortSignal): Promise<void> {
+  const engine = await deps.startEngine(config)
   const client = createClient({ ...(await engine.openLocal()), clock: deps.clock })
   try {
     announce(deps, engine)

@@ -60,7 +60,8 @@ export interface JobSummary {
 /** One operator of a job's graph. */
 export interface GraphOperator {
   readonly id: string
-  readonly kind: 'source' | 'window' | 'merge' | 'sink'
+  /** `source`, `window`, `merge`, `sink`; in TypeScript jobs also `filter`, `process` and the like. */
+  readonly kind: string
   /** What it does, for people. */
   readonly description: string
   readonly parallelism: number

@@ -8,9 +8,11 @@ import type { Descriptors } from '../event/descriptor.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import { parseJob, parseJobMessage } from '../job/parse.ts'
 import { schemaRequest } from '../job/parse-event.ts'
+import { readProgramDocument } from '../job/parse-program.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { JobDocument } from './api.ts'
 import type { JobSchemas } from './job-schemas.ts'
+import type { JobModules } from './program-compiler.ts'
 
 /** A document, read and checked. */
 export interface CompiledDocument {
@@ -30,8 +32,19 @@ export interface CompiledDocument {
 export function jobCompiler(
   schemas: JobSchemas,
   plan: (definition: JobDefinition, descriptors: Descriptors) => JobPlan,
+  modules: JobModules | null = null,
 ): (document: JobDocument) => Promise<CompiledDocument> {
   return async (document) => {
+    try {
+      const program = document.kind === 'text' && modules !== null ? readProgramDocument(document.text) : null
+      if (program !== null && modules !== null) {
+        const definition = await modules.definitionOf(program.module)
+        const planned = plan(definition, schemas.load(null))
+        return { name: definition.name, violations: [], definition, plan: planned, schema: null }
+      }
+    } catch (thrown) {
+      return failed(thrown, 'module')
+    }
     let schema: Uint8Array | null
     let descriptors: Descriptors
     try {

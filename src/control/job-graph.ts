@@ -1,11 +1,12 @@
 /** A job's graph as people see it: made from its plan. Pure. */
-import type { SinkOutput, SourceInput } from '../job/definition.ts'
+import type { OperatorDefinition, SinkOutput, SourceInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { describeWindow } from '../job/window-text.ts'
 import type { GraphEdge, GraphOperator, JobGraph } from './api.ts'
 
 /** Operators and edges of a plan: source, window, merge where some table needs it, and the sinks. */
 export function graphOf(plan: JobPlan): JobGraph {
+  if (plan.program !== undefined) return programGraph(plan, plan.program.nodes)
   const { definition, parallelism } = plan
   const source: GraphOperator = {
     id: definition.source.id,
@@ -35,6 +36,26 @@ export function graphOf(plan: JobPlan): JobGraph {
     operators.push({ id: sink.id, kind: 'sink', description: describeOutput(sink.output), parallelism })
     for (const from of results) edges.push({ from, to: sink.id, partitioning: 'forward' })
   }
+  return { operators, edges }
+}
+
+/** The operators of a job in TypeScript, and what flows between them. */
+function programGraph({ definition, parallelism }: JobPlan, nodes: readonly OperatorDefinition[]): JobGraph {
+  const describe = (node: OperatorDefinition): string => {
+    if (node.kind === 'source') return describeInput(definition.source.input)
+    const sink = definition.sinks.find(({ id }) => node.kind === 'sink' && id === node.id)
+    return sink === undefined ? node.detail : describeOutput(sink.output)
+  }
+  const operators = nodes.map((node) => ({ id: node.id, kind: node.kind, description: describe(node), parallelism }))
+  const edges = nodes.flatMap((node) =>
+    node.inputs.flatMap(({ from, route }) =>
+      from.map((ref) => ({
+        from: nodes[ref.node]!.id,
+        to: node.id,
+        partitioning: `${route === 'hash' ? 'hash(key)' : route}${ref.side === '' ? '' : `, side ${ref.side}`}`,
+      })),
+    ),
+  )
   return { operators, edges }
 }
 

@@ -2,12 +2,20 @@
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import type { Clock, Random, Scheduler } from '../core/clock.ts'
 import type { SourceDefinition } from '../job/definition.ts'
+import type { JobPlan } from '../job/plan.ts'
 import type { DeployMessage } from '../runtime/messages.ts'
 import type { SourceEnumerator } from '../source/source.ts'
 import type { CoordinatorLog } from './log.ts'
 import { defaultRestartPolicy, type RestartPolicy } from './restart.ts'
 import type { WriterSchemas } from './schema-desk.ts'
 import type { ThreadHub } from './thread-hub.ts'
+
+/** Threads that belong to one attempt. */
+export interface OwnThreads {
+  readonly hub: ThreadHub
+  /** Ends them. Idempotent. */
+  close(): Promise<void>
+}
 
 /** The world of a job's coordinator. */
 export interface JobPorts {
@@ -16,6 +24,8 @@ export interface JobPorts {
   readonly random: Random
   readonly log: CoordinatorLog
   readonly hub: ThreadHub
+  /** Opens threads for one attempt of a job in TypeScript; without it such jobs use the shared ones. */
+  readonly openThreads?: (plan: JobPlan) => Promise<OwnThreads>
   readonly store: CheckpointStore
   /** The same store as worker threads open it. */
   readonly chunkStore: DeployMessage['chunkStore']

@@ -24,6 +24,7 @@ import {
   resumedSplits,
   subtaskOfPartition,
 } from './assignment.ts'
+import { AttemptThreads } from './attempt-threads.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { Deployment } from './deployment.ts'
 import { Discovery, discoveryMsOf } from './discovery.ts'
@@ -64,6 +65,7 @@ export class JobRun implements ThreadListener {
   readonly #lease: LeaseKeeper
   readonly #listener: RunListener
   readonly #queries: QueryRouter
+  readonly #threads: AttemptThreads
   readonly #finishedSources = new Set<number>()
   #deployment: Deployment | undefined
   #enumerator: SourceEnumerator | undefined
@@ -82,7 +84,8 @@ export class JobRun implements ThreadListener {
     this.spec = spec
     this.#lease = lease
     this.#listener = listener
-    this.#queries = new QueryRouter(ports.scheduler, (thread, message) => ports.hub.send(thread, message))
+    this.#queries = new QueryRouter(ports.scheduler, (thread, message) => this.#threads.hub.send(thread, message))
+    this.#threads = new AttemptThreads(ports, spec.plan, spec.job, this)
   }
 
   /** The checkpoint that the attempt began from; null on a fresh start, and before it is known. */
@@ -150,6 +153,7 @@ export class JobRun implements ThreadListener {
     }
     await this.#deployment?.dispose()
     await this.#checkpoints?.drain()
+    await this.#threads.close()
   }
 
   onMessage(thread: number, message: JobMessage): void {
@@ -213,7 +217,7 @@ export class JobRun implements ThreadListener {
     this.#checkWanted()
     this.#splits = splits
     this.#progress('waiting for worker threads')
-    const threads = await hub.whenReady(this.#settings.threadWaitMs)
+    const threads = await this.#threads.open(this.#settings.threadWaitMs)
     this.#checkWanted()
     if (threads.length === 0) {
       throw new MillraceError(
@@ -228,7 +232,7 @@ export class JobRun implements ThreadListener {
     const { job, attempt, plan, memory } = this.spec
     const placement = placeSubtasks(plan.parallelism, threads, job)
     const deployment = new Deployment(
-      this.#ports.hub,
+      this.#threads.hub,
       this.#ports.scheduler,
       this.#settings,
       { job, attempt },

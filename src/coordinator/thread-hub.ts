@@ -109,6 +109,11 @@ export class ThreadHub {
     this.#onStats = listener
   }
 
+  /** Passes statistics of threads that are not this hub's on to the same listener. */
+  relayStats(thread: number, subtasks: readonly SubtaskStats[]): void {
+    this.#onStats(thread, subtasks)
+  }
+
   /** Gives `thread` the longer deadline until the returned function is called. */
   holdDeadline(thread: number): () => void {
     const held = this.#threads.get(thread)

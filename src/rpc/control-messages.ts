@@ -88,14 +88,12 @@ export function toGraph(graph: JobGraph): wire.JobGraph {
   return { operators: [...graph.operators], edges: [...graph.edges] }
 }
 
-const operatorKinds = ['source', 'window', 'merge', 'sink'] as const
-
 /** A graph from the wire. */
 export function fromGraph(graph: wire.JobGraph): JobGraph {
   return {
     operators: graph.operators.map((operator) => ({
       ...operator,
-      kind: operatorKinds.find((kind) => kind === operator.kind) ?? 'window',
+      kind: operator.kind,
     })),
     edges: graph.edges,
   }

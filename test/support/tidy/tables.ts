@@ -165,6 +165,7 @@ export const capabilities: readonly Capability[] = [
   },
   {
     name: 'the network',
+      'src/coordinator/module-inspector.ts',
     code: /(?:\bawait|\breturn|[=>(,])\s*fetch\s*\(|\bnew\s+WebSocket\b/,
     modules: ['node:net', 'node:tls', 'node:http', 'node:https', 'node:http2', 'node:dgram', 'node:dns'],
     files: [

@@ -1,0 +1,44 @@
+/**
+ * Settings of jobs in TypeScript: where their modules are, and what one may use before it is ended.
+ */
+import { duration, type Setting, size, text, type ValuesOf } from './setting.ts'
+
+/** How jobs in TypeScript are run. */
+export interface JobsConfig {
+  /** Folder of the modules that may be submitted by name. */
+  readonly folder: string
+  /** JavaScript heap of each thread of such a job, bytes. */
+  readonly heapBytes: number
+  /** Silence after which a thread of such a job is ended, ms. */
+  readonly silenceMs: number
+}
+
+/** The settings, in the order of the reference. */
+export const jobSettings = {
+  jobsDir: {
+    name: 'MILLRACE_JOBS_DIR',
+    fallback: 'jobs',
+    unit: 'folder',
+    help: 'Folder of the modules that may be submitted as jobs. Nothing outside is loaded. Who can write it can run code.',
+    parse: text,
+  },
+  jobHeap: {
+    name: 'MILLRACE_JOB_HEAP',
+    fallback: '512Mi',
+    unit: 'bytes, with Ki, Mi or Gi',
+    help: 'JavaScript heap of each thread of a job in TypeScript. A job that needs more fails; others are not touched.',
+    parse: size(2 ** 25, 2 ** 36),
+  },
+  jobSilence: {
+    name: 'MILLRACE_JOB_SILENCE',
+    fallback: '10s',
+    unit: 'duration',
+    help: 'A thread of a job in TypeScript that does not answer for so long is ended, and the job fails.',
+    parse: duration(500, 3_600_000),
+  },
+} as const satisfies Record<string, Setting<unknown>>
+
+/** The settings as one value. */
+export function toJobsConfig(values: ValuesOf<typeof jobSettings>): JobsConfig {
+  return { folder: values.jobsDir, heapBytes: values.jobHeap, silenceMs: values.jobSilence }
+}
