@@ -50,7 +50,7 @@ export function addServerCommands(program: Command, deps: CliDeps): void {
         const config = quietConfigOf(deps)
         const jobs = { ...config.jobs, ...(module === null ? {} : { folder: module.folder }) }
         const output = outputOf(deps, options)
-        await untilSignal(deps, (signal) => run(deps, output, text, signal))
+        await untilSignal(deps, (signal) => run(deps, { ...config, jobs }, output, text, signal))
       }),
     )
 }

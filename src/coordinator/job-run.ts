@@ -197,7 +197,7 @@ export class JobRun implements ThreadListener {
 
   async #start(): Promise<void> {
     const { plan, memory } = this.spec
-    const { store, hub } = this.#ports
+    const { store } = this.#ports
     this.#progress('acquiring the lease')
     const lease = await this.#lease.acquire((heldBy) => {
       this.#progress(`waiting for the lease, held by ${heldBy}`, heldBy)

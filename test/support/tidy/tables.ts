@@ -158,6 +158,7 @@ export const capabilities: readonly Capability[] = [
     modules: ['node:worker_threads', 'node:child_process', 'node:cluster'],
     files: [
       'src/coordinator/worker-pool.ts',
+      'src/coordinator/module-inspector.ts',
       'src/runtime/thread-*.ts',
       'src/runtime/worker*.ts',
       'src/runtime/link*.ts',
@@ -165,7 +166,6 @@ export const capabilities: readonly Capability[] = [
   },
   {
     name: 'the network',
-      'src/coordinator/module-inspector.ts',
     code: /(?:\bawait|\breturn|[=>(,])\s*fetch\s*\(|\bnew\s+WebSocket\b/,
     modules: ['node:net', 'node:tls', 'node:http', 'node:https', 'node:http2', 'node:dgram', 'node:dns'],
     files: [
