@@ -18,6 +18,7 @@ import type { Access, Caller, Identity } from '../security/access.ts'
 import { digestOf } from '../security/digest.ts'
 import type { Audit } from './audit.ts'
 import { detailsKey, toCallError } from './errors.ts'
+import { Malformed } from './malformed.ts'
 import { type MethodAccess, methodAccess } from './method-access.ts'
 import { decodeStatusDetails } from './status-details.ts'
 
@@ -122,6 +123,10 @@ export class Guard {
             pass(metadata)
           },
           onReceiveMessage: (message: unknown, pass) => {
+            if (message instanceof Malformed) {
+              intercepted.sendStatus(toCallError(message.toError()))
+              return
+            }
             job = nameIn(message) || job
             pass(message)
           },

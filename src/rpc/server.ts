@@ -17,6 +17,7 @@ import { Audit, type AuditLog } from './audit.ts'
 import { createControlHandlers } from './control-service.ts'
 import { type CallLimits, Guard } from './guard.ts'
 import { type Listener, listen, type ServingTls } from './listener.ts'
+import { tolerant } from './malformed.ts'
 import { createQueryHandlers } from './query-service.ts'
 import { addReflection } from './reflection.ts'
 
@@ -100,8 +101,11 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   })
   const health = new HealthImplementation(statuses('NOT_SERVING'))
   const { handlers, watches } = createQueryHandlers(options.query)
-  server.addService(ControlServiceService, createControlHandlers(options.control, options.clock, options.scheduler))
-  server.addService(QueryServiceService, handlers)
+  server.addService(
+    tolerant(ControlServiceService),
+    createControlHandlers(options.control, options.clock, options.scheduler),
+  )
+  server.addService(tolerant(QueryServiceService), handlers)
   health.addToServer(server)
   addReflection(server, options.descriptors)
   const { host, tls = null, connections = 1000 } = options

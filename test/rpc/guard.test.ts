@@ -1,8 +1,11 @@
 import { connect } from 'node:net'
-import { describe, expect, it, vi } from 'vitest'
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
-import { systemClock } from '../../src/core/system.ts'
+import { systemClock, systemScheduler } from '../../src/core/system.ts'
+import { Audit } from '../../src/rpc/audit.ts'
 import { createClient } from '../../src/rpc/client.ts'
+import { Guard } from '../../src/rpc/guard.ts'
 import { parseAccess } from '../../src/security/access.ts'
 import {
   authorization,
@@ -74,6 +77,34 @@ describe('the caller', () => {
     expect(await open('wrong')).toBe('UNAUTHENTICATED')
     expect(await open(tokens.viewer)).toBe('PERMISSION_DENIED')
     expect(await open(tokens.operator)).toBe('JOB_NOT_FOUND')
+  })
+
+  it('is not betrayed to handlers: they never see the header', async () => {
+    const limits = { streams: 1, streamsPerConnection: 1, deadlineMs: 5000, maxDeadlineMs: 5000 }
+    const ports = { clock: systemClock, scheduler: systemScheduler }
+    const guard = new Guard({ access: someAccess(), limits, audit: new Audit(() => {}, systemClock), ...ports })
+    const server = new Server({ interceptors: [guard.interceptor] })
+    onTestFinished(() => server.forceShutdown())
+    const seen: unknown[] = []
+    const same = (bytes: Buffer) => bytes
+    server.register<Buffer, Buffer>(
+      listJobs,
+      (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
+        seen.push(call.metadata.getMap())
+        callback(null, Buffer.alloc(0))
+      },
+      same,
+      same,
+      'unary',
+    )
+    const port = await new Promise<number>((resolve) => {
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, bound) => resolve(bound))
+    })
+    const metadata = bearer(tokens.viewer)
+    metadata.set('x-other', 'seen')
+    expect((await callRaw(rawClient(`127.0.0.1:${port}`), listJobs, metadata)).status).toBe('OK')
+    expect(seen).toMatchObject([{ 'x-other': 'seen' }])
+    expect(JSON.stringify(seen)).not.toMatch(/authorization|token/)
   })
 
   it('is anybody without an access file', async () => {
