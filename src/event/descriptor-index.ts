@@ -1,15 +1,16 @@
 /**
  * The declarations of a descriptor set, checked and indexed by name.
  *
- * Owns: reading a FileDescriptorSet, and the bounds on what it may hold. Does not own: resolving paths
- * (event/descriptor.ts). The only file that decodes descriptors.
+ * Owns: the checks of what is declared. Does not own: decoding (event/descriptor-decode.ts), resolving paths
+ * (event/descriptor.ts).
  *
- * A descriptor set comes from whoever submits a job, so it is hostile input: it is decoded to plain data by protobufjs's
- * own fixed schema and never turned into its reflection objects (which generate code from names); names, numbers, sizes
- * and depths are checked here; declarations are kept in maps, never as properties of objects.
+ * A descriptor set comes from whoever submits a job, so it is hostile input: it is never turned into reflection objects
+ * (which generate code from names); names, numbers, sizes and depths are checked here; declarations are kept in maps,
+ * never as properties of objects.
  */
 import protobuf from 'protobufjs/ext/descriptor.js'
 import { MillraceError } from '../core/errors.ts'
+import { decodeFileSet } from './descriptor-decode.ts'
 import {
   defined,
   type EnumInfo,
@@ -53,8 +54,9 @@ export function decodeFiles(bytes: Uint8Array): readonly RawFile[] {
     throw invalid(`it has ${bytes.length} bytes; at most ${DESCRIPTOR_BYTES_MAX} are allowed`)
   }
   try {
-    return (protobuf.FileDescriptorSet.decode(bytes) as unknown as { file: readonly RawFile[] }).file
+    return decodeFileSet(bytes)
   } catch (error) {
+    if (error instanceof MillraceError) throw error
     const hint = 'the bytes are not a FileDescriptorSet; make one with "buf build -o"'
     throw new MillraceError('DESCRIPTOR_INVALID', hint, { cause: error })
   }

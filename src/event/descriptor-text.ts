@@ -15,6 +15,10 @@ import { clip, encodeFiles } from './descriptor-index.ts'
 /** Most characters of one text. */
 export const SCHEMA_TEXT_MAX = 512 * 1024
 
+/** The parser's time grows with the square of a message's fields: statements are counted before it begins. */
+const STATEMENTS_MAX = 1500
+const ALL_STATEMENTS_MAX = 4500
+
 /** One .proto text under the name by which others import it. */
 export interface SchemaText {
   readonly name: string
@@ -71,6 +75,12 @@ const encodings: Readonly<Record<string, number>> = { LENGTH_PREFIXED: 1, DELIMI
  * for a text that does not parse and for a type that none declares.
  */
 export function compileTexts(texts: readonly SchemaText[]): Uint8Array {
+  const total = texts.reduce((sum, { text }) => sum + statements(text), 0)
+  if (total > ALL_STATEMENTS_MAX)
+    throw invalid(
+      texts.at(-1)?.name ?? '',
+      `with its imports it has ${total} statements; at most ${ALL_STATEMENTS_MAX} are allowed`,
+    )
   const given = new Set(texts.map(({ name }) => name))
   const parsed = texts.map(parseText)
   const known = new Map<string, ParsedFile>()
@@ -91,6 +101,8 @@ interface ParsedFile {
 function parseText({ name, text }: SchemaText): ParsedFile {
   if (text.length > SCHEMA_TEXT_MAX)
     throw invalid(name, `it has ${text.length} characters; at most ${SCHEMA_TEXT_MAX} are allowed`)
+  if (statements(text) > STATEMENTS_MAX)
+    throw invalid(name, `it has ${statements(text)} statements; at most ${STATEMENTS_MAX} are allowed`)
   // Never a name in practice, and no object of the parser must meet it as a key.
   if (text.includes('__proto__')) throw invalid(name, 'it holds the name "__proto__"')
   try {
@@ -105,6 +117,12 @@ function parseText({ name, text }: SchemaText): ParsedFile {
     if (thrown instanceof MillraceError) throw thrown
     throw invalid(name, clip(thrown instanceof Error ? thrown.message : String(thrown)))
   }
+}
+
+function statements(text: string): number {
+  let count = 0
+  for (let at = text.indexOf(';'); at >= 0; at = text.indexOf(';', at + 1)) count++
+  return count
 }
 
 function addWellKnown(name: string, given: ReadonlySet<string>, known: Map<string, ParsedFile>, depth: number): void {

@@ -102,7 +102,14 @@ export const computingLibraries: readonly string[] = ['@bufbuild/cel', '@bufbuil
 /** Each third-party library and the only files of src/ that import it. One that is not here may not be used. */
 export const libraries: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/cel': ['src/job/cel.ts', 'src/operator/cel-row.ts'],
-  '@bufbuild/protobuf': ['src/gen/**', 'src/rpc/status-details.ts', 'src/rpc/reflection.ts', 'src/operator/cel-row.ts'],
+  '@bufbuild/protobuf': [
+    'src/event/descriptor-decode.ts',
+    'src/event/message-json.ts',
+    'src/gen/**',
+    'src/rpc/status-details.ts',
+    'src/rpc/reflection.ts',
+    'src/operator/cel-row.ts',
+  ],
   '@grpc/grpc-js': ['src/gen/**', 'src/rpc/*.ts'],
   '@grpc/reflection': ['src/rpc/server.ts', 'src/rpc/reflection.ts'],
   '@platformatic/kafka': ['src/source/kafka/library-connection.ts'],
