@@ -7,7 +7,11 @@
  */
 import * as fs from 'node:fs'
 import { dirname } from 'node:path'
+import { threadId } from 'node:worker_threads'
 import { MillraceError } from '../core/errors.ts'
+
+/** Files that `createExclusive` has made in this thread: no two have a name in common. */
+let created = 0
 
 /** An open file. */
 export type FileHandle = number
@@ -88,12 +92,17 @@ export function syncDirectory(path: string): void {
 
 /** Creates a file with `text` unless there is one; false when there is. */
 export function createExclusive(path: string, text: string): boolean {
+  // By a link to a file that is complete: nobody must see it half written.
+  const complete = `${path}.${process.pid}-${threadId}-${++created}`
   try {
-    fs.writeFileSync(path, text, { flag: 'wx' })
+    fs.writeFileSync(complete, text)
+    fs.linkSync(complete, path)
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
     throw ioError('create', path, error)
+  } finally {
+    fs.rmSync(complete, { force: true })
   }
 }
 

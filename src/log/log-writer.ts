@@ -1,27 +1,30 @@
 /**
- * Writes a topic of the embedded log: all its partitions, or one of them. A partition has one writer.
+ * Writes a topic of the embedded log: all its partitions, or one of them. A partition has one writer (log-locks.ts).
  *
- * Owns: the writer's locks, batching. Appending is synchronous and goes to the page cache once a batch is full; `flush`
+ * Owns: batching. Appending is synchronous and goes to the page cache once a batch is full; `flush`
  * makes everything visible to readers and, by the fsync policy, durable. A crash of the process between two flushes
  * loses what was still being batched; a crash of the machine, also what was not synced.
  */
-import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { invariant, MillraceError } from '../core/errors.ts'
 import type { CodecName } from '../event/compression.ts'
 import { RecordBatchCursor } from '../event/record-batch.ts'
 import { RecordBatchWriter } from '../event/record-batch-writer.ts'
-import { createExclusive, isRunning, processIdentity, readText, remove } from './log-files.ts'
+import { remove } from './log-files.ts'
+import { claimPartition, lockPartition } from './log-locks.ts'
 import { type FsyncPolicy, PartitionWriter, type Recovery, type Retention } from './partition-writer.ts'
-import { describeTopic, partitionPath, topicPath } from './topic.ts'
+import { describeTopic, partitionPath } from './topic.ts'
 
 /** How a topic is written. */
 export interface LogWriterOptions {
   readonly root: string
   readonly topic: string
   readonly clock: Clock
-  /** Write this partition only; the others are left to other writers (default: all partitions). */
-  readonly partition?: number
+  /**
+   * Write one partition only, which no other writer has: the one that this owner left, or any (default: all partitions).
+   * Two writers that live at the same time have different owners.
+   */
+  readonly owner?: string
   /** Codec of the batches (default none). */
   readonly codec?: CodecName
   /** A batch is written when its records take this much before compression (default 64 KiB). */
@@ -41,7 +44,8 @@ export class LogWriter {
   readonly partitions: number
   readonly topicId: string
   readonly #options: LogWriterOptions
-  readonly #lockPaths: string[] = []
+  /** Paths of the locks that it holds, by partition. */
+  readonly #locks = new Map<number, string>()
   readonly #writers = new Map<number, PartitionWriter>()
   readonly #pending = new Map<number, RecordBatchWriter>()
   readonly #batchBytes: number
@@ -49,7 +53,7 @@ export class LogWriter {
   #closed = false
 
   /**
-   * Opens a topic that exists. Throws TOPIC_NOT_FOUND; LEASE_HELD while another writer has it; LOG_CORRUPT when a last
+   * Opens a topic that exists. Throws TOPIC_NOT_FOUND; LEASE_HELD while others write what it wants; LOG_CORRUPT when a last
    * segment is damaged other than by a torn tail.
    */
   constructor(options: LogWriterOptions) {
@@ -59,14 +63,17 @@ export class LogWriter {
     this.#batchBytes = options.batchBytes ?? 65_536
     this.partitions = description.partitions
     this.topicId = description.topicId
-    const { partition: only, segmentBytes = 64 * 1024 * 1024, fsync = 'flush' } = options
-    const partitions = only === undefined ? Array.from({ length: description.partitions }, (_, i) => i) : [only]
+    const { owner, segmentBytes = 64 * 1024 * 1024, fsync = 'flush' } = options
     try {
-      for (const partition of partitions) {
+      if (owner !== undefined) {
+        const { partition, path } = claimPartition(root, topic, description.partitions, owner)
+        this.#locks.set(partition, path)
+      } else {
+        for (let partition = 0; partition < description.partitions; partition++)
+          this.#locks.set(partition, lockPartition(root, topic, partition))
+      }
+      for (const partition of this.#locks.keys()) {
         const directory = partitionPath(root, topic, partition)
-        const lockPath = join(topicPath(root, topic), `${partition}.lock`)
-        lock(lockPath, topic, only !== undefined)
-        this.#lockPaths.push(lockPath)
         this.#writers.set(partition, new PartitionWriter(directory, partition, segmentBytes, fsync))
         this.#pending.set(partition, new RecordBatchWriter(4096))
       }
@@ -102,6 +109,11 @@ export class LogWriter {
     }
     if (pending.count > 0) this.#writePending(partition)
     this.#writers.get(partition)!.append(batches.slice())
+  }
+
+  /** The partitions that it writes. */
+  get written(): readonly number[] {
+    return [...this.#writers.keys()]
   }
 
   /** Offset that the next record of a partition gets. */
@@ -152,24 +164,6 @@ export class LogWriter {
 
   #release(): void {
     for (const writer of this.#writers.values()) writer.close()
-    for (const path of this.#lockPaths) remove(path)
+    for (const path of this.#locks.values()) remove(path)
   }
-}
-
-/**
- * Takes a lock file; one whose process is gone is taken over. With `shared`, also one of this process: its threads write
- * a partition each, and one that died has left its lock behind.
- */
-function lock(path: string, topic: string, shared: boolean): void {
-  const own = processIdentity()
-  if (createExclusive(path, own)) return
-  const holder = readText(path) ?? ''
-  if ((shared && holder === own) || !isRunning(holder)) {
-    remove(path)
-    if (createExclusive(path, own)) return
-  }
-  throw new MillraceError(
-    'LEASE_HELD',
-    `topic ${topic} of the embedded log is being written by process ${holder.split(' ')[0]}; stop it, or write another topic`,
-  )
 }

@@ -202,8 +202,8 @@ export class Attempt {
     )
   }
 
-  #sinks(index: number, context: SubtaskContext): ResultSink[] {
-    const sinks = buildSinks(this.#plan, this.deploy.attempt, index, this.#environment.ports, context.wake)
+  #sinks(operator: 'window' | 'merge', index: number, context: SubtaskContext): ResultSink[] {
+    const sinks = buildSinks(this.#plan, this.deploy.attempt, operator, index, this.#environment.ports, context.wake)
     this.#opened.push(...sinks)
     return sinks
   }
@@ -211,7 +211,8 @@ export class Attempt {
   #sideOutput(output: SideOutputDefinition | null, index: number, operator: string): BoundedWriter | null {
     if (output === null) return null
     const { wake } = this.#environment.contextOf(operator, index)
-    const writer = new BoundedWriter(this.#environment.ports.openWriter(output.output, index), wake)
+    const owner = `${this.#plan.jobName}/${operator}//${index}`
+    const writer = new BoundedWriter(this.#environment.ports.openWriter(output.output, owner), wake)
     this.#opened.push(writer)
     return writer
   }
@@ -220,7 +221,7 @@ export class Attempt {
     const { tables, metrics, definition, jobName, keyGroups } = this.#plan
     const context = this.#environment.contextOf('window', index)
     const keyed = tables.some((table) => table.keyed)
-    const sinks = keyed ? this.#sinks(index, context) : []
+    const sinks = keyed ? this.#sinks('window', index, context) : []
     const numberAt = (column: number): number => this.#columns.numbers.indexOf(column)
     const textAt = (column: number): number => this.#columns.texts.indexOf(column)
     const pool = new PagePool()
@@ -262,7 +263,7 @@ export class Attempt {
     const { tables } = this.#plan
     if (tables.every((table) => table.keyed)) return null
     const context = this.#environment.contextOf('merge', index)
-    const sinks = this.#sinks(index, context)
+    const sinks = this.#sinks('merge', index, context)
     const pool = new PagePool()
     const built = tables.map((table, i) =>
       table.keyed

@@ -6,18 +6,19 @@ import { DiscardSink } from '../sink/discard.ts'
 import { MetricValueSink } from '../sink/metric-values.ts'
 import type { WorkerPorts } from './ports.ts'
 
-/** Opens every sink of a plan for subtask `index`; `wake` is called when one that was full can take more. */
+/** Opens every sink of a plan for subtask `index` of `operator`; `wake` is called when one that was full can take more. */
 export function buildSinks(
   plan: JobPlan,
   attempt: number,
+  operator: 'window' | 'merge',
   index: number,
   ports: WorkerPorts,
   wake: () => void,
 ): ResultSink[] {
   const values = plan.tables.map((_, table) => plan.metrics.filter((m) => m.table === table).map((m) => m.read.of))
-  return plan.definition.sinks.map(({ output }) =>
+  return plan.definition.sinks.map(({ id, output }) =>
     output.kind === 'discard'
       ? new DiscardSink(values)
-      : new MetricValueSink(plan, attempt, new BoundedWriter(ports.openWriter(output, index), wake)),
+      : new MetricValueSink(plan, attempt, new BoundedWriter(ports.openWriter(output, `${plan.jobName}/${operator}/${id}/${index}`), wake)),
   )
 }

@@ -19,8 +19,11 @@ export interface WorkerPorts {
   readonly random: Random
   /** The reader of one source subtask. */
   openReader(plan: JobPlan): SourceReader
-  /** A writer of records to a topic of a broker or a log, for subtask `subtask`. */
-  openWriter(output: RecordOutput, subtask: number): RecordWriter
+  /**
+   * A writer of records to a topic of a broker or a log. `owner` names it among all writers that live: job, operator,
+   * output and subtask.
+   */
+  openWriter(output: RecordOutput, owner: string): RecordWriter
   openChunkStore(config: StoreConfig): ChunkStore
   /** The job in a module on disk, by its path. JOB_INVALID when there is none. */
   readonly loadProgram?: (file: string) => Promise<JobProgram>

@@ -174,7 +174,8 @@ export class ProgramAttempt {
     const output = this.deploy.plan.definition.sinks.find((sink) => sink.id === node.id)?.output ?? node.output
     const key = `${node.id} ${index}`
     const writer =
-      this.#writers.get(key) ?? new BoundedWriter(ports.openWriter(output as RecordOutput, index), context.wake)
+      this.#writers.get(key) ??
+      new BoundedWriter(ports.openWriter(output as RecordOutput, this.#ownerOf(node.id, index)), context.wake)
     this.#writers.set(key, writer)
     outputs.addSink(writer)
     const encoder = new TextEncoder()
@@ -190,6 +191,11 @@ export class ProgramAttempt {
     }
   }
 
+  /** Names a writer among all that live. */
+  #ownerOf(output: string, index: number): string {
+    return `${this.deploy.plan.jobName}/program/${output}/${index}`
+  }
+
   #restored(operator: string): Restored {
     return new Restored(this.deploy.restore ?? [], operator, this.#parallelism)
   }
@@ -203,7 +209,7 @@ export class ProgramAttempt {
     const { outputs, pushes } = this.#buildOutputs(program, 0, index, context, current)
     const restored = this.#restored(source.id)
     const dead =
-      deadLetters === null ? null : new BoundedWriter(ports.openWriter(deadLetters.output, index), context.wake)
+      deadLetters === null ? null : new BoundedWriter(ports.openWriter(deadLetters.output, this.#ownerOf('', index)), context.wake)
     if (dead !== null) this.#writers.set(`(dead letters) ${index}`, dead)
     return new ProgramSource(
       {

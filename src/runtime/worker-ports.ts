@@ -18,7 +18,6 @@ import { KafkaReader } from '../source/kafka/kafka-reader.ts'
 import { LogSourceReader } from '../source/log-source.ts'
 import type { SourceReader } from '../source/source.ts'
 import type { RecordOutput, WorkerPorts } from './ports.ts'
-import { loadProgram } from './program-load.ts'
 
 const clock = systemClock
 const scheduler = systemScheduler
@@ -31,9 +30,8 @@ export function createWorkerPorts(kafka: KafkaSecurity): WorkerPorts {
     scheduler,
     random,
     openReader: (plan) => openReader(plan, kafka),
-    openWriter: (output, subtask) => openWriter(output, subtask, kafka),
+    openWriter: (output, owner) => openWriter(output, owner, kafka),
     openChunkStore,
-    loadProgram,
   }
 }
 
@@ -55,11 +53,11 @@ function openReader(plan: JobPlan, kafka: KafkaSecurity): SourceReader {
   }
 }
 
-function openWriter(output: RecordOutput, subtask: number, kafka: KafkaSecurity): RecordWriter {
+function openWriter(output: RecordOutput, owner: string, kafka: KafkaSecurity): RecordWriter {
   if (output.kind === 'kafka') {
     return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic, ...kafka })
   }
-  return new LogRecordWriter({ root: output.path, topic: output.topic, subtask, clock, random })
+  return new LogRecordWriter({ root: output.path, topic: output.topic, owner, clock, random })
 }
 
 function brokersOf(brokers: string): string[] {

@@ -1,8 +1,8 @@
 /**
  * Records to a topic of the embedded log.
  *
- * Each subtask writes a partition of its own, so that threads do not share a writer; the topic is created with
- * PARTITIONS partitions by whoever comes first.
+ * Each writer has a partition of its own: threads, outputs and jobs that write the same topic do not share one. The topic
+ * is created with OUTPUT_PARTITIONS partitions by whoever comes first.
  */
 import type { Clock, Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -10,25 +10,24 @@ import { LogWriter } from '../log/log-writer.ts'
 import { createTopic, findTopic } from '../log/topic.ts'
 import type { RecordWriter } from './sink.ts'
 
-/** Partitions of an output topic: more subtasks than this cannot write it. */
+/** Partitions of an output topic: more writers than this cannot write it at a time. */
 export const OUTPUT_PARTITIONS = 32
 
-/** Writes one subtask's records. */
+/** Writes the records of one output of one subtask. */
 export class LogRecordWriter implements RecordWriter {
   bufferedBytes = 0
   readonly #writer: LogWriter
   readonly #partition: number
   readonly #topic: string
 
-  /** Creates the topic if need be. Throws SINK_FAILED. */
-  constructor(options: { root: string; topic: string; subtask: number; clock: Clock; random: Random }) {
-    const { root, topic, subtask, clock, random } = options
-    this.#partition = subtask % OUTPUT_PARTITIONS
+  /** Creates the topic if need be. `owner` names the writer among all that live. Throws SINK_FAILED. */
+  constructor(options: { root: string; topic: string; owner: string; clock: Clock; random: Random }) {
+    const { root, topic, owner, clock, random } = options
     this.#topic = topic
     try {
       if (findTopic(root, topic) === undefined) createTopicOnce(root, topic, random)
-      checkPartitions(findTopic(root, topic)?.partitions ?? 0, this.#partition)
-      this.#writer = new LogWriter({ root, topic, clock, partition: this.#partition })
+      this.#writer = new LogWriter({ root, topic, clock, owner })
+      this.#partition = this.#writer.written[0]!
     } catch (cause) {
       throw this.#failed(cause)
     }
@@ -65,15 +64,6 @@ export class LogRecordWriter implements RecordWriter {
       { cause },
     )
   }
-}
-
-/** Readers look at the partitions that a topic says it has: what is written beside them would be lost. */
-function checkPartitions(partitions: number, partition: number): void {
-  if (partition < partitions) return
-  throw new MillraceError(
-    'SINK_FAILED',
-    `it has ${partitions} partitions, and every subtask writes one of its own: name a topic that does not exist yet`,
-  )
 }
 
 function createTopicOnce(root: string, topic: string, random: Random): void {

@@ -10,15 +10,21 @@ import { cleanUpAfterEach, closing, newTopic, temporaryRoot } from '../log/suppo
 
 cleanUpAfterEach()
 
-const writerOf = (root: string, subtask: number, seed = 1) =>
+const writerOf = (root: string, owner: number | string, seed = 1) =>
   closing(
-    new LogRecordWriter({ root, topic: 'metrics', subtask, clock: new ManualClock(), random: new SeededRandom(seed) }),
+    new LogRecordWriter({
+      root,
+      topic: 'metrics',
+      owner: `${owner}`,
+      clock: new ManualClock(),
+      random: new SeededRandom(seed),
+    }),
   )
 const recordsOf = (root: string, partition: number) =>
   sections(readFileSync(join(root, 'metrics', String(partition), '00000000000000000000.log'))).flatMap(readAll)
 
 describe('LogRecordWriter', () => {
-  it('creates the topic once, and writes each subtask to a partition of its own', async () => {
+  it('creates the topic once, and gives each writer a partition of its own', async () => {
     const root = temporaryRoot()
     const [first, second] = [writerOf(root, 0), writerOf(root, 1, 2)]
     expect(findTopic(root, 'metrics')?.partitions).toBe(OUTPUT_PARTITIONS)
@@ -56,10 +62,34 @@ describe('LogRecordWriter', () => {
     writeFileSync(file, '')
     expect(() => writerOf(file, 0)).toThrow(expect.objectContaining({ code: 'SINK_FAILED', retry: 'restart' }))
     expect(() => writerOf(file, 0)).toThrow(/log topic metrics/)
-    // A topic that is there, with fewer partitions than subtasks: no reader would look at the sixth.
+    // A topic that is there, with fewer partitions than writers.
     const { root } = newTopic(1, 'metrics')
-    expect(() => writerOf(root, 5)).toThrow(expect.objectContaining({ code: 'SINK_FAILED' }))
-    expect(() => writerOf(root, 5)).toThrow(/1 partitions/)
-    expect(() => writerOf(root, 0)).not.toThrow()
+    expect(() => writerOf(root, 'a')).not.toThrow()
+    expect(() => writerOf(root, 'b')).toThrow(expect.objectContaining({ code: 'SINK_FAILED' }))
+    expect(() => writerOf(root, 'b')).toThrow(/each of the 1 partitions .* has a writer/)
+  })
+
+  it('keeps records of two outputs of one subtask apart', async () => {
+    const root = temporaryRoot()
+    const writers = ['job/window/out/0', 'job/merge/out/0', 'other/merge/out/0'].map((owner) => writerOf(root, owner))
+    for (let i = 0; i < 3; i++) for (const writer of writers) writer.write(null, Buffer.from(`${i}`), 1)
+    await Promise.all(writers.map((writer) => writer.flush()))
+    for (const partition of [0, 1, 2])
+      expect(recordsOf(root, partition).map(({ value }) => value)).toEqual(['30', '31', '32'])
+  })
+
+  it('goes on in the partition that its owner has left without giving it back', async () => {
+    const root = temporaryRoot()
+    writerOf(root, 'a')
+    const left = writerOf(root, 'b')
+    left.write(null, Buffer.from('x'), 1)
+    await left.flush()
+    const again = writerOf(root, 'b')
+    again.write(null, Buffer.from('y'), 1)
+    await again.flush()
+    expect(recordsOf(root, 1).map(({ value, offset }) => [offset, value])).toEqual([
+      [0, '78'],
+      [1, '79'],
+    ])
   })
 })

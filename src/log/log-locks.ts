@@ -1,0 +1,84 @@
+/**
+ * Who writes a partition: a lock file a partition, `<partition>.lock` in the topic's folder.
+ *
+ * Owns: taking locks, taking over those that are left behind. A lock names the process (`processIdentity`) and, in a second
+ * line, the owner within it: what is left by a process that is gone, or by a thread of this one that had the same owner,
+ * may be taken over. Taking over goes through a second file, so that of several who find a lock left behind one gets it.
+ */
+import { join } from 'node:path'
+import { threadId } from 'node:worker_threads'
+import { MillraceError } from '../core/errors.ts'
+import { createExclusive, isRunning, processIdentity, readText, remove } from './log-files.ts'
+import { topicPath } from './topic.ts'
+
+function lockPath(root: string, topic: string, partition: number): string {
+  return join(topicPath(root, topic), `${partition}.lock`)
+}
+
+/** Writers of whole topics that this thread has opened: each is an owner of its own. */
+let writers = 0
+
+/** Takes the lock of one partition. Throws LEASE_HELD while another writer has it. Returns its path. */
+export function lockPartition(root: string, topic: string, partition: number): string {
+  const path = lockPath(root, topic, partition)
+  if (take(path, `writer ${threadId}-${++writers}`)) return path
+  const [process] = (readText(path) ?? '').split(' ')
+  throw new MillraceError(
+    'LEASE_HELD',
+    `topic ${topic} of the embedded log is being written by process ${process}; stop it, or write another topic`,
+  )
+}
+
+/**
+ * Takes a partition of a topic for an owner who needs just one: the one that it left, else one that nobody has, else one
+ * that somebody left. Throws LEASE_HELD when all have a writer.
+ */
+export function claimPartition(
+  root: string,
+  topic: string,
+  partitions: number,
+  owner: string,
+): { readonly partition: number; readonly path: string } {
+  const all = Array.from({ length: partitions }, (_, partition) => ({
+    partition,
+    path: lockPath(root, topic, partition),
+  }))
+  const owners = all.map(({ path }) => readText(path)?.split('\n')[1])
+  const order = [
+    ...all.filter((_, i) => owners[i] === owner),
+    ...all.filter((_, i) => owners[i] === undefined),
+    ...all.filter((_, i) => owners[i] !== undefined && owners[i] !== owner),
+  ]
+  const claimed = order.find(({ path }) => take(path, owner))
+  if (claimed !== undefined) return claimed
+  throw new MillraceError(
+    'LEASE_HELD',
+    `each of the ${partitions} partitions of topic ${topic} of the embedded log has a writer: write another topic`,
+  )
+}
+
+function take(path: string, owner: string): boolean {
+  const own = `${processIdentity()}\n${owner}`
+  if (createExclusive(path, own)) return true
+  if (!isLeft(readText(path), own)) return false
+  const takeover = `${path}.takeover`
+  if (!createExclusive(takeover, own)) {
+    // Somebody else is at it, unless it died there.
+    if (isLeft(readText(takeover), own)) remove(takeover)
+    return false
+  }
+  try {
+    // It may have been taken over, or given back, since it was looked at.
+    const holder = readText(path)
+    if (holder !== undefined && !isLeft(holder, own)) return false
+    remove(path)
+    return createExclusive(path, own)
+  } finally {
+    remove(takeover)
+  }
+}
+
+/** Whether a lock's holder is gone, or is who asks. */
+function isLeft(holder: string | undefined, own: string): boolean {
+  return holder === own || !isRunning(holder?.split('\n')[0] ?? '')
+}
