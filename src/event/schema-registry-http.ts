@@ -43,7 +43,9 @@ export function registryOverHttp(
     const abort = new AbortController()
     const cancel = scheduler.after(timeoutMs, () => abort.abort())
     try {
-      const response = await fetch(`${base}${path}`, { headers, redirect: 'error', signal: abort.signal })
+      const ask = () => fetch(`${base}${path}`, { headers, redirect: 'error', signal: abort.signal })
+      // A connection that was kept may have been closed by the other side meanwhile: once more, on a new one.
+      const response = await ask().catch(ask)
       return await read(response, base)
     } catch (thrown) {
       if (thrown instanceof MillraceError) throw thrown
