@@ -4,6 +4,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { MetricInfo, MetricResult } from '../query/api.ts'
 import type { MillraceClient } from '../rpc/client.ts'
 import { formatNumber, formatWindow, printable } from './format.ts'
+import { formatValue } from './metric-view.ts'
 import type { Output } from './output.ts'
 import { eventsLine } from './server-commands.ts'
 
@@ -60,7 +61,7 @@ function rowsOf(results: readonly MetricResult[], rowsMax: number): string[][] {
         index === 0 ? result.info.metric : '',
         formatWindow(value.windowStartMs, value.windowEndMs, result.info.window.timezone),
         value.dimensions.map((text) => (text === '' ? '-' : printable(text))).join(', '),
-        formatNumber(value.value),
+        formatValue(value),
         value.status,
       ]),
   )

@@ -4,6 +4,7 @@
  * The JSON forms are API: dimensions by name, times as RFC 3339, every field always there.
  */
 
+import { statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
 import {
   isAdditive,
@@ -36,6 +37,11 @@ export function metricJson(info: MetricInfo) {
     timezone: info.window.timezone,
     integer: info.integer,
     additive: isAdditive(info),
+    error: statedError(info.kind),
+    q: info.kind.kind === 'quantile' ? info.kind.q : null,
+    k: info.kind.kind === 'topK' ? info.kind.k : null,
+    sample: 'sample' in info.kind && info.kind.sample,
+    bounds: info.kind.kind === 'histogram' ? info.kind.bounds : [],
   }
 }
 
@@ -47,7 +53,9 @@ export function valueJson(result: Pick<MetricResult, 'info' | 'dimensions'>, val
     dimensions: Object.fromEntries(result.dimensions.map((name, index) => [name, value.dimensions[index] ?? ''])),
     windowStart: jsonInstant(value.windowStartMs),
     windowEnd: jsonInstant(value.windowEndMs),
-    value: value.value,
+    value: Number.isNaN(value.value) ? null : value.value,
+    items: value.detail?.items ?? [],
+    text: value.detail?.text ?? null,
     status: value.status,
     revision: value.revision,
     watermark: jsonInstant(value.watermarkMs),
@@ -67,13 +75,35 @@ export function writeMetrics(output: Output, metrics: readonly MetricInfo[]): vo
     ['METRIC', 'KIND', 'WINDOW', 'BY', 'DESCRIPTION'].map((title) => ({ title })),
     metrics.map((info) => [
       `${info.job}/${info.metric}`,
-      'field' in info.kind ? `${info.kind.kind}(${info.kind.field})` : info.kind.kind,
+      describeKind(info.kind),
       describeWindow(info.window),
       info.dimensions.join(', '),
       printable(info.description),
     ]),
     'no metrics',
   )
+}
+
+/** A kind for people: `sum(price)`, `quantile 0.95 (price)`, `topK 10 (screen)`. */
+export function describeKind(kind: MetricInfo['kind']): string {
+  const field = 'field' in kind && kind.field !== '' ? `(${kind.field})` : ''
+  if (kind.kind === 'quantile') return `quantile ${kind.q} ${field}`
+  if (kind.kind === 'topK') return `topK ${kind.k} ${field}`
+  return `${kind.kind}${field}`
+}
+
+/** A value for people: its list or its text where it has one; `-` for none. */
+export function formatValue({ value, detail }: Pick<MetricValue, 'value' | 'detail'>): string {
+  if (detail != null && detail.text !== null) return printable(detail.text)
+  if (detail != null) {
+    return detail.items
+      .map(({ label, value: count, error }) => {
+        const about = error > 0 ? ` (-${formatNumber(error)})` : ''
+        return `${printable(label)}: ${formatNumber(count)}${about}`
+      })
+      .join(', ')
+  }
+  return Number.isNaN(value) ? '-' : formatNumber(value)
 }
 
 /** The columns of a table of values. */
@@ -94,7 +124,7 @@ export function valueCells(info: MetricInfo, value: MetricValue): string[] {
   return [
     formatWindow(value.windowStartMs, value.windowEndMs, info.window.timezone),
     ...value.dimensions.map((text) => (text === '' ? '-' : printable(text))),
-    formatNumber(value.value),
+    formatValue(value),
     value.revision > 1 ? `${value.status} (${value.revision})` : value.status,
     formatNumber(value.eventCount),
     formatNumber(value.lateCount),

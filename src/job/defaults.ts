@@ -39,6 +39,6 @@ export const jobDefaults = {
   keyGroups: 128,
   preAggregation: true,
   stateLimitBytes: 1024 ** 3,
-  metric: { allowedLatenessMs: 0, retainMs: 90 * DAY, timezone: 'UTC' },
+  metric: { allowedLatenessMs: 0, retainMs: 90 * DAY, timezone: 'UTC', distinctError: 0.02, quantileError: 0.01 },
   sample: { format: 'csv', timezone: 'UTC' },
 } as const

@@ -199,6 +199,19 @@ export type MetricKind =
   | { readonly kind: 'distinct'; readonly field: string }
   /** Exact count of different keys (persons): distinct of the event's key. */
   | { readonly kind: 'activeUsers' }
+  /** Estimate of the different values of a field, '' for keys (persons), with this standard error. */
+  | { readonly kind: 'approxDistinct'; readonly field: string; readonly error: number }
+  /** The value at quantile `q`, within this relative error. */
+  | { readonly kind: 'quantile'; readonly field: string; readonly q: number; readonly error: number }
+  /** The `k` most frequent texts of a field. */
+  | { readonly kind: 'topK'; readonly field: string; readonly k: number }
+  /** The value of the first and of the last event in event time. */
+  | { readonly kind: 'first'; readonly field: string }
+  | { readonly kind: 'last'; readonly field: string }
+  | { readonly kind: 'variance'; readonly field: string; readonly sample: boolean }
+  | { readonly kind: 'stddev'; readonly field: string; readonly sample: boolean }
+  /** Values between bounds, ascending: bucket k holds bounds[k - 1] <= value < bounds[k]. */
+  | { readonly kind: 'histogram'; readonly field: string; readonly bounds: readonly number[] }
 
 /** What windows count time by: the events' own, or the clock of the machine when they are taken in. */
 export type TimeDomain = 'event' | 'processing'

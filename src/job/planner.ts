@@ -9,11 +9,12 @@ import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import type { Descriptors, FieldResolution } from '../event/descriptor.ts'
 import type { Column, ColumnEncoding, EventSchema, FieldRef } from '../event/schema.ts'
-import type { JobDefinition, MetricDefinition } from './definition.ts'
+import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
 import { formatDuration } from './duration.ts'
 import { EventScope, timeUnitMs } from './event-scope.ts'
-import type { AccumulatorPlan, JobPlan, MetricPlan, Predicate, TablePlan } from './plan.ts'
+import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, MetricRead, Predicate, TablePlan } from './plan.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
+import { hllPrecision } from './sketch-limits.ts'
 import { triggerId, windowId } from './window-text.ts'
 
 /** What a plan depends on besides the definition. */
@@ -91,28 +92,49 @@ class Planner {
     const predicate = this.#predicate(metric.where)
     const table = this.#table(metric)
     addAccumulator(table.counts, { kind: 'count', predicate, column: -1, floating: false })
-    const own = this.#accumulator(metric, predicate)
-    if (own !== null) addAccumulator(table.others, own)
+    for (const own of this.#accumulators(metric, predicate)) addAccumulator(table.others, own)
     table.metrics.push({ index, metric, predicate })
   }
 
-  /** What a metric needs besides the count of its events. */
-  #accumulator(metric: MetricDefinition, predicate: number): AccumulatorPlan | null {
+  /** What a metric needs besides the count of its events; the first is what it reads. */
+  #accumulators(metric: MetricDefinition, predicate: number): AccumulatorPlan[] {
     const { kind } = metric
+    const of = (name: AccumulatorKind, column: number, more: Partial<AccumulatorPlan> = {}): AccumulatorPlan[] => [
+      { kind: name, predicate, column, floating: false, metrics: [metric.id], ...more },
+    ]
     switch (kind.kind) {
       case 'count':
-        return null
+        return []
       case 'activeUsers':
-        return { kind: 'distinct', predicate, column: -1, floating: false }
-      case 'distinct': {
-        const column = kind.field === this.#definition.event.key ? -1 : this.#column(this.#field(kind.field), 'text')
-        return { kind: 'distinct', predicate, column, floating: false }
+        return of('distinct', -1)
+      case 'distinct':
+        return of('distinct', this.#textColumn(kind.field))
+      case 'approxDistinct':
+        return of('approxDistinct', kind.field === '' ? -1 : this.#textColumn(kind.field), {
+          precision: hllPrecision(kind.error),
+        })
+      case 'topK':
+        return of('topK', this.#column(this.#field(kind.field), 'text'), { k: kind.k })
+      case 'first':
+      case 'last': {
+        const field = this.#field(kind.field)
+        if (!isNumber(field)) return of(`${kind.kind}Text`, this.#column(field, 'text'))
+        return of(kind.kind, this.#column(field, 'number'), { floating: isFloating(field) })
       }
+      case 'quantile':
+        return of('quantiles', this.#numberColumn(kind.field), { floating: true, error: kind.error })
+      case 'variance':
+      case 'stddev':
+        return of('moments', this.#numberColumn(kind.field), { floating: true })
+      case 'histogram':
+        return of('histogram', this.#numberColumn(kind.field), { bounds: kind.bounds })
       default: {
         const field = this.#field(kind.field)
         const column = this.#column(field, 'number')
-        const floating = field.type === 'float' || field.type === 'double' || field.type === 'property'
-        return { kind: kind.kind === 'avg' ? 'sum' : kind.kind, predicate, column, floating }
+        const floating = isFloating(field)
+        if (kind.kind !== 'avg') return of(kind.kind, column, { floating })
+        // Where a number may be none (NaN), an average is over those that are one.
+        return [...of('sum', column, { floating }), ...(floating ? of('values', column) : [])]
       }
     }
   }
@@ -125,17 +147,24 @@ class Planner {
   ): MetricPlan {
     const count: AccumulatorPlan = { kind: 'count', predicate, column: -1, floating: false }
     const events = indexOfAccumulator(accumulators, count)
-    const own = this.#accumulator(metric, predicate)
-    const of = own === null ? events : indexOfAccumulator(accumulators, own)
-    const ratio = metric.kind.kind === 'avg'
+    const own = this.#accumulators(metric, predicate).map((plan) => indexOfAccumulator(accumulators, plan))
+    const read = readOf(metric.kind, accumulators, own[0] ?? events, own[1] ?? events)
     return {
       id: metric.id,
       table,
       predicate,
       events,
-      read: ratio ? { kind: 'ratio', of, by: events } : { kind: 'value', of },
-      integer: !ratio && !(own?.floating ?? false),
+      read,
+      integer: ['value', 'topK', 'histogram'].includes(read.kind) && !accumulators[read.of]!.floating,
     }
+  }
+
+  #textColumn(path: string): number {
+    return path === this.#definition.event.key ? -1 : this.#column(this.#field(path), 'text')
+  }
+
+  #numberColumn(path: string): number {
+    return this.#column(this.#field(path), 'number')
   }
 
   #table(metric: MetricDefinition): TableBuilder {
@@ -205,11 +234,54 @@ function known(path: string, resolved: FieldResolution): FieldRef {
 }
 
 function addAccumulator(list: AccumulatorPlan[], accumulator: AccumulatorPlan): void {
-  if (indexOfAccumulator(list, accumulator) < 0) list.push(accumulator)
+  const at = indexOfAccumulator(list, accumulator)
+  if (at < 0) list.push(accumulator)
+  else if (accumulator.metrics !== undefined)
+    list[at] = { ...list[at]!, metrics: [...(list[at]!.metrics ?? []), ...accumulator.metrics] }
 }
 
 function indexOfAccumulator(list: readonly AccumulatorPlan[], wanted: AccumulatorPlan): number {
-  return list.findIndex((a) => a.kind === wanted.kind && a.predicate === wanted.predicate && a.column === wanted.column)
+  return list.findIndex(
+    (a) =>
+      a.kind === wanted.kind &&
+      a.predicate === wanted.predicate &&
+      a.column === wanted.column &&
+      a.precision === wanted.precision &&
+      a.error === wanted.error &&
+      a.k === wanted.k &&
+      a.bounds?.join() === wanted.bounds?.join(),
+  )
+}
+
+function isFloating({ type }: FieldRef): boolean {
+  return type === 'float' || type === 'double' || type === 'property'
+}
+
+/** Whether the first and the last of a field are numbers; a property may be anything, so it is a text. */
+function isNumber({ type }: FieldRef): boolean {
+  return !['string', 'bytes', 'bool', 'enum', 'property'].includes(type)
+}
+
+/** How the value is read out of accumulator `of`; `by` counts the values of an average. */
+function readOf(kind: MetricKind, accumulators: readonly AccumulatorPlan[], of: number, by: number): MetricRead {
+  switch (kind.kind) {
+    case 'avg':
+      return { kind: 'ratio', of, by }
+    case 'quantile':
+      return { kind: 'quantile', of, q: kind.q }
+    case 'variance':
+    case 'stddev':
+      return { kind: 'variance', of, sample: kind.sample, root: kind.kind === 'stddev' }
+    case 'topK':
+      return { kind: 'topK', of }
+    case 'histogram':
+      return { kind: 'histogram', of }
+    case 'first':
+    case 'last':
+      return { kind: accumulators[of]!.kind.endsWith('Text') ? 'text' : 'value', of }
+    default:
+      return { kind: 'value', of }
+  }
 }
 
 /** Names a table by what makes it: it stays when other metrics come and go. */

@@ -6,7 +6,7 @@
  */
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldRef, FieldType } from '../event/schema.ts'
-import type { JobDefinition, MetricDefinition, SinkOutput } from './definition.ts'
+import type { JobDefinition, MetricDefinition, MetricKind, SinkOutput } from './definition.ts'
 import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
 import { checkExpression } from './predicate.ts'
@@ -116,6 +116,8 @@ function validateFields(
   })
   const { kind } = metric
   if (kind.kind === 'count' || kind.kind === 'activeUsers') return
+  // Persons: the event's key.
+  if (kind.kind === 'approxDistinct' && kind.field === '') return
   const at = [...path, kind.kind, 'field']
   const resolved = scope.resolve(kind.field)
   if (!resolved.ok) report(at, resolved.problem)
@@ -125,10 +127,21 @@ function validateFields(
   }
 }
 
-function fieldProblem(kind: 'sum' | 'min' | 'max' | 'avg' | 'distinct', field: FieldRef): string | null {
-  if (kind === 'distinct' || numberTypes.has(field.type)) return null
-  if ((kind === 'min' || kind === 'max') && field.type === 'timestamp') return null
-  return `${kind} takes a number; "${field.path}" is ${field.type}${field.type === 'string' ? '; for its different values use distinct' : ''}`
+/** Kinds that take texts, or numbers, booleans and enums as texts. */
+const textKinds: ReadonlySet<MetricKind['kind']> = new Set(['distinct', 'approxDistinct', 'topK'])
+/** Kinds whose value may be an instant. */
+const instantKinds: ReadonlySet<MetricKind['kind']> = new Set(['min', 'max', 'first', 'last'])
+
+function fieldProblem(kind: MetricKind['kind'], field: FieldRef): string | null {
+  const name = `"${field.path}" is ${field.type}`
+  if (kind === 'first' || kind === 'last') {
+    return field.type === 'bytes' ? `${kind} takes a text or a number; ${name}` : null
+  }
+  if (textKinds.has(kind)) {
+    return field.type === 'bytes' && kind === 'topK' ? `${kind} takes what can be shown as a text; ${name}` : null
+  }
+  if (numberTypes.has(field.type) || (instantKinds.has(kind) && field.type === 'timestamp')) return null
+  return `${kind} takes a number; ${name}${field.type === 'string' ? '; for its different values use distinct' : ''}`
 }
 
 function validateOutputs(definition: JobDefinition, report: Report): void {

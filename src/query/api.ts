@@ -7,6 +7,7 @@
  */
 import type { MillraceError } from '../core/errors.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+import type { MetricDetail } from '../operator/read-metric.ts'
 import type { TopRows, ValueCondition } from '../operator/view-rows.ts'
 
 /** What a metric is. */
@@ -38,7 +39,10 @@ export interface MetricValue {
   readonly dimensions: readonly string[]
   readonly windowStartMs: number
   readonly windowEndMs: number
+  /** NaN where there is none: of a text, and of no values at all. */
   readonly value: number
+  /** What it has beside the number: a list (topK, histogram) or a text (first, last); absent or null for nothing. */
+  readonly detail?: MetricDetail | null
   readonly status: ValueStatus
   /** Firings so far: 0 while provisional. */
   readonly revision: number

@@ -31,6 +31,7 @@ export function valuesOf(rows: ViewRows, attempt: number): MetricValue[] {
       lateCount: rows.lateCount[row] ?? 0,
       eventCount: rows.events[row] ?? 0,
       attempt,
+      ...(rows.details?.[row] == null ? {} : { detail: rows.details[row] }),
     })
   }
   return values

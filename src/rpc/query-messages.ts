@@ -5,6 +5,7 @@
 import { type Dimension, type MetricValue as MetricValueMessage, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { MetricDescription } from '../gen/millrace/v1/query.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+import { statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
 import {
   isAdditive,
@@ -34,6 +35,11 @@ export function toDescription(info: MetricInfo): MetricDescription {
     processingTime: info.window.time === 'processing',
     integer: info.integer,
     additive: isAdditive(info),
+    error: statedError(info.kind),
+    q: info.kind.kind === 'quantile' ? info.kind.q : 0,
+    k: info.kind.kind === 'topK' ? info.kind.k : 0,
+    sample: 'sample' in info.kind && info.kind.sample,
+    bounds: info.kind.kind === 'histogram' ? [...info.kind.bounds] : [],
   }
 }
 
@@ -43,7 +49,7 @@ export function fromDescription(message: MetricDescription): MetricInfo {
     job: message.job,
     metric: message.metric,
     description: message.description,
-    kind: fromKind(message.kind, message.field),
+    kind: fromKind(message),
     where: message.where,
     dimensions: message.dimensions,
     window: fromWindow(message),
@@ -69,16 +75,29 @@ function fromWindow(message: MetricDescription): WindowDefinition {
   }
 }
 
-function fromKind(kind: string, field: string): MetricKind {
+function fromKind({ kind, field, error, q, k, sample, bounds }: MetricDescription): MetricKind {
   switch (kind) {
     case 'sum':
     case 'min':
     case 'max':
     case 'avg':
     case 'distinct':
+    case 'first':
+    case 'last':
       return { kind, field }
     case 'activeUsers':
       return { kind }
+    case 'approxDistinct':
+      return { kind, field, error }
+    case 'quantile':
+      return { kind, field, q, error }
+    case 'topK':
+      return { kind, field, k }
+    case 'variance':
+    case 'stddev':
+      return { kind, field, sample }
+    case 'histogram':
+      return { kind, field, bounds }
     default:
       return { kind: 'count' }
   }
@@ -98,10 +117,16 @@ export function toValues(result: MetricResult, only: readonly MetricValue[] = re
     dimensions: result.dimensions.map((name, index) => ({ name, value: value.dimensions[index] ?? '' })),
     windowStart: toTimestamp(value.windowStartMs),
     windowEnd: toTimestamp(value.windowEndMs),
-    value:
-      result.info.integer && Number.isSafeInteger(value.value)
-        ? { $case: 'intValue', value: value.value }
-        : { $case: 'doubleValue', value: value.value },
+    ...(Number.isNaN(value.value)
+      ? {}
+      : {
+          value:
+            result.info.integer && Number.isSafeInteger(value.value)
+              ? { $case: 'intValue' as const, value: value.value }
+              : { $case: 'doubleValue' as const, value: value.value },
+        }),
+    items: value.detail?.items.map((item) => ({ ...item })) ?? [],
+    ...(value.detail?.text == null ? {} : { text: value.detail.text }),
     status: statusToWire[value.status],
     revision: value.revision,
     watermark: toTimestamp(value.watermarkMs),
@@ -117,7 +142,10 @@ export function fromValue(message: MetricValueMessage): MetricValue {
     dimensions: message.dimensions.map((dimension: Dimension) => dimension.value),
     windowStartMs: fromTimestamp(message.windowStart, Number.NaN),
     windowEndMs: fromTimestamp(message.windowEnd, Number.NaN),
-    value: message.value?.value ?? 0,
+    value: message.value?.value ?? Number.NaN,
+    ...(message.items.length === 0 && message.text === undefined
+      ? {}
+      : { detail: { items: message.items, text: message.text ?? null } }),
     status: fromStatus(message.status),
     revision: message.revision,
     watermarkMs: fromTimestamp(message.watermark),

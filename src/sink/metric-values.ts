@@ -7,7 +7,7 @@
 import { MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
-import { readMetric } from '../operator/read-metric.ts'
+import { readDetail, readMetric } from '../operator/read-metric.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
 import type { BoundedWriter } from './bounded-writer.ts'
 import { toDate } from './dates.ts'
@@ -38,19 +38,26 @@ export class MetricValueSink implements ResultSink {
       const events = row.f64[row.at + metric.events]!
       if (metric.table !== row.table || events === 0) continue
       const value = readMetric(metric, row.accumulators, row.f64, row.at)
+      const detail = readDetail(metric, row.accumulators, row.f64, row.at)
       const message = MetricValue.encode({
         job: this.#plan.jobName,
         metric: metric.id,
         dimensions,
         windowStart: toDate(row.startMs),
         windowEnd: toDate(row.endMs),
-        value: metric.integer ? { $case: 'intValue', value } : { $case: 'doubleValue', value },
+        value: Number.isNaN(value)
+          ? undefined
+          : metric.integer
+            ? { $case: 'intValue', value }
+            : { $case: 'doubleValue', value },
         status: row.revision > 1 ? ValueStatus.VALUE_STATUS_CORRECTED : ValueStatus.VALUE_STATUS_FINAL,
         revision: row.revision,
         watermark: toDate(row.watermarkMs),
         lateCount: row.lateCount(metric.events),
         eventCount: events,
         attempt: this.#attempt,
+        items: detail?.items.map((item) => ({ ...item })) ?? [],
+        ...(detail?.text == null ? {} : { text: detail.text }),
       }).finish()
       const key = this.#encoder.encode(JSON.stringify([metric.id, row.startMs, ...texts]))
       this.#writer.write(key, message, row.endMs - 1)

@@ -44,7 +44,7 @@ sinks:
       '13:18 metrics[1].where: == does not take "kind" (enum) and a string; an enum compares with its number: EVENT_KIND_PAGE is 2',
       '14:39 metrics[1].window.timezone: there is no time zone "Europe/Berln"; use an IANA name, as Europe/Berlin',
       '15:5 metrics[1].wher: unknown key; did you mean "where"?',
-      '16:5 metrics[2]: needs a kind of metric: count, sum, min, max, avg, distinct or activeUsers',
+      '16:5 metrics[2]: needs a kind of metric: count, sum, min, max, avg, distinct, activeUsers, approxDistinct, quantile, topK, first, last, variance, stddev or histogram',
       '16:11 metrics[2].id: metric "s" is defined twice',
       '16:22 metrics[2].window: needs a kind of window: tumbling, sliding, cumulate, session or global',
       '18:32 sinks[0].kafka.topic: "a b" is no topic name: letters, digits, ".", "_" and "-", at most 249',
@@ -101,6 +101,50 @@ sinks:
     ['metrics: [{ id: a, count: { field: x }, window: { tumbling: 1m } }]', 'metrics[0].count.field: unknown key'],
     ['metrics: [{ id: a, min: { field: name }, window: { tumbling: 1m } }]', 'min takes a number'],
     ['metrics: [{ id: a, sum: { field: occurred_at }, window: { tumbling: 1m } }]', 'sum takes a number'],
+    [
+      'metrics: [{ id: a, approxDistinct: { error: 0.001 }, window: { tumbling: 1m } }]',
+      'error: must be a number from 0.0040625 to 1, not 0.001',
+    ],
+    [
+      'metrics: [{ id: a, quantile: { field: revenue_minor }, window: { tumbling: 1m } }]',
+      'quantile.q: is missing: which quantile',
+    ],
+    [
+      'metrics: [{ id: a, quantile: { field: revenue_minor, q: 95 }, window: { tumbling: 1m } }]',
+      'q: must be a number from 0 to 1, not 95',
+    ],
+    [
+      'metrics: [{ id: a, quantile: { field: name, q: 0.5 }, window: { tumbling: 1m } }]',
+      'quantile takes a number; "name" is string',
+    ],
+    [
+      'metrics: [{ id: a, topK: { field: screen }, window: { tumbling: 1m } }]',
+      'topK.k: is missing: how many, 1 to 100',
+    ],
+    [
+      'metrics: [{ id: a, topK: { field: screen, k: 1000 }, window: { tumbling: 1m } }]',
+      'k: must be a whole number from 1 to 100',
+    ],
+    [
+      'metrics: [{ id: a, histogram: { field: revenue_minor }, window: { tumbling: 1m } }]',
+      'bounds: is missing: where buckets begin',
+    ],
+    [
+      'metrics: [{ id: a, histogram: { field: revenue_minor, bounds: [1, 1] }, window: { tumbling: 1m } }]',
+      'bounds[1]: must be greater than the bound before, 1',
+    ],
+    [
+      'metrics: [{ id: a, histogram: { field: revenue_minor, bounds: [a] }, window: { tumbling: 1m } }]',
+      'bounds[0]: must be a number, not "a"',
+    ],
+    [
+      'metrics: [{ id: a, stddev: { field: screen }, window: { tumbling: 1m } }]',
+      'stddev takes a number; "screen" is string',
+    ],
+    [
+      'metrics: [{ id: a, variance: { field: revenue_minor, sampel: true }, window: { tumbling: 1m } }]',
+      'sampel: unknown key; did you mean "sample"?',
+    ],
     ['event: { key: occurred_at }', 'event.key: "occurred_at" is timestamp'],
     ['event: { time: name }', 'event.time: "name" is string'],
     ['event: { message: millrace.v1.Evnt }', 'did you mean "millrace.v1.Event"?'],

@@ -42,7 +42,7 @@ describe('a plan', () => {
     expect(p.tables[0]!.accumulators).toEqual([
       { kind: 'count', predicate: 0, column: -1, floating: false },
       { kind: 'count', predicate: 1, column: -1, floating: false },
-      { kind: 'sum', predicate: 1, column: 2, floating: false },
+      { kind: 'sum', predicate: 1, column: 2, floating: false, metrics: ['revenue', 'mean'] },
     ])
     expect(p.metrics).toEqual([
       { id: 'views', table: 0, predicate: 0, events: 0, read: { kind: 'value', of: 0 }, integer: true },
@@ -66,9 +66,9 @@ describe('a plan', () => {
     expect(p.tables[1]).toMatchObject({ keyed: false, dimensions: [] })
     expect(p.tables[1]!.accumulators).toEqual([
       { kind: 'count', predicate: 0, column: -1, floating: false },
-      { kind: 'distinct', predicate: 0, column: -1, floating: false },
-      { kind: 'distinct', predicate: 0, column: 1, floating: false },
-      { kind: 'max', predicate: 0, column: 2, floating: true },
+      { kind: 'distinct', predicate: 0, column: -1, floating: false, metrics: ['users', 'persons'] },
+      { kind: 'distinct', predicate: 0, column: 1, floating: false, metrics: ['screens'] },
+      { kind: 'max', predicate: 0, column: 2, floating: true, metrics: ['price'] },
     ])
     expect(p.metrics.map((m) => [m.id, m.read, m.integer])).toEqual([
       ['mine', { kind: 'value', of: 0 }, true],
@@ -78,6 +78,66 @@ describe('a plan', () => {
       ['price', { kind: 'value', of: 3 }, false],
     ])
     expect(p.schema.columns[2]).toMatchObject({ field: { type: 'property' }, encoding: 'number' })
+  })
+
+  it('shares a sketch among the metrics that can read it', () => {
+    const p = plan(`
+  - { id: people, approxDistinct: {}, window: { tumbling: 1h } }
+  - { id: screens, approxDistinct: { field: screen, error: 0.005 }, window: { tumbling: 1h } }
+  - { id: p50, quantile: { field: properties.price, q: 0.5 }, window: { tumbling: 1h } }
+  - { id: p95, quantile: { field: properties.price, q: 0.95 }, window: { tumbling: 1h } }
+  - { id: fine, quantile: { field: properties.price, q: 0.95, error: 0.001 }, window: { tumbling: 1h } }
+  - { id: top, topK: { field: screen, k: 3 }, window: { tumbling: 1h } }
+  - { id: spread, stddev: { field: properties.price, sample: true }, window: { tumbling: 1h } }
+  - { id: wide, variance: { field: properties.price }, window: { tumbling: 1h } }
+  - { id: prices, histogram: { field: properties.price, bounds: [10, 100] }, window: { tumbling: 1h } }
+  - { id: entry, first: { field: screen }, window: { tumbling: 1h } }
+  - { id: latest, last: { field: revenue_minor }, window: { tumbling: 1h } }
+  - { id: mean, avg: { field: properties.price }, window: { tumbling: 1h } }
+`)
+    expect(p.tables).toHaveLength(1)
+    const [text, price, money] = [0, 1, 2]
+    expect(p.schema.columns.map((c) => `${c.field.path}/${c.encoding}`)).toEqual([
+      'screen/text',
+      'properties.price/number',
+      'revenue_minor/number',
+    ])
+    const of = (kind: string, column: number, metrics: string[], more: object = {}) => ({
+      kind,
+      predicate: 0,
+      column,
+      floating: ['quantiles', 'moments', 'sum'].includes(kind),
+      metrics,
+      ...more,
+    })
+    expect(p.tables[0]!.accumulators).toEqual([
+      { kind: 'count', predicate: 0, column: -1, floating: false },
+      of('approxDistinct', -1, ['people'], { precision: 12 }),
+      of('approxDistinct', text, ['screens'], { precision: 16 }),
+      of('quantiles', price, ['p50', 'p95'], { error: 0.01 }),
+      of('quantiles', price, ['fine'], { error: 0.001 }),
+      of('topK', text, ['top'], { k: 3 }),
+      of('moments', price, ['spread', 'wide']),
+      of('histogram', price, ['prices'], { bounds: [10, 100] }),
+      of('firstText', text, ['entry']),
+      of('last', money, ['latest']),
+      of('sum', price, ['mean']),
+      of('values', price, ['mean']),
+    ])
+    expect(p.metrics.map((m) => [m.id, m.read, m.integer])).toEqual([
+      ['people', { kind: 'value', of: 1 }, true],
+      ['screens', { kind: 'value', of: 2 }, true],
+      ['p50', { kind: 'quantile', of: 3, q: 0.5 }, false],
+      ['p95', { kind: 'quantile', of: 3, q: 0.95 }, false],
+      ['fine', { kind: 'quantile', of: 4, q: 0.95 }, false],
+      ['top', { kind: 'topK', of: 5 }, true],
+      ['spread', { kind: 'variance', of: 6, sample: true, root: true }, false],
+      ['wide', { kind: 'variance', of: 6, sample: false, root: false }, false],
+      ['prices', { kind: 'histogram', of: 7 }, true],
+      ['entry', { kind: 'text', of: 8 }, false],
+      ['latest', { kind: 'value', of: 9 }, true],
+      ['mean', { kind: 'ratio', of: 10, by: 11 }, false],
+    ])
   })
 
   it('names tables by what makes them: other metrics come and go', () => {

@@ -72,6 +72,7 @@ describe('MetricValueSink', () => {
       lateCount: 10,
       eventCount: 5,
       attempt: 3,
+      items: [],
     })
     expect(found[1]!.message).toMatchObject({ value: { $case: 'intValue', value: 1234 }, eventCount: 2, lateCount: 11 })
     expect(found[2]!.message.value).toEqual({ $case: 'doubleValue', value: 308.5 })

@@ -15,11 +15,6 @@
 import type { CellStore, LoadedCell } from '../cell-store.ts'
 import { badCell } from './bad-cell.ts'
 
-/** Least relative error that may be asked for. */
-export const DD_ERROR_MIN = 0.001
-/** Greatest relative error that may be asked for. */
-export const DD_ERROR_MAX = 0.2
-
 const VERSION = 1
 const BODY = 32
 const ZERO_MAX = 1e-9

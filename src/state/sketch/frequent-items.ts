@@ -14,11 +14,10 @@
  *   f64 counts[room] | u32 hashes[room] | u32 starts[room] | u32 lengths[room] | u32 slots | u8 texts
  */
 import { hashBytes } from '../../core/hash.ts'
+import { ITEMS_MAX } from '../../job/sketch-limits.ts'
 import { CELL_BYTES_MAX, type CellStore, type LoadedCell } from '../cell-store.ts'
 import { badCell } from './bad-cell.ts'
 
-/** Different texts that are counted exactly. */
-export const ITEMS_MAX = 1024
 /** Longer texts are cut to this many bytes, at a character: those that begin alike count as one. */
 export const ITEM_BYTES_MAX = 1024
 

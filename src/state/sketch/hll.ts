@@ -14,11 +14,6 @@
 import type { CellStore, LoadedCell } from '../cell-store.ts'
 import { badCell } from './bad-cell.ts'
 
-/** Least precision. */
-export const HLL_PRECISION_MIN = 10
-/** Greatest precision. */
-export const HLL_PRECISION_MAX = 16
-
 const VERSION = 1
 const SPARSE = 0
 const DENSE = 1
@@ -29,18 +24,6 @@ const SLOTS_FIRST = 4
 const INDEX_BITS = 26
 /** Places of the first 1 behind the index: 1 to 38, and 39 for none. */
 const RHO_MAX = 64 - INDEX_BITS + 1
-
-/** The standard error of precision `p`, relative. */
-export function hllError(p: number): number {
-  return 1.04 / Math.sqrt(2 ** p)
-}
-
-/** The least precision whose standard error is at most `error`; the greatest one where none is. */
-export function hllPrecision(error: number): number {
-  let p = HLL_PRECISION_MIN
-  while (p < HLL_PRECISION_MAX && hllError(p) > error) p++
-  return p
-}
 
 /** Adds a value by its hash (two lanes of 32 bits). Returns the reference from now on; 0 is the empty sketch. */
 export function hllAdd(store: CellStore, ref: number, p: number, high: number, low: number): number {

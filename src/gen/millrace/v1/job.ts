@@ -274,6 +274,30 @@ export interface JobMetric {
     | //
     /** Exact count of different keys, that is persons. */
     { $case: "activeUsers"; value: ActiveUsersMetric }
+    | //
+    /** Estimate of the number of different values of a field, or of persons. */
+    { $case: "approxDistinct"; value: ApproxDistinctMetric }
+    | //
+    /** A quantile of a number, within a relative error. */
+    { $case: "quantile"; value: QuantileMetric }
+    | //
+    /** The most frequent values of a field. */
+    { $case: "topK"; value: TopKMetric }
+    | //
+    /** The value of the event that is first in event time. */
+    { $case: "first"; value: FieldMetric }
+    | //
+    /** The value of the event that is last in event time. */
+    { $case: "last"; value: FieldMetric }
+    | //
+    /** Mean of the squared distances from the mean. */
+    { $case: "variance"; value: SpreadMetric }
+    | //
+    /** Square root of the variance. */
+    { $case: "stddev"; value: SpreadMetric }
+    | //
+    /** How many values are between given bounds. */
+    { $case: "histogram"; value: HistogramMetric }
     | undefined;
   /** CEL over the event's fields; absent takes every event. */
   where: string;
@@ -306,6 +330,50 @@ export interface FieldMetric {
 
 /** Counts different keys. */
 export interface ActiveUsersMetric {
+}
+
+/** Estimates how many different values there are. */
+export interface ApproxDistinctMetric {
+  /** Path of the field; absent for the event's key, that is persons. */
+  field: string;
+  /** Standard error, relative, 0.00406 to 0.0325; 0.02 by default. Memory per group grows with its inverse square. */
+  error: number;
+}
+
+/** A quantile of a number. */
+export interface QuantileMetric {
+  /** Path of the field. */
+  field: string;
+  /** Which one, 0 to 1: 0.5 is the median. */
+  q?:
+    | number
+    | undefined;
+  /** Greatest relative error, 0.001 to 0.2; 0.01 by default. */
+  error: number;
+}
+
+/** The most frequent values. */
+export interface TopKMetric {
+  /** Path of the field. */
+  field: string;
+  /** How many, 1 to 100. */
+  k: number;
+}
+
+/** How far numbers are from their mean. */
+export interface SpreadMetric {
+  /** Path of the field. */
+  field: string;
+  /** The numbers are a sample: divide by n - 1 instead of n. */
+  sample: boolean;
+}
+
+/** Counts numbers by bucket. */
+export interface HistogramMetric {
+  /** Path of the field. */
+  field: string;
+  /** Ascending, 1 to 100; a bucket begins with its bound, and there is one below the first. */
+  bounds: number[];
 }
 
 /** The windows of a metric. */
@@ -2857,6 +2925,30 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "activeUsers":
         ActiveUsersMetric.encode(message.kind.value, writer.uint32(74).fork()).join();
         break;
+      case "approxDistinct":
+        ApproxDistinctMetric.encode(message.kind.value, writer.uint32(138).fork()).join();
+        break;
+      case "quantile":
+        QuantileMetric.encode(message.kind.value, writer.uint32(146).fork()).join();
+        break;
+      case "topK":
+        TopKMetric.encode(message.kind.value, writer.uint32(154).fork()).join();
+        break;
+      case "first":
+        FieldMetric.encode(message.kind.value, writer.uint32(162).fork()).join();
+        break;
+      case "last":
+        FieldMetric.encode(message.kind.value, writer.uint32(170).fork()).join();
+        break;
+      case "variance":
+        SpreadMetric.encode(message.kind.value, writer.uint32(178).fork()).join();
+        break;
+      case "stddev":
+        SpreadMetric.encode(message.kind.value, writer.uint32(186).fork()).join();
+        break;
+      case "histogram":
+        HistogramMetric.encode(message.kind.value, writer.uint32(194).fork()).join();
+        break;
     }
     if (message.where !== "") {
       writer.uint32(82).string(message.where);
@@ -2967,6 +3059,70 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.kind = { $case: "activeUsers", value: ActiveUsersMetric.decode(reader, reader.uint32()) };
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.kind = { $case: "approxDistinct", value: ApproxDistinctMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.kind = { $case: "quantile", value: QuantileMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.kind = { $case: "topK", value: TopKMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.kind = { $case: "first", value: FieldMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.kind = { $case: "last", value: FieldMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.kind = { $case: "variance", value: SpreadMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.kind = { $case: "stddev", value: SpreadMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.kind = { $case: "histogram", value: HistogramMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 82) {
               break;
@@ -3055,6 +3211,26 @@ export const JobMetric: MessageFns<JobMetric> = {
         ? { $case: "activeUsers", value: ActiveUsersMetric.fromJSON(object.activeUsers) }
         : isSet(object.active_users)
         ? { $case: "activeUsers", value: ActiveUsersMetric.fromJSON(object.active_users) }
+        : isSet(object.approxDistinct)
+        ? { $case: "approxDistinct", value: ApproxDistinctMetric.fromJSON(object.approxDistinct) }
+        : isSet(object.approx_distinct)
+        ? { $case: "approxDistinct", value: ApproxDistinctMetric.fromJSON(object.approx_distinct) }
+        : isSet(object.quantile)
+        ? { $case: "quantile", value: QuantileMetric.fromJSON(object.quantile) }
+        : isSet(object.topK)
+        ? { $case: "topK", value: TopKMetric.fromJSON(object.topK) }
+        : isSet(object.top_k)
+        ? { $case: "topK", value: TopKMetric.fromJSON(object.top_k) }
+        : isSet(object.first)
+        ? { $case: "first", value: FieldMetric.fromJSON(object.first) }
+        : isSet(object.last)
+        ? { $case: "last", value: FieldMetric.fromJSON(object.last) }
+        : isSet(object.variance)
+        ? { $case: "variance", value: SpreadMetric.fromJSON(object.variance) }
+        : isSet(object.stddev)
+        ? { $case: "stddev", value: SpreadMetric.fromJSON(object.stddev) }
+        : isSet(object.histogram)
+        ? { $case: "histogram", value: HistogramMetric.fromJSON(object.histogram) }
         : undefined,
       where: isSet(object.where) ? globalThis.String(object.where) : "",
       window: isSet(object.window) ? JobWindow.fromJSON(object.window) : undefined,
@@ -3092,6 +3268,22 @@ export const JobMetric: MessageFns<JobMetric> = {
       obj.distinct = FieldMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "activeUsers") {
       obj.activeUsers = ActiveUsersMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "approxDistinct") {
+      obj.approxDistinct = ApproxDistinctMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "quantile") {
+      obj.quantile = QuantileMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "topK") {
+      obj.topK = TopKMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "first") {
+      obj.first = FieldMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "last") {
+      obj.last = FieldMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "variance") {
+      obj.variance = SpreadMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "stddev") {
+      obj.stddev = SpreadMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "histogram") {
+      obj.histogram = HistogramMetric.toJSON(message.kind.value);
     }
     if (message.where !== "") {
       obj.where = message.where;
@@ -3164,6 +3356,54 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "activeUsers": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "activeUsers", value: ActiveUsersMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "approxDistinct": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "approxDistinct", value: ApproxDistinctMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "quantile": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "quantile", value: QuantileMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "topK": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "topK", value: TopKMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "first": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "first", value: FieldMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "last": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "last", value: FieldMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "variance": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "variance", value: SpreadMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "stddev": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "stddev", value: SpreadMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "histogram": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "histogram", value: HistogramMetric.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -3350,6 +3590,461 @@ export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
   },
   fromPartial<I extends Exact<DeepPartial<ActiveUsersMetric>, I>>(_: I): ActiveUsersMetric {
     const message = createBaseActiveUsersMetric();
+    return message;
+  },
+};
+
+function createBaseApproxDistinctMetric(): ApproxDistinctMetric {
+  return { field: "", error: 0 };
+}
+
+export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
+  encode(message: ApproxDistinctMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.error !== 0) {
+      writer.uint32(17).double(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproxDistinctMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproxDistinctMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.error = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApproxDistinctMetric {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      error: isSet(object.error) ? globalThis.Number(object.error) : 0,
+    };
+  },
+
+  toJSON(message: ApproxDistinctMetric): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.error !== 0) {
+      obj.error = floatToJson(message.error);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ApproxDistinctMetric>, I>>(base?: I): ApproxDistinctMetric {
+    return ApproxDistinctMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ApproxDistinctMetric>, I>>(object: I): ApproxDistinctMetric {
+    const message = createBaseApproxDistinctMetric();
+    message.field = object.field ?? "";
+    message.error = object.error ?? 0;
+    return message;
+  },
+};
+
+function createBaseQuantileMetric(): QuantileMetric {
+  return { field: "", q: undefined, error: 0 };
+}
+
+export const QuantileMetric: MessageFns<QuantileMetric> = {
+  encode(message: QuantileMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.q !== undefined) {
+      writer.uint32(17).double(message.q);
+    }
+    if (message.error !== 0) {
+      writer.uint32(25).double(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QuantileMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQuantileMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.q = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.error = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): QuantileMetric {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      q: isSet(object.q) ? globalThis.Number(object.q) : undefined,
+      error: isSet(object.error) ? globalThis.Number(object.error) : 0,
+    };
+  },
+
+  toJSON(message: QuantileMetric): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.q !== undefined) {
+      obj.q = floatToJson(message.q);
+    }
+    if (message.error !== 0) {
+      obj.error = floatToJson(message.error);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<QuantileMetric>, I>>(base?: I): QuantileMetric {
+    return QuantileMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<QuantileMetric>, I>>(object: I): QuantileMetric {
+    const message = createBaseQuantileMetric();
+    message.field = object.field ?? "";
+    message.q = object.q ?? undefined;
+    message.error = object.error ?? 0;
+    return message;
+  },
+};
+
+function createBaseTopKMetric(): TopKMetric {
+  return { field: "", k: 0 };
+}
+
+export const TopKMetric: MessageFns<TopKMetric> = {
+  encode(message: TopKMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.k !== 0) {
+      writer.uint32(16).int32(message.k);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TopKMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTopKMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.k = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TopKMetric {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      k: isSet(object.k) ? globalThis.Number(object.k) : 0,
+    };
+  },
+
+  toJSON(message: TopKMetric): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.k !== 0) {
+      obj.k = Math.round(message.k);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TopKMetric>, I>>(base?: I): TopKMetric {
+    return TopKMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TopKMetric>, I>>(object: I): TopKMetric {
+    const message = createBaseTopKMetric();
+    message.field = object.field ?? "";
+    message.k = object.k ?? 0;
+    return message;
+  },
+};
+
+function createBaseSpreadMetric(): SpreadMetric {
+  return { field: "", sample: false };
+}
+
+export const SpreadMetric: MessageFns<SpreadMetric> = {
+  encode(message: SpreadMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.sample !== false) {
+      writer.uint32(16).bool(message.sample);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SpreadMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSpreadMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sample = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SpreadMetric {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      sample: isSet(object.sample) ? globalThis.Boolean(object.sample) : false,
+    };
+  },
+
+  toJSON(message: SpreadMetric): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.sample !== false) {
+      obj.sample = message.sample;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SpreadMetric>, I>>(base?: I): SpreadMetric {
+    return SpreadMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SpreadMetric>, I>>(object: I): SpreadMetric {
+    const message = createBaseSpreadMetric();
+    message.field = object.field ?? "";
+    message.sample = object.sample ?? false;
+    return message;
+  },
+};
+
+function createBaseHistogramMetric(): HistogramMetric {
+  return { field: "", bounds: [] };
+}
+
+export const HistogramMetric: MessageFns<HistogramMetric> = {
+  encode(message: HistogramMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.bounds.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.bounds) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HistogramMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHistogramMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 17) {
+              message.bounds.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.bounds.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HistogramMetric {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      bounds: globalThis.Array.isArray(object?.bounds) ? object.bounds.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: HistogramMetric): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.bounds?.length) {
+      obj.bounds = message.bounds.map((e) => floatToJson(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HistogramMetric>, I>>(base?: I): HistogramMetric {
+    return HistogramMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HistogramMetric>, I>>(object: I): HistogramMetric {
+    const message = createBaseHistogramMetric();
+    message.field = object.field ?? "";
+    message.bounds = object.bounds?.map((e) => e) || [];
     return message;
   },
 };

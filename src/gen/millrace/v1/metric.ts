@@ -85,9 +85,11 @@ export interface MetricValue {
   windowEnd?: Date | undefined;
   value?:
     | //
-    /** Counts, and sums, minima and maxima of integer fields: exact. */
+    /** Counts, and sums, minima and maxima of integer fields: exact. Approximate counts too. */
     { $case: "intValue"; value: number }
-    | { $case: "doubleValue"; value: number }
+    | //
+    /** Absent where there is no number: of a text, and of no values at all. */
+    { $case: "doubleValue"; value: number }
     | undefined;
   status: ValueStatus;
   /** Firings so far: 0 while provisional, 1 for the on-time result, more after corrections. */
@@ -105,6 +107,19 @@ export interface MetricValue {
   eventCount: number;
   /** Run of the job that made the value; a higher one may recompute what was provisional. */
   attempt: number;
+  /** Of `topK`, the most frequent texts, the most frequent first; of `histogram`, its buckets. None else. */
+  items: MetricItem[];
+  /** Of `first` and `last` of a text. */
+  text?: string | undefined;
+}
+
+/** One entry of a value that is a list. */
+export interface MetricItem {
+  /** The text; of a bucket, as `<10`, `10..<20` or `>=20`. */
+  label: string;
+  value: number;
+  /** The true value is at most this much below; 0 for exact. */
+  error: number;
 }
 
 /** One dimension of a group. Texts as they are; numbers in decimal; absent is empty. */
@@ -164,6 +179,8 @@ function createBaseMetricValue(): MetricValue {
     lateCount: 0,
     eventCount: 0,
     attempt: 0,
+    items: [],
+    text: undefined,
   };
 }
 
@@ -209,6 +226,12 @@ export const MetricValue: MessageFns<MetricValue> = {
     }
     if (message.attempt !== 0) {
       writer.uint32(104).uint32(message.attempt);
+    }
+    for (const v of message.items) {
+      MetricItem.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.text !== undefined) {
+      writer.uint32(122).string(message.text);
     }
     return writer;
   },
@@ -330,6 +353,22 @@ export const MetricValue: MessageFns<MetricValue> = {
             message.attempt = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.items.push(MetricItem.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -382,6 +421,10 @@ export const MetricValue: MessageFns<MetricValue> = {
         ? globalThis.Number(object.event_count)
         : 0,
       attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      items: globalThis.Array.isArray(object?.items)
+        ? object.items.map((e: any) => MetricItem.fromJSON(e))
+        : [],
+      text: isSet(object.text) ? globalThis.String(object.text) : undefined,
     };
   },
 
@@ -425,6 +468,12 @@ export const MetricValue: MessageFns<MetricValue> = {
     if (message.attempt !== 0) {
       obj.attempt = Math.round(message.attempt);
     }
+    if (message.items?.length) {
+      obj.items = message.items.map((e) => MetricItem.toJSON(e));
+    }
+    if (message.text !== undefined) {
+      obj.text = message.text;
+    }
     return obj;
   },
 
@@ -458,6 +507,109 @@ export const MetricValue: MessageFns<MetricValue> = {
     message.lateCount = object.lateCount ?? 0;
     message.eventCount = object.eventCount ?? 0;
     message.attempt = object.attempt ?? 0;
+    message.items = object.items?.map((e) => MetricItem.fromPartial(e)) || [];
+    message.text = object.text ?? undefined;
+    return message;
+  },
+};
+
+function createBaseMetricItem(): MetricItem {
+  return { label: "", value: 0, error: 0 };
+}
+
+export const MetricItem: MessageFns<MetricItem> = {
+  encode(message: MetricItem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.label !== "") {
+      writer.uint32(10).string(message.label);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    if (message.error !== 0) {
+      writer.uint32(25).double(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetricItem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetricItem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.error = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MetricItem {
+    return {
+      label: isSet(object.label) ? globalThis.String(object.label) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+      error: isSet(object.error) ? globalThis.Number(object.error) : 0,
+    };
+  },
+
+  toJSON(message: MetricItem): unknown {
+    const obj: any = {};
+    if (message.label !== "") {
+      obj.label = message.label;
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    if (message.error !== 0) {
+      obj.error = floatToJson(message.error);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<MetricItem>, I>>(base?: I): MetricItem {
+    return MetricItem.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MetricItem>, I>>(object: I): MetricItem {
+    const message = createBaseMetricItem();
+    message.label = object.label ?? "";
+    message.value = object.value ?? 0;
+    message.error = object.error ?? 0;
     return message;
   },
 };

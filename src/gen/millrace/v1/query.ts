@@ -170,7 +170,10 @@ export interface MetricDescription {
   job: string;
   metric: string;
   description: string;
-  /** `count`, `sum`, `min`, `max`, `avg`, `distinct` or `activeUsers`. */
+  /**
+   * `count`, `sum`, `min`, `max`, `avg`, `distinct`, `activeUsers`, `approxDistinct`, `quantile`, `topK`, `first`, `last`,
+   * `variance`, `stddev` or `histogram`.
+   */
   kind: string;
   /** Path that is aggregated; empty for counts. */
   field: string;
@@ -193,6 +196,19 @@ export interface MetricDescription {
   windowStepMs: number;
   /** Whether windows count time by the clock of the machine. */
   processingTime: boolean;
+  /**
+   * Of values that are estimates, how far off they may be, relative: the standard error of `approxDistinct`, the greatest
+   * error of `quantile`; of `topK`, the greatest error of a count as a share of all events. 0 for exact.
+   */
+  error: number;
+  /** Of `quantile`: which one, 0 to 1. */
+  q: number;
+  /** Of `topK`: how many. */
+  k: number;
+  /** Of `variance` and `stddev`: of a sample, by n - 1. */
+  sample: boolean;
+  /** Of `histogram`: where buckets begin. */
+  bounds: number[];
 }
 
 /** Which values of which metric. */
@@ -477,6 +493,11 @@ function createBaseMetricDescription(): MetricDescription {
     windowKind: "",
     windowStepMs: 0,
     processingTime: false,
+    error: 0,
+    q: 0,
+    k: 0,
+    sample: false,
+    bounds: [],
   };
 }
 
@@ -529,6 +550,25 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.processingTime !== false) {
       writer.uint32(128).bool(message.processingTime);
+    }
+    if (message.error !== 0) {
+      writer.uint32(137).double(message.error);
+    }
+    if (message.q !== 0) {
+      writer.uint32(145).double(message.q);
+    }
+    if (message.k !== 0) {
+      writer.uint32(152).uint32(message.k);
+    }
+    if (message.sample !== false) {
+      writer.uint32(160).bool(message.sample);
+    }
+    if (message.bounds.length !== 0) {
+      writer.uint32(170).fork();
+      for (const v of message.bounds) {
+        writer.double(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -674,6 +714,56 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.processingTime = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 137) {
+              break;
+            }
+
+            message.error = reader.double();
+            continue;
+          }
+          case 18: {
+            if (tag !== 145) {
+              break;
+            }
+
+            message.q = reader.double();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.k = reader.uint32();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.sample = reader.bool();
+            continue;
+          }
+          case 21: {
+            if (tag === 169) {
+              message.bounds.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 170) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.bounds.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -726,6 +816,13 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         : isSet(object.processing_time)
         ? globalThis.Boolean(object.processing_time)
         : false,
+      error: isSet(object.error) ? globalThis.Number(object.error) : 0,
+      q: isSet(object.q) ? globalThis.Number(object.q) : 0,
+      k: isSet(object.k) ? globalThis.Number(object.k) : 0,
+      sample: isSet(object.sample) ? globalThis.Boolean(object.sample) : false,
+      bounds: globalThis.Array.isArray(object?.bounds)
+        ? object.bounds.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -779,6 +876,21 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.processingTime !== false) {
       obj.processingTime = message.processingTime;
     }
+    if (message.error !== 0) {
+      obj.error = floatToJson(message.error);
+    }
+    if (message.q !== 0) {
+      obj.q = floatToJson(message.q);
+    }
+    if (message.k !== 0) {
+      obj.k = Math.round(message.k);
+    }
+    if (message.sample !== false) {
+      obj.sample = message.sample;
+    }
+    if (message.bounds?.length) {
+      obj.bounds = message.bounds.map((e) => floatToJson(e));
+    }
     return obj;
   },
 
@@ -803,6 +915,11 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.windowKind = object.windowKind ?? "";
     message.windowStepMs = object.windowStepMs ?? 0;
     message.processingTime = object.processingTime ?? false;
+    message.error = object.error ?? 0;
+    message.q = object.q ?? 0;
+    message.k = object.k ?? 0;
+    message.sample = object.sample ?? false;
+    message.bounds = object.bounds?.map((e) => e) || [];
     return message;
   },
 };
