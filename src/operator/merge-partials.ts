@@ -3,15 +3,18 @@
  *
  * Nothing is late here: what the window side has accepted is applied, whatever the watermark; a window that has fired is
  * corrected. A window cannot have been closed before the last partial for it arrived, because that partial was sent
- * before the watermark that closes it.
+ * before the watermark that closes it. Of the windows that share a pane some can be closed: for them, and only here, what
+ * the pane gains counts as late.
  */
 import { invariant } from '../core/errors.ts'
 import { CELL, GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
+import { COUNT } from './accumulators.ts'
 import { addMember } from './aggregate-events.ts'
 import { mergeCell } from './cells.ts'
 import { mergePartial } from './merge-accumulators.ts'
 import type { ResultTable } from './result-table.ts'
+import type { Slice } from './slices.ts'
 
 /** Applies batches of partial records to the tables of one merge subtask. */
 export class PartialMerger {
@@ -55,6 +58,7 @@ export class PartialMerger {
     const changeAt = place * groups.strideU32 + ROW_CHANGE
     if (reader.kind === GAIN) {
       mergePartial(table.accumulators, page.f64, at, reader.f64, reader.valuesAt, table.plan.id)
+      if (slice.fired) this.#tellMissed(table, slice, reader)
     } else if (reader.kind === CELL) {
       const { cells } = table.accumulators
       cells!.loaded.set(reader.bytes, reader.groupEnd, reader.memberEnd)
@@ -72,5 +76,15 @@ export class PartialMerger {
       page.u32[changeAt] = table.change
       if (slice.fired) slice.touched.push(row)
     }
+  }
+
+  #tellMissed(table: ResultTable, slice: Slice, reader: PartialReader): void {
+    const missed = table.missedWindows(slice)
+    if (missed.length === 0) return
+    const { kinds } = table.accumulators
+    const counts = Float64Array.from(kinds, (kind, i) => (kind === COUNT ? reader.f64[reader.valuesAt + i]! : 0))
+    const group = reader.bytes.subarray(reader.groupStart, reader.groupEnd)
+    table.late.change = table.change
+    for (const { startMs, endMs } of missed) table.late.addCounts(startMs, endMs, group, reader.hash, counts, 0)
   }
 }

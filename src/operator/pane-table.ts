@@ -25,7 +25,7 @@ import {
 } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
-import type { Span } from '../window/panes.ts'
+import { createPanes, type Span } from '../window/panes.ts'
 import type { Accumulators } from './accumulators.ts'
 import { closedOf } from './aggregate-events.ts'
 import { forgetCells, releaseTable } from './cells.ts'
@@ -38,6 +38,19 @@ import { ResultTable } from './result-table.ts'
 import { type Budget, RunningWindow } from './running-window.ts'
 import { type Slice, SliceList } from './slices.ts'
 import type { KeyTest } from './view-filter.ts'
+
+/** The table in which results of `plan` are made, but for sessions; arguments as of ResultTable. */
+export function openResultTable(
+  plan: TablePlan,
+  index: number,
+  accumulators: Accumulators,
+  pool: PagePool,
+  membersHere: (kind: number) => boolean,
+  sinks: readonly ResultSink[],
+): ResultTable {
+  const Table = createPanes(plan.window) === null ? ResultTable : PaneTable
+  return new Table(plan, index, accumulators, pool, membersHere, sinks)
+}
 
 /** Overlapping windows of one table whose results this subtask gives out. */
 export class PaneTable extends ResultTable {

@@ -10,6 +10,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import { type KeyGroupRange, keyGroupOf } from '../core/key-groups.ts'
+import { CellStore } from '../state/cell-store.ts'
 import { HistoryTable } from '../state/history-table.ts'
 import {
   KeyedTable,
@@ -21,13 +22,14 @@ import {
   ROW_REVISION,
 } from '../state/keyed-table.ts'
 import { PagePool } from '../state/page-pool.ts'
-import { CellStore } from '../state/cell-store.ts'
 import type { PageLocation } from '../state/pages.ts'
 import { DISTINCT_TEXT } from './accumulators.ts'
 import { memberHash } from './aggregate-events.ts'
 import { checkTable, takeCells } from './cells.ts'
 import { dimensionBytes } from './group-key.ts'
+import type { PaneTable } from './pane-table.ts'
 import { adoptSessions, takeOverSessions } from './session-snapshot.ts'
+import type { SliceList } from './slices.ts'
 import {
   accumulatorsText,
   cellsName,
@@ -36,6 +38,7 @@ import {
   type SnapshotTable,
   sliceName,
   type TableMeta,
+  windowName,
 } from './table-snapshot.ts'
 
 /** A page as it was read. */
@@ -74,6 +77,13 @@ function adoptSlices(table: SliceTable, meta: TableMeta, pages: StoredPages): vo
     members.forEach((count, i) => {
       if (count >= 0) adoptKeyed(slice.members[i]!, sliceName(table.plan.id, startMs!, endMs!, i), count, pages)
     })
+  }
+  if (!('windows' in table)) return
+  table.restoreFired(Number(meta.fired))
+  for (const [startMs, endMs, rows] of meta.windows ?? []) {
+    const { groups } = table.windows.of(startMs!, endMs!)
+    adoptKeyed(groups, windowName(table.plan.id, startMs!, endMs!), rows!, pages)
+    checkTable(table.accumulators, groups)
   }
 }
 
@@ -115,7 +125,7 @@ function takeOverSlices(table: SliceTable, meta: TableMeta, pages: StoredPages, 
     if (!partial) {
       for (let row = 0; row < groups.count; row++) {
         if (mine(routingHash(table, groups, row)))
-          rowOf[row] = copyRow(table, startMs!, endMs!, fired === 1, groups, row, cells)
+          rowOf[row] = copyRow(table, table.slices, startMs!, endMs!, fired === 1, groups, row, cells)
       }
     }
     members.forEach((count, i) => {
@@ -128,6 +138,26 @@ function takeOverSlices(table: SliceTable, meta: TableMeta, pages: StoredPages, 
       from.release()
     })
     groups.release()
+  }
+  if ('windows' in table) takeOverWindows(table, meta, pages, cells, mine)
+}
+
+/** Windows that were made of panes, and how far they had fired. */
+function takeOverWindows(
+  table: PaneTable,
+  meta: TableMeta,
+  pages: StoredPages,
+  cells: CellStore | null,
+  mine: (hash: number) => boolean,
+): void {
+  table.restoreFired(Number(meta.fired))
+  for (const [startMs, endMs, rows] of meta.windows ?? []) {
+    const groups = new KeyedTable(new PagePool(), table.accumulators.initial, 0)
+    adoptKeyed(groups, windowName(table.plan.id, startMs!, endMs!), rows!, pages)
+    for (let row = 0; row < groups.count; row++) {
+      if (mine(routingHash(table, groups, row)))
+        copyRow(table, table.windows, startMs!, endMs!, true, groups, row, cells)
+    }
   }
 }
 
@@ -196,6 +226,7 @@ function keyHashOf(table: SnapshotTable, group: Uint8Array): number {
 
 function copyRow(
   table: SliceTable,
+  list: SliceList,
   startMs: number,
   endMs: number,
   fired: boolean,
@@ -203,7 +234,7 @@ function copyRow(
   row: number,
   cells: CellStore | null,
 ): number {
-  const slice = table.slices.of(startMs, endMs)
+  const slice = list.of(startMs, endMs)
   // Where one of the old subtasks had not fired, the window fires (again): a result told twice, and none left untold.
   slice.fired = slice.groups.count === 0 ? fired : slice.fired && fired
   const key = from.keyOf(row)
@@ -238,7 +269,7 @@ function takeOverMembers(
     if (mine !== null) {
       // On the window side the member is the event's key: it, not the group, says who owns it.
       if (!mine(hash)) continue
-      if (group < 0) group = rowOf[owner] = copyRow(table, startMs, endMs, false, groups, owner, null)
+      if (group < 0) group = rowOf[owner] = copyRow(table, table.slices, startMs, endMs, false, groups, owner, null)
     }
     if (group < 0) continue
     const members = table.slices.of(startMs, endMs).members[accumulator]!

@@ -13,6 +13,7 @@ import type { HistoryTable } from '../state/history-table.ts'
 import { type KeyedTable, ROWS_PER_PAGE } from '../state/keyed-table.ts'
 import type { Page } from '../state/pages.ts'
 import type { LateCounts } from './late-counts.ts'
+import type { PaneTable } from './pane-table.ts'
 import type { PartialTable } from './partial-table.ts'
 import type { ResultTable } from './result-table.ts'
 import { type SessionsMeta, sessionsMeta, visitSessions } from './session-snapshot.ts'
@@ -33,6 +34,10 @@ export interface TableMeta {
   readonly historyFirst: number
   /** Start, end, hash, key in base64, counts. */
   readonly late: readonly (readonly [number, number, number, string, readonly number[]])[]
+  /** Of tables of panes: start, end and rows of each window that has fired and is not closed. */
+  readonly windows?: readonly (readonly number[])[]
+  /** Of tables of panes: the watermark up to which windows have fired, as text, because it may be infinite. */
+  readonly fired?: string
   /** Of tables of sessions, see operator/session-snapshot; they have no slices. */
   readonly sessions?: SessionsMeta
 }
@@ -47,7 +52,7 @@ export interface SubtaskMeta {
 export type SnapshotTable = SliceTable | SessionTable
 
 /** A table whose open windows are slices. */
-export type SliceTable = ResultTable | PartialTable
+export type SliceTable = ResultTable | PaneTable | PartialTable
 
 /** Whether a table has state that a checkpoint must keep. */
 export function isDurable(table: SnapshotTable): boolean {
@@ -57,6 +62,11 @@ export function isDurable(table: SnapshotTable): boolean {
 /** Name of a page sequence of a window: `<table>/<start>:<end>/` and for a member set `<accumulator>.`. */
 export function sliceName(table: string, startMs: number, endMs: number, accumulator: number): string {
   return `${table}/${startMs}:${endMs}/${accumulator < 0 ? '' : `${accumulator}.`}`
+}
+
+/** Name of the page sequences of a window that was made of panes. */
+export function windowName(table: string, startMs: number, endMs: number): string {
+  return `${table}/window/${startMs}:${endMs}/`
 }
 
 /** Name of the page sequences of a history. */
@@ -97,6 +107,10 @@ function visitSlices(table: SliceTable, visit: VisitPage): void {
     slice.members.forEach((members, i) => {
       if (members !== null) visitTable(sliceName(table.plan.id, slice.startMs, slice.endMs, i), members, visit)
     })
+  }
+  if (!('windows' in table)) return
+  for (const { startMs, endMs, groups } of table.windows.slices) {
+    visitTable(windowName(table.plan.id, startMs, endMs), groups, visit)
   }
 }
 
@@ -155,6 +169,7 @@ function metaOf(table: SnapshotTable): TableMeta {
     change: table.change,
     results: 'results' in table ? table.results : 0,
     slices: 'sessions' in table ? [] : slicesOf(table.slices),
+    ...('windows' in table ? { windows: windowsOf(table.windows), fired: String(table.firedMs) } : {}),
     ...('sessions' in table ? { sessions: sessionsMeta(table) } : {}),
     historyFirst: 'history' in table ? table.history.firstPage : 0,
     late: lateOf(table.late),
@@ -169,6 +184,10 @@ function slicesOf(list: SliceList): number[][] {
     slice.groups.count,
     ...slice.members.map((members) => members?.count ?? -1),
   ])
+}
+
+function windowsOf(list: SliceList): number[][] {
+  return list.slices.map(({ startMs, endMs, groups }) => [startMs, endMs, groups.count])
 }
 
 function lateOf(late: LateCounts): [number, number, number, string, number[]][] {

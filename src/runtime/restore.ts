@@ -36,7 +36,10 @@ export async function restoreTables(
       else takeOverRows(table, tableMeta, pages, keyGroupRangeOf(index, keyGroups, parallelism), keyGroups)
     }
   }
-  for (const table of tables) if ('markAllSent' in table) table.markAllSent()
+  for (const table of tables) {
+    if ('markAllSent' in table) table.markAllSent()
+    if ('windows' in table) table.restored()
+  }
   return adopt ? own : []
 }
 
