@@ -102,8 +102,9 @@ function progressText({ progress }: wire.WatchJobResponse): string {
   const { pendingRecords = -1, readPerSecond = 0 } = progress ?? {}
   const rate = `${formatNumber(readPerSecond)} a second`
   if (pendingRecords < 0) return rate
-  const left =
-    pendingRecords > 0 && readPerSecond > 0 ? `, ${formatElapsed((pendingRecords / readPerSecond) * 1000)}` : ''
+  // Of what is read within a second nobody wants to know how long it takes.
+  const slow = readPerSecond > 0 && pendingRecords > readPerSecond
+  const left = slow ? `, ${formatElapsed((pendingRecords / readPerSecond) * 1000)}` : ''
   return `${rate}, ${formatNumber(pendingRecords)} to go${left}`
 }
 

@@ -38,7 +38,7 @@ export function treeLines(
     }
     shown.add(operator.id)
     const own = subtasks.filter((subtask) => subtask.operator === operator.id)
-    rows.push([title, ...cells(own), printable(operator.description)])
+    rows.push([title, ...cells(operator, own), printable(operator.description)])
     const edges = graph.edges.filter((edge) => edge.from === operator.id)
     const next = edges.flatMap((edge) => {
       const to = graph.operators.find((candidate) => candidate.id === edge.to)
@@ -49,7 +49,7 @@ export function treeLines(
     const last = parts.length + next.length - 1
     const branch = (at: number) => (at === last ? '└─ ' : '├─ ')
     parts.forEach((subtask, at) => {
-      rows.push([`${indent}${branch(at)}${subtask.operator}[${subtask.subtask}]`, ...cells([subtask])])
+      rows.push([`${indent}${branch(at)}${subtask.operator}[${subtask.subtask}]`, ...cells(operator, [subtask])])
     })
     next.forEach((edge, index) => {
       const at = parts.length + index
@@ -61,7 +61,7 @@ export function treeLines(
 }
 
 /** The cells of an operator, or of one subtask; empty ones where nothing is known, as of sinks. */
-function cells(subtasks: readonly wire.SubtaskStatus[]): string[] {
+function cells(operator: wire.JobOperator, subtasks: readonly wire.SubtaskStatus[]): string[] {
   if (subtasks.length === 0) return [...titles.map(() => ''), '']
   const sum = (of: (subtask: wire.SubtaskStatus) => number) => subtasks.reduce((all, subtask) => all + of(subtask), 0)
   const share = (of: (subtask: wire.SubtaskStatus) => number) => `${Math.round((sum(of) / subtasks.length) * 100)} %`
@@ -73,7 +73,8 @@ function cells(subtasks: readonly wire.SubtaskStatus[]): string[] {
     share((subtask) => subtask.backPressuredRatio),
     share((subtask) => subtask.idleRatio),
     formatBytes(sum((subtask) => subtask.stateBytes)),
-    pending < 0 ? '-' : formatNumber(pending),
+    // Only a source knows how much there is to come.
+    operator.kind !== 'source' ? '' : pending < 0 ? '-' : formatNumber(pending),
     watermarkCell(subtasks),
   ]
 }

@@ -85,19 +85,26 @@ function pendingOf({ graph, subtasks }: JobDetails): JobProgress['pendingRecords
   return pending.reduce((sum, records) => sum + records, 0)
 }
 
-/** Records a second over the last seconds. Counts arrive at the pace of the statistics, so only a change is a sample. */
+/**
+ * Records a second over the last seconds. Counts arrive at the pace of the statistics, so when one was taken is known
+ * only of one that has just changed: a rate needs two changes.
+ */
 class ReadRate {
   readonly #samples: { readonly atMs: number; readonly read: number }[] = []
+  #last: number | null = null
 
   /** Takes a look at the counter; the rate as of now, whole records. */
   add(atMs: number, read: number): number {
     const samples = this.#samples
+    const last = this.#last
+    this.#last = read
     // A restart takes back what was read since the checkpoint.
-    if (read < (samples.at(-1)?.read ?? 0)) samples.length = 0
-    if (samples.at(-1)?.read !== read) samples.push({ atMs, read })
+    if (last !== null && read < last) samples.length = 0
+    else if (last !== null && read > last) samples.push({ atMs, read })
     while (samples.length > 2 && samples[1]!.atMs <= atMs - RATE_WINDOW_MS) samples.shift()
-    const [first, last] = [samples[0]!, samples.at(-1)!]
-    if (samples.length < 2 || last.atMs <= atMs - RATE_WINDOW_MS) return 0
-    return Math.round(((last.read - first.read) * 1000) / (last.atMs - first.atMs))
+    const [oldest, newest] = [samples[0], samples.at(-1)]
+    if (oldest === undefined || newest === undefined || oldest === newest) return 0
+    if (newest.atMs <= atMs - RATE_WINDOW_MS) return 0
+    return Math.round(((newest.read - oldest.read) * 1000) / (newest.atMs - oldest.atMs))
   }
 }
