@@ -69,13 +69,13 @@ export class SourcePartitions {
     for (const { partition, position, paused } of this.#partitions.values()) {
       const status = this.#reader.status(partition)
       const quiet =
-        !paused &&
-        monotonicMs - status.lastFetchMs < FETCH_FRESH_MS &&
         status.reachable &&
         status.highWatermark >= 0 &&
         position >= status.highWatermark &&
         status.highWatermark === status.lastStableOffset
-      this.#watermarks.observe(partition, quiet, monotonicMs)
+      const fresh = !paused && monotonicMs - status.lastFetchMs < FETCH_FRESH_MS
+      const seen = !status.reachable || (fresh && !quiet) ? 'pending' : fresh ? 'quiet' : 'unknown'
+      this.#watermarks.observe(partition, seen, monotonicMs)
     }
   }
 

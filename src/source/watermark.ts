@@ -64,11 +64,16 @@ export class PartitionWatermarks {
     if (time !== undefined) time.finished = true
   }
 
-  /** What is known now: `quiet` when a fetch has shown that there is nothing to read and nothing else holds us up. */
-  observe(partition: number, quiet: boolean, monotonicMs: number): void {
+  /**
+   * What is known now: `quiet` when a fetch has shown that there is nothing to read, `pending` when there is something to
+   * read or it cannot be reached, `unknown` when nobody has looked (the reader is held back, say): that stops the clock
+   * of idleness, and ends none.
+   */
+  observe(partition: number, seen: 'quiet' | 'pending' | 'unknown', monotonicMs: number): void {
     const time = this.#partitions.get(partition)
     if (time === undefined || this.#idlenessMs === 0) return
-    if (!quiet) time.quietSinceMs = Number.NaN
+    if (seen === 'pending') time.idle = false
+    if (seen !== 'quiet') time.quietSinceMs = Number.NaN
     else if (Number.isNaN(time.quietSinceMs)) time.quietSinceMs = monotonicMs
     else if (monotonicMs - time.quietSinceMs >= this.#idlenessMs) time.idle = true
   }

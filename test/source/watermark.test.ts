@@ -36,8 +36,8 @@ describe('PartitionWatermarks', () => {
     marks.add(0, -Infinity)
     marks.onRecords(0, 1000)
     marks.advance()
-    marks.observe(0, true, 0)
-    marks.observe(0, true, IDLENESS)
+    marks.observe(0, 'quiet', 0)
+    marks.observe(0, 'quiet', IDLENESS)
     expect([marks.idle, marks.advance(), marks.watermarkMs]).toEqual([true, false, 999])
     marks.add(1, -Infinity)
     expect(marks.idle).toBe(false)
@@ -71,7 +71,7 @@ describe('PartitionWatermarks', () => {
     const marks = new PartitionWatermarks(0, IDLENESS)
     marks.onRecords(5, 1000)
     marks.onFinished(5)
-    marks.observe(5, true, 0)
+    marks.observe(5, 'quiet', 0)
     expect([marks.watermarkOf(5), marks.isIdle(5), marks.advance()]).toEqual([-Infinity, false, false])
   })
 })
@@ -85,46 +85,61 @@ describe('the idleness clock', () => {
 
   it('runs only while there is seen to be nothing to read: whatever holds us up stops it and sets it back', () => {
     const marks = start()
-    marks.observe(0, true, 0)
-    marks.observe(0, true, IDLENESS - 1)
+    marks.observe(0, 'quiet', 0)
+    marks.observe(0, 'quiet', IDLENESS - 1)
     expect(marks.isIdle(0)).toBe(false)
     // Back-pressure, an error or alignment, however long.
-    marks.observe(0, false, IDLENESS)
-    marks.observe(0, false, IDLENESS * 50)
-    marks.observe(0, true, IDLENESS * 50 + 1)
-    marks.observe(0, true, IDLENESS * 51)
+    marks.observe(0, 'unknown', IDLENESS)
+    marks.observe(0, 'pending', IDLENESS * 50)
+    marks.observe(0, 'quiet', IDLENESS * 50 + 1)
+    marks.observe(0, 'quiet', IDLENESS * 51)
     expect(marks.isIdle(0)).toBe(false)
-    marks.observe(0, true, IDLENESS * 51 + 1)
+    marks.observe(0, 'quiet', IDLENESS * 51 + 1)
     expect([marks.isIdle(0), marks.idle]).toEqual([true, true])
   })
 
   it('starts anew with any record, which also ends idleness, however old the record', () => {
     const marks = start()
     marks.onRecords(0, 500)
-    marks.observe(0, true, 0)
-    marks.observe(0, true, IDLENESS)
+    marks.observe(0, 'quiet', 0)
+    marks.observe(0, 'quiet', IDLENESS)
     expect(marks.isIdle(0)).toBe(true)
     marks.onRecords(0, 3)
     expect(marks.isIdle(0)).toBe(false)
-    marks.observe(0, true, IDLENESS * 2 - 1)
-    marks.observe(0, true, IDLENESS * 3 - 2)
+    marks.observe(0, 'quiet', IDLENESS * 2 - 1)
+    marks.observe(0, 'quiet', IDLENESS * 3 - 2)
     expect(marks.isIdle(0)).toBe(false)
-    marks.observe(0, true, IDLENESS * 3 - 1)
+    marks.observe(0, 'quiet', IDLENESS * 3 - 1)
     expect(marks.isIdle(0)).toBe(true)
+  })
+
+  it('ends when something is to be read, or the partition cannot be reached, and not while nobody looks', () => {
+    const marks = start()
+    marks.add(1, -Infinity)
+    marks.onRecords(0, 500)
+    marks.onRecords(1, 9999)
+    marks.observe(0, 'quiet', 0)
+    marks.observe(0, 'quiet', IDLENESS)
+    marks.observe(0, 'unknown', IDLENESS * 2)
+    expect(marks.isIdle(0)).toBe(true)
+    marks.observe(0, 'pending', IDLENESS * 3)
+    expect(marks.isIdle(0)).toBe(false)
+    marks.advance()
+    expect(marks.watermarkMs).toBe(499)
   })
 
   it('does not run when idleness is off', () => {
     const marks = new PartitionWatermarks(0, 0)
     marks.add(0, -Infinity)
-    marks.observe(0, true, 0)
-    marks.observe(0, true, 1e12)
+    marks.observe(0, 'quiet', 0)
+    marks.observe(0, 'quiet', 1e12)
     expect(marks.isIdle(0)).toBe(false)
   })
 })
 
 type Step =
   | { readonly records: number; readonly maxMs: number }
-  | { readonly observe: number; readonly quiet: boolean; readonly afterMs: number }
+  | { readonly observe: number; readonly seen: 'quiet' | 'pending' | 'unknown'; readonly afterMs: number }
   | { readonly add: number }
   | { readonly finish: number }
   | 'advance'
@@ -135,7 +150,11 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
     { weight: 4, arbitrary: fc.record({ records: partition, maxMs: fc.integer({ min: -50, max: 500 }) }) },
     {
       weight: 6,
-      arbitrary: fc.record({ observe: partition, quiet: fc.boolean(), afterMs: fc.constantFrom(0, 10, 60, 100) }),
+      arbitrary: fc.record({
+        observe: partition,
+        seen: fc.constantFrom('quiet', 'quiet', 'pending', 'unknown'),
+        afterMs: fc.constantFrom(0, 10, 60, 100),
+      }),
     },
     { weight: 1, arbitrary: fc.record({ add: partition }) },
     { weight: 1, arbitrary: fc.record({ finish: partition }) },
@@ -186,11 +205,12 @@ describe('PartitionWatermarks under any sequence', () => {
             known.idle = false
           } else {
             nowMs += step.afterMs
-            marks.observe(step.observe, step.quiet, nowMs)
+            marks.observe(step.observe, step.seen, nowMs)
             const known = partitions.get(step.observe)
             if (known === undefined) continue
-            known.quietMs = step.quiet ? [...known.quietMs, nowMs] : []
-            if (step.quiet && nowMs - known.quietMs[0]! >= IDLENESS) known.idle = true
+            known.quietMs = step.seen === 'quiet' ? [...known.quietMs, nowMs] : []
+            if (step.seen === 'pending') known.idle = false
+            if (step.seen === 'quiet' && nowMs - known.quietMs[0]! >= IDLENESS) known.idle = true
             expect(marks.isIdle(step.observe)).toBe(known.idle)
           }
         }
