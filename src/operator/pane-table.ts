@@ -32,7 +32,7 @@ import { forgetCells, releaseTable } from './cells.ts'
 import { earlyRows } from './early-results.ts'
 import { type VisitOpen, visitRows } from './open-rows.ts'
 import { settlePanes } from './pane-corrections.ts'
-import { knownResults, openWindows, panesOf } from './pane-view.ts'
+import { knownResults, openWindows, panesOf, tellingWindows } from './pane-view.ts'
 import type { ResultSink } from './result-sink.ts'
 import { ResultTable } from './result-table.ts'
 import { type Budget, RunningWindow } from './running-window.ts'
@@ -119,6 +119,7 @@ export class PaneTable extends ResultTable {
 
   override advance(watermarkMs: number, budget: number): number {
     if (this.#work === null && watermarkMs < this.#idleUntilMs) {
+      this.firedMs = Math.max(this.firedMs, watermarkMs)
       this.retain(watermarkMs)
       return budget
     }
@@ -174,7 +175,8 @@ export class PaneTable extends ResultTable {
 
   protected override *earlyResults(since: number, watermarkMs: number, budget: Budget): Generator<undefined, void> {
     const sum = new RunningWindow(this.accumulators, this.#pool, this.plan.id, null)
-    for (const window of openWindows(this.plan.window, this.slices.slices, (w) => this.#isOpen(w))) {
+    const open = openWindows(this.plan.window, this.slices.slices, (w) => this.#isOpen(w))
+    for (const window of this.plan.window.kind === 'cumulate' ? tellingWindows(open, this.slices.slices) : open) {
       yield* sum.moveTo(panesOf(this.slices.slices, window), budget)
       const isLive = (row: number): boolean => sum.isLive(row)
       yield* earlyRows(window, sum.groups, since, watermarkMs, this.emitter, budget, isLive)

@@ -16,30 +16,33 @@ export function panesOf(panes: readonly Slice[], window: Span): Slice[] {
 
 /**
  * The windows that have events and pass `isWanted`. Sliding windows come latest first: each is then mostly the one before
- * it and some older panes. Of cumulating windows with one start, those are left out that end after the step of the last
- * event: they would all say the same. They come earliest first.
+ * it and some older panes. Cumulating ones come earliest first: each is the one before it and what came after.
  */
 export function openWindows(
-  definition: WindowDefinition,
+  { kind }: WindowDefinition,
   panes: readonly Slice[],
   isWanted: (window: Span) => boolean,
 ): Span[] {
   const windows: Span[] = []
-  const cumulates = definition.kind === 'cumulate'
   let last: Span | null = null
   for (const { windows: all } of panes) {
     for (const window of all) {
       // Windows are in order in each pane, and those before the last one met were in an earlier pane too.
       if (last !== null && !isLater(window, last)) continue
       last = window
-      if (isWanted(window) && (!cumulates || window.endMs <= lastPaneEndMs(panes, window.startMs))) windows.push(window)
+      if (isWanted(window)) windows.push(window)
     }
   }
-  return cumulates ? windows : windows.reverse()
+  return kind === 'cumulate' ? windows : windows.reverse()
 }
 
-function lastPaneEndMs(panes: readonly Slice[], windowStartMs: number): number {
-  return panes.findLast((pane) => pane.windows[0]!.startMs === windowStartMs)?.endMs ?? -Infinity
+/** Of cumulating windows with one start, those that say something new: the first, and those with events of their own. */
+export function tellingWindows(windows: readonly Span[], panes: readonly Slice[]): Span[] {
+  return windows.filter(
+    ({ startMs, endMs }, i) =>
+      startMs !== windows[i - 1]?.startMs ||
+      endMs <= (panes.findLast((pane) => pane.windows[0]!.startMs === startMs)?.endMs ?? -Infinity),
+  )
 }
 
 function isLater(window: Span, than: Span): boolean {

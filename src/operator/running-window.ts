@@ -56,7 +56,8 @@ export class RunningWindow {
   readonly #table: string
   readonly #passes: KeyTest | null
   readonly #inverts: boolean
-  readonly #counts: readonly number[]
+  /** How many panes have each group. */
+  #panesOf = new Uint16Array(64)
   /** Accumulators that `mergePartial` would add up though their members are united. */
   readonly #keyCounts: readonly number[]
 
@@ -68,7 +69,6 @@ export class RunningWindow {
     this.#table = table
     this.#passes = passes
     this.#inverts = kinds.every((kind) => isExact(kind) || isDistinct(kind))
-    this.#counts = kinds.flatMap((kind, i) => (kind === COUNT ? [i] : []))
     this.#keyCounts = kinds.flatMap((kind, i) => (kind === DISTINCT_KEY ? [i] : []))
     this.groups = new KeyedTable(pool, accumulators.initial, 0)
     this.#members = this.#newMembers()
@@ -79,7 +79,7 @@ export class RunningWindow {
     let bytes = this.groups.indexBytes
     for (const members of this.#members) bytes += members?.indexBytes ?? 0
     for (const rows of this.#rowOf.values()) bytes += rows.byteLength
-    return bytes
+    return bytes + this.#panesOf.byteLength
   }
 
   /** Makes this the sum of `target`, panes in order. Yields where the budget is used up. */
@@ -106,21 +106,13 @@ export class RunningWindow {
 
   /** True while a pane of the sum has events of the group in this row. */
   isLive(row: number): boolean {
-    const f64 = this.groups.rows.pages[row >>> ROW_PAGE_SHIFT]!.f64
-    const at = (row & ROW_PAGE_MASK) * this.groups.strideF64 + ROW_HEADER_F64
-    for (let i = 0; i < this.#counts.length; i++) if (f64[at + this.#counts[i]!]! > 0) return true
-    return false
+    return this.#panesOf[row]! > 0
   }
 
   /** A row of a pane has changed: sums its group up anew. Its member counts are `addMember`'s. */
   update(pane: Slice, row: number): void {
-    const rows = this.#rowOf.get(pane)
-    if (rows === undefined) return
-    const known = row < rows.length
-    const live = known && this.isLive(rows[row]!)
-    const group = this.#groupOf(pane, row)
-    sumGroup(this.#accumulators, this.groups, group, this.panes, this.#table)
-    if (known && !live && this.isLive(group)) this.#dead--
+    if (!this.#rowOf.has(pane)) return
+    sumGroup(this.#accumulators, this.groups, this.#groupOf(pane, row), this.panes, this.#table)
   }
 
   /** A pane has got a new member, `member` of its set `accumulator`. */
@@ -146,6 +138,7 @@ export class RunningWindow {
     this.groups.release()
     for (const members of this.#members) members?.release()
     this.#rowOf.clear()
+    this.#panesOf.fill(0)
     this.panes = []
     this.#dead = 0
     this.#deadMembers = 0
@@ -182,7 +175,16 @@ export class RunningWindow {
     const { groups } = pane
     if (this.#passes !== null && !this.#passes(groups.keyOf(row))) return -1
     const hash = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32[(row & ROW_PAGE_MASK) * groups.strideU32 + ROW_HASH]!
-    return this.groups.insertKeyOf(groups, row, hash, 0)
+    const known = this.groups.count
+    const group = this.groups.insertKeyOf(groups, row, hash, 0)
+    if (group >= this.#panesOf.length) {
+      const longer = new Uint16Array(group * 2)
+      longer.set(this.#panesOf)
+      this.#panesOf = longer
+    }
+    if (group < known && this.#panesOf[group] === 0) this.#dead--
+    this.#panesOf[group]!++
+    return group
   }
 
   *#add(pane: Slice, budget: Budget): Generator<undefined, void> {
@@ -191,12 +193,9 @@ export class RunningWindow {
     for (let row = 0; row < rows.length; row++) {
       if (budget.left <= 0) yield
       budget.left--
-      const known = this.groups.count
       const group = this.#place(pane, row)
       rows[row] = group
-      if (group < 0) continue
-      if (group < known && !this.isLive(group)) this.#dead--
-      this.#addRow(from, row, group)
+      if (group >= 0) this.#addRow(from, row, group)
     }
     this.#rowOf.set(pane, rows)
     yield* this.#countMembers(pane, rows, budget, 1)
@@ -238,7 +237,7 @@ export class RunningWindow {
       for (let i = 0; i < kinds.length; i++) if (isExact(kinds[i]!)) f64[at + i]! -= page.f64[fromAt + i]!
       // Of what exact accumulators have behind them, only histograms have more: counts as well.
       for (let i = kinds.length; i < columns; i++) f64[at + i]! -= page.f64[fromAt + i]!
-      if (!this.isLive(group)) this.#dead++
+      if (--this.#panesOf[group]! === 0) this.#dead++
     }
     this.#rowOf.delete(pane)
   }

@@ -1,5 +1,6 @@
 /** Tables of all kinds, and what may happen to them, drawn at random. */
 import fc from 'fast-check'
+import type { WindowDefinition } from '../../src/job/definition.ts'
 import type { Row } from '../exchange/support.ts'
 import { accumulator, NUMBERS, tablePlan, WINDOW_MS } from './support.ts'
 
@@ -22,19 +23,37 @@ const accumulatorPlans = fc.oneof(
   fc.tuple(fc.nat(3), fc.nat(1)).map(([predicate, text]) => accumulator('distinct', predicate, NUMBERS + text)),
 )
 
+/** Windows of every kind that is made of panes or is one. Some leave gaps, some have panes shorter than slide and size. */
+const windows: fc.Arbitrary<WindowDefinition> = fc
+  .record({
+    shape: fc.constantFrom<readonly ['tumbling' | 'sliding' | 'cumulate', number, number]>(
+      ['tumbling', WINDOW_MS, 0],
+      ['sliding', WINDOW_MS, 20],
+      ['sliding', WINDOW_MS, 40],
+      ['sliding', 60, WINDOW_MS],
+      ['sliding', 50, 50],
+      ['cumulate', WINDOW_MS, 25],
+      ['cumulate', 200, 50],
+    ),
+    offsetMs: fc.constantFrom(0, 0, -30, 19),
+  })
+  .map(({ shape: [kind, sizeMs, stepMs], offsetMs }) => {
+    const calendar = { offsetMs, timezone: 'UTC', time: 'event' } as const
+    if (kind === 'sliding') return { kind, sizeMs, slideMs: stepMs, ...calendar }
+    if (kind === 'cumulate') return { kind, sizeMs, stepMs, ...calendar }
+    return { kind, sizeMs, ...calendar }
+  })
+
 /** Tables of all kinds. */
 export const tablePlans = fc
   .record({
     dimensions: dimensionSets,
     accumulators: fc.array(accumulatorPlans, { minLength: 1, maxLength: 6 }),
     allowedLatenessMs: fc.constantFrom(0, 1, 50, 150, 1000),
-    offsetMs: fc.constantFrom(0, 0, -30, 99),
+    window: windows,
   })
-  .map(({ dimensions, accumulators, allowedLatenessMs, offsetMs }) =>
-    tablePlan(dimensions, accumulators, {
-      allowedLatenessMs,
-      window: { kind: 'tumbling', sizeMs: WINDOW_MS, offsetMs, timezone: 'UTC', time: 'event' },
-    }),
+  .map(({ dimensions, accumulators, allowedLatenessMs, window }) =>
+    tablePlan(dimensions, accumulators, { allowedLatenessMs, window }),
   )
 
 /** Events over a few windows, with sums that are exact in any order. */

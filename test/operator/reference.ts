@@ -1,9 +1,10 @@
 /**
  * What a table must say, computed the slow way: maps, lists and sets, an event at a time.
  *
- * Shares nothing with the tables but the plan. Windows in UTC only.
+ * Shares nothing with the tables but the plan. Windows in UTC only, by their definitions in Flink.
  */
 import { invariant } from '../../src/core/errors.ts'
+import type { WindowDefinition } from '../../src/job/definition.ts'
 import type { TablePlan } from '../../src/job/plan.ts'
 import type { Row } from '../exchange/support.ts'
 
@@ -17,6 +18,29 @@ export interface Result {
   readonly watermarkMs: number
   /** Late events, by accumulator; 0 for all but counts. */
   readonly late: readonly number[]
+}
+
+/** What names a value: its window and its group. Begins with the window's start and a bar. */
+export function nameOf({ startMs, endMs, group }: Pick<Result, 'startMs' | 'endMs' | 'group'>): string {
+  return `${startMs}|${JSON.stringify(group)}|${endMs}`
+}
+
+/** The windows of an instant. */
+function windowsOf(window: WindowDefinition, timeMs: number): { startMs: number; endMs: number }[] {
+  invariant('sizeMs' in window, 'the reference knows windows of a length')
+  const { sizeMs, offsetMs } = window
+  const floor = (stepMs: number) => Math.floor((timeMs - offsetMs) / stepMs) * stepMs + offsetMs
+  const windows: { startMs: number; endMs: number }[] = []
+  if (window.kind === 'sliding') {
+    for (let startMs = floor(window.slideMs); startMs > timeMs - sizeMs; startMs -= window.slideMs)
+      windows.push({ startMs, endMs: startMs + sizeMs })
+  } else {
+    const startMs = floor(sizeMs)
+    const stepMs = window.kind === 'cumulate' ? window.stepMs : sizeMs
+    for (let endMs = startMs + stepMs; endMs <= startMs + sizeMs; endMs += stepMs)
+      if (endMs > timeMs) windows.push({ startMs, endMs })
+  }
+  return windows
 }
 
 interface Group {
@@ -38,11 +62,13 @@ interface Window {
 export class Reference {
   readonly plan: TablePlan
   readonly #numbers: number
-  readonly windows = new Map<number, Window>()
+  readonly windows = new Map<string, Window>()
   readonly late = new Map<string, number[]>()
   watermarkMs = -Infinity
   applied = 0
   lateEvents = 0
+  /** Events that are in no window. */
+  skipped = 0
 
   /** `numbers`: number columns of the schema, which come before the texts. */
   constructor(plan: TablePlan, numbers: number) {
@@ -69,11 +95,12 @@ export class Reference {
     return this.#fire()
   }
 
-  /** The last value of every group of every window, as `start|group` to values. */
+  /** The last value of every group of every window, by `nameOf`. */
   values(): Map<string, readonly number[]> {
     const found = new Map<string, readonly number[]>()
-    for (const { startMs, groups } of this.windows.values()) {
-      for (const group of groups.values()) found.set(`${startMs}|${JSON.stringify(group.texts)}`, this.#valuesOf(group))
+    for (const { startMs, endMs, groups } of this.windows.values()) {
+      for (const group of groups.values())
+        found.set(nameOf({ startMs, endMs, group: group.texts }), this.#valuesOf(group))
     }
     return found
   }
@@ -82,23 +109,28 @@ export class Reference {
     const { accumulators, window, allowedLatenessMs, dimensions } = this.plan
     const wanted = accumulators.map(({ predicate }) => (row.mask >>> predicate) % 2 === 1)
     if (!wanted.includes(true)) return
-    invariant(window.kind === 'tumbling', 'the reference knows tumbling windows')
-    const { sizeMs, offsetMs } = window
-    const startMs = Math.floor((row.timeMs - offsetMs) / sizeMs) * sizeMs + offsetMs
     const texts = dimensions.map((column) => (column < 0 ? row.key : row.texts[column - this.#numbers]!))
-    const name = JSON.stringify(texts)
-    if (startMs + sizeMs - 1 + allowedLatenessMs <= this.watermarkMs) {
-      this.lateEvents++
-      const counts = this.late.get(`${startMs}|${name}`) ?? accumulators.map(() => 0)
+    const windows = windowsOf(window, row.timeMs)
+    const taken = windows.filter(({ endMs }) => endMs - 1 + allowedLatenessMs > this.watermarkMs)
+    for (const missed of windows.filter((one) => !taken.includes(one))) {
+      const name = nameOf({ ...missed, group: texts })
+      const counts = this.late.get(name) ?? accumulators.map(() => 0)
       this.late.set(
-        `${startMs}|${name}`,
+        name,
         counts.map((n, i) => (wanted[i] && accumulators[i]!.kind === 'count' ? n + 1 : n)),
       )
-      return
     }
-    this.applied++
-    const of = this.windows.get(startMs) ?? { startMs, endMs: startMs + sizeMs, groups: new Map(), fired: false }
-    this.windows.set(startMs, of)
+    if (windows.length === 0) this.skipped++
+    else if (taken.length === 0) this.lateEvents++
+    else this.applied++
+    for (const { startMs, endMs } of taken) this.#applyTo(startMs, endMs, texts, row, wanted)
+  }
+
+  #applyTo(startMs: number, endMs: number, texts: readonly string[], row: Row, wanted: readonly boolean[]): void {
+    const { accumulators } = this.plan
+    const name = JSON.stringify(texts)
+    const of = this.windows.get(`${startMs}/${endMs}`) ?? { startMs, endMs, groups: new Map(), fired: false }
+    this.windows.set(`${startMs}/${endMs}`, of)
     const group = of.groups.get(name) ?? { texts, gathered: accumulators.map(() => []), revision: 0, touched: false }
     of.groups.set(name, group)
     group.touched = true
@@ -133,7 +165,7 @@ export class Reference {
       values: this.#valuesOf(group),
       revision: group.revision,
       watermarkMs: this.watermarkMs,
-      late: this.late.get(`${startMs}|${JSON.stringify(group.texts)}`) ?? this.plan.accumulators.map(() => 0),
+      late: this.late.get(nameOf({ startMs, endMs, group: group.texts })) ?? this.plan.accumulators.map(() => 0),
     }
   }
 

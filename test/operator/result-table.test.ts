@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Row } from '../exchange/support.ts'
 import { type Step, steps, tablePlans } from './arbitraries.ts'
 import { Reference, type Result } from './reference.ts'
-import { accumulator, Cluster, NUMBERS, sorted, sortedMap, tablePlan, valuesOf } from './support.ts'
+import { accumulator, Cluster, lateOf, NUMBERS, sorted, sortedMap, tablePlan, valuesOf } from './support.ts'
 
 /** Does one step on both sides; what leaves must be the same. */
 function compareStep(cluster: Cluster, reference: Reference, step: Step): void {
@@ -25,7 +25,8 @@ describe('events into a table of results', () => {
         const reference = new Reference(plan, NUMBERS)
         for (const step of script) compareStep(cluster, reference, step)
         compareStep(cluster, reference, { watermark: Infinity, budget: 3 })
-        expect(cluster.lateEvents).toBe(reference.lateEvents)
+        expect([cluster.lateEvents, cluster.applied]).toEqual([reference.lateEvents, reference.applied])
+        expect(sortedMap(lateOf(cluster.tables))).toEqual(sortedMap(reference.late))
         expect(sortedMap(valuesOf(cluster.tables))).toEqual(sortedMap(reference.values()))
         cluster.release()
       }),

@@ -9,15 +9,15 @@ import { layOutAccumulators, readAccumulator } from '../../src/operator/accumula
 import { EventAggregator } from '../../src/operator/aggregate-events.ts'
 import { dimensionTexts, GroupKeyBuilder } from '../../src/operator/group-key.ts'
 import { PartialMerger } from '../../src/operator/merge-partials.ts'
+import { openResultTable, PaneTable } from '../../src/operator/pane-table.ts'
 import { PartialTable } from '../../src/operator/partial-table.ts'
 import type { FiredRow, ResultSink } from '../../src/operator/result-sink.ts'
 import { membersOfEvents, membersOfPartials, ResultTable } from '../../src/operator/result-table.ts'
 import { adoptTable, type StoredPage, takeOverRows } from '../../src/operator/table-restore.ts'
 import { decodeMeta, encodeMeta, type SnapshotTable, visitPages } from '../../src/operator/table-snapshot.ts'
-import { ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../../src/state/keyed-table.ts'
 import { PagePool } from '../../src/state/page-pool.ts'
 import { fillScan, newScan, type Row, recordingChannels } from '../exchange/support.ts'
-import type { Result } from './reference.ts'
+import { nameOf, type Result } from './reference.ts'
 
 export const NUMBERS = 2
 export const TEXTS = 2
@@ -108,6 +108,7 @@ export class Cluster {
   readonly merges: Merge[]
   watermarkMs = -Infinity
   lateEvents = 0
+  applied = 0
   readonly #events
   readonly #partials
   readonly #scan = newScan(NUMBERS, TEXTS)
@@ -181,6 +182,7 @@ export class Cluster {
         if (parallelism === this.parallelism) adopt(table, snapshots[i]!)
         else for (const snapshot of snapshots) takeOver(table, snapshot, i, parallelism)
         if (table instanceof PartialTable) table.markAllSent()
+        if (table instanceof PaneTable) table.restored()
       })
     }
     return next
@@ -189,6 +191,7 @@ export class Cluster {
   release(): void {
     for (const { table, pool } of [...this.windows, ...this.merges]) {
       while (table.slices.slices.length > 0) table.slices.dropFirst()
+      if (table instanceof PaneTable) while (table.windows.slices.length > 0) table.windows.dropFirst()
       if (table instanceof ResultTable) table.history.release()
       if (pool.bytesInUse !== 0) throw new Error(`${pool.bytesInUse} bytes were not given back`)
     }
@@ -200,7 +203,7 @@ export class Cluster {
     const sink = new RecordingSink(() => table as ResultTable)
     const table: ResultTable | PartialTable = this.merged
       ? new PartialTable(this.plan, 0, accumulators, pool)
-      : new ResultTable(this.plan, 0, accumulators, pool, membersOfEvents, [sink])
+      : openResultTable(this.plan, 0, accumulators, pool, membersOfEvents, [sink])
     const dimensions = this.plan.dimensions.map((column) => (column < 0 ? -1 : textAt(column)))
     return {
       pool,
@@ -214,18 +217,21 @@ export class Cluster {
     const pool = new PagePool()
     const accumulators = layOutAccumulators(this.plan, (column) => column, textAt)
     const sink = new RecordingSink(() => table)
-    const table: ResultTable = new ResultTable(this.plan, 0, accumulators, pool, membersOfPartials, [sink])
+    const table: ResultTable = openResultTable(this.plan, 0, accumulators, pool, membersOfPartials, [sink])
     return { pool, table, sink, merger: new PartialMerger([table]) }
   }
 
   #applyBatch({ table, aggregator }: Subtask, batch: EventBatch): void {
     const keys = new GroupKeyBuilder(this.plan.dimensions.map((column) => (column < 0 ? -1 : textAt(column))))
     aggregator.change = table.change
-    aggregator.apply(batch, this.watermarkMs, this.#accepted, (row, startMs, endMs, bits) => {
-      this.lateEvents++
+    const accepted = this.#accepted.fill(0)
+    const late = new Set<number>()
+    this.applied += aggregator.apply(batch, this.watermarkMs, accepted, (row, startMs, endMs, bits) => {
+      late.add(row)
       keys.build(batch, row)
       table.late.addEvents(startMs, endMs, keys.bytes, keys.length, keys.hash, bits, 1)
     })
+    for (const row of late) if (accepted[row] === 0) this.lateEvents++
     if (table instanceof ResultTable) this.#settle(table)
   }
 
@@ -280,27 +286,38 @@ export function takeOver(table: SnapshotTable, { meta, pages }: Snapshot, index:
   takeOverRows(table, tableMeta, pages, keyGroupRangeOf(index, KEY_GROUPS, parallelism), KEY_GROUPS)
 }
 
-/** Values of every group of every window, open or closed, as `start|group` to values; throws when one is there twice. */
+/** Values of every group of every window, open or closed, by `nameOf`; throws when one is there twice. */
 export function valuesOf(tables: readonly ResultTable[]): Map<string, readonly number[]> {
   const found = new Map<string, readonly number[]>()
-  const add = (table: ResultTable, startMs: number, key: Uint8Array, f64: Float64Array, at: number) => {
-    const name = `${startMs}|${JSON.stringify(dimensionTexts(key, table.plan.dimensions.length))}`
-    if (found.has(name)) throw new Error(`${name} is in two tables`)
-    found.set(
-      name,
-      table.plan.accumulators.map((_, i) => readAccumulator(table.accumulators, f64, at, i)),
+  for (const table of tables) {
+    const add = (startMs: number, endMs: number, key: Uint8Array, f64: Float64Array, at: number): true => {
+      const name = nameOf({ startMs, endMs, group: dimensionTexts(key, table.plan.dimensions.length) })
+      if (found.has(name)) throw new Error(`${name} is in two tables`)
+      found.set(
+        name,
+        table.plan.accumulators.map((_, i) => readAccumulator(table.accumulators, f64, at, i)),
+      )
+      return true
+    }
+    table.history.scan(-Infinity, Infinity, ({ startMs, endMs, key, f64, at }) => add(startMs, endMs, key, f64, at))
+    table.visitOpen(-Infinity, Infinity, null, (startMs, endMs, key, _revision, _change, f64, at) =>
+      add(startMs, endMs, key, f64, at),
     )
   }
-  for (const table of tables) {
-    table.history.scan(-Infinity, Infinity, ({ startMs, key, f64, at }) => {
-      add(table, startMs, key, f64, at)
-      return true
-    })
-    for (const { startMs, groups } of table.slices.slices) {
-      for (let row = 0; row < groups.count; row++) {
-        const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
-        add(table, startMs, groups.keyOf(row), page.f64, (row & ROW_PAGE_MASK) * groups.strideF64 + ROW_HEADER_F64)
-      }
+  return found
+}
+
+/** Late events by window and group, summed over subtasks. */
+export function lateOf(tables: readonly ResultTable[]): Map<string, number[]> {
+  const found = new Map<string, number[]>()
+  for (const { late, plan } of tables) {
+    for (const { startMs, endMs, group, counts } of late.entries()) {
+      const name = nameOf({ startMs, endMs, group: dimensionTexts(group, plan.dimensions.length) })
+      const before = found.get(name)
+      found.set(
+        name,
+        Array.from(counts, (count, i) => count + (before?.[i] ?? 0)),
+      )
     }
   }
   return found
@@ -314,6 +331,6 @@ export function sorted(results: readonly Result[]): Result[] {
   return results.toSorted((a, b) => (order(a) < order(b) ? -1 : 1))
 }
 
-const order = (r: Result) => `${r.startMs}|${JSON.stringify(r.group)}|${String(r.revision).padStart(6, '0')}`
+const order = (r: Result) => `${r.startMs}|${r.endMs}|${JSON.stringify(r.group)}|${String(r.revision).padStart(6, '0')}`
 
 export const sortedMap = <V>(map: ReadonlyMap<string, V>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1))

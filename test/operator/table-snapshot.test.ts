@@ -7,7 +7,7 @@ import { dimensionBytes } from '../../src/operator/group-key.ts'
 import type { PartialTable } from '../../src/operator/partial-table.ts'
 import { decodeMeta, encodeMeta, type SliceTable, type SnapshotTable } from '../../src/operator/table-snapshot.ts'
 import { type Step, steps, tablePlans } from './arbitraries.ts'
-import { Reference, type Result } from './reference.ts'
+import { nameOf, Reference, type Result } from './reference.ts'
 import {
   accumulator,
   adopt,
@@ -187,7 +187,7 @@ describe('a snapshot at another parallelism', () => {
         for (const step of [...after, { watermark: Infinity, budget: 4096 }]) play(restored, step)
         const last = new Map<string, Result>()
         for (const result of results) {
-          const name = `${result.startMs}|${JSON.stringify(result.group)}`
+          const name = nameOf(result)
           expect(result.revision).toBe((last.get(name)?.revision ?? 0) + 1)
           last.set(name, result)
         }
