@@ -138,11 +138,16 @@ export interface DeadLetter {
   reason: string;
   /** For people; may be empty. */
   detail: string;
-  /** The record's key and value as they were read. */
+  /** The record's key and value as they were read, each cut at 256 KiB. */
   key: Buffer;
   value: Buffer;
   /** The record's own timestamp. */
-  recordTime?: Date | undefined;
+  recordTime?:
+    | Date
+    | undefined;
+  /** Bytes of the whole key and value: more than are here where they were cut. */
+  keyBytes: number;
+  valueBytes: number;
 }
 
 /** An event that came after every window that wanted it was closed, as the late output holds it. */
@@ -710,6 +715,8 @@ function createBaseDeadLetter(): DeadLetter {
     key: Buffer.alloc(0),
     value: Buffer.alloc(0),
     recordTime: undefined,
+    keyBytes: 0,
+    valueBytes: 0,
   };
 }
 
@@ -741,6 +748,12 @@ export const DeadLetter: MessageFns<DeadLetter> = {
     }
     if (message.recordTime !== undefined) {
       Timestamp.encode(toTimestamp(message.recordTime), writer.uint32(74).fork()).join();
+    }
+    if (message.keyBytes !== 0) {
+      writer.uint32(80).int64(message.keyBytes);
+    }
+    if (message.valueBytes !== 0) {
+      writer.uint32(88).int64(message.valueBytes);
     }
     return writer;
   },
@@ -830,6 +843,22 @@ export const DeadLetter: MessageFns<DeadLetter> = {
             message.recordTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.keyBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.valueBytes = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -857,6 +886,16 @@ export const DeadLetter: MessageFns<DeadLetter> = {
         : isSet(object.record_time)
         ? fromJsonTimestamp(object.record_time)
         : undefined,
+      keyBytes: isSet(object.keyBytes)
+        ? globalThis.Number(object.keyBytes)
+        : isSet(object.key_bytes)
+        ? globalThis.Number(object.key_bytes)
+        : 0,
+      valueBytes: isSet(object.valueBytes)
+        ? globalThis.Number(object.valueBytes)
+        : isSet(object.value_bytes)
+        ? globalThis.Number(object.value_bytes)
+        : 0,
     };
   },
 
@@ -889,6 +928,12 @@ export const DeadLetter: MessageFns<DeadLetter> = {
     if (message.recordTime !== undefined) {
       obj.recordTime = message.recordTime.toISOString();
     }
+    if (message.keyBytes !== 0) {
+      obj.keyBytes = Math.round(message.keyBytes);
+    }
+    if (message.valueBytes !== 0) {
+      obj.valueBytes = Math.round(message.valueBytes);
+    }
     return obj;
   },
 
@@ -906,6 +951,8 @@ export const DeadLetter: MessageFns<DeadLetter> = {
     message.key = object.key ?? Buffer.alloc(0);
     message.value = object.value ?? Buffer.alloc(0);
     message.recordTime = object.recordTime ?? undefined;
+    message.keyBytes = object.keyBytes ?? 0;
+    message.valueBytes = object.valueBytes ?? 0;
     return message;
   },
 };
