@@ -113,9 +113,11 @@ export function mapSampleRow(
       cell = `row-${String(number).padStart(8, '0')}`
     } else {
       cell = Object.hasOwn(row, from.column) ? row[from.column] : undefined
-      if (cell === undefined) return { problem: `row ${number} has no column "${from.column}"` }
+      // A JSON document leaves out what it does not have; what no event can be without is still said.
+      if (cell === undefined && (sample.format === 'csv' || field === 'person' || field === 'occurred_at'))
+        return { problem: `row ${number} has no column "${from.column}"` }
     }
-    if (cell === '' || cell === null) continue
+    if (cell === '' || cell === null || cell === undefined) continue
     if (field.startsWith('properties.')) {
       properties[field.slice('properties.'.length)] = propertyOf(cell)
     } else if (field.startsWith('context.')) {

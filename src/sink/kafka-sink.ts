@@ -99,9 +99,10 @@ export class KafkaSinkWriter implements RecordWriter {
       this.#unsentBytes -= bytes
     } catch (error) {
       const cause = MillraceError.from(error)
-      this.#failure = new MillraceError('SINK_FAILED', `writing to topic ${this.#topic} failed: ${cause.message}`, {
-        cause,
-      })
+      // What no repetition can mend (a record too large, no right to write) fails the job and does not restart it for ever.
+      const retry = cause.retry === 'never' && cause.code !== 'TOPIC_NOT_FOUND' ? 'never' : 'restart'
+      const message = `writing to topic ${this.#topic} failed: ${cause.message}`
+      this.#failure = new MillraceError('SINK_FAILED', message, { cause, retry })
     }
   }
 }

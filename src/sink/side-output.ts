@@ -11,6 +11,12 @@ import type { RecordWriter } from './sink.ts'
 
 const noBytes = Buffer.alloc(0)
 
+/**
+ * Most bytes of a key or value in a dead letter. A compressed topic may hold records far beyond what an output topic takes
+ * (1 MB by default); one that could not be written would stop the job for ever.
+ */
+export const DEAD_LETTER_BYTES_MAX = 256 * 1024
+
 function bufferOf(bytes: Uint8Array, start: number, end: number): Buffer {
   return start < 0 ? noBytes : Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
 }
@@ -35,8 +41,8 @@ export function writeDeadLetter(
   valueEnd: number,
   recordTimestampMs: number,
 ): void {
-  const key = bufferOf(bytes, keyStart, keyEnd)
-  const value = bufferOf(bytes, valueStart, valueEnd)
+  const key = bufferOf(bytes, keyStart, Math.min(keyEnd, keyStart + DEAD_LETTER_BYTES_MAX))
+  const value = bufferOf(bytes, valueStart, Math.min(valueEnd, valueStart + DEAD_LETTER_BYTES_MAX))
   const letter = DeadLetter.encode({
     ...origin,
     reason,
@@ -44,6 +50,8 @@ export function writeDeadLetter(
     key,
     value,
     recordTime: toDate(recordTimestampMs),
+    keyBytes: keyStart < 0 ? 0 : keyEnd - keyStart,
+    valueBytes: valueStart < 0 ? 0 : valueEnd - valueStart,
   }).finish()
   writer.write(key.length > 0 ? key : null, letter, recordTimestampMs)
 }

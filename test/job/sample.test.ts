@@ -45,6 +45,17 @@ describe('a row of sample data', () => {
     expect('event' in mapped && Object.keys(mapped.event.properties)).toEqual([])
   })
 
+  it('leaves out what a JSON document does not have, but not its person or time', () => {
+    const json = { ...sample, format: 'json' } as const
+    const { channel: _a, land: _b, cents: _c, ...sparse } = row
+    expect(mapSampleRow(json, sparse, 1)).toMatchObject({ event: { revenueMinor: 0, context: undefined } })
+    expect(mapSampleRow(sample, sparse, 1)).toMatchObject({
+      problem: expect.stringContaining('has no column') as string,
+    })
+    const { user: _d, ...nobody } = row
+    expect(mapSampleRow(json, nobody, 3)).toEqual({ problem: 'row 3 has no column "user"' })
+  })
+
   it.each([
     [{ ...row, time: 'noon' }, '"noon" in occurred_at is no time'],
     [{ ...row, cents: '1.5' }, 'is no amount in minor units'],

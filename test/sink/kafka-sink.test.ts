@@ -9,13 +9,14 @@ const text = (bytes: Uint8Array | null): string | null => (bytes === null ? null
 class MemoryProducer implements KafkaProducer {
   readonly sends: [string | null, string | null, number][][] = []
   failNext = false
+  failure = new MillraceError('BROKER_UNREACHABLE', 'gone')
   underWay = 0
 
   async send(_topic: string, records: readonly KafkaRecord[]): Promise<void> {
     expect(++this.underWay).toBe(1)
     await Promise.resolve()
     this.underWay--
-    if (this.failNext) throw new MillraceError('BROKER_UNREACHABLE', 'gone')
+    if (this.failNext) throw this.failure
     this.sends.push(records.map((r) => [text(r.key), text(r.value), r.timestampMs]))
   }
 
@@ -71,5 +72,20 @@ describe('KafkaSinkWriter', () => {
     sink.write(null, Buffer.from('more'), 2)
     await expect(sink.flush()).rejects.toMatchObject({ code: 'SINK_FAILED' })
     expect(producer.sends).toEqual([])
+  })
+
+  it('fails for good with what no repetition can mend, else so that the job restarts', async () => {
+    for (const [cause, retry] of [
+      [new MillraceError('BROKER_ERROR', 'too large', { retry: 'never' }), 'never'],
+      [new MillraceError('BROKER_UNREACHABLE', 'gone'), 'restart'],
+      [new MillraceError('TOPIC_NOT_FOUND', 'not yet'), 'restart'],
+    ] as const) {
+      const producer = new MemoryProducer()
+      producer.failNext = true
+      producer.failure = cause
+      const sink = new KafkaSinkWriter(producer, { topic: 't' })
+      sink.write(null, new Uint8Array(1), 0)
+      await expect(sink.flush()).rejects.toMatchObject({ code: 'SINK_FAILED', retry })
+    }
   })
 })
