@@ -2,13 +2,13 @@
 import type { Command } from 'commander'
 import type { ValidationResult } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
-import { loadDescriptors } from '../event/descriptor.ts'
 import { parseJob } from '../job/parse.ts'
 import { isModuleFile } from '../job/parse-program.ts'
 import { inFile, outputOf, type ServerOptions, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { ExitSignal, exitCodes, violationLine } from './failure.ts'
 import { followJob } from './job-follow.ts'
+import { descriptorSetHelp, descriptorsOf, type SchemaOptions, schemaPart } from './job-schema.ts'
 import { writeCheckpoints, writeDetails, writeJobChange, writeJobs } from './job-view.ts'
 import { submittedText, validateModule } from './module-jobs.ts'
 import type { Output } from './output.ts'
@@ -26,10 +26,12 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
       '<file>',
       "job definition, YAML or JSON, or a module of the server's folder of jobs; - reads standard input",
     )
-    .action((file: string, options: ServerOptions) =>
+    .option('--descriptor-set <file>', descriptorSetHelp)
+    .action((file: string, options: ServerOptions & SchemaOptions) =>
       inFile(file, async () => {
         const text = await submittedText(deps, file)
-        const job = await withClient(deps, options, ({ control }) => control.submit({ kind: 'text', text }))
+        const document = { kind: 'text', text, ...schemaPart(file, text, options) } as const
+        const job = await withClient(deps, options, ({ control }) => control.submit(document))
         writeJobChange(outputOf(deps, options), job, 'submitted')
       }),
     )
@@ -97,15 +99,18 @@ function addValidate(program: Command, deps: CliDeps): void {
     )
     .argument('<files...>', 'job definitions, YAML or JSON, or job modules; - reads standard input')
     .option('-s, --server <host:port>', 'let this server check it')
-    .action(async (files: readonly string[], options: ServerOptions) => {
+    .option('--descriptor-set <file>', descriptorSetHelp)
+    .action(async (files: readonly string[], options: ServerOptions & SchemaOptions) => {
       const output = outputOf(deps, options)
       const results: { readonly file: string; readonly result: ValidationResult }[] = []
       for (const file of files) {
         const text = await submittedText(deps, file)
         const result =
           options.server === undefined
-            ? await (isModuleFile(file) ? validateModule(deps, file) : validateHere(text, deps))
-            : await withClient(deps, options, ({ control }) => control.validate({ kind: 'text', text }))
+            ? await (isModuleFile(file) ? validateModule(deps, file) : validateHere(file, text, options, deps))
+            : await withClient(deps, options, ({ control }) =>
+                control.validate({ kind: 'text', text, ...schemaPart(file, text, options) }),
+              )
         results.push({ file: file === '-' ? 'stdin' : file, result })
       }
       for (const { file, result } of results) writeValidation(output, file, result)
@@ -113,9 +118,14 @@ function addValidate(program: Command, deps: CliDeps): void {
     })
 }
 
-function validateHere(text: string, deps: CliDeps): ValidationResult {
+async function validateHere(
+  file: string,
+  text: string,
+  options: SchemaOptions,
+  deps: CliDeps,
+): Promise<ValidationResult> {
   try {
-    const { definition } = parseJob(text, loadDescriptors(deps.descriptors()))
+    const { definition } = parseJob(text, await descriptorsOf(deps, file, text, options))
     return { valid: true, violations: [], name: definition.name, graph: null }
   } catch (thrown) {
     const error = MillraceError.from(thrown)

@@ -2,7 +2,6 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import type { Command } from 'commander'
 import { MillraceError } from '../core/errors.ts'
-import { loadDescriptors } from '../event/descriptor.ts'
 import type { SourceInput } from '../job/definition.ts'
 import { parseJob } from '../job/parse.ts'
 import { isSampleField, type SampleColumn, type SampleDefinition } from '../job/sample.ts'
@@ -11,13 +10,15 @@ import type { CliDeps } from './deps.ts'
 import { openTarget, type TargetSpec } from './event-target.ts'
 import { usage } from './failure.ts'
 import { formatBytes, formatElapsed, formatNumber, formatTime, printable } from './format.ts'
+import { descriptorBytes, descriptorsOf, readSet, type SchemaOptions } from './job-schema.ts'
 import { LiveView } from './live.ts'
 import type { Output } from './output.ts'
-import { type ReplayProgress, replay } from './replay.ts'
+import { jobMessages, type MessageOptions, plainMessages } from './produce-messages.ts'
+import { type ReplayProgress, type RowEncoder, replay } from './replay.ts'
 import { formatOf } from './rows.ts'
 import { collect, positive, positiveInteger, withOutput } from './shared-options.ts'
 
-interface ProduceOptions extends OutputOptions {
+interface ProduceOptions extends OutputOptions, MessageOptions, SchemaOptions {
   readonly job?: string
   readonly map: readonly string[]
   readonly format?: 'csv' | 'json'
@@ -38,7 +39,8 @@ export function addProduceCommand(program: Command, deps: CliDeps): void {
     .summary('write a CSV or JSON file as events into a topic')
     .description(
       'Writes the rows of a CSV or JSON file (also .gz) as Protobuf events (millrace.v1.Event) into a topic of Redpanda or\n' +
-        'Kafka, or of the embedded log. What a row becomes is said by the sample section of a job (--job), by --map, or both.',
+        'Kafka, or of the embedded log. What a row becomes is said by the sample section of a job (--job), by --map, or both.\n' +
+        'With --descriptor-set, or a --job whose schema is one, writes JSON documents as messages of that set instead.',
     )
     .argument('[file]', 'data file; by default the one of the sample section')
     .option('-j, --job <file>', 'job whose sample section maps the rows, and whose source is the target')
@@ -48,6 +50,10 @@ export function addProduceCommand(program: Command, deps: CliDeps): void {
       collect,
       [],
     )
+    .option('--descriptor-set <file>', 'write messages of this descriptor set: each row is a JSON document of one')
+    .option('--message <name>', 'full name of the message; default the one that the job reads')
+    .option('--time <path>', 'its time, for --sort-by-time and the records; default that of the job, or occurred_at')
+    .option('--key <path>', 'its key; default that of the job, or person')
     .option('--format <form>', 'csv or json (one document a line, or an array); by default by the name of the file')
     .option('--timezone <zone>', 'zone of times that name none; default UTC')
     .option('-t, --topic <name>', 'topic to write')
@@ -61,12 +67,13 @@ export function addProduceCommand(program: Command, deps: CliDeps): void {
     .addHelpText('after', `\n${eventFields}`)
     .action(async (file: string | undefined, options: ProduceOptions) => {
       const output = outputOf(deps, options)
-      const job = await readJob(deps, options.job)
+      const job = await readJob(deps, options.job, options)
       const path = file ?? job.file
       if (path === null) throw usage('name a data file, or a --job whose sample section names one')
-      const sample = sampleOf(path, job.sample, options)
+      const encoder = job.encoder ?? encoderOf(options)
+      const sample = encoder === null ? sampleOf(path, job.sample, options) : documents(path, options)
       const spec = targetOf(job.input, options, deps)
-      await untilSignal(deps, (signal) => produce(deps, output, path, sample, spec, options, signal))
+      await untilSignal(deps, (signal) => produce(deps, output, path, { sample, encoder }, spec, options, signal))
     })
 }
 
@@ -77,16 +84,37 @@ interface JobPart {
   readonly sample: SampleDefinition | null
   readonly file: string | null
   readonly input: SourceInput | null
+  /** Null where rows are mapped to events. */
+  readonly encoder: RowEncoder | null
 }
 
-async function readJob(deps: CliDeps, file: string | undefined): Promise<JobPart> {
-  if (file === undefined) return { sample: null, file: null, input: null }
+async function readJob(deps: CliDeps, file: string | undefined, options: ProduceOptions): Promise<JobPart> {
+  if (file === undefined) return { sample: null, file: null, input: null, encoder: null }
   return inFile(file, async () => {
-    const { definition, sample } = parseJob(await readDocument(deps, file), loadDescriptors(deps.descriptors()))
-    if (sample === null) return { sample, file: null, input: definition.source.input }
+    const text = await readDocument(deps, file)
+    const { definition, sample } = parseJob(text, await descriptorsOf(deps, file, text, options))
+    const { input } = definition.source
+    const set = await descriptorBytes(deps, file, text, options)
+    if (set !== null) return { sample: null, file: null, input, encoder: jobMessages(definition, set, options) }
+    if (sample === null) return { sample, file: null, input, encoder: null }
     const path = isAbsolute(sample.file) || file === '-' ? sample.file : join(dirname(file), sample.file)
-    return { sample, file: path, input: definition.source.input }
+    return { sample, file: path, input, encoder: null }
   })
+}
+
+function encoderOf(options: ProduceOptions): RowEncoder | null {
+  const { descriptorSet, message } = options
+  if (descriptorSet === undefined && message === undefined) return null
+  if (descriptorSet === undefined) throw usage('--message needs --descriptor-set, or a --job whose schema is one')
+  return plainMessages(readSet(descriptorSet), options)
+}
+
+/** Documents that are messages already: nothing is mapped. */
+function documents(path: string, options: ProduceOptions): SampleDefinition {
+  if ((options.format ?? formatOf(path)) !== 'json')
+    throw usage(`messages are written from JSON: name a .json or .jsonl file, or give --format json`)
+  if (options.map.length > 0) throw usage('--map maps rows to events of Millrace; documents of a message need none')
+  return { file: path, format: 'json', timezone: 'UTC', columns: {}, names: {} }
 }
 
 function sampleOf(path: string, base: SampleDefinition | null, options: ProduceOptions): SampleDefinition {
@@ -147,7 +175,7 @@ async function produce(
   deps: CliDeps,
   output: Output,
   file: string,
-  sample: SampleDefinition,
+  { sample, encoder }: { readonly sample: SampleDefinition; readonly encoder: RowEncoder | null },
   spec: TargetSpec,
   options: ProduceOptions,
   signal: AbortSignal,
@@ -163,6 +191,7 @@ async function produce(
       {
         file,
         sample,
+        ...(encoder === null ? {} : { encoder }),
         sortByTime: options.sortByTime,
         rate: options.rate ?? 0,
         limit: options.limit ?? 0,

@@ -9,12 +9,14 @@ import { mapSampleRow, type SampleDefinition } from '../job/sample.ts'
 import { pause } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import type { EventTarget } from './event-target.ts'
-import { readRows } from './rows.ts'
+import { readRows, type SourceRow } from './rows.ts'
 
 /** What is replayed, and how. */
 export interface ReplayOptions {
   readonly file: string
   readonly sample: SampleDefinition
+  /** Used instead of the sample's mapping. */
+  readonly encoder?: RowEncoder
   /** Reads the whole file first, and writes it in the order of its times; rows of the same time in the file's order. */
   readonly sortByTime: boolean
   /** Events a second; 0 for as fast as they are taken. */
@@ -38,11 +40,15 @@ export interface ReplayProgress {
   lastTimeMs: number
 }
 
-interface Encoded {
+/** One record, ready to be written. */
+export interface Encoded {
   readonly timeMs: number
   readonly key: Uint8Array
   readonly value: Uint8Array
 }
+
+/** Makes a record of a row, or says what is wrong with the row. */
+export type RowEncoder = (row: SourceRow) => Encoded | string
 
 const unflushedMax = 4 * 1024 * 1024
 const paceMs = 50
@@ -85,29 +91,39 @@ export async function replay(
 }
 
 async function* encodedEvents(options: ReplayOptions, progress: ReplayProgress): AsyncGenerator<Encoded[]> {
-  const encoder = new TextEncoder()
+  const encode = options.encoder ?? sampleEncoder(options.sample)
   for await (const rows of readRows(options.file, options.sample.format)) {
     const batch: Encoded[] = []
     for (const row of rows) {
       progress.rows++
-      const mapped = mapSampleRow(options.sample, row.cells, row.number)
-      const event = 'event' in mapped ? mapped.event : null
-      const problem = 'problem' in mapped ? mapped.problem : eventProblem(mapped.event)
-      if (event === null || problem !== null) {
-        const text = `${options.file}:${row.line}: ${problem}`
+      const encoded = encode(row)
+      if (typeof encoded === 'string') {
+        const text = `${options.file}:${row.line}: ${encoded}`
         if (!options.skipBad) throw new MillraceError('INPUT_INVALID', `${text}; --skip-bad goes on without such rows`)
         progress.bad++
         if (progress.problems.length < problemsMax) progress.problems.push(text)
         continue
       }
-      const timeMs = event.occurredAt?.getTime() ?? 0
-      batch.push({ timeMs, key: encoder.encode(event.person), value: Event.encode(event).finish() })
+      batch.push(encoded)
       if (options.limit > 0 && progress.rows - progress.bad >= options.limit) {
         yield batch
         return
       }
     }
     yield batch
+  }
+}
+
+function sampleEncoder(sample: SampleDefinition): RowEncoder {
+  const encoder = new TextEncoder()
+  return (row) => {
+    const mapped = mapSampleRow(sample, row.cells, row.number)
+    if ('problem' in mapped) return mapped.problem
+    const { event } = mapped
+    const problem = eventProblem(event)
+    if (problem !== null) return problem
+    const timeMs = event.occurredAt?.getTime() ?? 0
+    return { timeMs, key: encoder.encode(event.person), value: Event.encode(event).finish() }
   }
 }
 

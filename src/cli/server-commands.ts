@@ -1,7 +1,7 @@
 /** Commands that start an engine in this process: run (one job, until it ends) and serve (until told to stop). */
 import type { Command } from 'commander'
 import type { Config } from '../config.ts'
-import { isTerminal, type JobSummary } from '../control/api.ts'
+import { isTerminal, type JobDocument, type JobSummary } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
 import { isModuleFile } from '../job/parse-program.ts'
 import { createClient, type MillraceClient } from '../rpc/client.ts'
@@ -18,6 +18,7 @@ import {
 } from './context.ts'
 import type { CliDeps, Engine } from './deps.ts'
 import { formatNumber, formatWatermark, printable } from './format.ts'
+import { schemaPart } from './job-schema.ts'
 import { writeJobChange } from './job-view.ts'
 import { LiveView } from './live.ts'
 import { localModule } from './module-jobs.ts'
@@ -50,7 +51,9 @@ export function addServerCommands(program: Command, deps: CliDeps): void {
         const config = quietConfigOf(deps)
         const jobs = { ...config.jobs, ...(module === null ? {} : { folder: module.folder }) }
         const output = outputOf(deps, options)
-        await untilSignal(deps, (signal) => run(deps, { ...config, jobs }, output, text, signal))
+        await untilSignal(deps, (signal) =>
+          run(deps, { ...config, jobs }, output, { kind: 'text', text, ...schemaPart(file, text, {}) }, signal),
+        )
       }),
     )
 }
@@ -73,12 +76,18 @@ export function announce(deps: CliDeps, engine: Engine): void {
   deps.stderr.write(`serving gRPC on ${engine.address}${http}; state in ${engine.store}\n`)
 }
 
-async function run(deps: CliDeps, config: Config, output: Output, text: string, signal: AbortSignal): Promise<void> {
+async function run(
+  deps: CliDeps,
+  config: Config,
+  output: Output,
+  document: JobText,
+  signal: AbortSignal,
+): Promise<void> {
   const engine = await deps.startEngine(config)
   const client = createClient({ ...(await engine.openLocal()), clock: deps.clock })
   try {
     announce(deps, engine)
-    const name = await submitOrResume(client, output, text)
+    const name = await submitOrResume(client, output, document)
     const last = await Promise.race([
       follow(deps, client, name, signal),
       engine.failed.then((error) => {
@@ -101,17 +110,20 @@ async function run(deps: CliDeps, config: Config, output: Output, text: string, 
   }
 }
 
+/** A job as the text of a file. */
+type JobText = Extract<JobDocument, { readonly kind: 'text' }>
+
 /** Submits a job; one of the same text that the store has brought back is taken as it is. */
-async function submitOrResume(client: MillraceClient, output: Output, text: string): Promise<string> {
+async function submitOrResume(client: MillraceClient, output: Output, document: JobText): Promise<string> {
   try {
-    const { name } = await client.control.submit({ kind: 'text', text })
+    const { name } = await client.control.submit(document)
     return name
   } catch (thrown) {
     const error = MillraceError.from(thrown)
     if (error.code !== 'JOB_EXISTS') throw error
-    const { name } = await client.control.validate({ kind: 'text', text })
+    const { name } = await client.control.validate(document)
     const details = await client.control.describe(name)
-    if (details.definitionYaml === text) {
+    if (details.definitionYaml === document.text) {
       output.note(`job ${name} goes on where it was`)
       return name
     }
