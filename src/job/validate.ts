@@ -4,8 +4,10 @@
  * Owns: rules that need more than one field, or the descriptor. Does not own: shape (job/parse.ts), places in the text
  * (its caller maps paths). Paths are those of the job document, not of the definition.
  */
+import { nearestName } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldRef, FieldType } from '../event/schema.ts'
+import { parseCel } from './cel.ts'
 import type { JobDefinition, MetricDefinition, MetricKind, SinkOutput } from './definition.ts'
 import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
@@ -42,8 +44,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
     problems.push(offset === undefined ? { path, message } : { path, message, offset })
   }
   validateNames(definition, report)
-  const scope = new EventScope(definition.event, descriptors)
-  const known = validateEvent(definition.event, scope, descriptors, report)
+  const scope = scopeOf(definition, descriptors, report)
   if (definition.metrics.length === 0)
     report(['metrics'], 'a job needs a metric, as metrics: [{ id: events, count: {}, window: { tumbling: 1m } }]')
   if (definition.metrics.length > METRICS_MAX)
@@ -55,10 +56,25 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   definition.metrics.slice(0, METRICS_MAX).forEach((metric, i) => {
     const path = ['metrics', i]
     validateWindow(metric, path, report)
-    if (known) validateFields(definition, metric, path, scope, report)
+    validateFields(definition, metric, path, scope, report)
   })
   validateOutputs(definition, report)
   return problems
+}
+
+/**
+ * What fields are looked for in; null when nobody can tell. Where a message's name is mistyped and one is near, the rest
+ * of the document is judged by that one: the next mistakes should not come only when this one is mended.
+ */
+function scopeOf(definition: JobDefinition, descriptors: Descriptors, report: Report): EventScope | null {
+  const { event } = definition
+  const scope = new EventScope(event, descriptors)
+  if (validateEvent(event, scope, descriptors, report)) return scope
+  const meant = event.types === undefined ? nearestName(event.message, descriptors.messageNames) : undefined
+  if (meant === undefined) return null
+  const nearest = { ...event, message: meant }
+  const nearestScope = new EventScope(nearest, descriptors)
+  return validateEvent(nearest, nearestScope, descriptors, report) ? nearestScope : null
 }
 
 function validateNames(definition: JobDefinition, report: Report): void {
@@ -95,9 +111,15 @@ function validateFields(
   definition: JobDefinition,
   metric: MetricDefinition,
   path: DocumentPath,
-  scope: EventScope,
+  scope: EventScope | null,
   report: Report,
 ): void {
+  if (scope === null) {
+    // What is wrong whatever the event is.
+    const parsed = metric.where === null ? null : parseCel(metric.where)
+    if (parsed !== null && 'problem' in parsed) report([...path, 'where'], parsed.problem.message, parsed.problem.at)
+    return
+  }
   if (metric.where !== null) {
     const checked = checkExpression(metric.where, scope)
     if ('problems' in checked) for (const p of checked.problems) report([...path, 'where'], p.message, p.at)

@@ -4,6 +4,21 @@ import { parseJob, parseJobMessage } from '../../src/job/parse.ts'
 import { descriptors, errorOf, small, told, violationsOf, withLine } from './parse-support.ts'
 
 describe('mistakes', () => {
+  it('behind a mistyped message are told with it, judged by the message that was meant', () => {
+    const metrics = `metrics:
+  - { id: a, count: {}, where: "name = 'x'", window: { tumbling: 1m }, by: [plattform] }
+`
+    const event = (text: string) => small.replace(/metrics: .*\n/, `event: ${text}\n${metrics}`)
+    const fields = (text: string) => violationsOf(event(text)).map((v) => v.field)
+    expect(fields('{ message: millrace.v1.Evnt, time: occured_at }')).toEqual([
+      'event.message',
+      'event.time',
+      'metrics[0].where',
+      'metrics[0].by[0]',
+    ])
+    expect(fields('{ message: Order }')).toEqual(['event.message', 'metrics[0].where'])
+  })
+
   it('are told all at once, of shape and of sense, in order and in place', () => {
     expect(
       told(`apiVersion: millrace.dev/v2
