@@ -66,6 +66,7 @@ describe.runIf(full)('clients in Go', { timeout: MINUTE }, () => {
     expect(services).toEqual(['grpc.health.v1.Health', 'millrace.v1.ControlService', 'millrace.v1.QueryService'])
     expect((await curl(address, 'list', 'millrace.v1.QueryService')).trim().split('\n')).toEqual([
       'millrace.v1.QueryService.ListMetrics',
+      'millrace.v1.QueryService.LookupKey',
       'millrace.v1.QueryService.QueryMetric',
       'millrace.v1.QueryService.WatchMetric',
     ])

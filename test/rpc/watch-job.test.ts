@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:http2'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Scheduler } from '../../src/core/clock.ts'
 import type { MillraceError } from '../../src/core/errors.ts'
 import { systemClock, systemScheduler } from '../../src/core/system.ts'
-import type { WatchJobResponse } from '../../src/gen/millrace/v1/control.ts'
+import { WatchJobRequest, WatchJobResponse } from '../../src/gen/millrace/v1/control.ts'
 import type { KeyQuery, MetricQuery } from '../../src/query/api.ts'
 import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
 import { type RpcServer, startRpcServer } from '../../src/rpc/server.ts'
@@ -17,6 +18,9 @@ let query: FakeQuery
 let server: RpcServer
 let client: MillraceClient
 
+/** Factor of all delays of the server. */
+let pace = 1
+
 /** Timers of the server that wait: a watch that is followed has one. */
 const waiting = new Set<object>()
 const scheduler: Scheduler = {
@@ -24,7 +28,7 @@ const scheduler: Scheduler = {
   after: (ms, task) => {
     const name = {}
     waiting.add(name)
-    const cancel = systemScheduler.after(ms, () => {
+    const cancel = systemScheduler.after(ms * pace, () => {
       waiting.delete(name)
       task()
     })
@@ -36,6 +40,7 @@ const scheduler: Scheduler = {
 }
 
 beforeEach(async () => {
+  pace = 1
   control = new FakeControl()
   query = new FakeQuery()
   server = await startRpcServer({
@@ -90,6 +95,49 @@ describe('WatchJob', () => {
   it('says that there is no such job', async () => {
     expect(await follow('nope').ended).toMatchObject({ code: 'JOB_NOT_FOUND' })
     expect(await follow('').ended).toMatchObject({ code: 'INPUT_INVALID' })
+  })
+
+  it('gives a slow reader the job as it is, not all that it was', async () => {
+    await control.submit({ kind: 'text', text: 'name: engagement' })
+    const rounds = 300
+    let round = 0
+    const describeNow = control.describe
+    control.describe = async (name) => {
+      round = Math.min(round + 1, rounds)
+      const details = await describeNow(name)
+      const [subtask] = details.subtasks
+      const subtasks = Array.from({ length: 300 }, () => subtask!)
+      return { ...details, subtasks, summary: { ...details.summary, attempt: round } }
+    }
+    pace = 0
+    // A plain HTTP/2 client, since the library's own reads on whether anybody listens or not.
+    const session = connect(`http://${server.address}`)
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/millrace.v1.ControlService/WatchJob',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    })
+    const request = WatchJobRequest.encode({ name: 'engagement' }).finish()
+    stream.end(Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]))
+    await vi.waitFor(() => expect(round).toBe(rounds), 20_000)
+    const updates: WatchJobResponse[] = []
+    let bytes = Buffer.alloc(0)
+    stream.on('data', (data: Buffer) => {
+      bytes = Buffer.concat([bytes, data])
+      while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
+        const length = 5 + bytes.readUInt32BE(1)
+        updates.push(WatchJobResponse.decode(bytes.subarray(5, length)))
+        bytes = bytes.subarray(length)
+      }
+    })
+    await vi.waitFor(() => expect(updates.at(-1)?.job?.attempt).toBe(rounds))
+    const attempts = updates.map(({ job }) => job?.attempt ?? 0)
+    expect(attempts).toEqual(attempts.toSorted((a, b) => a - b))
+    // What was on its way when the reader stopped, and the last one.
+    expect(attempts.length).toBeLessThan(50)
+    expect(updates.filter(({ graph }) => graph !== undefined)).toHaveLength(1)
+    session.destroy()
   })
 
   it('stops looking when the caller goes', async () => {
