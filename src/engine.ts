@@ -241,8 +241,14 @@ function storeConfigOf(config: Config): StoreConfig {
   return { kind: 'directory', path: resolve(join(config.dataDir, 'checkpoints')) }
 }
 
+/** A URL without user and password. */
+function shownUrl(url: string): string {
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname}`
+}
+
 function storeText(config: StoreConfig): string {
-  if (config.kind === 'redis') return config.url.replace(/\/\/[^@/]*@/, '//')
+  if (config.kind === 'redis') return shownUrl(config.url)
   return config.kind === 'directory' ? config.path : config.name
 }
 

@@ -191,6 +191,11 @@ export function checkSecurity(values: SecurityValues, around: Surroundings): Vio
     wrong('MILLRACE_TLS_CLIENT_CA', 'needs TLS: set MILLRACE_TLS_CERT and MILLRACE_TLS_KEY too')
   }
   checkKafka(values, around.brokers, wrong)
+  if (!isRedisUrl(around.redisUrl)) {
+    const hint =
+      'write redis://host:port, or redis://host:port/NUMBER; a password belongs into MILLRACE_REDIS_PASSWORD_FILE'
+    wrong('MILLRACE_REDIS', `its value cannot be read: ${hint}`)
+  }
   if (values.redisCa + values.redisCert !== '' && !around.redisUrl.startsWith('rediss://')) {
     wrong('MILLRACE_REDIS_CA', 'and MILLRACE_REDIS_CERT are for TLS: write MILLRACE_REDIS as rediss://host:port')
   }
@@ -205,6 +210,13 @@ export function checkSecurity(values: SecurityValues, around: Surroundings): Vio
     wrong('MILLRACE_CLIENT_TLS', 'off would send the token in the clear: set it on, or MILLRACE_ALLOW_PLAINTEXT=yes')
   }
   return violations
+}
+
+/** Whether a URL has a host and at most the number of a database: what else there is could be a part of a password. */
+function isRedisUrl(url: string): boolean {
+  if (url === '') return true
+  const parsed = URL.parse(url)
+  return parsed !== null && parsed.host !== '' && /^\/?\d*$/.test(parsed.pathname) && parsed.hash === ''
 }
 
 function checkAddress(

@@ -105,9 +105,25 @@ describe('secrets in the environment', () => {
     expect(message).not.toContain('hunter2')
   })
 
-  it('are not repeated when a URL is wrong', () => {
-    expect(JSON.stringify(violationsOf({ MILLRACE_REDIS: 'http://user:hunter2@host' }))).not.toContain('hunter2')
+  it.each([
+    'http://user:hunter2@host',
+    'redis://user:hunter2/x@host',
+    'redis://user:1/hunter2@host:6379',
+    'redis://user:1#hunter2@host:6379',
+    'redis://user:hunter2 @host',
+    'redis://',
+  ])('are not repeated when a URL is wrong: %s', (url) => {
+    const violations = violationsOf({ MILLRACE_REDIS: url })
+    expect(violations).toHaveProperty('MILLRACE_REDIS')
+    expect(JSON.stringify(violations)).not.toContain('hunter2')
   })
+
+  it.each(['redis://r:6379', 'redis://r/3', 'rediss://user:p%40ss@r:6379/0', 'redis://[::1]:6379'])(
+    '%s is right',
+    (url) => {
+      expect(violationsOf({ MILLRACE_REDIS: url })).toEqual({})
+    },
+  )
 })
 
 describe('limits', () => {
