@@ -94,6 +94,22 @@ describe.each(mechanisms)('SASL %s over TLS', (mechanism) => {
 })
 
 describe('TLS', () => {
+  it('shows a certificate of its own to brokers that want one, and needs no login then', async () => {
+    const { certFile, keyFile } = authority.issue('client')
+    const tls = { MILLRACE_BROKERS: servers.mutual, MILLRACE_KAFKA_TLS: 'on', MILLRACE_KAFKA_CA: authority.caFile }
+    const access = accessOf({ ...tls, MILLRACE_KAFKA_CERT: certFile, MILLRACE_KAFKA_KEY: keyFile })
+    const brokers = [servers.mutual]
+    const topic = await newTopic(1)
+    const producer = await openKafkaProducer({ brokers, ...access })
+    await producer.send(topic, [{ key: null, value: Buffer.from('a value'), timestampMs: Date.now() }])
+    await producer.close()
+    const enumerator = new KafkaEnumerator({ brokers, topic, ...access }, systemPorts)
+    expect(await enumerator.partitions()).toMatchObject([{ end: 1 }])
+    await enumerator.close()
+    const refused = new KafkaEnumerator({ brokers, topic, attempts: 1, ...accessOf(tls) }, systemPorts)
+    expect((await failure(refused.partitions())).code).toBe('BROKER_UNREACHABLE')
+  })
+
   it('is refused with a broker that another authority vouches for', async () => {
     const brokers = [servers.secure]
     const access = { ...accessOf(servers.env('PLAIN')), tls: { ca: foreign.ca } }

@@ -24,7 +24,9 @@ export interface SecureBroker {
   readonly plain: string
   /** `host:port` of the listener with TLS and SASL. */
   readonly secure: string
-  /** Settings of Millrace for it. */
+  /** `host:port` of the listener that wants a client certificate of the authority, and no login. */
+  readonly mutual: string
+  /** Settings of Millrace for the listener with TLS and SASL. */
   env(mechanism: (typeof mechanisms)[number]): Record<string, string>
 }
 
@@ -34,8 +36,10 @@ export async function startSecureBroker(authority: TestAuthority): Promise<Secur
   const keystore = join(authority.folder, 'broker-keystore.pem')
   writeFileSync(keystore, key + cert)
   const [plainPort, securePort, controllerPort] = [await freePort(), await freePort(), await freePort()]
+  const mutualPort = await freePort()
   const listeners =
-    `PLAINTEXT://127.0.0.1:${plainPort},SECURE://127.0.0.1:${securePort},` + `CONTROLLER://127.0.0.1:${controllerPort}`
+    `PLAINTEXT://127.0.0.1:${plainPort},SECURE://127.0.0.1:${securePort},MUTUAL://127.0.0.1:${mutualPort},` +
+    `CONTROLLER://127.0.0.1:${controllerPort}`
   const prefix = 'listener.name.secure'
   const jaas = 'org.apache.kafka.common.security'
   const broker = await startBroker({
@@ -48,10 +52,15 @@ export async function startSecureBroker(authority: TestAuthority): Promise<Secur
       listeners,
       'advertised.listeners': listeners,
       'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
-      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL',
       [`${prefix}.ssl.keystore.type`]: 'PEM',
       [`${prefix}.ssl.keystore.location`]: keystore,
       [`${prefix}.ssl.client.auth`]: 'none',
+      'listener.name.mutual.ssl.keystore.type': 'PEM',
+      'listener.name.mutual.ssl.keystore.location': keystore,
+      'listener.name.mutual.ssl.truststore.type': 'PEM',
+      'listener.name.mutual.ssl.truststore.location': authority.caFile,
+      'listener.name.mutual.ssl.client.auth': 'required',
       [`${prefix}.sasl.enabled.mechanisms`]: mechanisms.join(','),
       [`${prefix}.plain.sasl.jaas.config`]: `${jaas}.plain.PlainLoginModule required user_${brokerUser}="${brokerPassword}";`,
       [`${prefix}.scram-sha-256.sasl.jaas.config`]: `${jaas}.scram.ScramLoginModule required;`,
@@ -65,6 +74,7 @@ export async function startSecureBroker(authority: TestAuthority): Promise<Secur
     broker,
     plain,
     secure,
+    mutual: `127.0.0.1:${mutualPort}`,
     env: (mechanism) => ({
       MILLRACE_BROKERS: secure,
       MILLRACE_KAFKA_TLS: 'on',
