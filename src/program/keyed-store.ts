@@ -42,12 +42,13 @@ export interface Group {
 /** The entries of a range of key groups. */
 export class KeyedStore {
   readonly groups: readonly Group[]
-  readonly #operator: string
+  /** Whose state it is, for messages. */
+  readonly operator: string
   readonly #slots: number
   readonly #first: number
 
   constructor(operator: string, slots: number, range: KeyGroupRange) {
-    this.#operator = operator
+    this.operator = operator
     this.#slots = slots
     this.#first = range.start
     this.groups = Array.from({ length: Math.max(0, range.end - range.start + 1) }, (_, i) => ({
@@ -65,7 +66,7 @@ export class KeyedStore {
   /** The entry of a key, made when there is none. */
   entry(group: number, key: Key): Entry {
     const { entries } = this.group(group)!
-    const mapKey = mapKeyOf(key, this.#operator)
+    const mapKey = mapKeyOf(key, this.operator)
     let entry = entries.get(mapKey)
     if (entry === undefined) {
       entry = {
@@ -87,7 +88,7 @@ export class KeyedStore {
 
   /** The entry of a key, if there is one. */
   find(group: number, key: Key): Entry | undefined {
-    return this.group(group)?.entries.get(mapKeyOf(key, this.#operator))
+    return this.group(group)?.entries.get(mapKeyOf(key, this.operator))
   }
 
   /** The entry has changed. */

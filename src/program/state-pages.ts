@@ -128,7 +128,7 @@ export class StatePages {
     }
     writer.reset()
     for (const entry of entries) {
-      writeEntry(writer, entry)
+      this.#writeEntry(entry)
       entry.stored = entry.live
       rows++
       if (writer.length < PAGE_BYTES) continue
@@ -136,6 +136,15 @@ export class StatePages {
       writer.reset()
     }
     seal()
+  }
+
+  #writeEntry(entry: Entry): void {
+    try {
+      writeEntry(this.#writer, entry)
+    } catch (thrown) {
+      const { code, message } = MillraceError.from(thrown)
+      throw new MillraceError(code, `the state of ${this.#store.operator}, key ${String(entry.key)}: ${message}`)
+    }
   }
 
   #copyBroadcast(pack: PagePack, writer: Pick<PageWriter, 'isStale'>): void {

@@ -103,7 +103,7 @@ export class ValueReader {
         return text
       }
       case BIGINT:
-        return BigInt(this.read() as string)
+        return this.#bigint()
       case DATE:
         return new Date(this.readF64())
       case BYTES:
@@ -117,7 +117,7 @@ export class ValueReader {
       case NEW_SHAPE: {
         const count = this.#count()
         const keys: string[] = []
-        for (let i = 0; i < count; i++) keys.push(this.read() as string)
+        for (let i = 0; i < count; i++) keys.push(this.#key())
         this.#shapes.push(keys)
         return this.#plain(keys)
       }
@@ -144,6 +144,18 @@ export class ValueReader {
       default:
         throw damaged(`it holds tag ${tag}`)
     }
+  }
+
+  #bigint(): bigint {
+    const digits = this.read()
+    if (typeof digits === 'string' && /^-?\d+$/.test(digits)) return BigInt(digits)
+    throw damaged('it holds a bigint that is none')
+  }
+
+  #key(): string {
+    const key = this.read()
+    if (typeof key === 'string') return key
+    throw damaged('it holds an object whose keys are no texts')
   }
 
   #plain(keys: readonly string[]): Record<string, unknown> {

@@ -8,6 +8,7 @@
  * Outputs keep everything that was ever written, as a topic would: after a crash, what was written since the last
  * checkpoint is written again.
  */
+import { chunkKeyPrefix } from '../checkpoint/chunk-key.ts'
 import { MemoryChunkStore, MemoryStoreData } from '../checkpoint/memory-store.ts'
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { nextBelow, type Random, SeededRandom } from '../core/clock.ts'
@@ -56,7 +57,7 @@ export async function openHarness<T>(job: JobProgram, options: HarnessOptions = 
 export class JobHarness<T> {
   /** Seed of the order, to print when a test fails. */
   readonly seed: number
-  readonly #job: JobProgram
+  #job: JobProgram
   readonly #random: Random
   readonly #topic: MemoryTopic
   readonly #store = new MemoryStoreData()
@@ -94,7 +95,7 @@ export class JobHarness<T> {
       ...({ type: 'deploy', job: 1, attempt: this.#attempt, plan, placement, splits } as const),
       restore: this.#restored,
       chunkStore: { kind: 'memory', name: 'harness' } as const,
-      chunkPrefix: `${plan.jobName}/1-${this.#attempt}-0/`,
+      chunkPrefix: chunkKeyPrefix(plan.jobName, 1, this.#attempt, 'harness'),
     }
     const attempts = placement.map((thread) => new ProgramAttempt(deploy, this.#environment(life, thread)))
     for (const attempt of attempts) await attempt.open()
@@ -157,8 +158,9 @@ export class JobHarness<T> {
     return this.#wallMs
   }
 
-  /** Makes a checkpoint: where `restore` goes on. */
+  /** Makes a checkpoint, with everything that was pushed before: where `restore` goes on. */
   async checkpoint(): Promise<void> {
+    await this.run()
     const life = this.#alive()
     const checkpointId = ++this.#checkpointId
     for (const attempt of life.attempts)
@@ -175,12 +177,13 @@ export class JobHarness<T> {
       for (const subtask of all) subtask.checkpointComplete(checkpointId, [])
   }
 
-  /** Ends the job as a crash does, and starts it again from the last checkpoint (afresh without one). */
-  async restore(options: { readonly parallelism?: number } = {}): Promise<void> {
+  /** Ends the job as a crash does, and starts it (or another in its place) from the last checkpoint, or afresh. */
+  async restore(options: { readonly parallelism?: number; readonly job?: JobProgram } = {}): Promise<void> {
     const life = this.#alive()
     const parallelism = options.parallelism ?? life.attempts.length
     this.#life = null
     await Promise.all(life.attempts.map((attempt) => attempt.close()))
+    if (options.job !== undefined) this.#job = this.#outputs.watch(options.job)
     await this.start(parallelism)
   }
 
@@ -213,12 +216,7 @@ export class JobHarness<T> {
   }
 
   /** What became of the events: read, dead-lettered, filtered, and records that came too late for their window. */
-  get counts(): {
-    readonly read: number
-    readonly deadLettered: number
-    readonly filtered: number
-    readonly late: number
-  } {
+  get counts(): Readonly<Record<'read' | 'deadLettered' | 'filtered' | 'late', number>> {
     const counts = { read: 0, deadLettered: 0, filtered: 0, late: 0 }
     for (const { subtasks } of this.#alive().attempts) {
       for (const subtask of subtasks) {
@@ -266,7 +264,8 @@ export class JobHarness<T> {
         life.failure = MillraceError.from(thrown)
       }
     }
-    for (const { subtask } of subtasks) if (life.failure === null) this.#settle(life, subtask)
+    // Upstream first: a mark that one sends counts as nothing done, and must reach those behind all the same.
+    for (const { subtask } of subtasks.toReversed()) if (life.failure === null) this.#settle(life, subtask)
   }
 
   /** Steps one subtask as long as it gets something done: what chance has passed over. */

@@ -1,0 +1,314 @@
+/** Process functions: every kind of state over crashes and changes of parallelism; timers, side outputs, time to live. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { average } from '../../src/program/aggregates.ts'
+import { defineJob, sideOutput } from '../../src/program/define.ts'
+import { aggregating, list, map, reducing, type StateSpecs, value } from '../../src/program/state.ts'
+import type { Stream } from '../../src/program/streams.ts'
+import { openHarness } from '../../src/testing/job-harness.ts'
+import type { Click } from './reference.ts'
+import { clickJob, out } from './support.ts'
+
+function job(build: (clicks: Stream<Click>) => void) {
+  return defineJob({ ...clickJob, build })
+}
+
+const all = {
+  last: value<number>(),
+  amounts: list<number>(),
+  byAmount: map<number, number>(),
+  largest: reducing<number>(Math.max),
+  mean: aggregating(average((amount: number) => amount)),
+} satisfies StateSpecs
+
+const remembering = job((clicks) =>
+  clicks
+    .keyBy((click) => click.key)
+    .process<string, typeof all>({
+      id: 'memory',
+      state: all,
+      onEvent({ amount }, { state }) {
+        state.last.set(amount)
+        state.amounts.add(amount)
+        state.byAmount.set(amount, (state.byAmount.get(amount) ?? 0) + 1)
+        state.largest.add(amount)
+        state.mean.add(amount)
+      },
+    })
+    .sinkTo({ id: 'out', to: out('out') }),
+)
+
+const click = fc.record({
+  key: fc.constantFrom('a', 'b', 'c', 'ä', '\u0000', ''),
+  atMs: fc.integer({ min: 0, max: 100 }),
+  amount: fc.integer({ min: 1, max: 9 }),
+})
+
+describe('state', () => {
+  it('holds every event once, whatever crashes and however many subtasks there are', async () => {
+    const deed = fc.oneof(
+      { weight: 6, arbitrary: click },
+      { weight: 1, arbitrary: fc.constant('checkpoint' as const) },
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }) },
+    )
+    const property = fc.asyncProperty(fc.array(deed, { maxLength: 60 }), fc.nat(), async (deeds, seed) => {
+      const harness = await openHarness<Click>(remembering, { seed })
+      const clicks: Click[] = []
+      for (const one of deeds) {
+        if (one === 'checkpoint') await harness.checkpoint()
+        else if (typeof one === 'number') await harness.restore({ parallelism: one })
+        else {
+          harness.push(one)
+          clicks.push(one)
+        }
+      }
+      await harness.run()
+      for (const key of new Set(clicks.map((c) => c.key))) {
+        const amounts = clicks.filter((c) => c.key === key).map((c) => c.amount)
+        expect(harness.state('memory', key)).toMatchObject({
+          last: amounts.at(-1),
+          amounts,
+          byAmount: new Map(amounts.map((n) => [n, amounts.filter((m) => m === n).length])),
+          largest: Math.max(...amounts),
+          mean: { n: amounts.length, total: amounts.reduce((a, b) => a + b, 0) },
+        })
+      }
+      await harness.close()
+    })
+    await fc.assert(property, { numRuns: 60 })
+  })
+
+  it('is written as changes, and comes back whole after many checkpoints', async () => {
+    const harness = await openHarness<Click>(remembering, { seed: 2 })
+    for (let round = 0; round < 60; round++) {
+      for (let i = 0; i < 30; i++) harness.push({ key: `k${(round * 7 + i) % 90}`, atMs: round, amount: 1 })
+      await harness.checkpoint()
+      if (round % 20 === 19) await harness.restore({ parallelism: 1 + (round % 3) })
+    }
+    let total = 0
+    for (let i = 0; i < 90; i++) total += (harness.state('memory', `k${i}`)?.amounts as number[]).length
+    expect(total).toBe(1800)
+    await harness.close()
+  })
+
+  it('is found by its name: gone when the name is gone, refused when the kind is another', async () => {
+    const counting = (state: StateSpecs) =>
+      job((clicks) =>
+        clicks
+          .keyBy((c) => c.key)
+          .process({ id: 'counter', state, onEvent: (_click, context) => touchAll(context.state) })
+          .sinkTo({ id: 'out', to: out('out') }),
+      )
+    const harness = await openHarness<Click>(counting({ n: value<number>(), gone: value<number>() }))
+    harness.push({ key: 'a', atMs: 1, amount: 1 })
+    await harness.checkpoint()
+    await harness.restore({ job: counting({ extra: value<number>(), n: value<number>() }) })
+    expect(harness.state('counter', 'a')).toMatchObject({ n: 1, extra: undefined })
+    await expect(harness.restore({ job: counting({ n: list<number>() }) })).rejects.toThrow(
+      expect.objectContaining({ code: 'STATE_INCOMPATIBLE' }),
+    )
+  })
+
+  it('expires by the wall clock, asked for or not, over a crash too', async () => {
+    const seen: (number | undefined)[] = []
+    const state = { n: value<number>({ ttl: '10s' }) }
+    const expiring = job((clicks) =>
+      clicks
+        .keyBy((c) => c.key)
+        .process<never, typeof state>({
+          id: 'expiring',
+          state,
+          onEvent({ amount }, context) {
+            seen.push(context.state.n.get())
+            context.state.n.set(amount)
+          },
+        })
+        .sinkTo({ id: 'out', to: out('out') }),
+    )
+    const harness = await openHarness<Click>(expiring)
+    harness.push({ key: 'a', atMs: 1, amount: 1 })
+    await harness.advanceTime(9_000)
+    harness.push({ key: 'a', atMs: 1, amount: 2 })
+    await harness.checkpoint()
+    await harness.restore()
+    await harness.advanceTime(10_000)
+    harness.push({ key: 'a', atMs: 1, amount: 3 })
+    await harness.run()
+    expect(seen).toEqual([undefined, 1, undefined])
+    await harness.advanceTime(10_000)
+    expect(harness.state('expiring', 'a')).toBeUndefined()
+    await harness.close()
+  })
+
+  it('refuses what is no plain data, and keys that are none, saying where', async () => {
+    const state = { bad: value<unknown>() }
+    const bad = job((clicks) =>
+      clicks
+        .keyBy((c) => c.key)
+        .process<never, typeof state>({ id: 'bad', state, onEvent: (_c, context) => context.state.bad.set(() => 1) })
+        .sinkTo({ id: 'out', to: out('out') }),
+    )
+    const harness = await openHarness<Click>(bad)
+    harness.push({ key: 'a', atMs: 1, amount: 1 })
+    await expect(harness.checkpoint()).rejects.toThrow(/state of bad.*holds a function/)
+    const noKey = job((clicks) =>
+      clicks
+        .keyBy((c) => c.amount / 0 - c.amount / 0)
+        .aggregate({ id: 'counts', aggregate: average((c: Click) => c.amount) })
+        .sinkTo({ id: 'out', to: out('out') }),
+    )
+    const other = await openHarness<Click>(noKey)
+    other.push({ key: 'a', atMs: 1, amount: 1 })
+    await expect(other.run()).rejects.toThrow('the key of a record for counts is NaN')
+  })
+})
+
+function touchAll(state: Readonly<Record<string, unknown>>): void {
+  for (const handle of Object.values(state)) {
+    const { set } = handle as { set(v: unknown): void }
+    set(1)
+  }
+}
+
+describe('timers', () => {
+  const timers = job((clicks) =>
+    clicks
+      .keyBy((c) => c.key)
+      .process<string>({
+        id: 'timers',
+        onEvent({ amount, atMs }, context) {
+          context.setEventTimer(atMs + amount)
+          context.setEventTimer(atMs + amount)
+          if (amount === 7) context.deleteEventTimer(atMs + 7)
+          if (amount === 9) context.setProcessingTimer(context.nowMs + 1000)
+        },
+        onTimer({ domain, timeMs }, context) {
+          context.emit(`${context.key} ${domain} ${domain === 'event' ? timeMs : ''}`)
+          if (timeMs === 12) context.setEventTimer(13)
+        },
+      })
+      .sinkTo({ id: 'out', to: out('out') }),
+  )
+
+  it('fire once each, in the order of time, when the watermark has come; one set by a timer too', async () => {
+    const harness = await openHarness<Click>(timers, { parallelism: 1 })
+    for (const [key, amount] of [
+      ['b', 5],
+      ['a', 2],
+      ['a', 2],
+      ['c', 7],
+      ['a', 1],
+      ['b', 2],
+    ] as const)
+      harness.push({ key, atMs: 10, amount })
+    await harness.checkpoint()
+    await harness.restore()
+    await harness.advanceWatermark(12)
+    expect(harness.output('out').slice(0, 1)).toEqual(['a event 11'])
+    expect(harness.output<string>('out').toSorted()).toEqual(['a event 11', 'a event 12', 'b event 12'])
+    await harness.advanceWatermark(13)
+    expect(harness.output<string>('out').slice(3).toSorted()).toEqual(['a event 13', 'b event 13'])
+    await harness.finish()
+    expect(harness.output('out').slice(5)).toEqual(['b event 15'])
+    expect(harness.records('out').at(-1)?.timestampMs).toBe(15)
+    await harness.close()
+  })
+
+  it('go by the wall clock where asked, after a crash too', async () => {
+    const harness = await openHarness<Click>(timers)
+    harness.push({ key: 'a', atMs: 0, amount: 9 })
+    await harness.checkpoint()
+    await harness.restore({ parallelism: 3 })
+    await harness.advanceTime(999)
+    expect(harness.output('out')).toEqual([])
+    await harness.advanceTime(1)
+    expect(harness.output('out')).toEqual(['a processing '])
+    await harness.close()
+  })
+})
+
+describe('records', () => {
+  it('are filtered, mapped, multiplied, united, keyed again, and sent aside', async () => {
+    const odd = sideOutput<number>('odd')
+    const graph = job((clicks) => {
+      const small = clicks.filter((c) => c.amount < 5)
+      const large = clicks.filter((c) => c.amount >= 5).map((c) => ({ ...c, key: 'large' }))
+      const processed = small
+        .union(large)
+        .keyBy((c) => [c.key, c.amount % 2 === 0] as const)
+        .process<number>({
+          id: 'split',
+          onEvent({ amount }, context) {
+            if (amount % 2 === 1) context.emitTo(odd, amount)
+            else context.emit(amount)
+          },
+        })
+      processed
+        .flatMap((n) => [n, n])
+        .keyBy((n) => n)
+        .aggregate({
+          id: 'counts',
+          aggregate: { create: () => 0, add: (n: number) => n + 1, result: (n: number) => n },
+        })
+        .sinkTo({ id: 'out', to: out('out') })
+      processed.side(odd).sinkTo({ id: 'odd', to: out('odd'), key: String })
+    })
+    const harness = await openHarness<Click>(graph, { parallelism: 3, partitions: 3 })
+    for (let amount = 1; amount <= 8; amount++) harness.push({ key: 'a', atMs: 1, amount })
+    await harness.run()
+    expect(harness.output<number>('odd').toSorted()).toEqual([1, 3, 5, 7])
+    const counts = harness.output<{ key: number; value: number }>('out')
+    expect(counts.map((c) => `${c.key} ${c.value}`).toSorted()).toEqual([
+      '2 1',
+      '2 2',
+      '4 1',
+      '4 2',
+      '6 1',
+      '6 2',
+      '8 1',
+      '8 2',
+    ])
+    await harness.close()
+  })
+
+  it('that cannot be used are dead letters; those that nothing wants are filtered', async () => {
+    const harness = await openHarness<Click>(
+      defineJob({
+        ...clickJob,
+        deadLetters: out('dead'),
+        build: (clicks) => clicks.filter((c) => c.amount > 1).sinkTo({ id: 'out', to: out('out') }),
+      }),
+    )
+    harness.pushBytes(new TextEncoder().encode('{'))
+    harness.pushBytes(null)
+    harness.push({ key: 'a', amount: 2 } as Click)
+    harness.push({ key: 'a', atMs: harness.nowMs + 10 ** 9, amount: 2 })
+    harness.push({ key: 'a', atMs: 1, amount: 1 })
+    harness.push({ key: 'a', atMs: 1, amount: 2 })
+    await harness.run()
+    expect(harness.counts).toEqual({ read: 6, deadLettered: 4, filtered: 1, late: 0 })
+    expect(harness.output('out')).toHaveLength(1)
+    expect(harness.output('deadLetters')).toHaveLength(4)
+    await harness.close()
+  })
+
+  it('fail the job with the operator and the place when the code throws', async () => {
+    const harness = await openHarness<Click>(
+      job((clicks) =>
+        clicks
+          .keyBy((c) => c.key)
+          .process({
+            id: 'thrower',
+            onEvent() {
+              throw new TypeError('no such thing')
+            },
+          })
+          .sinkTo({ id: 'out', to: out('out') }),
+      ),
+    )
+    harness.push({ key: 'a', atMs: 1, amount: 1 })
+    await expect(harness.run()).rejects.toThrow(
+      /operator thrower threw TypeError: no such thing \(process\.test\.ts:\d+:\d+\)/,
+    )
+  })
+})
