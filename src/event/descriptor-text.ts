@@ -88,7 +88,8 @@ export function compileTexts(texts: readonly SchemaText[]): Uint8Array {
   const files = [...known.values(), ...parsed]
   const types = new Map<string, number>()
   for (const file of files) declare(file.root, '', types, 0)
-  return encodeFiles(files.map((file) => new FileBuilder(file, types).build()))
+  const names = new Set(files.map(({ name }) => name))
+  return encodeFiles(files.map((file) => new FileBuilder(file, types).build(names)))
 }
 
 interface ParsedFile {
@@ -153,8 +154,9 @@ class FileBuilder {
     this.#types = types
   }
 
-  build(): RawFile {
-    const { name, package: scope, root } = this.#file
+  /** `names` are those of all files: an import of another one brought no type, or its field would not resolve. */
+  build(names: ReadonlySet<string>): RawFile {
+    const { name, package: scope, root, imports } = this.#file
     let at: JsonObject | undefined = root
     for (const part of scope === '' ? [] : scope.split('.')) at = at?.nested?.[part]
     const messages = Object.entries(at?.nested ?? {}).filter(([, object]) => object.fields !== undefined)
@@ -163,6 +165,7 @@ class FileBuilder {
     return {
       name,
       package: scope,
+      dependency: imports.filter((other) => names.has(other)),
       ...syntaxOf(edition),
       messageType: messages.map(([own, object]) => this.#message(own, object, scope)),
       enumType: enums.map(([own, object]) => enumOf(own, object)),
