@@ -8,6 +8,7 @@
 import { MemoryCheckpointStore, MemoryChunkStore, MemoryStoreData } from '../checkpoint/memory-store.ts'
 import { JobManager } from '../coordinator/job-manager.ts'
 import type { JobStatus } from '../coordinator/job-status.ts'
+import type { WriterSchemas } from '../coordinator/schema-desk.ts'
 import { ThreadHub } from '../coordinator/thread-hub.ts'
 import { SeededRandom } from '../core/clock.ts'
 import type { Descriptors } from '../event/descriptor.ts'
@@ -26,6 +27,8 @@ export interface SimulationOptions {
   readonly workers: number
   readonly topic: MemoryTopic
   readonly descriptors: Descriptors
+  /** Schemas of the writers of framed values. */
+  readonly schemas?: WriterSchemas
 }
 
 /** Records that a simulated output took. */
@@ -75,6 +78,7 @@ export class Simulation {
         store: new MemoryCheckpointStore(this.store, clock, random),
         chunkStore: { kind: 'memory', name: 'simulation' },
         instanceId: 'simulation',
+        ...(options.schemas === undefined ? {} : { schemas: options.schemas }),
         openEnumerator: async () => new MemorySourceEnumerator(topic),
       },
       planJob: (definition) => planJob(definition, { threads: options.workers, descriptors }),
