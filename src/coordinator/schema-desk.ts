@@ -49,6 +49,9 @@ export function openSchemaDesk(
   })
 }
 
+/** Lines about schemas that an attempt writes to the log at most. */
+const TOLD_MAX = 1000
+
 /** Pauses before a request is repeated; after the last, the attempt fails and the job's own restarts take over. */
 const retryMs = [500, 1000, 2000, 4000]
 
@@ -56,6 +59,8 @@ const retryMs = [500, 1000, 2000, 4000]
 export class SchemaDesk {
   readonly #options: SchemaDeskOptions
   readonly #known = new Map<number, Promise<WriterSchema>>()
+  /** Unknown ids are asked for again and again; a line in the log is enough. */
+  readonly #told = new Set<string>()
   #closed = false
 
   constructor(options: SchemaDeskOptions) {
@@ -118,6 +123,9 @@ export class SchemaDesk {
 
   #tell(id: number, writer: WriterSchema): void {
     const { job, log } = this.#options
+    const line = `${id} ${writer.ok}`
+    if (this.#told.has(line) || this.#told.size >= TOLD_MAX) return
+    this.#told.add(line)
     if (writer.ok) log('info', `job ${job}: schema ${id} is read`, { job })
     else log('warn', `job ${job}: events of schema ${id} are dead letters: ${writer.detail}`, { job })
   }

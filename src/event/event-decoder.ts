@@ -26,6 +26,7 @@ export const SCHEMA_WANTED = -2
 const UNDECODABLE = reasonCode('undecodable')
 const NOT_FRAMED = reasonCode('not_framed')
 const UNKNOWN_TYPE = reasonCode('unknown_type')
+const SCHEMA_UNKNOWN = reasonCode('schema_unknown')
 
 const MAGIC = 0
 const HEADER_BYTES = 5
@@ -148,6 +149,12 @@ export class FramedDecoder implements RecordDecoder {
     this.#wanted.delete(id)
     if (this.#known.size >= SCHEMAS_MAX) this.#forget()
     this.#known.set(id, this.#compile(writer))
+    this.#lastId = -1
+  }
+
+  /** Ids that nobody knew are asked for again: they may have been registered since. */
+  forgetUnknown(): void {
+    for (const [id, { reason }] of this.#known) if (reason === SCHEMA_UNKNOWN) this.#known.delete(id)
     this.#lastId = -1
   }
 

@@ -303,13 +303,8 @@ export function hashDefinition(definition: JobDefinition): string {
   const relevant = {
     source: definition.source.id,
     keyGroups: definition.keyGroups,
-    event: {
-      message: event.message,
-      time: event.time,
-      timeUnit: event.timeUnit,
-      key: event.key,
-      ...(event.types && { types: event.types }),
-    },
+    // Types come and go; those that stay are compared by job/schema-evolution.ts.
+    event: { message: event.message, time: event.time, timeUnit: event.timeUnit, key: event.key },
     metrics: definition.metrics.map(({ description: _, ...rest }) => rest),
   }
   const bytes = new TextEncoder().encode(canonicalJson(relevant))

@@ -30,6 +30,11 @@ export function checkSchemaEvolution(before: SchemaVersion, after: SchemaVersion
   for (const type of is.types) {
     const old = is.types.length === 1 && was.types.length === 1 ? was.types[0]! : find(was.types, type.type)
     if (old === undefined) continue
+    for (const part of ['time', 'key'] as const) {
+      if (old[part] === type[part]) continue
+      const message = `was ${old[part]} and is now ${type[part]}: state is by what it was`
+      violations.push({ field: `${type.type}: ${part}`, message, line: 0, column: 0 })
+    }
     const paths = new Set([type.time, type.key, ...columns].map((path) => inMessage(path, old, before.descriptors)))
     const problems = readProblems(
       { descriptors: before.descriptors, message: old.message },

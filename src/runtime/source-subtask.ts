@@ -169,7 +169,11 @@ export class SourceSubtask implements Subtask {
     this.#context.wake()
   }
 
-  checkpointComplete(): void {}
+  checkpointComplete(): void {
+    // Now and then is enough; the coordinator remembers for a while what it has been told.
+    const { decoder } = this.#parts
+    if (decoder instanceof FramedDecoder) decoder.forgetUnknown()
+  }
 
   checkpointAborted(checkpointId: number): void {
     if (this.#barrier <= checkpointId) this.#barrier = 0

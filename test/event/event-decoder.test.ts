@@ -246,6 +246,20 @@ describe('framed values', () => {
     expect(wanted).toEqual([10])
   })
 
+  it('asks again for an id that was unknown, after a while, and keeps the others', () => {
+    const unknown: WriterSchema = { ok: false, reason: 'schema_unknown', detail: '' }
+    const bad: WriterSchema = { ok: false, reason: 'schema_incompatible', detail: '' }
+    const { decoder, wanted, decode } = decoderWith({ 1: unknown, 2: bad, 7: writer })
+    const value = framed(1, [1], encode('t.A', { key: 'k', at: '1' }))
+    expect(reasonOf(decode(value))).toBe('schema_unknown')
+    decoder.forgetUnknown()
+    expect(decode(value)).toBe(SCHEMA_WANTED)
+    decoder.provide(1, writer)
+    expect(decode(value)).toBe(0)
+    expect(reasonOf(decode(framed(2, [1], Uint8Array.of())))).toBe('schema_incompatible')
+    expect(wanted).toEqual([1])
+  })
+
   it('any bytes give a row or a reason, and never touch what is around them', () => {
     const { decode, batch } = decoderWith({ 7: writer, 0: writer })
     const head = fc.constantFrom([0, 0, 0, 0, 7], [0, 0, 0, 0, 0], [1])

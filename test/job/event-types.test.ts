@@ -252,6 +252,11 @@ describe('checkSchemaEvolution', () => {
     check(byField, sum, text.replace('Placed {', 'Placed { int32 extra = 99;'))
   })
 
+  it('refuses another key or time of a type', () => {
+    const changed = byHeader.replace('key: payer', 'key: color')
+    expect(errorOf(() => check(byHeader, sum, text, changed)).message).toContain('paid: key was payer and is now color')
+  })
+
   it.each([
     [
       'a field of one type',
