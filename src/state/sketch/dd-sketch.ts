@@ -5,8 +5,8 @@
  * are within e of the bin's middle. Bins of both signs and of zero are one row of keys, so that order is the order of
  * values: negative ones descending in size, 0, positive ones. |x| up to 1e-9 is zero.
  *
- * At most `binsMax(e)` keys below the greatest one are told apart (a ratio of 1e35 among values of one sign); lower ones
- * count in the lowest. A value's bin depends on the greatest key only, so merging is commutative and associative,
+ * At most `binsMax(e)` keys below the greatest one are told apart (a ratio of 1e43 among values of one sign, sizes up to
+ * 5e12 among values of both); lower ones count in the lowest. A value's bin depends on the greatest key only, so merging is commutative and associative,
  * exactly; it inverts: weights may be negative, and subtracting a sketch that was merged gives what was before.
  *
  *   u8 version | u8 width (0: u8, 2: u32, 3: f64 a bin) | 0 | 0   u32 bins   i32 first key   i32 greatest key
@@ -24,7 +24,7 @@ const ROOM_MIN = 4
 
 /** Bins that are told apart at relative error `error`. */
 export function binsMax(error: number): number {
-  return Math.ceil(41 / error)
+  return Math.ceil(50 / error)
 }
 
 /** The key of a finite value. */
@@ -176,14 +176,14 @@ function bump(store: CellStore, ref: number, error: number, key: number, weight:
   const i = key - (store.u32[store.at / 4 + 2]! | 0)
   const width = store.u8[store.at + 1]!
   const count = getBin(store.u8, store.u32, store.f64, store.at, width, i) + weight
-  const needs = count < 0 || count > 0xffffffff ? WIDTH_F64 : count > 255 ? WIDTH_U32 : 0
+  const needs = widthOf(count)
   if (needs > width) into = reach(store, into, error, key, store.u32[store.at / 4 + 3]! | 0, needs)
   setBin(store, key - (store.u32[store.at / 4 + 2]! | 0), count)
   return into
 }
 
-/** Lays the cell out anew so that `key` has a bin, `max` is the greatest key, and bins are `width` wide. */
-function reach(store: CellStore, ref: number, error: number, key: number, max: number, width: number): number {
+/** Lays the cell out anew so that `key` has a bin, `max` is the greatest key, and bins are at least `wide`. */
+function reach(store: CellStore, ref: number, error: number, key: number, max: number, wide: number): number {
   const old = store.load(ref)
   const limit = binsMax(error)
   const lowest = max - limit + 1
@@ -197,6 +197,9 @@ function reach(store: CellStore, ref: number, error: number, key: number, max: n
   if (first < lowest) first = lowest
   if (end > first + limit) end = Math.max(max + 1, first + limit)
   const bins = end - first
+  let folded = 0
+  for (let i = 0; i < oldBins && oldFirst + i <= lowest; i++) folded += getBin(old.u8, old.u32, old.f64, 0, oldWidth, i)
+  const width = Math.max(wide, widthOf(folded))
   const into = store.resize(ref, BODY + bins * (1 << width))
   const { u8, u32, at } = store
   u8.fill(0, at + BODY, at + BODY + bins * (1 << width))
@@ -212,6 +215,11 @@ function reach(store: CellStore, ref: number, error: number, key: number, max: n
     setBin(store, bin, count + getBin(store.u8, store.u32, store.f64, store.at, width, bin))
   }
   return into
+}
+
+/** The least width of bins that holds a count. */
+function widthOf(count: number): number {
+  return count < 0 || count > 0xffffffff ? WIDTH_F64 : count > 255 ? WIDTH_U32 : 0
 }
 
 function getBin(u8: Uint8Array, u32: Uint32Array, f64: Float64Array, at: number, width: number, i: number): number {

@@ -38,11 +38,9 @@ export function hllMerge(store: CellStore, ref: number, p: number): number {
   if (ref === 0) return store.put()
   let into = ref
   if (loaded.u8[1] === SPARSE) {
-    const slots = (loaded.length - BODY) / 4
-    for (let i = 0; i < slots; i++) {
-      const coupon = loaded.u32[BODY / 4 + i]!
-      if (coupon !== 0) into = addCoupon(store, into, p, coupon)
-    }
+    // A copy: growing the target loads it.
+    const coupons = loaded.u32.slice(BODY / 4, loaded.length / 4)
+    for (const coupon of coupons) if (coupon !== 0) into = addCoupon(store, into, p, coupon)
     return into
   }
   store.open(into)
