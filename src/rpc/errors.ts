@@ -141,9 +141,12 @@ export function fromServiceError(error: ServiceError, address: string): Millrace
     )
   }
   if (error.code === status.UNAVAILABLE) {
+    // Somebody is there and hangs up.
+    const absent = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/.test(error.details)
+    const tls = absent ? '' : ', or set MILLRACE_CLIENT_TLS=on if it speaks TLS'
     return new MillraceError(
       'UNAVAILABLE',
-      `no Millrace server answers at ${address}: start one with \`millrace serve\`, or name another by --server or MILLRACE_SERVER`,
+      `no Millrace server answers at ${address}: start one with \`millrace serve\`, or name another by --server or MILLRACE_SERVER${tls}`,
       { cause: error },
     )
   }
