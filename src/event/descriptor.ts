@@ -118,7 +118,7 @@ class IndexedDescriptors implements Descriptors {
       const field: FieldInfo | undefined = message.fields.get(segment)
       if (field === undefined) {
         const hint = this.#hint(segment, message.fields)
-        const known = hint === '' ? `; it has ${list([...message.fields.keys()])}` : hint
+        const known = hint === '' ? `; it has ${list(message.fields)}` : hint
         return problem(`${message.name} has no field "${clip(segment)}"${known}`)
       }
       if (field.delimited) return problem(`"${written}" is encoded as a group, which is not supported`)
@@ -186,7 +186,7 @@ class IndexedDescriptors implements Descriptors {
 
   #hint(segment: string, fields: ReadonlyMap<string, FieldInfo>): string {
     if (fields.size > HINT_FIELDS_FREE && ++this.#longHints > LONG_HINTS_MAX) return ''
-    return didYouMean(segment, [...fields.keys()].slice(0, HINT_NAMES_MAX))
+    return didYouMean(segment, firstNames(fields, HINT_NAMES_MAX))
   }
 }
 
@@ -199,6 +199,17 @@ function problem(text: string): FieldResolution {
   return { ok: false, problem: text }
 }
 
-function list(names: readonly string[]): string {
-  return names.length <= 20 ? names.join(', ') : `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`
+/** The first names only, without a look at the others: there may be very many. */
+function list(fields: ReadonlyMap<string, unknown>): string {
+  const names = firstNames(fields, 20).join(', ')
+  return fields.size <= 20 ? names : `${names} and ${fields.size - 20} more`
+}
+
+function firstNames(fields: ReadonlyMap<string, unknown>, count: number): string[] {
+  const names: string[] = []
+  for (const name of fields.keys()) {
+    if (names.length === count) break
+    names.push(name)
+  }
+  return names
 }

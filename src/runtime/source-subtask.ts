@@ -8,7 +8,6 @@
  * A step decodes at most one scan (1024 rows) and sends it. Positions move with decoding, and every decoded row is sent
  * before a barrier: so at a barrier the positions are exactly those of what was sent.
  */
-
 import { noPages } from '../checkpoint/snapshot.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
@@ -122,7 +121,7 @@ export class SourceSubtask implements Subtask {
     this.#context.wake()
   }
 
-  /** The schema that the subtask waits for, or waited for. */
+  /** The schema that the subtask waits for. */
   provide(schemaId: number, writer: WriterSchema): void {
     const { decoder } = this.#parts
     if (decoder instanceof FramedDecoder) decoder.provide(schemaId, writer)
@@ -170,7 +169,6 @@ export class SourceSubtask implements Subtask {
   }
 
   checkpointComplete(): void {
-    // Now and then is enough; the coordinator remembers for a while what it has been told.
     const { decoder } = this.#parts
     if (decoder instanceof FramedDecoder) decoder.forgetUnknown()
   }
@@ -243,8 +241,10 @@ export class SourceSubtask implements Subtask {
     let maxTimestampMs = Number.NEGATIVE_INFINITY
     let read = 0
     let more = true
+    let held = this.#held
+    this.#held = false
     while (scan.rows < scan.capacity) {
-      if (this.#held) this.#held = false
+      if (held) held = false
       else more = cursor.next()
       if (!more) break
       const row = scan.rows
