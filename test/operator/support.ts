@@ -199,7 +199,7 @@ export class Cluster {
 
   #newWindow(): Subtask {
     const pool = new PagePool()
-    const accumulators = layOutAccumulators(this.plan, (column) => column, textAt)
+    const accumulators = layOutAccumulators(this.plan, (column) => column, textAt, pool)
     const sink = new RecordingSink(() => table as ResultTable)
     const table: ResultTable | PartialTable = this.merged
       ? new PartialTable(this.plan, 0, accumulators, pool)
@@ -215,7 +215,7 @@ export class Cluster {
 
   #newMerge(): Merge {
     const pool = new PagePool()
-    const accumulators = layOutAccumulators(this.plan, (column) => column, textAt)
+    const accumulators = layOutAccumulators(this.plan, (column) => column, textAt, pool)
     const sink = new RecordingSink(() => table)
     const table: ResultTable = openResultTable(this.plan, 0, accumulators, pool, membersOfPartials, [sink])
     return { pool, table, sink, merger: new PartialMerger([table]) }
