@@ -8,13 +8,16 @@ const row = (value: number, key = 'k'): Row => ({ key, timeMs: 1, mask: 1, numbe
 
 /** The value of a single-group, single-accumulator table after these values, by way of partials or directly. */
 function total(kind: 'integer' | 'floating', batches: readonly (readonly number[])[], merged: boolean): number {
-  const plan = tablePlan([], [accumulator('sum', 0, kind === 'integer' ? 0 : 1, kind === 'floating')])
+  const plan = tablePlan(
+    [],
+    [{ ...accumulator('sum', 0, kind === 'integer' ? 0 : 1, kind === 'floating'), metrics: ['revenue'] }],
+  )
   const cluster = new Cluster(plan, 1, merged)
   for (const values of batches) {
     cluster.apply(values.map((value) => row(value)))
     cluster.flush(0)
   }
-  return valuesOf(cluster.tables).get('0|[]')![0]!
+  return [...valuesOf(cluster.tables).values()][0]![0]!
 }
 
 describe('integer sums', () => {
@@ -51,7 +54,7 @@ describe('integer sums', () => {
     expect(total('integer', [[max - 1], [1]], true)).toBe(max)
     expect(() => total('integer', [[max, 1]], false)).toThrow(/2\^53/)
     expect(() => total('integer', [[max], [1]], true)).toThrow(/2\^53/)
-    expect(() => total('integer', [[-max, -1]], false)).toThrow(/'table'/)
+    expect(() => total('integer', [[-max, -1]], false)).toThrow(/metric 'revenue' in table 'table'/)
   })
 })
 
