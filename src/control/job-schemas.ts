@@ -51,11 +51,11 @@ export class JobSchemas {
         'the job names a schema registry: set MILLRACE_SCHEMA_REGISTRY to its URL',
       )
     }
-    const subject = schema.subject || `${topic}-value`
-    if (topic === '' && schema.subject === '') {
+    const subjects = schema.subjects.length > 0 ? schema.subjects : [`${topic}-value`]
+    if (topic === '' && schema.subjects.length === 0) {
       throw new MillraceError('INPUT_INVALID', 'schema.registry needs a subject: the source has no topic to name it by')
     }
-    return (await registry.latest(subject)).descriptorSet
+    return registry.latest(subjects)
   }
 
   /** The descriptors in `bytes`, those of this program for null. Throws DESCRIPTOR_INVALID. */

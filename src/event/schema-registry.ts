@@ -21,19 +21,12 @@ export interface RegistryResponse {
   readonly body: unknown
 }
 
-/** The latest version of a subject. */
-export interface SubjectSchema {
-  readonly id: number
-  readonly version: number
-  /** Serialized FileDescriptorSet; the subject's own file comes last. */
-  readonly descriptorSet: Uint8Array
-}
-
 const REFERENCES_MAX = 64
 const REFERENCE_DEPTH_MAX = 16
 const CHARACTERS_MAX = 2 * 1024 * 1024
 const NAME_MAX = 1024
 const CACHE_MAX = 500
+const SUBJECTS_MAX = 32
 const UNKNOWN_MS = 30_000
 /** "Schema not found", "Subject not found", "Version not found". */
 const unknownCodes: ReadonlySet<unknown> = new Set([40401, 40402, 40403])
@@ -47,6 +40,11 @@ interface Reference {
   readonly name: string
   readonly subject: string
   readonly version: number
+}
+
+/** A text with the version that it is. */
+interface ReferredText extends SchemaText {
+  readonly from: string
 }
 
 /** Schemas of one registry. */
@@ -71,9 +69,7 @@ export class SchemaRegistry {
     let schema = this.#byId.get(id)
     if (schema === undefined) {
       if (this.#byId.size >= CACHE_MAX) this.#byId.delete(this.#byId.keys().next().value!)
-      schema = this.#compile(`/schemas/ids/${id}`, `schema ${id}`, `schema-${id}.proto`).then(
-        (compiled) => compiled.set,
-      )
+      schema = this.#compile([{ path: `/schemas/ids/${id}`, what: `schema ${id}`, name: `schema-${id}.proto` }])
       this.#byId.set(id, schema)
     }
     try {
@@ -89,45 +85,58 @@ export class SchemaRegistry {
     }
   }
 
-  /** The latest schema of a subject. Rejects as `byId` does, and SCHEMA_NOT_FOUND. */
-  async latest(subject: string): Promise<SubjectSchema> {
-    const path = `/subjects/${encodeURIComponent(subject)}/versions/latest`
-    const { set, body } = await this.#compile(path, `subject "${clip(subject)}"`, `${subject}.proto`)
-    const { id, version } = body as { readonly id?: unknown; readonly version?: unknown }
-    if (!Number.isSafeInteger(id) || !Number.isSafeInteger(version)) {
-      throw misunderstood(`it gave subject "${clip(subject)}" without id and version`)
-    }
-    return { id: id as number, version: version as number, descriptorSet: set }
+  /**
+   * The latest schemas of subjects as one descriptor set, with all that they refer to. Rejects as `byId` does, and
+   * SCHEMA_NOT_FOUND.
+   */
+  async latest(subjects: readonly string[]): Promise<Uint8Array> {
+    if (subjects.length > SUBJECTS_MAX) throw invalid(`a job takes at most ${SUBJECTS_MAX} subjects`)
+    return this.#compile(
+      subjects.map((subject) => ({
+        path: `/subjects/${encodeURIComponent(subject)}/versions/latest`,
+        what: `subject "${clip(subject)}"`,
+        name: `${subject}.proto`,
+      })),
+    )
   }
 
-  async #compile(path: string, what: string, name: string): Promise<{ set: Uint8Array; body: object }> {
-    const body = await this.#ask(path, what)
-    const { schema, references } = readSchema(body, what)
-    const texts = new Map<string, SchemaText>()
-    await this.#follow(references, texts, schema.length, 0)
-    return { set: compileTexts([...texts.values(), { name, text: schema }]), body }
+  async #compile(wanted: readonly { path: string; what: string; name: string }[]): Promise<Uint8Array> {
+    const texts = new Map<string, ReferredText>()
+    const own: SchemaText[] = []
+    let characters = 0
+    for (const { path, what, name } of wanted) {
+      const { schema, references } = readSchema(await this.#ask(path, what), what)
+      characters = await this.#follow(references, texts, characters + schema.length, 0)
+      own.push({ name, text: schema })
+    }
+    // What is registered as a subject and imported by another is one file.
+    const imported = new Set([...texts.values()].map(({ text }) => text))
+    return compileTexts([...texts.values(), ...own.filter(({ text }) => wanted.length === 1 || !imported.has(text))])
   }
 
   /** Adds the texts of references, depth first: what is imported comes before what imports it. */
   async #follow(
     references: readonly Reference[],
-    texts: Map<string, SchemaText>,
+    texts: Map<string, ReferredText>,
     characters: number,
     depth: number,
   ): Promise<number> {
     if (depth > REFERENCE_DEPTH_MAX) throw invalid(`its references go deeper than ${REFERENCE_DEPTH_MAX}`)
     let total = characters
     for (const { name, subject, version } of references) {
-      if (texts.has(name)) continue
+      const from = `${subject} ${version}`
+      const known = texts.get(name)
+      if (known !== undefined && known.from !== from) throw invalid(`it refers to two versions of "${clip(name)}"`)
+      if (known !== undefined) continue
       if (texts.size >= REFERENCES_MAX) throw invalid(`it refers to more than ${REFERENCES_MAX} others`)
       // A place in the order is taken before its own references: a circle ends here.
-      texts.set(name, { name, text: '' })
+      texts.set(name, { name, text: '', from })
       const what = `version ${version} of subject "${clip(subject)}"`
       const body = await this.#ask(`/subjects/${encodeURIComponent(subject)}/versions/${version}`, what)
       const inner = readSchema(body, what)
       total = await this.#follow(inner.references, texts, total + inner.schema.length, depth + 1)
       if (total > CHARACTERS_MAX) throw invalid(`with its references it has more than ${CHARACTERS_MAX} characters`)
-      texts.set(name, { name, text: inner.schema })
+      texts.set(name, { name, text: inner.schema, from })
     }
     return total
   }

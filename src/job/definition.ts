@@ -132,8 +132,8 @@ export interface EventDefinition {
 export type SchemaDefinition =
   /** A file in the server's folder of schemas, or the bytes that came with the submission in its place. */
   | { readonly kind: 'descriptorSet'; readonly path: string }
-  /** The latest version of a subject; values are framed with their schema's id. '' is the topic's name and `-value`. */
-  | { readonly kind: 'registry'; readonly subject: string }
+  /** The latest versions of subjects; values are framed with their schema's id. None is the topic's name and `-value`. */
+  | { readonly kind: 'registry'; readonly subjects: readonly string[] }
 
 /** One of several types of event. */
 export interface EventTypeDefinition {

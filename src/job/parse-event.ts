@@ -36,7 +36,10 @@ function readSchema(reader: MappingReader): SchemaDefinition | null {
   if (kind === 'descriptorSet') schema = { kind, path: reader.text('descriptorSet') }
   if (kind === 'registry') {
     const registry = reader.mapping('registry', true)
-    schema = { kind, subject: registry.text('subject', '') }
+    const subject = registry.text('subject', '')
+    const several = registry.texts('subjects')
+    if (subject !== '' && several.length > 0) registry.problem('subjects', 'name one subject, or several, not both')
+    schema = { kind, subjects: subject === '' ? several : [subject] }
     registry.finish()
   }
   if (kind !== undefined) reader.finish()

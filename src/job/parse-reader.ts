@@ -186,6 +186,16 @@ export class MappingReader {
     return []
   }
 
+  /** The texts at `key`; none when absent. */
+  texts(key: string): readonly string[] {
+    const items = this.list(key)
+    items.forEach((item, i) => {
+      if (typeof item === 'string' && item !== '') return
+      this.problems.push({ path: [...this.path, key, i], message: `must be a text, not ${describe(item)}` })
+    })
+    return items.filter((item): item is string => typeof item === 'string' && item !== '')
+  }
+
   /** The items at `key` as mappings. */
   mappings(key: string): readonly MappingReader[] {
     return this.list(key).map((item, i) => new MappingReader(item ?? null, [...this.path, key, i], this.problems))

@@ -234,4 +234,31 @@ describe('a job on a schema registry', () => {
     expect(await numbers(shop, 'web')).toEqual({ '': 2 })
     expect(await numbers(shop, 'customers')).toEqual({ '': 2 })
   })
+
+  it('takes several types of several subjects, as the strategy of record names registers them', async () => {
+    const shop = await openShop('registry-subjects')
+    const { registry, engine } = shop
+    registry.register('money', money)
+    const [orderText, refundText] = [v2.replace(refund, ''), `${head} ${refund}`]
+    const orderId = registry.register('shop.v1.Order', orderText, references)
+    const refundId = registry.register('shop.v1.Refund', refundText, references)
+    const event = {
+      time: 'at',
+      key: 'customer',
+      schema: { registry: { subjects: ['shop.v1.Order', 'shop.v1.Refund'] } },
+      oneOf: [
+        { type: 'order', message: 'shop.v1.Order' },
+        { type: 'refund', message: 'shop.v1.Refund' },
+      ],
+    }
+    const metrics = [{ id: 'amounts', sum: { field: 'amount' }, by: ['event_type'], window: { tumbling: '1d' } }]
+    await submitJob(engine.client, job(shop, { event, metrics }))
+    const at = { seconds: String(START_MS / 1000), nanos: 0 }
+    await shop.send([
+      framed(orderId, [0], order(v2, 0, { amount: '10' })),
+      framed(refundId, [0], encode(v2, 'shop.v1.Refund', { customer: 'c0', at, amount: '4' })),
+    ])
+    expect((await untilRead(engine.client, 'orders', 2)).events.applied).toBe(2)
+    expect(await numbers(shop, 'amounts')).toEqual({ order: 10, refund: 4 })
+  })
 })

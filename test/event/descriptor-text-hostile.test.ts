@@ -108,7 +108,7 @@ describe('a registry that answers anything', () => {
       fc.asyncProperty(fc.array(answer, { minLength: 1, maxLength: 6 }), async (answers) => {
         let asked = 0
         const registry = new SchemaRegistry(async () => answers[asked++ % answers.length]!, new ManualClock())
-        for (const ask of [() => registry.byId(1), () => registry.latest('s')]) {
+        for (const ask of [() => registry.byId(1), () => registry.latest(['s', 't'])]) {
           const error = await ask().then(
             () => null,
             (thrown: unknown) => thrown,

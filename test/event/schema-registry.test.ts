@@ -37,10 +37,28 @@ describe('SchemaRegistry', () => {
   it('gives the latest version of a subject, whatever its name', async () => {
     const subject = 'topic/with space-t.M'
     stub.register(subject, plain)
-    const id = stub.register(subject, plain.replace('key = 1', 'key = 1; int64 at = 2'))
-    const latest = await open().latest(subject)
-    expect([latest.id, latest.version]).toEqual([id, 2])
-    expect(loadDescriptors(latest.descriptorSet).resolve('t.M', 'at')).toMatchObject({ ok: true })
+    stub.register(subject, plain.replace('key = 1', 'key = 1; int64 at = 2'))
+    const latest = await open().latest([subject])
+    expect(loadDescriptors(latest).resolve('t.M', 'at')).toMatchObject({ ok: true })
+  })
+
+  it('puts several subjects together, each import once', async () => {
+    const leaf = `${syntax} message Leaf { string x = 1; }`
+    const using = (name: string) => `${syntax} import "leaf.proto"; message ${name} { Leaf leaf = 1; }`
+    stub.register('leaf', leaf)
+    stub.register('a', using('A'), [ref('leaf.proto', 'leaf')])
+    stub.register('b', using('B'), [ref('leaf.proto', 'leaf')])
+    const registry = open()
+    const descriptors = loadDescriptors(await registry.latest(['a', 'b', 'leaf']))
+    expect(descriptors.messageNames).toEqual(['t.A', 't.B', 't.Leaf'])
+    stub.register('leaf', leaf.replace('x = 1', 'x = 1; string y = 2'))
+    stub.register('b', using('B'), [ref('leaf.proto', 'leaf', 2)])
+    const error = await failureOf(registry.latest(['a', 'b']))
+    expect([error.code, error.message]).toEqual([
+      'DESCRIPTOR_INVALID',
+      expect.stringContaining('two versions of "leaf.proto"'),
+    ])
+    expect((await failureOf(registry.latest(Array.from({ length: 40 }, () => 'a')))).message).toContain('at most 32')
   })
 
   it('follows references, each once, and puts the own file last', async () => {
@@ -97,12 +115,12 @@ describe('SchemaRegistry', () => {
   })
 
   it('tells an unknown subject from a registry that is not one', async () => {
-    expect(await failureOf(open().latest('none'))).toMatchObject({ code: 'SCHEMA_NOT_FOUND' })
+    expect(await failureOf(open().latest(['none']))).toMatchObject({ code: 'SCHEMA_NOT_FOUND' })
     stub.misbehave = (_, response) => {
       response.writeHead(404, { 'content-type': 'text/html' }).end('<h1>nothing here</h1>')
       return true
     }
-    expect(await failureOf(open().latest('none'))).toMatchObject({ code: 'SCHEMA_REGISTRY_ERROR', retry: 'backoff' })
+    expect(await failureOf(open().latest(['none']))).toMatchObject({ code: 'SCHEMA_REGISTRY_ERROR', retry: 'backoff' })
     expect(await failureOf(open().byId(1))).toMatchObject({ code: 'SCHEMA_REGISTRY_ERROR' })
   })
 

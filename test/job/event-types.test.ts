@@ -93,7 +93,9 @@ describe('types of event', () => {
   it('means the same in YAML, JSON and the message', () => {
     for (const event of [byHeader, byField]) {
       const definition = parse(
-        documentOf(`{ schema: { registry: {} }, others: deadLetter, maxFuture: 1m, ${event.slice(1)}`),
+        documentOf(
+          `{ schema: { registry: { subjects: [a, b] } }, others: deadLetter, maxFuture: 1m, ${event.slice(1)}`,
+        ),
       )
       const json = {
         apiVersion: 'millrace.dev/v1',
@@ -102,7 +104,7 @@ describe('types of event', () => {
         sources: [{ kafka: { topic: 'orders', brokers: 'b:1' } }],
         metrics: [{ id: 'm', count: {}, window: { tumbling: '1m' } }],
         event: {
-          schema: { registry: {} },
+          schema: { registry: { subjects: ['a', 'b'] } },
           others: 'deadLetter',
           maxFuture: '1m',
           time: 'at',
@@ -210,7 +212,7 @@ describe('types of event', () => {
 
   it('says which schema a document wants, before anything is checked', () => {
     expect(schemaRequest({ text: documentOf('{ schema: { registry: {} } }') })).toEqual({
-      schema: { kind: 'registry', subject: '' },
+      schema: { kind: 'registry', subjects: [] },
       topic: 'orders',
     })
     expect(schemaRequest({ value: { event: { schema: { descriptorSet: 'a.binpb' } }, sources: 3 } })).toMatchObject({

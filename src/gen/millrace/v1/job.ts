@@ -200,10 +200,12 @@ export interface JobSchema {
     | undefined;
 }
 
-/** The latest version of a subject. */
+/** The latest version of a subject, or of several. */
 export interface RegistrySchema {
   /** The topic's name and `-value` by default. */
   subject: string;
+  /** Several, where each type of event has its own. */
+  subjects: string[];
 }
 
 /** One of several types of event. */
@@ -2348,13 +2350,16 @@ export const JobSchema: MessageFns<JobSchema> = {
 };
 
 function createBaseRegistrySchema(): RegistrySchema {
-  return { subject: "" };
+  return { subject: "", subjects: [] };
 }
 
 export const RegistrySchema: MessageFns<RegistrySchema> = {
   encode(message: RegistrySchema, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.subject !== "") {
       writer.uint32(10).string(message.subject);
+    }
+    for (const v of message.subjects) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -2380,6 +2385,14 @@ export const RegistrySchema: MessageFns<RegistrySchema> = {
             message.subject = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subjects.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2393,13 +2406,19 @@ export const RegistrySchema: MessageFns<RegistrySchema> = {
   },
 
   fromJSON(object: any): RegistrySchema {
-    return { subject: isSet(object.subject) ? globalThis.String(object.subject) : "" };
+    return {
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      subjects: globalThis.Array.isArray(object?.subjects) ? object.subjects.map((e: any) => globalThis.String(e)) : [],
+    };
   },
 
   toJSON(message: RegistrySchema): unknown {
     const obj: any = {};
     if (message.subject !== "") {
       obj.subject = message.subject;
+    }
+    if (message.subjects?.length) {
+      obj.subjects = message.subjects;
     }
     return obj;
   },
@@ -2410,6 +2429,7 @@ export const RegistrySchema: MessageFns<RegistrySchema> = {
   fromPartial<I extends Exact<DeepPartial<RegistrySchema>, I>>(object: I): RegistrySchema {
     const message = createBaseRegistrySchema();
     message.subject = object.subject ?? "";
+    message.subjects = object.subjects?.map((e) => e) || [];
     return message;
   },
 };
