@@ -8,7 +8,7 @@
  *   u32  header: rows | bytesUsed | one dictionary count a text column, padded to 8 bytes
  *   f64  time | one a number column | offset (only when origins are carried)
  *   u32  hash | keyStart | keyLength | mask | partition (only with origins) | count (only where rows are combined) |
- *        start and length a dictionary entry
+ *        start and length a dictionary entry | weight, signed (only where events can be taken back)
  *   u16  one id a row and text column
  *   u8   key bytes and dictionary bytes, in the order in which they were added; starts are absolute in the buffer
  *
@@ -30,6 +30,8 @@ export interface EventBatchLayout {
   readonly origins: boolean
   /** Whether a row may stand for several events, and carries their number. */
   readonly counts: boolean
+  /** Whether rows have a weight: 1, or -1 for an event that is taken back. */
+  readonly weights: boolean
   readonly f64At: number
   readonly u32At: number
   readonly u16At: number
@@ -39,12 +41,19 @@ export interface EventBatchLayout {
 }
 
 /** Computes the layout for so many columns. */
-export function layOutEventBatch(numbers: number, texts: number, origins: boolean, counts = false): EventBatchLayout {
+export function layOutEventBatch(
+  numbers: number,
+  texts: number,
+  origins: boolean,
+  counts = false,
+  weights = false,
+): EventBatchLayout {
   const f64At = Math.ceil((2 + texts) / 2) * 8
   const u32At = f64At + (1 + numbers + (origins ? 1 : 0)) * ROWS_MAX * 8
-  const u16At = u32At + (4 + (origins ? 1 : 0) + (counts ? 1 : 0) + texts * 2) * ROWS_MAX * 4
+  const u16At = u32At + (4 + (origins ? 1 : 0) + (counts ? 1 : 0) + texts * 2 + (weights ? 1 : 0)) * ROWS_MAX * 4
   const bytesAt = u16At + texts * ROWS_MAX * 2
-  return { numbers, texts, origins, counts, f64At, u32At, u16At, bytesAt, byteLength: bytesAt + TEXT_BYTES }
+  const byteLength = bytesAt + TEXT_BYTES
+  return { numbers, texts, origins, counts, weights, f64At, u32At, u16At, bytesAt, byteLength }
 }
 
 /** Views of one buffer. Made anew for each buffer that arrives; about ten small objects a thousand rows. */
@@ -62,6 +71,8 @@ export class EventBatch {
   readonly partition: Uint32Array | null
   /** Events that each row stands for; null where it is always one. */
   readonly count: Uint32Array | null
+  /** 1, or -1 for an event that is taken back; null where none ever is. */
+  readonly weight: Int32Array | null
   readonly entryStart: Uint32Array[] = []
   readonly entryLength: Uint32Array[] = []
   readonly texts: Uint16Array[] = []
@@ -87,6 +98,7 @@ export class EventBatch {
       this.entryStart.push(new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX))
       this.entryLength.push(new Uint32Array(buffer, (at += ROWS_MAX * 4), ROWS_MAX))
     }
+    this.weight = layout.weights ? new Int32Array(buffer, at + ROWS_MAX * 4, ROWS_MAX) : null
     at = layout.u16At
     for (let i = 0; i < layout.texts; i++) this.texts.push(new Uint16Array(buffer, at + i * ROWS_MAX * 2, ROWS_MAX))
     this.bytes = new Uint8Array(buffer)

@@ -115,11 +115,17 @@ export function readsText(kind: AccumulatorKind): boolean {
   return textKinds.has(kind)
 }
 
-/** Whether a kind can take back what it was given (a negative weight, a pane that leaves a window). */
+/**
+ * Whether a kind can take back what it was given, by a negative weight. Exact distinct could with a count a member, which
+ * its sets do not keep.
+ */
 export function inverts(kind: number): boolean {
   switch (kind) {
     case MIN:
     case MAX:
+    case DISTINCT_KEY:
+    case DISTINCT_TEXT:
+    case DISTINCT_KEY_SENT:
     case FIRST:
     case LAST:
     case HLL_KEY:

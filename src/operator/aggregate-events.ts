@@ -8,6 +8,7 @@
  * text), one probe of a member set for each exact distinct, one cache line of accumulators. No object, closure or
  * promise a row.
  */
+import { invariant } from '../core/errors.ts'
 import { hashBytes, mix32 } from '../core/hash.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROWS_MAX } from '../exchange/event-batch.ts'
@@ -100,6 +101,7 @@ export class EventAggregator {
    * `watermarkMs` then what has passed of it. Returns the number of rows that were applied.
    */
   apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow, nowMs = Number.NaN): number {
+    invariant(batch.weight === null || this.#accumulators.inverts, `table '${this.#plan.id}' cannot take events back`)
     const rows = batch.rows
     const byClock = this.#byClock
     const wanted = this.#accumulators.mask
@@ -203,15 +205,16 @@ export class EventAggregator {
       page.u32[changeAt] = this.change
       if (this.#collectAlways || slice.fired) slice.touched.push(group)
     }
+    const weight = batch.weight === null ? 1 : batch.weight[row]!
     for (let i = 0; i < count; i++) {
       if ((bits & (1 << predicates[i]!)) === 0) continue
       const at = base + i
       switch (kinds[i]) {
         case COUNT:
-          f64[at]! += batch.count === null ? 1 : batch.count[row]!
+          f64[at]! += batch.count === null ? weight : weight * batch.count[row]!
           break
         case SUM: {
-          const total = f64[at]! + batch.numbers[inputs[i]!]![row]!
+          const total = f64[at]! + weight * batch.numbers[inputs[i]!]![row]!
           if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER)
             sumOverflow(this.#accumulators, i, this.#plan.id)
           f64[at] = total
@@ -220,7 +223,7 @@ export class EventAggregator {
         case SUM_FLOATING: {
           const value = batch.numbers[inputs[i]!]![row]!
           // NaN is no value, as SQL's NULL.
-          if (!Number.isNaN(value)) addCompensated(f64, at, base + compensations[i]!, value)
+          if (!Number.isNaN(value)) addCompensated(f64, at, base + compensations[i]!, weight * value)
           break
         }
         case MIN: {
@@ -254,7 +257,7 @@ export class EventAggregator {
           break
         }
         default:
-          updateSketch(this.#accumulators, i, batch, row, f64, base, 1)
+          updateSketch(this.#accumulators, i, batch, row, f64, base, weight)
       }
     }
   }
