@@ -4,7 +4,7 @@
  * Owns: allocation in pages, growth, reuse of freed cells, and what a checkpoint needs to find them again. Does not own:
  * what is in a cell (state/sketch), or who refers to it: whoever drops a row frees its cells.
  *
- * Cells of one size (a power of two) share pages. A cell is
+ * Cells of one size (a power of two, and the 8 bytes that sketches begin with) share pages. A cell is
  *
  *   u32  length of the content (0: the cell is free) | 0        u8  content, zeroed when new
  *
@@ -26,6 +26,11 @@ const CLASSES = 22
 const PAGE_BYTES = 64 * 1024
 /** References are `(cell + 1) * REF_STEP + class`. */
 const REF_STEP = 32
+
+/** Bytes of content that cells of a class have room for. */
+function roomOf(size: number): number {
+  return (FIRST_BYTES << size) + 8
+}
 
 /** A growing sequence of equal cells. */
 class CellClass {
@@ -70,7 +75,7 @@ export class CellStore {
   allocate(bytes: number): number {
     invariant(bytes > 0 && bytes <= CELL_BYTES_MAX, `a cell of ${bytes} bytes`)
     let size = 0
-    while (FIRST_BYTES << size < bytes + HEADER_BYTES) size++
+    while (roomOf(size) < bytes) size++
     const cells = this.#classOf(size)
     const cell = cells.free.pop() ?? cells.count++
     cells.live++
@@ -80,7 +85,7 @@ export class CellStore {
     page.dirty = 1
     page.u32[(this.at - HEADER_BYTES) / 4] = bytes
     page.u32[(this.at - HEADER_BYTES) / 4 + 1] = 0
-    page.u8.fill(0, this.at, this.at - HEADER_BYTES + (FIRST_BYTES << size))
+    page.u8.fill(0, this.at, this.at + roomOf(size))
     this.length = bytes
     return ref
   }
@@ -99,8 +104,7 @@ export class CellStore {
   resize(ref: number, bytes: number): number {
     const size = ref & 31
     this.#locate(ref)
-    const room = FIRST_BYTES << size
-    if (bytes + HEADER_BYTES <= room && (size === 0 || bytes + HEADER_BYTES > room / 2)) {
+    if (bytes <= roomOf(size) && (size === 0 || bytes > roomOf(size - 1))) {
       if (bytes < this.length) this.u8.fill(0, this.at + bytes, this.at + this.length)
       this.open(ref)
       this.u32[(this.at - HEADER_BYTES) / 4] = bytes
@@ -211,7 +215,7 @@ export class CellStore {
   #classOf(size: number): CellClass {
     let cells = this.#classes[size]
     if (cells === undefined) {
-      cells = new CellClass(this.#pool, FIRST_BYTES << size)
+      cells = new CellClass(this.#pool, roomOf(size) + HEADER_BYTES)
       this.#classes[size] = cells
     }
     return cells
