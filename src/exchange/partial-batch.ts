@@ -8,8 +8,10 @@
  *   f64  startMs | endMs | values[0..n)         n: the table's number columns; 0 for a member
  *   u8   group key, member; padded to 8
  *
- * kind GAIN: what each accumulator gained; 0 for a sketch. kind LATE: late events by count accumulator. kind MEMBER: a value that
- * `accumulator` (a distinct) met for the first time on the sending side. kind CELL: what the sketch `accumulator` gained.
+ * kind GAIN: what each accumulator gained; 0 for a sketch. kind LATE: late events by count accumulator. kind MEMBER: a
+ * value that `accumulator` (a distinct) met for the first time on the sending side. kind CELL: what the sketch
+ * `accumulator` gained. kind CLOCK: sender `accumulator` has come to `startMs` in processing time, and nothing before that
+ * follows; it goes to every receiver.
  */
 import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import type { OutputChannels } from './channel.ts'
@@ -22,6 +24,8 @@ export const LATE = 2
 export const MEMBER = 3
 /** What a sketch of a group gained. */
 export const CELL = 4
+/** How far a sender's clock has come. */
+export const CLOCK = 5
 
 const HEADER_U32 = 8
 const HEADER_F64 = HEADER_U32 / 2
@@ -48,6 +52,8 @@ export class PartialOutput {
   readonly #receiverOf: Uint16Array
   readonly #keyGroups: number
   readonly #open: (Open | null)[]
+  /** The receiver that `clock` goes on with. */
+  #clockNext = 0
 
   constructor(channels: OutputChannels, keyGroups: number) {
     this.#channels = channels
@@ -103,6 +109,20 @@ export class PartialOutput {
     return this.#write(CELL, table, startMs, endMs, hash, group, noValues, 0, 0, accumulator, content)
   }
 
+  /**
+   * Tells every receiver that processing time has come to `nowMs` for sender `sender`. False when it must wait for a
+   * credit: call it again, with the same time, to go on.
+   */
+  clock(sender: number, nowMs: number): boolean {
+    while (this.#clockNext < this.#open.length) {
+      const receiver = this.#clockNext
+      if (!this.#writeTo(receiver, CLOCK, 0, nowMs, 0, 0, noBytes, noValues, 0, 0, sender, noBytes)) return false
+      this.#clockNext++
+    }
+    this.#clockNext = 0
+    return true
+  }
+
   /** Sends what is there, where there is a credit; true when nothing is left. */
   flush(): boolean {
     let left = false
@@ -133,7 +153,24 @@ export class PartialOutput {
     accumulator: number,
     member: Uint8Array,
   ): boolean {
-    const receiver = this.#receiverOf[keyGroupOf(hash, this.#keyGroups)]!
+    const to = this.#receiverOf[keyGroupOf(hash, this.#keyGroups)]!
+    return this.#writeTo(to, kind, table, startMs, endMs, hash, group, values, at, count, accumulator, member)
+  }
+
+  #writeTo(
+    receiver: number,
+    kind: number,
+    table: number,
+    startMs: number,
+    endMs: number,
+    hash: number,
+    group: Uint8Array,
+    values: Float64Array,
+    at: number,
+    count: number,
+    accumulator: number,
+    member: Uint8Array,
+  ): boolean {
     const valuesBytes = (HEADER_F64 + 2 + count) * 8
     const bytes = Math.ceil((valuesBytes + group.length + member.length) / 8) * 8
     let open = this.#open[receiver] ?? null

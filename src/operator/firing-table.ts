@@ -7,6 +7,8 @@ import type { TablePlan } from '../job/plan.ts'
 import type { HistoryTable } from '../state/history-table.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { LateCounts } from './late-counts.ts'
+import type { VisitOpen } from './open-rows.ts'
+import type { KeyTest } from './view-filter.ts'
 
 /** Windows of one table whose results this subtask gives out. */
 export interface FiringTable {
@@ -30,4 +32,8 @@ export interface FiringTable {
   correct(watermarkMs: number): void
   /** Fires and closes what is due, about `budget` rows; returns the budget left, or -1 when there is more to do. */
   advance(watermarkMs: number, budget: number): number
+  /** Visits the rows of windows that are not closed and overlap [fromMs, toMs), until `visit` returns false. */
+  visitOpen(fromMs: number, toMs: number, passes: KeyTest | null, visit: VisitOpen): void
+  /** Gives provisional results of what has changed since the last call; budget as of `advance`. */
+  early?(watermarkMs: number, budget: number): number
 }

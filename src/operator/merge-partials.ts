@@ -7,7 +7,8 @@
  * the pane gains counts as late.
  */
 import { invariant } from '../core/errors.ts'
-import { CELL, GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
+import { MIN_WATERMARK } from '../core/time.ts'
+import { CELL, CLOCK, GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { COUNT } from './accumulators.ts'
 import { addMember } from './aggregate-events.ts'
@@ -23,11 +24,19 @@ export class PartialMerger {
   readonly #tables: readonly (ResultTable | null)[]
   readonly #columns: readonly number[]
   readonly #reader = new PartialReader()
+  /** What each sender's clock said last. */
+  readonly #clocks: Float64Array
 
-  /** `tables` by index in the plan; null for tables that are not merged. */
-  constructor(tables: readonly (ResultTable | null)[]) {
+  /** `tables` by index in the plan; null for tables that are not merged. `senders`: subtasks that send to this one. */
+  constructor(tables: readonly (ResultTable | null)[], senders: number) {
     this.#tables = tables
+    this.#clocks = new Float64Array(senders).fill(MIN_WATERMARK)
     this.#columns = tables.map((table) => table?.accumulators.initial.length ?? 0)
+  }
+
+  /** Up to when processing time has passed for every sender: nothing at or before it is still to come. */
+  get passedMs(): number {
+    return Math.min(...this.#clocks) - 1
   }
 
   /** Applies one batch. */
@@ -35,6 +44,10 @@ export class PartialMerger {
     const reader = this.#reader
     reader.open(buffer, byteLength, this.#columns)
     while (reader.next()) {
+      if (reader.kind === CLOCK) {
+        this.#clocks[reader.accumulator] = reader.startMs
+        continue
+      }
       const table = this.#tables[reader.table]
       invariant(table != null, `a partial for table ${reader.table}, which is not merged`)
       this.recordsIn++

@@ -23,9 +23,11 @@ import { RECYCLED_PAGE_MASK, RECYCLED_PAGE_SHIFT, ROW_FLAGS } from '../state/rec
 import type { Accumulators } from './accumulators.ts'
 import { forgetCells, historyCells, withOwnCells } from './cells.ts'
 import type { FiringTable } from './firing-table.ts'
+import type { VisitOpen } from './open-rows.ts'
 import type { FiredRow, GroupKeys, ResultSink } from './result-sink.ts'
 import { SessionLate } from './session-late.ts'
 import { SESSION_END, SESSION_FIRED, SESSION_START, SessionRows } from './session-rows.ts'
+import type { KeyTest } from './view-filter.ts'
 
 /** Sessions that vanished which are remembered for those who watch. */
 const VANISHED_MAX = 4096
@@ -208,6 +210,13 @@ export class SessionTable implements FiringTable {
       const change = page.u32[u32 + ROW_CHANGE]!
       if (!visit(startMs, endMs, table.keyOf(row), revision, change, page.f64, at + valuesAt, open)) return
     }
+  }
+
+  /** As `scanOpen`, the way in which all tables are read. */
+  visitOpen(fromMs: number, toMs: number, _passes: KeyTest | null, visit: VisitOpen): void {
+    this.scanOpen(fromMs, toMs, (startMs, endMs, key, revision, change, f64, at) =>
+      visit(startMs, endMs, key, revision, change, f64, at, 0),
+    )
   }
 
   /** Sessions that vanished after change number `since`; from now on they are remembered for the next who asks. */

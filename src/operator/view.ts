@@ -6,9 +6,9 @@
  */
 import type { MetricPlan } from '../job/plan.ts'
 import type { Accumulators } from './accumulators.ts'
+import type { FiringTable } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
 import { readDetail, readMetric } from './read-metric.ts'
-import type { ResultTable } from './result-table.ts'
 import { AddedUp, AllRows, columnsOf, type RowCollector, TopOfWindows } from './view-collect.ts'
 import { type KeyTest, keyTest, valuePasses } from './view-filter.ts'
 import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
@@ -16,13 +16,13 @@ import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
 /** Rows of one metric: those that pass the conditions, as the collector keeps them. */
 class Gathered {
   readonly collector: RowCollector
-  readonly #table: ResultTable
+  readonly #table: FiringTable
   readonly #metric: MetricPlan
   readonly #since: number
   readonly passes: KeyTest | null
   readonly #values: readonly ValueCondition[]
 
-  constructor(table: ResultTable, metric: MetricPlan, query: ViewQuery, since: number) {
+  constructor(table: FiringTable, metric: MetricPlan, query: ViewQuery, since: number) {
     this.#table = table
     this.#metric = metric
     this.#since = since
@@ -68,7 +68,7 @@ class Gathered {
 
 /** The rows of `metric` that `query` asks for. `since` is the change number up to which the asker knows everything. */
 export function queryTable(
-  table: ResultTable,
+  table: FiringTable,
   metric: MetricPlan,
   query: ViewQuery,
   since: number,

@@ -20,16 +20,18 @@ import type { SideOutputDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
 import { compilePredicates } from '../operator/filter.ts'
+import type { FiringTable } from '../operator/firing-table.ts'
 import { PartialTable } from '../operator/partial-table.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
-import { membersOfEvents, membersOfPartials, ResultTable } from '../operator/result-table.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
 import { BoundedWriter } from '../sink/bounded-writer.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
 import { PagePool } from '../state/page-pool.ts'
 import { buildSinks } from './build-sinks.ts'
+import { buildMergeTable, buildWindowTable } from './build-tables.ts'
 import { EventInput } from './event-input.ts'
-import { type BatchInput, KeyedSubtask } from './keyed-subtask.ts'
+import type { BatchInput } from './keyed-parts.ts'
+import { KeyedSubtask } from './keyed-subtask.ts'
 import { EVENTS_EDGE, type LinkMessage, PARTIALS_EDGE } from './links.ts'
 import type { DeployMessage } from './messages.ts'
 import { PartialInput } from './partial-input.ts'
@@ -227,11 +229,9 @@ export class Attempt {
     const pool = new PagePool()
     const built = tables.map((table, i) => {
       const accumulators = layOutAccumulators(table, numberAt, textAt, pool)
-      return table.keyed
-        ? new ResultTable(table, i, accumulators, pool, membersOfEvents, sinks)
-        : new PartialTable(table, i, accumulators, pool)
+      return buildWindowTable(table, i, accumulators, pool, sinks)
     })
-    const results = built.filter((table) => table instanceof ResultTable)
+    const results = built.filter((table) => 'history' in table)
     const partials = built.filter((table) => table instanceof PartialTable)
     const late = this.#sideOutput(definition.late, index, 'window')
     const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? -1 : textAt(column))))
@@ -265,25 +265,9 @@ export class Attempt {
     const context = this.#environment.contextOf('merge', index)
     const sinks = this.#sinks('merge', index, context)
     const pool = new PagePool()
-    const built = tables.map((table, i) =>
-      table.keyed
-        ? null
-        : new ResultTable(
-            table,
-            i,
-            layOutAccumulators(
-              table,
-              () => -1,
-              () => -1,
-              pool,
-            ),
-            pool,
-            membersOfPartials,
-            sinks,
-          ),
-    )
+    const built = tables.map((table, i) => buildMergeTable(table, i, pool, sinks))
     const results = built.filter((table) => table !== null)
-    const input = new PartialInput(built)
+    const input = new PartialInput(built, this.deploy.placement.length)
     return this.#keyed('merge', index, PARTIALS_EDGE, input, results, {
       pool,
       results,
@@ -303,7 +287,7 @@ export class Attempt {
     tables: readonly SnapshotTable[],
     rest: {
       pool: PagePool
-      results: readonly ResultTable[]
+      results: readonly FiringTable[]
       partials: readonly PartialTable[]
       sinks: readonly ResultSink[]
       channels: OutputChannels | null

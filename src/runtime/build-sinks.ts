@@ -19,6 +19,10 @@ export function buildSinks(
   return plan.definition.sinks.map(({ id, output }) =>
     output.kind === 'discard'
       ? new DiscardSink(values)
-      : new MetricValueSink(plan, attempt, new BoundedWriter(ports.openWriter(output, `${plan.jobName}/${operator}/${id}/${index}`), wake)),
+      : new MetricValueSink(
+          plan,
+          attempt,
+          new BoundedWriter(ports.openWriter(output, `${plan.jobName}/${operator}/${id}/${index}`), wake),
+        ),
   )
 }

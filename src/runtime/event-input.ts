@@ -2,29 +2,31 @@
  * The window subtask's input: event batches into all its tables.
  *
  * Owns: event accounting behind the exchange (applied, late), late counts per window and group, the late output. An
- * event is applied when at least one window took it, late when windows wanted it and none did.
+ * event is applied when at least one window took it, late when there were windows for it and none took it any more, and
+ * filtered when it lies between windows.
  */
 import { EventBatch, type EventBatchLayout, ROWS_MAX } from '../exchange/event-batch.ts'
 import type { BatchMessage } from '../exchange/message.ts'
 import type { MetricPlan } from '../job/plan.ts'
-import { EventAggregator, type LateRow } from '../operator/aggregate-events.ts'
+import type { EventAggregator, LateRow } from '../operator/aggregate-events.ts'
+import type { SessionAggregator } from '../operator/aggregate-sessions.ts'
 import { GroupKeyBuilder } from '../operator/group-key.ts'
-import type { PartialTable } from '../operator/partial-table.ts'
-import type { ResultTable } from '../operator/result-table.ts'
+import type { SnapshotTable } from '../operator/table-snapshot.ts'
 import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { type Origin, writeLateEvent } from '../sink/side-output.ts'
-import type { BatchInput } from './keyed-subtask.ts'
+import { buildAggregator } from './build-tables.ts'
+import type { BatchInput } from './keyed-parts.ts'
 
 interface Target {
-  readonly table: ResultTable | PartialTable
-  readonly aggregator: EventAggregator
+  readonly table: SnapshotTable
+  readonly aggregator: EventAggregator | SessionAggregator
   readonly keys: GroupKeyBuilder
   readonly onLate: LateRow
 }
 
 /** Applies event batches to the tables of one window subtask. */
 export class EventInput implements BatchInput {
-  readonly counters: { applied: number; late: number }
+  readonly counters: { applied: number; late: number; filtered: number }
   newestMs = Number.NaN
   readonly #layout: EventBatchLayout
   readonly #targets: readonly Target[]
@@ -40,7 +42,7 @@ export class EventInput implements BatchInput {
   /** `dimensions[i]`: positions of table i's dimensions among the batch's text columns, -1 for the key. */
   constructor(
     layout: EventBatchLayout,
-    tables: readonly (ResultTable | PartialTable)[],
+    tables: readonly SnapshotTable[],
     dimensions: readonly (readonly number[])[],
     metrics: readonly MetricPlan[],
     lateOutput: BoundedWriter | null,
@@ -51,16 +53,10 @@ export class EventInput implements BatchInput {
     this.#metrics = metrics
     this.#lateOutput = lateOutput
     this.#origin = { ...origin, partition: 0, offset: 0 }
-    this.counters = { applied: counters.applied ?? 0, late: counters.late ?? 0 }
+    this.counters = { applied: counters.applied ?? 0, late: counters.late ?? 0, filtered: counters.filtered ?? 0 }
     this.#targets = tables.map((table, i) => {
       const keys = new GroupKeyBuilder(dimensions[i]!)
-      const aggregator = new EventAggregator(
-        table.plan,
-        dimensions[i]!,
-        table.accumulators,
-        table.slices,
-        'durable' in table,
-      )
+      const aggregator = buildAggregator(table, dimensions[i]!)
       const onLate: LateRow = (row, startMs, endMs, mask) => {
         keys.build(this.#batch!, row)
         table.late.change = table.change
@@ -73,7 +69,7 @@ export class EventInput implements BatchInput {
     })
   }
 
-  apply(message: BatchMessage, watermarkMs: number): number {
+  apply(message: BatchMessage, watermarkMs: number, nowMs: number): number {
     const batch = new EventBatch(this.#layout, message.buffer)
     const rows = batch.rows
     const accepted = this.#accepted
@@ -81,7 +77,9 @@ export class EventInput implements BatchInput {
     accepted.fill(0, 0, rows)
     for (const target of this.#targets) {
       target.aggregator.change = target.table.change
-      target.aggregator.apply(batch, watermarkMs, accepted, target.onLate)
+      // Processing time has passed up to the instant before: nothing is late in it.
+      const passedMs = target.table.plan.window.time === 'processing' ? nowMs - 1 : watermarkMs
+      target.aggregator.apply(batch, passedMs, accepted, target.onLate, nowMs)
     }
     this.#account(rows, batch.count)
     if (this.#lateRows.length > 0) this.#reportLate(batch, watermarkMs)
@@ -103,8 +101,12 @@ export class EventInput implements BatchInput {
         applied += accepted[row]! * count[row]!
       }
     }
+    let late = 0
+    for (const row of this.#lateRows) if (accepted[row] === 0) late += count?.[row] ?? 1
     this.counters.applied += applied
-    this.counters.late += events - applied
+    this.counters.late += late
+    // Events between windows (a slide longer than the size) are wanted by nobody.
+    this.counters.filtered += events - applied - late
   }
 
   get full(): boolean {

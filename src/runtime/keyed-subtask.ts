@@ -6,27 +6,30 @@
  *   batch      apply -> correct -> fire what is due at once -> (flush partials at a cadence)
  *   watermark  flush partials -> fire -> close -> send the watermark on
  *   idle       flush partials
+ *   clock      flush partials -> fire -> close -> tell merge the time (windows of processing time)
  *   barrier    flush partials -> copy changed state, send the barrier on -> (in the background) write, acknowledge
  *
  * So partials leave before every mark, results leave before the watermark that caused them, and a barrier finds every
  * firing finished. Does not own: how batches are applied (operator/), what is in a snapshot (runtime/table-snapshot).
  */
 import { MillraceError } from '../core/errors.ts'
-import { MIN_WATERMARK } from '../core/time.ts'
+import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { GateEvent, InputGate } from '../exchange/input-gate.ts'
 import type { BatchMessage, Message } from '../exchange/message.ts'
 import type { PartialOutput } from '../exchange/partial-batch.ts'
-import type { MetricPlan } from '../job/plan.ts'
+import type { MetricPlan, TablePlan } from '../job/plan.ts'
+import type { FiringTable } from '../operator/firing-table.ts'
 import type { PartialTable } from '../operator/partial-table.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
-import type { ResultTable } from '../operator/result-table.ts'
 import { queryTable } from '../operator/view.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { PagePool } from '../state/page-pool.ts'
+import type { KeyedParts } from './keyed-parts.ts'
 import { latencyBucketsMs, type SubtaskStats } from './messages.ts'
 import type { SnapshotWriter } from './snapshot-writer.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+import { TableClock } from './table-clock.ts'
 
 /** Partials are sent at least this often while events flow, and at once when the input is drained. */
 const FLUSH_INTERVAL_MS = 20
@@ -40,44 +43,7 @@ const BATCHES_PER_STEP = 4
 /** Batches between two looks at the state limit; watermarks look too, but may not come. */
 const BATCHES_PER_LIMIT_CHECK = 32
 
-type Phase = 'flush' | 'fire' | 'close' | 'watermark' | 'barrier'
-
-/** Takes the batches of the input edge. */
-export interface BatchInput {
-  /** Applies a batch to the tables; returns the number of events or records in it. */
-  apply(batch: BatchMessage, watermarkMs: number): number
-  /** Counters for the checkpoint and for statistics. */
-  readonly counters: { readonly applied: number; readonly late: number }
-  /** Event time of the newest event of the last batch, for latency; NaN where batches carry none. */
-  readonly newestMs: number
-  /** True while side outputs cannot take more. */
-  readonly full: boolean
-  /** Makes what was written to side outputs durable. */
-  flush(): Promise<void>
-  close(): Promise<void>
-}
-
-/** What a keyed subtask is made of. */
-export interface KeyedParts {
-  readonly operator: 'window' | 'merge'
-  readonly index: number
-  readonly gate: InputGate
-  readonly input: BatchInput
-  readonly results: readonly ResultTable[]
-  readonly partials: readonly PartialTable[]
-  /** The edge behind; null at the end of the graph. */
-  readonly channels: OutputChannels | null
-  readonly output: PartialOutput | null
-  readonly metrics: readonly MetricPlan[]
-  readonly sinks: readonly ResultSink[]
-  readonly pool: PagePool
-  /** Bytes of state of the whole attempt in this thread, and what it may have. */
-  readonly stateBytes: () => number
-  readonly stateLimitBytes: number
-  readonly snapshots: SnapshotWriter
-  /** Gives a consumed batch back to its sender. */
-  readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
-}
+type Phase = 'flush' | 'clock' | 'fire' | 'close' | 'watermark' | 'barrier' | 'early'
 
 /** Runs tables behind an input gate. */
 export class KeyedSubtask implements Subtask {
@@ -90,6 +56,9 @@ export class KeyedSubtask implements Subtask {
   #recordsIn = 0
   #batches = 0
   #lastFlushMs = Number.NEGATIVE_INFINITY
+  readonly #clock: TableClock
+  /** Tables whose early results are being given. */
+  #early: readonly number[] = []
   readonly #latency = new Float64Array(latencyBucketsMs.length + 1)
 
   constructor(parts: KeyedParts, context: SubtaskContext) {
@@ -97,6 +66,9 @@ export class KeyedSubtask implements Subtask {
     this.index = parts.index
     this.#parts = parts
     this.#context = context
+    const plans = [...parts.results, ...parts.partials].map(({ plan }) => plan)
+    // Merge has no clock of its own: panes end there when the last sender says so.
+    this.#clock = new TableClock(context.clock, parts.operator === 'merge' ? [] : plans, parts.results)
     // Those behind have lost what they knew of this channel with the restart, and would wait for it to rise again.
     // What another parallelism has left unfired is fired first.
     if (parts.gate.watermarkMs > MIN_WATERMARK) this.#phases.push('fire', 'close', 'watermark')
@@ -109,6 +81,10 @@ export class KeyedSubtask implements Subtask {
       if (phases === 'blocked') return result === 'worked' ? 'worked' : 'blocked'
       if (phases === 'worked') return 'worked'
       if (this.#parts.channels?.ready === false || this.#sinksFull()) return result === 'worked' ? 'worked' : 'blocked'
+      if (this.#readClock()) {
+        result = 'worked'
+        continue
+      }
       const event = this.#parts.gate.next()
       if (event === undefined) {
         if (!this.#partialsPending()) return result
@@ -149,7 +125,7 @@ export class KeyedSubtask implements Subtask {
     const rows = queryTable(table, metric, query, since, {
       operator: this.operator,
       subtask: this.index,
-      watermarkMs: this.#parts.gate.watermarkMs,
+      watermarkMs: this.#timeOf(table),
     })
     table.change++
     return rows
@@ -165,7 +141,7 @@ export class KeyedSubtask implements Subtask {
       bytesIn: 0,
       read: 0,
       deadLettered: 0,
-      filtered: 0,
+      filtered: input.counters.filtered,
       applied: input.counters.applied,
       late: input.counters.late,
       lost: 0,
@@ -193,9 +169,9 @@ export class KeyedSubtask implements Subtask {
     const { gate, input, results } = this.#parts
     switch (event.kind) {
       case 'batch':
-        this.#recordsIn += input.apply(event.batch, gate.watermarkMs)
+        this.#recordsIn += input.apply(event.batch, gate.watermarkMs, this.#clock.nowMs)
         this.#parts.returnCredit(event.channel, event.batch.buffer)
-        for (const table of results) table.correct(gate.watermarkMs)
+        for (const table of results) table.correct(this.#timeOf(table))
         this.#afterBatch()
         return
       case 'watermark':
@@ -235,17 +211,21 @@ export class KeyedSubtask implements Subtask {
     switch (phase) {
       case 'flush':
         return this.#flush()
+      case 'clock':
+        return this.#parts.output?.clock(this.index, this.#clock.nowMs) === false ? 'blocked' : 'idle'
+      case 'early':
+        return this.#giveEarly()
       case 'fire': {
         let budget = ROWS_PER_STEP
         for (const table of results) {
-          budget = table.advance(gate.watermarkMs, budget)
+          budget = table.advance(this.#timeOf(table), budget)
           if (budget < 0) return table.sinksFull ? 'blocked' : 'worked'
           table.change++
         }
         return 'idle'
       }
       case 'close':
-        for (const table of partials) table.close(gate.watermarkMs)
+        for (const table of partials) table.close(this.#timeOf(table))
         this.#checkLimit()
         return 'idle'
       case 'watermark':
@@ -255,6 +235,35 @@ export class KeyedSubtask implements Subtask {
         this.#snapshot()
         return 'idle'
     }
+  }
+
+  /** Whether the clock asks for something: a pane of processing time has ended, or early results are due. */
+  #readClock(): boolean {
+    if (this.#parts.gate.watermarkMs === MAX_WATERMARK) return false
+    if (this.#clock.tick()) {
+      this.#phases.push('flush', 'fire', 'close')
+      if (this.#parts.output !== null) this.#phases.push('clock', 'flush')
+    }
+    this.#early = this.#clock.earlyDue()
+    if (this.#early.length > 0) this.#phases.push('early')
+    return this.#phases.length > 0
+  }
+
+  #giveEarly(): StepResult {
+    let budget = ROWS_PER_STEP
+    for (const table of this.#parts.results) {
+      if (!this.#early.includes(table.index) || table.early === undefined) continue
+      budget = table.early(this.#timeOf(table), budget)
+      if (budget < 0) return table.sinksFull ? 'blocked' : 'worked'
+      this.#early = this.#early.filter((index) => index !== table.index)
+    }
+    return 'idle'
+  }
+
+  /** Up to when time has passed for a table. */
+  #timeOf({ plan }: { readonly plan: TablePlan }): number {
+    const { gate, input } = this.#parts
+    return this.#clock.timeOf(plan, gate.watermarkMs, input.passedMs)
   }
 
   #flush(): StepResult {
@@ -271,7 +280,7 @@ export class KeyedSubtask implements Subtask {
     const { snapshots, gate, input, sinks, channels } = this.#parts
     const checkpointId = this.#barrier
     // The copy comes first, then the barrier: no message can arrive in between, as both are one step.
-    const copy = snapshots.copy(gate.watermarkMs, { applied: input.counters.applied, late: input.counters.late })
+    const copy = snapshots.copy(gate.watermarkMs, { ...input.counters })
     channels?.broadcast({ kind: 'barrier', checkpointId })
     const outputs = [input.flush(), ...sinks.map((sink) => sink.flush())]
     Promise.all([copy, ...outputs]).then(

@@ -2,18 +2,22 @@
 import type { BatchMessage } from '../exchange/message.ts'
 import { PartialMerger } from '../operator/merge-partials.ts'
 import type { ResultTable } from '../operator/result-table.ts'
-import type { BatchInput } from './keyed-subtask.ts'
+import type { BatchInput } from './keyed-parts.ts'
 
 /** Applies partial batches to the tables of one merge subtask. */
 export class PartialInput implements BatchInput {
-  readonly counters = { applied: 0, late: 0 }
+  readonly counters = { applied: 0, late: 0, filtered: 0 }
   readonly newestMs = Number.NaN
   readonly full = false
   readonly #merger: PartialMerger
 
-  /** `tables` by index in the plan; null where the table is not merged. */
-  constructor(tables: readonly (ResultTable | null)[]) {
-    this.#merger = new PartialMerger(tables)
+  /** `tables` by index in the plan; null where the table is not merged. `senders`: subtasks on the other side. */
+  constructor(tables: readonly (ResultTable | null)[], senders: number) {
+    this.#merger = new PartialMerger(tables, senders)
+  }
+
+  get passedMs(): number {
+    return this.#merger.passedMs
   }
 
   apply(message: BatchMessage): number {

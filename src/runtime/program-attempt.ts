@@ -209,7 +209,9 @@ export class ProgramAttempt {
     const { outputs, pushes } = this.#buildOutputs(program, 0, index, context, current)
     const restored = this.#restored(source.id)
     const dead =
-      deadLetters === null ? null : new BoundedWriter(ports.openWriter(deadLetters.output, this.#ownerOf('', index)), context.wake)
+      deadLetters === null
+        ? null
+        : new BoundedWriter(ports.openWriter(deadLetters.output, this.#ownerOf('', index)), context.wake)
     if (dead !== null) this.#writers.set(`(dead letters) ${index}`, dead)
     return new ProgramSource(
       {

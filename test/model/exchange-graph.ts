@@ -287,7 +287,14 @@ export class ExchangeGraph {
     })
     const results = built.filter((table) => table !== null)
     const rest = { results, partials: [], channels: null, output: null, pool, built: results }
-    return this.#keyed(`merge ${index}`, 'merge', index, this.#options.windows, new PartialInput(built), rest)
+    return this.#keyed(
+      `merge ${index}`,
+      'merge',
+      index,
+      this.#options.windows,
+      new PartialInput(built, this.#options.windows),
+      rest,
+    )
   }
 
   #keyed(

@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SeededRandom } from '../../src/core/clock.ts'
-import { Reference, type Result } from '../operator/reference.ts'
+import { nameOf, Reference, type Result } from '../operator/reference.ts'
 import { NUMBERS } from '../operator/support.ts'
 import { type Bug, ExchangeGraph, type GraphOptions, tables } from './exchange-graph.ts'
 import { drawSource } from './exchange-source.ts'
@@ -72,7 +72,7 @@ function lastResults(graph: ExchangeGraph, id: string): Map<string, Result> {
   for (const { table, results } of graph.results) {
     if (table.id !== id) continue
     for (const result of results) {
-      const name = `${result.startMs}|${JSON.stringify(result.group)}`
+      const name = nameOf(result)
       expect([name, result.revision]).toEqual([name, (last.get(name)?.revision ?? 0) + 1])
       last.set(name, result)
     }

@@ -218,7 +218,7 @@ export class Cluster {
     const accumulators = layOutAccumulators(this.plan, (column) => column, textAt, pool)
     const sink = new RecordingSink(() => table)
     const table: ResultTable = openResultTable(this.plan, 0, accumulators, pool, membersOfPartials, [sink])
-    return { pool, table, sink, merger: new PartialMerger([table]) }
+    return { pool, table, sink, merger: new PartialMerger([table], this.parallelism) }
   }
 
   #applyBatch({ table, aggregator }: Subtask, batch: EventBatch): void {
