@@ -154,11 +154,12 @@ export class Combiner {
     }
     for (let i = 0; i < mins.length; i++) {
       const column = scan.numbers[mins[i]!]!
-      if (column[row]! < column[first]!) column[first] = column[row]!
+      // NaN is no value, and gives way to one.
+      if (column[row]! < column[first]! || Number.isNaN(column[first]!)) column[first] = column[row]!
     }
     for (let i = 0; i < maxs.length; i++) {
       const column = scan.numbers[maxs[i]!]!
-      if (column[row]! > column[first]!) column[first] = column[row]!
+      if (column[row]! > column[first]! || Number.isNaN(column[first]!)) column[first] = column[row]!
     }
     this.counts[first]!++
     return true

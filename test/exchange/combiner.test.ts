@@ -99,6 +99,17 @@ describe('the combiner', () => {
     expect([scan.numbers[0]![0], scan.numbers[1]![1], scan.numbers[2]![1]]).toEqual([500, 1, 999])
   })
 
+  it('keeps extremes of the numbers that are there: NaN is none', () => {
+    const row = { key: 'a', timeMs: 0, mask: 1, texts: ['web'] }
+    const scan = newScan(3, 1)
+    fillScan(
+      scan,
+      [Number.NaN, 3, Number.NaN, 5].map((value) => ({ ...row, numbers: [0, value, value] })),
+    )
+    expect(new Combiner(planOf(false, [100])).combine(scan)).toBe(3)
+    expect([scan.numbers[1]![0], scan.numbers[2]![0]]).toEqual([3, 5])
+  })
+
   it('lets a sum stand alone that would not be exact', () => {
     const near = Number.MAX_SAFE_INTEGER - 1
     const row = { key: 'a', timeMs: 0, mask: 1, numbers: [near, 0, 0], texts: ['web'] }
