@@ -126,9 +126,10 @@ function watchView(deps: CliDeps, output: Output, rowsMax: number) {
   const values = new Map<string, MetricValue>()
   return {
     show: (result: MetricResult) => {
-      for (const value of result.values) values.set(valueKey(value), value)
+      for (const value of result.values) values.set(valueKey(value, result.info.window), value)
       const newest = [...values.values()].sort(compareValues)
-      for (const value of newest.splice(0, newest.length - 10 * rowsMax)) values.delete(valueKey(value))
+      for (const value of newest.splice(0, newest.length - 10 * rowsMax))
+        values.delete(valueKey(value, result.info.window))
       const rows = newest.slice(-rowsMax).map((value) => valueCells(result.info, value))
       live.draw([
         output.style('bold', `${result.info.job}/${result.info.metric}`),

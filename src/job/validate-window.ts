@@ -1,13 +1,20 @@
 /** Whether the windows of a metric make sense. */
-import type { MetricDefinition, SlidingWindow, TumblingWindow } from './definition.ts'
+import { greatestDivisor } from '../core/numbers.ts'
+import type { CumulateWindow, MetricDefinition, SlidingWindow, TumblingWindow } from './definition.ts'
 import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
 import { isTimeZone } from './timezone.ts'
 
 const DAY_MS = 86_400_000
 
-/** Most steps of a sliding or cumulating window: each event would be part of so many results. */
+/** Most windows of an event, and most panes of a window. */
 export const WINDOW_STEPS_MAX = 10_000
+
+/** Shortest cadence of early results. */
+const EARLY_MS_MIN = 100
+
+/** Shortest pane of processing time: subtasks look at the clock about this often. */
+const CLOCK_PANE_MS_MIN = 10
 
 /** Tells every mistake of `metric.window`, `trigger` and `early`. */
 export function validateWindow(metric: MetricDefinition, path: DocumentPath, report: Report): void {
@@ -20,13 +27,69 @@ export function validateWindow(metric: MetricDefinition, path: DocumentPath, rep
     case 'tumbling':
       if (validateLength(window, at, report)) validateOffset(window.offsetMs, window.sizeMs, 'window', at, report)
       if (inZone) validateCalendar(window.sizeMs, [...at, 'tumbling'], report)
-      return
+      validateClock(metric, window.sizeMs, path, report)
+      break
+    case 'sliding':
+      if (validateLength(window, at, report)) validateSliding(window, inZone, at, report)
+      validateClock(metric, greatestDivisor(window.sizeMs, window.slideMs), path, report)
+      break
+    case 'cumulate':
+      if (validateLength(window, at, report)) validateCumulate(window, inZone, at, report)
+      validateClock(metric, window.stepMs, path, report)
+      break
     default:
       report([...at, window.kind], `${window.kind} windows are not part of this version`)
+      return
   }
+  if (metric.trigger !== null) report([...path, 'trigger'], 'triggers are not part of this version')
+  if (metric.earlyMs !== 0 && metric.earlyMs < EARLY_MS_MIN)
+    report([...path, 'early'], `must be at least ${formatDuration(EARLY_MS_MIN)}, or 0 for no early results`)
 }
 
-function validateLength(window: TumblingWindow | SlidingWindow, at: DocumentPath, report: Report): boolean {
+function validateSliding(window: SlidingWindow, inZone: boolean, at: DocumentPath, report: Report): void {
+  const { sizeMs, slideMs, offsetMs } = window
+  validateOffset(offsetMs, slideMs, 'slide', at, report)
+  const paneMs = greatestDivisor(sizeMs, slideMs)
+  if (sizeMs / slideMs > WINDOW_STEPS_MAX)
+    report([...at, 'slide'], `each event would be in more than ${WINDOW_STEPS_MAX} windows: use a longer slide`)
+  else if (sizeMs / paneMs > WINDOW_STEPS_MAX)
+    report(
+      [...at, 'slide'],
+      `a window would have more than ${WINDOW_STEPS_MAX} parts of ${formatDuration(paneMs)}, which is the longest that ` +
+        'divides size and slide: use a slide that divides the size, or nearly',
+    )
+  if (!inZone) return
+  validateCalendar(slideMs, [...at, 'slide'], report)
+  if (paneMs !== slideMs && slideMs % DAY_MS === 0) validateCalendar(paneMs, [...at, 'sliding'], report)
+}
+
+function validateCumulate(window: CumulateWindow, inZone: boolean, at: DocumentPath, report: Report): void {
+  const { sizeMs, stepMs, offsetMs } = window
+  validateOffset(offsetMs, sizeMs, 'window', at, report)
+  if (sizeMs % stepMs !== 0) report([...at, 'step'], `must divide the window (${formatDuration(sizeMs)}) evenly`)
+  else if (sizeMs / stepMs > WINDOW_STEPS_MAX)
+    report([...at, 'step'], `makes more than ${WINDOW_STEPS_MAX} windows of each event: use a longer step`)
+  if (!inZone) return
+  validateCalendar(sizeMs, [...at, 'cumulate'], report)
+  validateCalendar(stepMs, [...at, 'step'], report)
+}
+
+function validateClock(metric: MetricDefinition, paneMs: number, path: DocumentPath, report: Report): void {
+  if (metric.window.time !== 'processing') return
+  if (metric.allowedLatenessMs > 0)
+    report([...path, 'allowedLateness'], 'has no meaning in processing time, in which nothing is late: leave it out')
+  if (paneMs < CLOCK_PANE_MS_MIN)
+    report(
+      [...path, 'window', metric.window.kind],
+      `in processing time, windows and their steps are at least ${formatDuration(CLOCK_PANE_MS_MIN)}`,
+    )
+}
+
+function validateLength(
+  window: TumblingWindow | SlidingWindow | CumulateWindow,
+  at: DocumentPath,
+  report: Report,
+): boolean {
   if (window.sizeMs > 0) return true
   report([...at, window.kind], 'must be longer than zero')
   return false

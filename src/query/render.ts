@@ -3,7 +3,9 @@
  *
  * Pure. Owns: how answers of several subtasks become one. Does not own: asking them (query/service.ts), the wire.
  */
+
 import { MillraceError } from '../core/errors.ts'
+import type { WindowDefinition } from '../job/definition.ts'
 import { compareTop } from '../operator/view-collect.ts'
 import type { TopRows, ViewRows } from '../operator/view-rows.ts'
 import { isAdditive, type MetricInfo, type MetricQuery, type MetricValue, type ValueStatus } from './api.ts'
@@ -37,14 +39,19 @@ export function valuesOf(rows: ViewRows, attempt: number): MetricValue[] {
   return values
 }
 
-/** What names one value in an answer: its window and its group. */
-export function valueKey(value: Pick<MetricValue, 'windowStartMs' | 'dimensions'>): string {
-  return JSON.stringify([value.windowStartMs, ...value.dimensions])
+/** What names one value of a metric: its window and its group. A session grows, and so is known by its start. */
+export function valueKey(
+  value: Pick<MetricValue, 'windowStartMs' | 'windowEndMs' | 'dimensions'>,
+  { kind }: { readonly kind: WindowDefinition['kind'] },
+): string {
+  const endMs = kind === 'cumulate' ? value.windowEndMs : 0
+  return JSON.stringify([value.windowStartMs, endMs, ...value.dimensions])
 }
 
 /** By window, then by dimension texts in code-unit order. */
 export function compareValues(a: MetricValue, b: MetricValue): number {
   if (a.windowStartMs !== b.windowStartMs) return a.windowStartMs - b.windowStartMs
+  if (a.windowEndMs !== b.windowEndMs) return a.windowEndMs - b.windowEndMs
   for (let index = 0; index < a.dimensions.length; index++) {
     const left = a.dimensions[index] ?? ''
     const right = b.dimensions[index] ?? ''
@@ -90,11 +97,15 @@ export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly n
 }
 
 /** Adds up values of one metric whose kept dimensions and window are the same. Order of the answer is not defined. */
-export function rollUp(values: readonly MetricValue[], kept: readonly number[]): MetricValue[] {
+export function rollUp(
+  values: readonly MetricValue[],
+  kept: readonly number[],
+  window: { readonly kind: WindowDefinition['kind'] } = { kind: 'cumulate' },
+): MetricValue[] {
   const groups = new Map<string, MetricValue>()
   for (const value of values) {
     const projected = { ...value, dimensions: kept.map((index) => value.dimensions[index] ?? '') }
-    const key = valueKey(projected)
+    const key = valueKey(projected, window)
     const sum = groups.get(key)
     groups.set(key, sum === undefined ? projected : add(sum, projected))
   }

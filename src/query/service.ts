@@ -205,10 +205,11 @@ class Follower {
 
   /** The totals that the changed values are part of. */
   #totals(changed: readonly MetricValue[], kept: readonly number[]): MetricValue[] {
+    const { window } = this.#metric.info
     const affected = new Set<string>()
     for (const value of changed) {
-      this.#groups.set(valueKey(value), value)
-      affected.add(valueKey({ ...value, dimensions: kept.map((index) => value.dimensions[index] ?? '') }))
+      this.#groups.set(valueKey(value, window), value)
+      affected.add(valueKey({ ...value, dimensions: kept.map((index) => value.dimensions[index] ?? '') }, window))
     }
     if (this.#groups.size > maxQueryLimit) {
       throw new MillraceError(
@@ -217,7 +218,9 @@ class Follower {
       )
     }
     if (affected.size === 0) return []
-    const totals = rollUp([...this.#groups.values()], kept).filter((value) => affected.has(valueKey(value)))
+    const totals = rollUp([...this.#groups.values()], kept, window).filter((value) =>
+      affected.has(valueKey(value, window)),
+    )
     return passing(totals, this.#query)
   }
 }

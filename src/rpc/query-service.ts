@@ -63,7 +63,8 @@ function serveWatch(
   let open = true
   let shape: MetricResult | null = null
   const writer = new LatestWriter<MetricValue, WatchMetricResponse>(call, {
-    keyOf: valueKey,
+    // Within one answer a window's end tells cumulating windows apart; a session that grows is told in order.
+    keyOf: (value) => valueKey(value, { kind: 'cumulate' }),
     messageOf: (values) => ({ values: shape === null ? [] : toValues(shape, values), metric: undefined }),
     batchMax: watchBatchMax,
     keysMax: maxQueryLimit,

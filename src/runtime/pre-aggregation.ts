@@ -16,7 +16,7 @@ export function combinerPlan(plan: JobPlan): CombinerPlan | null {
   const folds = { sum: new Set<number>(), min: new Set<number>(), max: new Set<number>() }
   let byKey = false
   for (const { window, trigger, keyed, accumulators } of plan.tables) {
-    if (window.kind !== 'tumbling' || window.time !== 'event' || trigger !== null) return null
+    if (!('sizeMs' in window) || window.time !== 'event' || trigger !== null) return null
     byKey ||= keyed
     for (const { kind, column, floating } of accumulators) {
       switch (kind) {
@@ -28,7 +28,9 @@ export function combinerPlan(plan: JobPlan): CombinerPlan | null {
           if (kind === 'sum' && floating) return null
           folds[kind].add(column)
           break
+        // To meet a value twice is to meet it once.
         case 'distinct':
+        case 'approxDistinct':
           byKey ||= column < 0
           break
         default:

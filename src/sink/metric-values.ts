@@ -50,7 +50,7 @@ export class MetricValueSink implements ResultSink {
           : metric.integer
             ? { $case: 'intValue', value }
             : { $case: 'doubleValue', value },
-        status: row.revision > 1 ? ValueStatus.VALUE_STATUS_CORRECTED : ValueStatus.VALUE_STATUS_FINAL,
+        status: statusOf(row.revision),
         revision: row.revision,
         watermark: toDate(row.watermarkMs),
         lateCount: row.lateCount(metric.events),
@@ -59,7 +59,9 @@ export class MetricValueSink implements ResultSink {
         items: detail?.items.map((item) => ({ ...item })) ?? [],
         ...(detail?.text == null ? {} : { text: detail.text }),
       }).finish()
-      const key = this.#encoder.encode(JSON.stringify([metric.id, row.startMs, ...texts]))
+      // Cumulating windows share their start.
+      const window = table.window.kind === 'cumulate' ? [row.startMs, row.endMs] : [row.startMs]
+      const key = this.#encoder.encode(JSON.stringify([metric.id, ...window, ...texts]))
       this.#writer.write(key, message, row.endMs - 1)
     }
   }
@@ -71,4 +73,9 @@ export class MetricValueSink implements ResultSink {
   async close(): Promise<void> {
     await this.#writer.close()
   }
+}
+
+function statusOf(revision: number): ValueStatus {
+  if (revision === 0) return ValueStatus.VALUE_STATUS_PROVISIONAL
+  return revision > 1 ? ValueStatus.VALUE_STATUS_CORRECTED : ValueStatus.VALUE_STATUS_FINAL
 }

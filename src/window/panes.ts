@@ -13,6 +13,7 @@
  * instant is in. Cumulating windows start as tumbling ones of `sizeMs`, and their steps are counted from each local
  * midnight, so that a day of 23 hours has 23 hourly steps.
  */
+import { greatestDivisor } from '../core/numbers.ts'
 import type { CumulateWindow, SlidingWindow, WindowDefinition } from '../job/definition.ts'
 import { DAY_MS, TimeZone } from './time-zone.ts'
 import { createTumbling, delayOfParts, PartsOfDay, type WindowAssigner } from './tumbling.ts'
@@ -34,16 +35,6 @@ export function createPanes(window: WindowDefinition): PaneAssigner | null {
   if (window.kind === 'sliding' && window.slideMs !== window.sizeMs) return createSliding(window)
   if (window.kind === 'cumulate' && window.stepMs !== window.sizeMs) return createCumulate(window)
   return null
-}
-
-/** Most panes of one window. */
-export function panesOfWindow(window: SlidingWindow | CumulateWindow): number {
-  return window.sizeMs / (window.kind === 'sliding' ? greatestDivisor(window.sizeMs, window.slideMs) : window.stepMs)
-}
-
-/** Greatest common divisor of two positive whole numbers. */
-export function greatestDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestDivisor(b, a % b)
 }
 
 function createSliding(window: SlidingWindow): PaneAssigner {
