@@ -74,6 +74,27 @@ describe('HyperLogLog', () => {
     )
   })
 
+  it.each([
+    [10, 5, 0, 1],
+    [12, 7, 0, 0],
+    [16, 9, 0b101, 0],
+    [14, 3, 1 << 17, 0],
+  ])('keeps the place of the first 1 behind the register, sparse and dense: p = %i', (p, register, rest, low) => {
+    // The hash: p bits of the register, the rest of the high lane, the low lane.
+    const high = ((register << (32 - p)) | rest) >>> 0
+    const bits = (BigInt(rest) << 32n) | BigInt(low)
+    let first = 1
+    while (first <= 64 - p && ((bits >> BigInt(64 - p - first)) & 1n) === 0n) first++
+    const sketch = empty()
+    sketch.ref = hllAdd(sketch.store, sketch.ref, p, high, low)
+    const dense = of(p, people(0, 2 ** p / 4))
+    const before = bytesOf(dense)[8 + register]!
+    expect(bytesOf(merged(p, dense, sketch))[8 + register]).toBe(Math.max(before, first))
+    const added = of(p, people(0, 2 ** p / 4))
+    added.ref = hllAdd(added.store, added.ref, p, high, low)
+    expect(bytesOf(added)[8 + register]).toBe(Math.max(before, first))
+  })
+
   it('takes the least precision that keeps a standard error', () => {
     expect([0.0325, 0.02, 0.01, 0.005, 0.0001].map(hllPrecision)).toEqual([10, 12, 14, 16, 16])
     expect(hllError(hllPrecision(0.02))).toBeLessThanOrEqual(0.02)
