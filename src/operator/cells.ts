@@ -117,17 +117,12 @@ export function checkCells(accumulators: Accumulators, f64: Float64Array, at: nu
 
 /** Refuses what `cells.loaded` holds if it is no cell of accumulator `i`. STATE_INCOMPATIBLE, CHECKPOINT_CORRUPT. */
 export function checkCell({ cells, kinds, parameters }: Accumulators, i: number): void {
-  switch (kinds[i]) {
-    case HLL_KEY:
-    case HLL_TEXT:
-      return hllCheck(cells!.loaded, parameters[i]!)
-    case QUANTILES:
-      return ddCheck(cells!.loaded, parameters[i]!)
-    case TOP:
-      return itemsCheck(cells!.loaded)
-    default:
-      return textCheck(cells!.loaded)
-  }
+  const { loaded } = cells!
+  const kind = kinds[i]
+  if (kind === HLL_KEY || kind === HLL_TEXT) hllCheck(loaded, parameters[i]!)
+  else if (kind === QUANTILES) ddCheck(loaded, parameters[i]!)
+  else if (kind === TOP) itemsCheck(loaded)
+  else textCheck(loaded)
 }
 
 function settle(cells: CellStore, kind: number, parameter: number, ref: number, into: CellStore): number {

@@ -14,7 +14,7 @@ import { accumulator, tablePlan } from './support.ts'
 const layout = layOutEventBatch(1, 0, false, false, true)
 
 /** The columns of the one group of a table after these numbers, each with its weight. */
-function after(plans: readonly AccumulatorPlan[], numbers: readonly (readonly [number, number])[]) {
+function tableAfter(plans: readonly AccumulatorPlan[], numbers: readonly (readonly [number, number])[]) {
   const pool = new PagePool()
   const plan = tablePlan([], plans)
   const accumulators = layOutAccumulators(
@@ -77,8 +77,8 @@ describe('weights', () => {
         (kept, gone) => {
           const plus = (all: readonly number[]) => all.map((value) => [value, 1] as const)
           const minus = gone.map((value) => [value, -1] as const)
-          const found = after(inverting, [...plus(gone), ...plus(kept), ...minus])
-          const wanted = after(inverting, plus(kept))
+          const found = tableAfter(inverting, [...plus(gone), ...plus(kept), ...minus])
+          const wanted = tableAfter(inverting, plus(kept))
           expect(values(found.accumulators, found.f64)).toEqual(values(wanted.accumulators, wanted.f64))
         },
       ),
@@ -92,6 +92,6 @@ describe('weights', () => {
       accumulator('distinct', 0),
       { ...accumulator('approxDistinct', 0), precision: 10 },
     ]
-    for (const plan of cannot) expect(() => after([plan], [[1, 1]])).toThrow(/cannot take events back/)
+    for (const plan of cannot) expect(() => tableAfter([plan], [[1, 1]])).toThrow(/cannot take events back/)
   })
 })

@@ -47,6 +47,7 @@ describe('whether rows may be folded', () => {
 
   it.each([
     ['persons are counted', '  - { id: dau, activeUsers: {}, window: { tumbling: 1d } }\n'],
+    ['persons are estimated', '  - { id: about, approxDistinct: {}, window: { tumbling: 1d } }\n'],
     ['a metric is by person', '  - { id: mine, count: {}, window: { tumbling: 1d }, by: [person] }\n'],
   ])('keys stay apart where %s', (_, metric) => {
     expect(combinerOf(views + metric)).toMatchObject({ byKey: true, texts: ['platform'] })
@@ -55,6 +56,12 @@ describe('whether rows may be folded', () => {
   it.each([
     ['late events are kept', views, 'late: { log: { path: /tmp/late, topic: late } }'],
     ['it is switched off', views, 'preAggregation: false'],
+    ['texts are ranked', `${views}  - { id: ranked, topK: { field: screen, k: 3 }, window: { tumbling: 1h } }\n`, ''],
+    [
+      'quantiles are asked',
+      `${views}  - { id: p95, quantile: { field: revenue_minor, q: 0.95 }, window: { tumbling: 1h } }\n`,
+      '',
+    ],
     [
       'a sum is of doubles',
       `${views}  - { id: price, sum: { field: properties.price }, window: { tumbling: 1h } }\n`,
