@@ -23,6 +23,17 @@ const events = readEcom().map(({ user, session, event, platform, timestampMs, re
   return { person: user, timeMs: timestampMs, value: Event.encode(Event.fromPartial(fields)).finish() }
 })
 
+/** Panes that are merged: two days, every day. */
+const overlapping = [
+  { id: 'top_of_two_days', topK: { field: 'name', k: 3 } },
+  {
+    id: 'p95_of_two_days',
+    quantile: { field: 'revenue_minor', q: 0.95 },
+    where: 'revenue_minor > 0',
+    by: ['platform'],
+  },
+].map((metric) => ({ window: { sliding: '2d', slide: '1d' }, ...metric }))
+
 let oracle: Oracle
 let engine: TestEngine
 
@@ -51,7 +62,13 @@ describe.each([1, 2])('at parallelism %d', (parallelism) => {
     await log.close()
     const source = log.source({ bounded: true })
     const watermark = { outOfOrderness: '400d' }
-    const job = engagementJob({ name: `behaviour-${parallelism}`, source, watermark, parallelism, metrics })
+    const job = engagementJob({
+      name: `behaviour-${parallelism}`,
+      source,
+      watermark,
+      parallelism,
+      metrics: [...metrics, ...overlapping],
+    })
     const name = await submitJob(engine.client, job)
     await untilJob(engine.client, name, ({ state }) => state === 'FINISHED')
 
@@ -123,6 +140,20 @@ describe.each([1, 2])('at parallelism %d', (parallelism) => {
         (value, exact) => expect(value.detail!.text).toBe(exact),
       )
     }
+    const twice = `(SELECT *, ${DAY} - shift * 86400000 AS start FROM events, (VALUES (0), (1)) AS shifts(shift))`
+    await check(
+      'top_of_two_days',
+      `SELECT start, string_agg(name || '=' || n, ',' ORDER BY place) AS wanted FROM (SELECT start, name, count(*) AS n,
+         row_number() OVER (PARTITION BY start ORDER BY count(*) DESC, name) AS place FROM ${twice} GROUP BY start, name)
+       WHERE place <= 3 GROUP BY start`,
+      (value, exact) => expect(value.detail!.items.map((item) => `${item.label}=${item.value}`).join()).toBe(exact),
+    )
+    await check(
+      'p95_of_two_days',
+      `SELECT start, platform AS by, list_sort(list(revenue_minor))[1 + floor(0.95 * (count(*) - 1))::BIGINT] AS wanted
+       FROM ${twice} WHERE revenue_minor > 0 GROUP BY ALL`,
+      near(0.01),
+    )
     await engine.client.control.cancel(name)
   })
 })
