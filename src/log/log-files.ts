@@ -6,12 +6,8 @@
  * the path: for a job, the log is its broker.
  */
 import * as fs from 'node:fs'
-import { dirname } from 'node:path'
-import { threadId } from 'node:worker_threads'
+import { dirname, join } from 'node:path'
 import { MillraceError } from '../core/errors.ts'
-
-/** Files that `createExclusive` has made in this thread: no two have a name in common. */
-let created = 0
 
 /** An open file. */
 export type FileHandle = number
@@ -93,16 +89,17 @@ export function syncDirectory(path: string): void {
 /** Creates a file with `text` unless there is one; false when there is. */
 export function createExclusive(path: string, text: string): boolean {
   // By a link to a file that is complete: nobody must see it half written.
-  const complete = `${path}.${process.pid}-${threadId}-${++created}`
+  let folder: string | undefined
   try {
-    fs.writeFileSync(complete, text)
-    fs.linkSync(complete, path)
+    folder = fs.mkdtempSync(`${path}.`)
+    fs.writeFileSync(join(folder, 'complete'), text)
+    fs.linkSync(join(folder, 'complete'), path)
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
     throw ioError('create', path, error)
   } finally {
-    fs.rmSync(complete, { force: true })
+    if (folder !== undefined) fs.rmSync(folder, { recursive: true, force: true })
   }
 }
 

@@ -6,7 +6,6 @@
  * may be taken over. Taking over goes through a second file, so that of several who find a lock left behind one gets it.
  */
 import { join } from 'node:path'
-import { threadId } from 'node:worker_threads'
 import { MillraceError } from '../core/errors.ts'
 import { createExclusive, isRunning, processIdentity, readText, remove } from './log-files.ts'
 import { topicPath } from './topic.ts'
@@ -15,13 +14,10 @@ function lockPath(root: string, topic: string, partition: number): string {
   return join(topicPath(root, topic), `${partition}.lock`)
 }
 
-/** Writers of whole topics that this thread has opened: each is an owner of its own. */
-let writers = 0
-
 /** Takes the lock of one partition. Throws LEASE_HELD while another writer has it. Returns its path. */
 export function lockPartition(root: string, topic: string, partition: number): string {
   const path = lockPath(root, topic, partition)
-  if (take(path, `writer ${threadId}-${++writers}`)) return path
+  if (take(path, null)) return path
   const [process] = (readText(path) ?? '').split(' ')
   throw new MillraceError(
     'LEASE_HELD',
@@ -57,20 +53,22 @@ export function claimPartition(
   )
 }
 
-function take(path: string, owner: string): boolean {
-  const own = `${processIdentity()}\n${owner}`
+/** `owner` null: one that shares no name with any, not with itself either. */
+function take(path: string, owner: string | null): boolean {
+  const own = `${processIdentity()}\n${owner ?? ''}`
+  const mine = owner === null ? undefined : own
   if (createExclusive(path, own)) return true
-  if (!isLeft(readText(path), own)) return false
+  if (!isLeft(readText(path), mine)) return false
   const takeover = `${path}.takeover`
   if (!createExclusive(takeover, own)) {
     // Somebody else is at it, unless it died there.
-    if (isLeft(readText(takeover), own)) remove(takeover)
+    if (isLeft(readText(takeover), mine)) remove(takeover)
     return false
   }
   try {
     // It may have been taken over, or given back, since it was looked at.
     const holder = readText(path)
-    if (holder !== undefined && !isLeft(holder, own)) return false
+    if (holder !== undefined && !isLeft(holder, mine)) return false
     remove(path)
     return createExclusive(path, own)
   } finally {
@@ -79,6 +77,6 @@ function take(path: string, owner: string): boolean {
 }
 
 /** Whether a lock's holder is gone, or is who asks. */
-function isLeft(holder: string | undefined, own: string): boolean {
-  return holder === own || !isRunning(holder?.split('\n')[0] ?? '')
+function isLeft(holder: string | undefined, own: string | undefined): boolean {
+  return (own !== undefined && holder === own) || !isRunning(holder?.split('\n')[0] ?? '')
 }
