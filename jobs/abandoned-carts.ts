@@ -45,8 +45,13 @@ export default defineJob({
         state,
         onEvent(event, context) {
           const { cart } = context.state
-          const open = cart.get()
+          let open = cart.get()
           if (open !== undefined) context.deleteEventTimer(open.touchedMs + HOUR_MS)
+          // The watermark is behind the events: an event may come from beyond the hour before the timer is due.
+          if (open !== undefined && context.timestampMs > open.touchedMs + HOUR_MS) {
+            context.emit({ person: context.key, ...open })
+            open = undefined
+          }
           if (event.name === 'purchase') {
             cart.clear()
             return

@@ -39,6 +39,16 @@ describe('abandoned carts', () => {
     await harness.close()
   })
 
+  it('tells two carts apart though the watermark has not come to the end of the first', async () => {
+    const harness = await openHarness<Event>(job)
+    harness.push(add('ada', START))
+    harness.push(add('ada', START + 61 * MINUTE))
+    await harness.finish()
+    const opened = harness.output<AbandonedCart>('abandoned').map((cart) => cart.openedMs)
+    expect(opened).toEqual([START, START + 61 * MINUTE])
+    await harness.close()
+  })
+
   it('goes on after a crash as if there had been none, with another number of subtasks too', async () => {
     const harness = await openHarness<Event>(job, { seed: 5, parallelism: 2 })
     for (let i = 0; i < 40; i++) harness.push(add(`p${i}`, START + i * 1000))
