@@ -26,6 +26,14 @@ const metricsOf = {
     '{ id: revenue, sum: { field: revenue_minor }, window: { tumbling: 1m }, by: [person], retain: 1ms }',
   ],
   distinct: ['{ id: persons, activeUsers: {}, window: { tumbling: 1m }, by: [screen], retain: 1ms }'],
+  sliding: [
+    '{ id: events, count: {}, window: { sliding: 1m, slide: 5s }, by: [person], retain: 1ms }',
+    '{ id: revenue, sum: { field: revenue_minor }, window: { sliding: 1m, slide: 5s }, by: [person], retain: 1ms }',
+  ],
+  session: [
+    '{ id: events, count: {}, window: { session: 10s }, by: [person], retain: 1ms }',
+    '{ id: revenue, sum: { field: revenue_minor }, window: { session: 10s }, by: [person], retain: 1ms }',
+  ],
 } as const
 
 const { values, positionals } = parseArgs({

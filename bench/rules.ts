@@ -18,6 +18,8 @@ export const rules = {
   checkpointMs: 1_000,
   outOfOrdernessMs: 5_000,
   windowMs: 60_000,
+  sessionGapMs: 10_000,
+  slideMs: 5_000,
 } as const
 
 /** What one side reports of one run, as the last JSON line on its standard output (`type: 'result'`). */

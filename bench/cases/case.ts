@@ -1,7 +1,7 @@
 /** What a bench case is. */
 
 /** Names of the cases. */
-export type CaseId = 'tumbling' | 'distinct'
+export type CaseId = 'tumbling' | 'distinct' | 'session' | 'sliding'
 
 /** How the rival runs a case: its faster API, at the smallest heap that keeps 90 % of its speed (see bench/README.md). */
 export interface RivalSetup {

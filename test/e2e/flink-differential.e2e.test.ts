@@ -36,7 +36,7 @@ const from: DifferentialTopic = { brokers: testBrokers(), topic: `differential-$
 beforeAll(() => writeDifferentialTopic(from))
 afterAll(() => deleteTopic(from.brokers, from.topic))
 
-describe.each(['tumbling', 'distinct'] as const)('%s', (caseId) => {
+describe.each(['tumbling', 'distinct', 'session', 'sliding'] as const)('%s', (caseId) => {
   it.each(Object.keys(sides))('%s gives the rows of the definition', { timeout: 300_000 }, async (side) => {
     const rows = await sides[side]!(caseId, from)
     const expected = definitionRows(caseId)

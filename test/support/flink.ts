@@ -88,25 +88,54 @@ export function definitionRows(
   /** Draws event `k`; false leaves it out. */
   take: (stream: EventStream, k: number, draw: EventDraw) => boolean = takeAll,
 ): readonly string[] {
+  if (caseId === 'session') return sessionRows(stream, events, take)
   const draw = newEventDraw()
   const sums = new Map<string, { key: string; startMs: number; count: number; sum: number; persons: Set<number> }>()
   for (let k = 0; k < events; k++) {
     if (!take(stream, k, draw)) continue
-    const key = caseId === 'tumbling' ? `user-${draw.person}` : `/product/${draw.screen}`
-    const startMs = draw.occurredAtMs - (draw.occurredAtMs % rules.windowMs)
-    const id = `${key}|${startMs}`
-    let row = sums.get(id)
-    if (row === undefined) {
-      row = { key, startMs, count: 0, sum: 0, persons: new Set() }
-      sums.set(id, row)
+    const key = caseId === 'distinct' ? `/product/${draw.screen}` : `user-${draw.person}`
+    const slideMs = caseId === 'sliding' ? rules.slideMs : rules.windowMs
+    const lastMs = draw.occurredAtMs - (draw.occurredAtMs % slideMs)
+    for (let startMs = lastMs; startMs > draw.occurredAtMs - rules.windowMs; startMs -= slideMs) {
+      const id = `${key}|${startMs}`
+      let row = sums.get(id)
+      if (row === undefined) {
+        row = { key, startMs, count: 0, sum: 0, persons: new Set() }
+        sums.set(id, row)
+      }
+      row.count++
+      row.sum += draw.revenueMinor
+      row.persons.add(draw.person)
     }
-    row.count++
-    row.sum += draw.revenueMinor
-    row.persons.add(draw.person)
   }
   return [...sums.values()]
     .map(({ key, startMs, count, sum, persons }) =>
-      rowText(key, startMs, caseId === 'tumbling' ? [count, sum] : [persons.size]),
+      rowText(key, startMs, caseId === 'distinct' ? [persons.size] : [count, sum]),
     )
     .sort()
+}
+
+/** Sessions by person: islands of events no further apart than the gap. */
+function sessionRows(stream: EventStream, events: number, take: typeof takeAll): readonly string[] {
+  const draw = newEventDraw()
+  const persons = new Map<number, { atMs: number; revenueMinor: number }[]>()
+  for (let k = 0; k < events; k++) {
+    if (!take(stream, k, draw)) continue
+    const of = persons.get(draw.person) ?? []
+    persons.set(draw.person, of)
+    of.push({ atMs: draw.occurredAtMs, revenueMinor: draw.revenueMinor })
+  }
+  const rows: string[] = []
+  for (const [person, of] of persons) {
+    of.sort((a, b) => a.atMs - b.atMs)
+    for (let from = 0; from < of.length; ) {
+      let to = from + 1
+      while (to < of.length && of[to]!.atMs - of[to - 1]!.atMs <= rules.sessionGapMs) to++
+      const island = of.slice(from, to)
+      const revenueMinor = island.reduce((sum, event) => sum + event.revenueMinor, 0)
+      rows.push(rowText(`user-${person}`, of[from]!.atMs, [island.length, revenueMinor]))
+      from = to
+    }
+  }
+  return rows.sort()
 }

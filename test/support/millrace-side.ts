@@ -12,9 +12,25 @@ import { valuesOf } from './engine-numbers.ts'
 import type { DifferentialTopic, LateOutcome, RowSource } from './flink.ts'
 import { lateTopic, writeSecondPart } from './late-topic.ts'
 
+/** The windows of a case. */
+const windowOf: Readonly<Record<CaseId, string>> = {
+  tumbling: '{ tumbling: 1m }',
+  distinct: '{ tumbling: 1m }',
+  session: '{ session: 10s }',
+  sliding: '{ sliding: 1m, slide: 5s }',
+}
+
 /** The metrics of a case; their values in this order are the values of a row. */
 const metricsOf: Readonly<Record<CaseId, readonly (readonly [id: string, definition: string])[]>> = {
   tumbling: [
+    ['events', 'count: {}, by: [person]'],
+    ['revenue', 'sum: { field: revenue_minor }, by: [person]'],
+  ],
+  sliding: [
+    ['events', 'count: {}, by: [person]'],
+    ['revenue', 'sum: { field: revenue_minor }, by: [person]'],
+  ],
+  session: [
     ['events', 'count: {}, by: [person]'],
     ['revenue', 'sum: { field: revenue_minor }, by: [person]'],
   ],
@@ -74,7 +90,7 @@ async function withJob<T>(
 }
 
 function jobText(setup: MillraceSetup, caseId: CaseId, from: DifferentialTopic, bounded: boolean): string {
-  const metrics = metricsOf[caseId].map(([id, text]) => `  - { id: ${id}, window: { tumbling: 1m }, ${text} }`)
+  const metrics = metricsOf[caseId].map(([id, text]) => `  - { id: ${id}, window: ${windowOf[caseId]}, ${text} }`)
   return `
 apiVersion: millrace.dev/v1
 kind: Job

@@ -9,13 +9,17 @@ import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.typeutils.SetTypeInfo;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.windowing.WindowFunction;
+import org.apache.flink.streaming.api.windowing.assigners.EventTimeSessionWindows;
+import org.apache.flink.streaming.api.windowing.assigners.SlidingEventTimeWindows;
 import org.apache.flink.streaming.api.windowing.assigners.TumblingEventTimeWindows;
 import org.apache.flink.streaming.api.windowing.windows.TimeWindow;
 import org.apache.flink.util.Collector;
 
-/** The two jobs in the DataStream API: incremental aggregation in keyed event-time windows, heap state. */
+/** The jobs in the DataStream API: incremental aggregation in keyed event-time windows, heap state. */
 final class DataStreamJobs {
   private static final Duration MINUTE = Duration.ofMinutes(1);
+  private static final Duration SLIDE = Duration.ofSeconds(5);
+  private static final Duration SESSION_GAP = Duration.ofSeconds(10);
   private static final Utf8Key.Info KEY = new Utf8Key.Info();
 
   private DataStreamJobs() {}
@@ -33,6 +37,34 @@ final class DataStreamJobs {
     Events.events(env, options, false)
         .keyBy(event -> event.key, KEY)
         .window(TumblingEventTimeWindows.of(MINUTE))
+        .aggregate(
+            new CountAndSum(),
+            new EmitPair(),
+            PrimitiveArrayTypeInfo.LONG_PRIMITIVE_ARRAY_TYPE_INFO,
+            Types.GENERIC(Result.class))
+        .uid("window")
+        .sinkTo(new ResultSink<>(DataStreamJobs::formatPair, options.rowsDirectory()));
+  }
+
+  /** Count and sum of revenue by person in a minute, every five seconds. */
+  static void sliding(StreamExecutionEnvironment env, Options options) {
+    Events.events(env, options, false)
+        .keyBy(event -> event.key, KEY)
+        .window(SlidingEventTimeWindows.of(MINUTE, SLIDE))
+        .aggregate(
+            new CountAndSum(),
+            new EmitPair(),
+            PrimitiveArrayTypeInfo.LONG_PRIMITIVE_ARRAY_TYPE_INFO,
+            Types.GENERIC(Result.class))
+        .uid("window")
+        .sinkTo(new ResultSink<>(DataStreamJobs::formatPair, options.rowsDirectory()));
+  }
+
+  /** Count and sum of revenue by person and session. */
+  static void session(StreamExecutionEnvironment env, Options options) {
+    Events.events(env, options, false)
+        .keyBy(event -> event.key, KEY)
+        .window(EventTimeSessionWindows.withGap(SESSION_GAP))
         .aggregate(
             new CountAndSum(),
             new EmitPair(),

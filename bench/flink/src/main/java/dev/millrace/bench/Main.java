@@ -80,6 +80,10 @@ public final class Main {
       case "distinct/idiomatic" -> IdiomaticJobs.distinct(env, options);
       case "tumbling/sql" -> SqlJobs.tumbling(env, options);
       case "distinct/datastream" -> DataStreamJobs.distinct(env, options);
+      case "session/datastream" -> DataStreamJobs.session(env, options);
+      case "sliding/datastream" -> DataStreamJobs.sliding(env, options);
+      case "sliding/sql" -> SqlJobs.sliding(env, options);
+      case "session/sql" -> SqlJobs.session(env, options);
       case "distinct/sql" -> SqlJobs.distinct(env, options);
       default -> throw new IllegalArgumentException("no job " + options.job() + " in the " + options.api() + " API");
     }

@@ -9,7 +9,7 @@ import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.binary.BinaryStringData;
 
 /**
- * The two jobs in SQL: windowing table-valued functions over the same source.
+ * The jobs in SQL: windowing table-valued functions over the same source.
  *
  * <p>Rows enter and leave as Flink's internal binary rows, so nothing is converted at the edges.
  */
@@ -26,6 +26,28 @@ final class SqlJobs {
         tables.sqlQuery(
             "SELECT person, window_start, COUNT(*) AS events, SUM(revenue_minor) AS revenue"
                 + FROM_MINUTES
+                + "GROUP BY person, window_start, window_end");
+    sink(tables, result, options, SqlJobs::formatPair);
+  }
+
+  /** Count and sum of revenue by person in a minute, every five seconds. */
+  static void sliding(StreamExecutionEnvironment env, Options options) {
+    StreamTableEnvironment tables = tables(env, options);
+    Table result =
+        tables.sqlQuery(
+            "SELECT person, window_start, COUNT(*) AS events, SUM(revenue_minor) AS revenue"
+                + " FROM TABLE(HOP(TABLE events, DESCRIPTOR(rowtime), INTERVAL '5' SECOND, INTERVAL '1' MINUTE)) "
+                + "GROUP BY person, window_start, window_end");
+    sink(tables, result, options, SqlJobs::formatPair);
+  }
+
+  /** Count and sum of revenue by person and session. */
+  static void session(StreamExecutionEnvironment env, Options options) {
+    StreamTableEnvironment tables = tables(env, options);
+    Table result =
+        tables.sqlQuery(
+            "SELECT person, window_start, COUNT(*) AS events, SUM(revenue_minor) AS revenue"
+                + " FROM TABLE(SESSION(TABLE events PARTITION BY person, DESCRIPTOR(rowtime), INTERVAL '10' SECOND)) "
                 + "GROUP BY person, window_start, window_end");
     sink(tables, result, options, SqlJobs::formatPair);
   }
