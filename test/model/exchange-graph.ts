@@ -287,14 +287,8 @@ export class ExchangeGraph {
     })
     const results = built.filter((table) => table !== null)
     const rest = { results, partials: [], channels: null, output: null, pool, built: results }
-    return this.#keyed(
-      `merge ${index}`,
-      'merge',
-      index,
-      this.#options.windows,
-      new PartialInput(built, this.#options.windows),
-      rest,
-    )
+    const senders = this.#options.windows
+    return this.#keyed(`merge ${index}`, 'merge', index, senders, new PartialInput(built, senders), rest)
   }
 
   #keyed(
