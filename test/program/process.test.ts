@@ -86,8 +86,31 @@ describe('state', () => {
       if (round % 20 === 19) await harness.restore({ parallelism: 1 + (round % 3) })
     }
     let total = 0
-    for (let i = 0; i < 90; i++) total += (harness.state('memory', `k${i}`)?.amounts as number[]).length
+    for (let i = 0; i < 90; i++) total += (harness.state('memory', `k${i}`)!.amounts as number[]).length
     expect(total).toBe(1800)
+    await harness.close()
+  })
+
+  it('stays gone when it was cleared between two checkpoints', async () => {
+    const state = { open: value<number>() }
+    const toggling = job((clicks) =>
+      clicks
+        .keyBy((c) => c.key)
+        .process<never, typeof state>({
+          id: 'toggle',
+          state,
+          onEvent: ({ amount }, context) => (amount > 0 ? context.state.open.set(amount) : context.state.open.clear()),
+        })
+        .sinkTo({ id: 'out', to: out('out') }),
+    )
+    const harness = await openHarness<Click>(toggling)
+    for (const key of ['a', 'b']) harness.push({ key, atMs: 1, amount: 1 })
+    await harness.checkpoint()
+    harness.push({ key: 'a', atMs: 2, amount: 0 })
+    await harness.checkpoint()
+    await harness.restore()
+    expect(harness.state('toggle', 'a')).toBeUndefined()
+    expect(harness.state('toggle', 'b')).toMatchObject({ open: 1 })
     await harness.close()
   })
 

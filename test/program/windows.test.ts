@@ -93,6 +93,23 @@ describe.each(specs.map((spec) => [JSON.stringify(spec), spec] as const))('%s', 
   })
 })
 
+describe('sessions', () => {
+  it('take an old record that joins a live session, and no other', async () => {
+    const harness = await openHarness<Click>(windowJob({ session: 10 }, 0))
+    harness.push({ key: 'a', atMs: 20, amount: 1 })
+    await harness.advanceWatermark(25)
+    // By itself [11, 21) is closed at 25; with [20, 30) it is not. What is apart from it is late.
+    harness.push({ key: 'a', atMs: 11, amount: 2 })
+    harness.push({ key: 'b', atMs: 11, amount: 4 })
+    await harness.checkpoint()
+    await harness.restore()
+    await harness.finish()
+    expect(rows(harness.output<WindowResult<string, number>>('out'))).toEqual(['a 11 30 1 = 3'])
+    expect(harness.counts.late).toBe(1)
+    await harness.close()
+  })
+})
+
 describe('the definition of windows', () => {
   it.each([
     [{ tumbling: '0s' }, 'tumbling'],
