@@ -18,6 +18,7 @@ import { KafkaReader } from '../source/kafka/kafka-reader.ts'
 import { LogSourceReader } from '../source/log-source.ts'
 import type { SourceReader } from '../source/source.ts'
 import type { RecordOutput, WorkerPorts } from './ports.ts'
+import { loadProgram } from './program-load.ts'
 
 const clock = systemClock
 const scheduler = systemScheduler
@@ -32,6 +33,7 @@ export function createWorkerPorts(kafka: KafkaSecurity): WorkerPorts {
     openReader: (plan) => openReader(plan, kafka),
     openWriter: (output, owner) => openWriter(output, owner, kafka),
     openChunkStore,
+    loadProgram,
   }
 }
 
