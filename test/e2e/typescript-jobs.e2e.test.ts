@@ -56,8 +56,7 @@ async function cartsIn(root: string): Promise<string[]> {
 }
 
 describe('abandoned carts', () => {
-  // skip: the first step is not read to its end within the time; not understood yet, to be found before this counts
-  it.skip('are those of the definition, though the server is killed again and again', async () => {
+  it('are those of the definition, though the server is killed again and again', async () => {
     const folder = folderForTest('jobs')
     const server = await MillraceServer.start({ env: { MILLRACE_JOBS_DIR: folder } })
     const { logRoot } = server

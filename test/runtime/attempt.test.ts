@@ -85,7 +85,7 @@ async function restoredWatermarks(watermarks: readonly number[], parallelism: nu
       }),
       sourceFinished: () => {},
       schemaWanted: () => {},
-    sourceWatermark: () => {},
+      sourceWatermark: () => {},
     },
   )
   await attempt.open()
