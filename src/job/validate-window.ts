@@ -16,8 +16,8 @@ const EARLY_MS_MIN = 100
 /** Shortest pane of processing time: subtasks look at the clock about this often. */
 const CLOCK_PANE_MS_MIN = 10
 
-/** Tells every mistake of `metric.window`, `trigger` and `early`. */
-export function validateWindow(metric: MetricDefinition, path: DocumentPath, report: Report): void {
+/** Tells every mistake of `metric.window`, `trigger` and `early`. `key` is the path of the event's key. */
+export function validateWindow(metric: MetricDefinition, key: string, path: DocumentPath, report: Report): void {
   const { window } = metric
   const at = [...path, 'window']
   if (!isTimeZone(window.timezone))
@@ -37,6 +37,9 @@ export function validateWindow(metric: MetricDefinition, path: DocumentPath, rep
       if (validateLength(window, at, report)) validateCumulate(window, inZone, at, report)
       validateClock(metric, window.stepMs, path, report)
       break
+    case 'session':
+      validateSession(metric, key, path, report)
+      break
     default:
       report([...at, window.kind], `${window.kind} windows are not part of this version`)
       return
@@ -44,6 +47,19 @@ export function validateWindow(metric: MetricDefinition, path: DocumentPath, rep
   if (metric.trigger !== null) report([...path, 'trigger'], 'triggers are not part of this version')
   if (metric.earlyMs !== 0 && metric.earlyMs < EARLY_MS_MIN)
     report([...path, 'early'], `must be at least ${formatDuration(EARLY_MS_MIN)}, or 0 for no early results`)
+}
+
+function validateSession(metric: MetricDefinition, key: string, path: DocumentPath, report: Report): void {
+  const at = [...path, 'window']
+  if (!metric.by.includes(key))
+    report(
+      [...path, 'by'],
+      `sessions are of one key: add it to the dimensions, as by: [${[key, ...metric.by].join(', ')}]`,
+    )
+  if (metric.window.time === 'processing')
+    report([...at, 'time'], 'sessions are of event time: processing time is not part of this version')
+  if (metric.earlyMs > 0)
+    report([...path, 'early'], 'sessions have no early results in this version; queries show open sessions at any time')
 }
 
 function validateSliding(window: SlidingWindow, inZone: boolean, at: DocumentPath, report: Report): void {

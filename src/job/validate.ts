@@ -55,7 +55,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   // Beyond the limits nothing is looked at: the document may be hostile.
   definition.metrics.slice(0, METRICS_MAX).forEach((metric, i) => {
     const path = ['metrics', i]
-    validateWindow(metric, path, report)
+    validateWindow(metric, definition.event.key, path, report)
     validateFields(definition, metric, path, scope, report)
   })
   validateOutputs(definition, report)

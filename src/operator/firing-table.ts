@@ -10,6 +10,15 @@ import type { LateCounts } from './late-counts.ts'
 import type { VisitOpen } from './open-rows.ts'
 import type { KeyTest } from './view-filter.ts'
 
+/** A window of a group that is there no more: it has become part of another one. */
+export interface VanishedWindow {
+  readonly startMs: number
+  readonly endMs: number
+  readonly key: Uint8Array
+  /** One above that of the last result under this start. */
+  readonly revision: number
+}
+
 /** Windows of one table whose results this subtask gives out. */
 export interface FiringTable {
   readonly plan: TablePlan
@@ -32,8 +41,13 @@ export interface FiringTable {
   correct(watermarkMs: number): void
   /** Fires and closes what is due, about `budget` rows; returns the budget left, or -1 when there is more to do. */
   advance(watermarkMs: number, budget: number): number
-  /** Visits the rows of windows that are not closed and overlap [fromMs, toMs), until `visit` returns false. */
+  /**
+   * Visits the rows of open windows that overlap [fromMs, toMs), until `visit` returns false. `passes` says which groups
+   * are wanted; null for all.
+   */
   visitOpen(fromMs: number, toMs: number, passes: KeyTest | null, visit: VisitOpen): void
+  /** Windows that vanished after change number `since`, which a view that follows changes must forget. */
+  vanishedSince?(since: number): readonly VanishedWindow[]
   /** Gives provisional results of what has changed since the last call; budget as of `advance`. */
   early?(watermarkMs: number, budget: number): number
 }

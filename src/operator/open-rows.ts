@@ -19,6 +19,8 @@ export type VisitOpen = (
   f64: Float64Array,
   at: number,
   row: number,
+  /** Its last change has not been given out; where it is not said: it has no revision yet. */
+  open?: boolean,
 ) => boolean
 
 /** Visits the rows of a window from `first` on; false when `visit` has had enough. */

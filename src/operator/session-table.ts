@@ -17,12 +17,12 @@
 import { MAX_WATERMARK } from '../core/time.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { HistoryTable } from '../state/history-table.ts'
-import { ROW_CHANGE, ROW_HASH, ROW_REVISION } from '../state/keyed-table.ts'
+import { ROW_CHANGE, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { RECYCLED_PAGE_MASK, RECYCLED_PAGE_SHIFT, ROW_FLAGS } from '../state/recycled-table.ts'
 import type { Accumulators } from './accumulators.ts'
 import { forgetCells, historyCells, withOwnCells } from './cells.ts'
-import type { FiringTable } from './firing-table.ts'
+import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import type { VisitOpen } from './open-rows.ts'
 import type { FiredRow, GroupKeys, ResultSink } from './result-sink.ts'
 import { SessionLate } from './session-late.ts'
@@ -33,28 +33,11 @@ import type { KeyTest } from './view-filter.ts'
 const VANISHED_MAX = 4096
 
 /** A session that is found no more by its start. */
-export interface VanishedSession {
-  readonly startMs: number
-  readonly endMs: number
-  readonly key: Uint8Array
-  readonly hash: number
-  readonly revision: number
+export interface VanishedSession extends VanishedWindow {
   readonly change: number
   /** Its accumulators when it vanished. */
   readonly f64: Float64Array
 }
-
-/** Takes one open session of a view; `open` is false while its last change is given out. */
-export type VisitSession = (
-  startMs: number,
-  endMs: number,
-  key: Uint8Array,
-  revision: number,
-  change: number,
-  f64: Float64Array,
-  at: number,
-  open: boolean,
-) => boolean
 
 /** Sessions of one table whose results this subtask gives out. */
 export class SessionTable implements FiringTable {
@@ -139,7 +122,6 @@ export class SessionTable implements FiringTable {
       startMs: f64[at + SESSION_START]!,
       endMs: f64[at + SESSION_END]!,
       key: sessions.table.keyOf(row).slice(),
-      hash: sessions.table.u32(row, ROW_HASH),
       revision: revision + 1,
       change: this.change,
       f64: f64.slice(at + sessions.valuesAt, at + sessions.valuesAt + this.accumulators.initial.length),
@@ -193,8 +175,7 @@ export class SessionTable implements FiringTable {
     return left
   }
 
-  /** Visits the sessions that are not closed and overlap [fromMs, toMs), until `visit` returns false. */
-  scanOpen(fromMs: number, toMs: number, visit: VisitSession): void {
+  visitOpen(fromMs: number, toMs: number, passes: KeyTest | null, visit: VisitOpen): void {
     const { table, valuesAt } = this.sessions
     for (let row = 0; row < table.count; row++) {
       const page = table.rows.pages[row >>> RECYCLED_PAGE_SHIFT]!
@@ -205,21 +186,16 @@ export class SessionTable implements FiringTable {
       const startMs = page.f64[at + SESSION_START]!
       const endMs = page.f64[at + SESSION_END]!
       if (endMs <= fromMs || startMs >= toMs) continue
+      const key = table.keyOf(row)
+      if (passes !== null && !passes(key)) continue
       const open = (flags & SESSION_FIRED) === 0
       const revision = page.u32[u32 + ROW_REVISION]!
       const change = page.u32[u32 + ROW_CHANGE]!
-      if (!visit(startMs, endMs, table.keyOf(row), revision, change, page.f64, at + valuesAt, open)) return
+      if (!visit(startMs, endMs, key, revision, change, page.f64, at + valuesAt, row, open)) return
     }
   }
 
-  /** As `scanOpen`, the way in which all tables are read. */
-  visitOpen(fromMs: number, toMs: number, _passes: KeyTest | null, visit: VisitOpen): void {
-    this.scanOpen(fromMs, toMs, (startMs, endMs, key, revision, change, f64, at) =>
-      visit(startMs, endMs, key, revision, change, f64, at, 0),
-    )
-  }
-
-  /** Sessions that vanished after change number `since`; from now on they are remembered for the next who asks. */
+  /** See FiringTable. From now on vanished sessions are remembered for the next who asks. */
   vanishedSince(since: number): readonly VanishedSession[] {
     this.#remembers = VANISHED_MAX * 2
     return since < 0 ? [] : this.#vanished.filter(({ change }) => change > since)

@@ -6,7 +6,7 @@
  */
 import type { MetricPlan } from '../job/plan.ts'
 import type { Accumulators } from './accumulators.ts'
-import type { FiringTable } from './firing-table.ts'
+import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
 import { readDetail, readMetric } from './read-metric.ts'
 import { AddedUp, AllRows, columnsOf, type RowCollector, TopOfWindows } from './view-collect.ts'
@@ -43,6 +43,7 @@ class Gathered {
     accumulators: Accumulators,
     f64: Float64Array,
     at: number,
+    open = revision === 0,
   ): boolean {
     const { plan, late } = this.#table
     if (change <= this.#since && !late.changedSince(this.#since, startMs, endMs, key)) return true
@@ -60,8 +61,18 @@ class Gathered {
       events,
       revision,
       late: late.count(startMs, endMs, key, eventsOf),
-      provisional: revision === 0,
+      provisional: open,
       detail: readDetail(this.#metric, accumulators, f64, at),
+    })
+  }
+
+  /** Tells who follows changes that a value is there no more: no events are behind it. */
+  addVanished({ startMs, endMs, key, revision }: VanishedWindow): boolean {
+    if (this.passes !== null && !this.passes(key)) return true
+    const dimensions = dimensionTexts(key, this.#table.plan.dimensions.length)
+    return this.collector.add({
+      ...{ startMs, endMs, dimensions, revision },
+      ...{ value: 0, events: 0, late: 0, provisional: false, detail: null },
     })
   }
 }
@@ -79,9 +90,10 @@ export function queryTable(
     rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
   )
   if (!rows.collector.truncated) {
-    table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at) =>
-      rows.add(startMs, endMs, key, revision, change, table.accumulators, f64, at),
+    table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at, _, open) =>
+      rows.add(startMs, endMs, key, revision, change, table.accumulators, f64, at, open),
     )
+    for (const vanished of table.vanishedSince?.(since) ?? []) rows.addVanished(vanished)
   }
   return {
     ...about,

@@ -37,8 +37,9 @@ export class MetricValueSink implements ResultSink {
       const metric = this.#plan.metrics[i]!
       const events = row.f64[row.at + metric.events]!
       if (metric.table !== row.table || events === 0) continue
-      const value = readMetric(metric, row.accumulators, row.f64, row.at)
-      const detail = readDetail(metric, row.accumulators, row.f64, row.at)
+      // What is withdrawn is a correction to nothing: no events are behind it.
+      const value = row.retracted ? 0 : readMetric(metric, row.accumulators, row.f64, row.at)
+      const detail = row.retracted ? null : readDetail(metric, row.accumulators, row.f64, row.at)
       const message = MetricValue.encode({
         job: this.#plan.jobName,
         metric: metric.id,
@@ -54,7 +55,7 @@ export class MetricValueSink implements ResultSink {
         revision: row.revision,
         watermark: toDate(row.watermarkMs),
         lateCount: row.lateCount(metric.events),
-        eventCount: events,
+        eventCount: row.retracted ? 0 : events,
         attempt: this.#attempt,
         items: detail?.items.map((item) => ({ ...item })) ?? [],
         ...(detail?.text == null ? {} : { text: detail.text }),

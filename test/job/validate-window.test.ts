@@ -22,7 +22,7 @@ function mistakesOf(window: WindowDefinition, change: Partial<MetricDefinition> 
     retainMs: DAY_MS,
     ...change,
   }
-  validateWindow(metric, [], (path, message) => found.push(`${path.join('.')}: ${message}`))
+  validateWindow(metric, 'person', [], (path, message) => found.push(`${path.join('.')}: ${message}`))
   return found
 }
 
