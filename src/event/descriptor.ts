@@ -162,21 +162,21 @@ class IndexedDescriptors implements Descriptors {
   #leaf(field: FieldInfo, path: string, steps: readonly PathStep[], explicit: boolean): FieldResolution {
     if (field.ownDefault) return problem(`"${path}" declares a default other than zero, which is not supported`)
     if (field.type === TYPE_MESSAGE) {
-      if (isTimestamp(field)) return { ok: true, field: { path, steps, type: 'timestamp' }, explicitPresence: true }
+      if (isTimestamp(field)) return resolved({ path, steps, type: 'timestamp' }, true)
       const inner = this.#messages.get(field.typeName)
-      if (isProperty(inner)) return { ok: true, field: { path, steps, type: 'property' }, explicitPresence: true }
+      if (isProperty(inner)) return resolved({ path, steps, type: 'property' }, true)
       const example =
         inner === undefined ? '' : `: name a field of it, as "${path}.${[...inner.fields.keys()][0] ?? '…'}"`
       return problem(`"${path}" is a message${example}`)
     }
     const type = scalarTypes.get(field.type)
     if (type === undefined) return problem(`"${path}" has a type that is not supported`)
-    if (field.type !== TYPE_ENUM) return { ok: true, field: { path, steps, type }, explicitPresence: explicit }
+    if (field.type !== TYPE_ENUM) return resolved({ path, steps, type }, explicit)
     const values = this.#enums.get(field.typeName)
     if (values === undefined) return problem(`the descriptor set lacks enum "${clip(field.typeName)}" of "${path}"`)
     const enumNames = values.names
     if (!(0 in enumNames)) return problem(`"${path}" is of an enum without a zero value, which is not supported`)
-    return { ok: true, field: { path, steps, type, enumNames }, explicitPresence: explicit }
+    return resolved({ path, steps, type, enumNames }, explicit)
   }
 
   enumValue(name: string): number | undefined {
@@ -193,6 +193,10 @@ class IndexedDescriptors implements Descriptors {
 function fieldStep(field: FieldInfo): PathStep {
   if (field.oneof.length < 2) return { kind: 'field', number: field.number }
   return { kind: 'field', number: field.number, oneof: field.oneof.filter((n) => n !== field.number) }
+}
+
+function resolved(field: FieldRef, explicit: boolean): FieldResolution {
+  return { ok: true, field: explicit ? { ...field, explicit: true } : field, explicitPresence: explicit }
 }
 
 function problem(text: string): FieldResolution {

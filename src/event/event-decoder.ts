@@ -239,10 +239,10 @@ function zigzag(value: number): number[] {
 }
 
 function projectionOf(schema: EventSchema, type: EventTypeLayout): ConstructorParameters<typeof Projection>[0] {
-  const columns = schema.columns.map(({ encoding }, i) => {
+  const columns = schema.columns.map((own, i) => {
     const column = type.columns[i] ?? null
-    if (column !== null && 'constant' in column) return { field: null, encoding, constant: column.constant }
-    return { field: column, encoding }
+    if (column !== null && 'constant' in column) return { ...own, field: null, constant: column.constant }
+    return { ...own, field: column }
   })
   const { message, time, timeUnitMs, key } = type
   return { message, time, timeUnitMs, key, columns }

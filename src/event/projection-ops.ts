@@ -52,6 +52,8 @@ export const OP_MESSAGE = 14
 export const OP_MAP = 15
 /** Anything in a oneof: the operand is an index into `oneofs`, which says what to unset and what to do then. */
 export const OP_ONEOF = 16
+/** A message whose presence is wanted: the operand is an index into `presents`. */
+export const OP_PRESENT = 17
 
 /** Where a field number 0 leads, which no message has. Its wire type is none, so the check of types finds it. */
 export const OP_NO_FIELD = 8

@@ -5,9 +5,10 @@
  * oneof member unsets its siblings, unknown fields are skipped by length). Does not own: which fields are wanted
  * (event/projection-plan.ts), what becomes of the values (event/projection.ts).
  *
- * Invariants: never throws, never reads outside [start, end), allocates nothing. A slot whose `kind` is 0 is unset, and
- * all else of it is garbage.
+ * Invariants: never throws, reads only [start, end), allocates nothing. A slot of `kind` 0 is unset, the rest is garbage.
  */
+
+import type { ProjectionTables } from './projection-layout.ts'
 import {
   KIND_SET,
   OP_BOOL,
@@ -20,6 +21,7 @@ import {
   OP_FLOAT,
   OP_INT32,
   OP_INT64,
+  OP_MAP,
   OP_MARK_MASK,
   OP_MARK_SHIFT,
   OP_MESSAGE,
@@ -33,7 +35,6 @@ import {
   OP_UINT32,
   OP_WIRE_MASK,
 } from './projection-ops.ts'
-import type { ProjectionTables } from './projection-plan.ts'
 import { deadLetterReasons } from './schema.ts'
 import { readUint32, skipBytes, skipValue, skipVarint, WIRE_BYTES, WIRE_VARINT } from './wire.ts'
 
@@ -140,18 +141,17 @@ export class FieldScanner {
               ? this.#timestamp(bytes, at, next, operand)
               : code === OP_MESSAGE
                 ? this.#message(bytes, at, next, operand)
-                : this.#entry(bytes, at, next, operand)
+                : code === OP_MAP
+                  ? this.#entry(bytes, at, next, operand)
+                  : this.#present(bytes, at, next, operand)
           if (reason !== 0) return reason
         }
         at = next
         continue
       }
       kind[operand] = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
-      if (wire === WIRE_VARINT) {
-        at = this.#varint(bytes, at, end, code, operand)
-      } else {
-        at = this.#fixed(bytes, at, end, code, operand)
-      }
+      if (wire === WIRE_VARINT) at = this.#varint(bytes, at, end, code, operand)
+      else at = this.#fixed(bytes, at, end, code, operand)
       if (at < 0) return UNDECODABLE
     }
     return 0
@@ -321,9 +321,16 @@ export class FieldScanner {
         this.low[slot] = 0
         this.high[slot] = 0
       }
+      if (entry.present >= 0) this.kind[entry.present] = KIND_SET
       return this.#message(bytes, start, end, entry.node)
     }
     return 0
+  }
+
+  #present(bytes: Uint8Array, start: number, end: number, index: number): number {
+    const { slot, node } = this.#tables.presents[index]!
+    this.kind[slot] = KIND_SET
+    return this.#message(bytes, start, end, node)
   }
 
   #oneof(op: number): number {

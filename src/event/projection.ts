@@ -18,8 +18,27 @@
 import { hashBytes } from '../core/hash.ts'
 import { KEY_BYTES_MAX, TEXT_BYTES_MAX, TIME_MS_MAX } from '../core/limits.ts'
 import { PROPERTY_BOOL, PROPERTY_INT, PROPERTY_TEXT } from './projection-ops.ts'
-import { type ProjectionColumn, type ProjectionSchema, planProjection } from './projection-plan.ts'
+import { type ProjectionSchema, planProjection } from './projection-plan.ts'
 import { FieldScanner } from './projection-scan.ts'
+import {
+  columnSource,
+  FROM_INT64,
+  FROM_NUMBER,
+  FROM_PROPERTY,
+  FROM_TIME,
+  FROM_UINT64,
+  numberSource,
+  TEXT_BOOL,
+  TEXT_BYTES,
+  TEXT_CONSTANT,
+  TEXT_ENUM,
+  TEXT_INT64,
+  TEXT_PROPERTY,
+  TEXT_STRING,
+  TEXT_TIME,
+  TEXT_UINT64,
+  textSource,
+} from './projection-sources.ts'
 import { NUMBER_TEXT_BYTES, writeBool, writeDouble, writeInt64 } from './projection-text.ts'
 import type { ScanBatch } from './scan.ts'
 import { type DeadLetterReason, deadLetterReasons, type FieldRef } from './schema.ts'
@@ -42,23 +61,6 @@ const MISSING_KEY = reasonCode('missing_key')
 const MISSING_TIME = reasonCode('missing_time')
 const TIME_OUT_OF_RANGE = reasonCode('time_out_of_range')
 
-// How a slot becomes a column's value.
-const FROM_NUMBER = 0
-const FROM_INT64 = 1
-const FROM_UINT64 = 2
-const FROM_TIME = 3
-const FROM_PROPERTY = 4
-const TEXT_STRING = 5
-const TEXT_BYTES = 6
-const TEXT_NUMBER = 7
-const TEXT_INT64 = 8
-const TEXT_UINT64 = 9
-const TEXT_BOOL = 10
-const TEXT_ENUM = 11
-const TEXT_TIME = 12
-const TEXT_PROPERTY = 13
-const TEXT_CONSTANT = 14
-
 const TWO_32 = 0x1_0000_0000
 
 /** A compiled projection. It owns scratch space: one instance serves one thread. */
@@ -76,6 +78,9 @@ export class Projection {
   readonly #keySource: number
   readonly #columnSlot: Int32Array
   readonly #columnSource: Uint8Array
+  readonly #presenceSlot: Int32Array
+  /** Columns in which absent may be NaN. */
+  readonly #nullable: Int32Array
   readonly #enumNames: readonly (ReadonlyMap<number, Uint8Array> | null)[]
   readonly #constants: readonly (Uint8Array | null)[]
   readonly #scratch = new Uint8Array(NUMBER_TEXT_BYTES)
@@ -98,6 +103,8 @@ export class Projection {
       c.field === null ? tables.absentSlot : tables.slotOf(c.field),
     )
     this.#columnSource = Uint8Array.from(schema.columns, columnSource)
+    this.#presenceSlot = tables.presenceSlots
+    this.#nullable = Int32Array.from([...tables.presenceSlots.keys()].filter((c) => tables.presenceSlots[c]! >= 0))
     this.#enumNames = schema.columns.map((c) => (c.field === null ? null : enumBytes(c.field)))
     this.#constants = schema.columns.map((c) =>
       c.constant === undefined ? null : new TextEncoder().encode(c.constant),
@@ -155,6 +162,7 @@ export class Projection {
         return reason
       }
     }
+    if (this.#nullable.length > 0) this.#clearAbsent(batch, row)
     batch.rows = row + 1
     return 0
   }
@@ -237,6 +245,18 @@ export class Projection {
     return 0
   }
 
+  /** Puts NaN where a nullable column has no value: an absent field that has presence, or whose message is absent too. */
+  #clearAbsent(batch: ScanBatch, row: number): void {
+    const nullable = this.#nullable
+    const kinds = this.#kind
+    for (let i = 0; i < nullable.length; i++) {
+      const column = nullable[i]!
+      const kind = kinds[this.#columnSlot[column]!]!
+      if (kind !== 0 && !(kind === PROPERTY_TEXT && this.#columnSource[column] === FROM_PROPERTY)) continue
+      if (kinds[this.#presenceSlot[column]!] === 0) batch.numbers[column]![row] = Number.NaN
+    }
+  }
+
   /** Presence is in `slot`, the seconds in the next one, the nanos in the one after. */
   #timestampMs(slot: number): number {
     return this.#number[slot + 1]! * 1000 + Math.floor(this.#number[slot + 2]! / 1_000_000)
@@ -282,56 +302,6 @@ function scaleTime(low: number, high: number, unsigned: boolean, unitMs: number)
   const quotient = Math.floor(top / divisor)
   const rest = (top - quotient * divisor) * TWO_32 + (low >>> 0)
   return quotient * TWO_32 + Math.floor(rest / divisor)
-}
-
-function columnSource({ field, encoding, constant }: ProjectionColumn): number {
-  if (constant !== undefined) return TEXT_CONSTANT
-  if (field === null) return encoding === 'number' ? FROM_NUMBER : TEXT_STRING
-  return encoding === 'number' ? numberSource(field) : textSource(field)
-}
-
-function numberSource(field: FieldRef): number {
-  switch (field.type) {
-    case 'int64':
-    case 'sint64':
-    case 'sfixed64':
-      return FROM_INT64
-    case 'uint64':
-    case 'fixed64':
-      return FROM_UINT64
-    case 'timestamp':
-      return FROM_TIME
-    case 'property':
-      return FROM_PROPERTY
-    default:
-      return FROM_NUMBER
-  }
-}
-
-function textSource(field: FieldRef): number {
-  switch (field.type) {
-    case 'string':
-      return TEXT_STRING
-    case 'bytes':
-      return TEXT_BYTES
-    case 'bool':
-      return TEXT_BOOL
-    case 'enum':
-      return TEXT_ENUM
-    case 'int64':
-    case 'sint64':
-    case 'sfixed64':
-      return TEXT_INT64
-    case 'uint64':
-    case 'fixed64':
-      return TEXT_UINT64
-    case 'timestamp':
-      return TEXT_TIME
-    case 'property':
-      return TEXT_PROPERTY
-    default:
-      return TEXT_NUMBER
-  }
 }
 
 function enumBytes(field: FieldRef): ReadonlyMap<number, Uint8Array> | null {

@@ -6,7 +6,8 @@
  *
  * Every event has a time and a key. All else is a column of one of two encodings:
  *   number  a double a row. Integers beyond 2^53 do not decode (dead letter `integer_out_of_range`), so that what is
- *           stored is always exact. Booleans are 0 and 1, enums their number, times epoch ms. Absent is the default, 0.
+ *           stored is always exact. Booleans are 0 and 1, enums their number, times epoch ms. Absent is the default, 0; in a
+ *           nullable column NaN, but for a field without presence of a message that is there: that is 0.
  *   text    an id a row into a dictionary of the batch, whose entries are UTF-8 bytes. Strings as they are, integers in
  *           decimal, booleans `true`/`false`, enums by name (their number in decimal where unknown), bytes as they are.
  *           Absent is the empty text.
@@ -56,12 +57,16 @@ export interface FieldRef {
   readonly type: FieldType
   /** Enum names by number, for type `enum`. */
   readonly enumNames?: Readonly<Record<number, string>>
+  /** Set where a default that was sent differs from an absent field: `optional`, proto2, oneofs, map entries, messages. */
+  readonly explicit?: true
 }
 
 /** One column of a job's events. */
 export interface Column {
   readonly field: FieldRef
   readonly encoding: ColumnEncoding
+  /** Of a number column: absent is NaN, no value, and not 0. */
+  readonly nullable?: true
 }
 
 /** What a job reads out of each event: the projection compiles this. Plain data. */

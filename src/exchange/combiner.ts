@@ -146,11 +146,14 @@ export class Combiner {
     const { sums, mins, maxs } = this.#plan
     for (let i = 0; i < sums.length; i++) {
       const column = scan.numbers[sums[i]!]!
-      if (!Number.isSafeInteger(column[first]! + column[row]!)) return false
+      const sum = column[first]! + column[row]!
+      if (!Number.isSafeInteger(sum) && !Number.isNaN(sum)) return false
     }
     for (let i = 0; i < sums.length; i++) {
       const column = scan.numbers[sums[i]!]!
-      column[first]! += column[row]!
+      // NaN is no value, and gives way to one.
+      if (Number.isNaN(column[first]!)) column[first] = column[row]!
+      else if (!Number.isNaN(column[row]!)) column[first]! += column[row]!
     }
     for (let i = 0; i < mins.length; i++) {
       const column = scan.numbers[mins[i]!]!

@@ -71,6 +71,19 @@ export class EventScope {
     return resolution
   }
 
+  /** Whether an event can be without a field: one of some types only, one with presence, one inside of a message. */
+  mayBeAbsent(field: FieldRef): boolean {
+    const parts = this.#parts.get(field) ?? [field]
+    return parts.some((part, i) => {
+      if (part === null) return true
+      if ('constant' in part) return false
+      // Without its own field, an event of an envelope would not be of this type.
+      const own = this.#ownField(this.types[i]!)
+      const inOwn = own !== undefined && own === part.steps[0]?.number
+      return part.explicit === true || part.steps.length > (inOwn ? 2 : 1)
+    })
+  }
+
   /** The number of an enum value by its full name. */
   enumValue(name: string): number | undefined {
     return this.#descriptors.enumValue(name)
@@ -160,6 +173,12 @@ export class EventScope {
     const field: FieldRef = { ...first.field, path: written }
     this.#parts.set(field, parts)
     return { ok: true, field, explicitPresence }
+  }
+
+  /** Number of the envelope's field that holds a type. */
+  #ownField({ message, definition }: ScopedType): number | undefined {
+    const test = definition?.when
+    return test?.kind === 'field' ? this.#descriptors.message(message)?.fields.get(test.field)?.number : undefined
   }
 
   #has(type: ScopedType, name: string): boolean {

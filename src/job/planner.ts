@@ -119,7 +119,7 @@ class Planner {
       case 'last': {
         const field = this.#field(kind.field)
         if (!isNumber(field)) return of(`${kind.kind}Text`, this.#column(field, 'text'))
-        return of(kind.kind, this.#column(field, 'number'), { floating: isFloating(field) })
+        return of(kind.kind, this.#numberColumn(kind.field), { floating: isFloating(field) })
       }
       case 'quantile':
         return of('quantiles', this.#numberColumn(kind.field), { floating: true, error: kind.error })
@@ -130,11 +130,12 @@ class Planner {
         return of('histogram', this.#numberColumn(kind.field), { bounds: kind.bounds })
       default: {
         const field = this.#field(kind.field)
-        const column = this.#column(field, 'number')
+        const column = this.#numberColumn(kind.field)
         const floating = isFloating(field)
         if (kind.kind !== 'avg') return of(kind.kind, column, { floating })
         // Where a number may be none (NaN), an average is over those that are one.
-        return [...of('sum', column, { floating }), ...(floating ? of('values', column) : [])]
+        const mayBeNone = floating || this.#columns[column]!.nullable === true
+        return [...of('sum', column, { floating }), ...(mayBeNone ? of('values', column) : [])]
       }
     }
   }
@@ -163,8 +164,10 @@ class Planner {
     return path === this.#definition.event.key ? -1 : this.#column(this.#field(path), 'text')
   }
 
+  /** The numbers that an aggregate is over: where the field may be absent, that is no value. */
   #numberColumn(path: string): number {
-    return this.#column(this.#field(path), 'number')
+    const field = this.#field(path)
+    return this.#column(field, 'number', this.#scope.mayBeAbsent(field))
   }
 
   #table(metric: MetricDefinition): TableBuilder {
@@ -213,11 +216,11 @@ class Planner {
     return compileExpression(checked.expression, (field, encoding) => this.#column(field, encoding))
   }
 
-  #column(field: FieldRef, encoding: ColumnEncoding): number {
-    const key = JSON.stringify([encoding, field.path, field.type, field.steps])
+  #column(field: FieldRef, encoding: ColumnEncoding, nullable = false): number {
+    const key = JSON.stringify([encoding, nullable, field.path, field.type, field.steps])
     let index = this.#columnIndex.get(key)
     if (index === undefined) {
-      index = this.#columns.push({ field, encoding }) - 1
+      index = this.#columns.push({ field, encoding, ...(nullable ? { nullable } : {}) }) - 1
       this.#columnIndex.set(key, index)
     }
     return index

@@ -215,9 +215,8 @@ export class EventAggregator {
           break
         case SUM: {
           const total = f64[at]! + weight * batch.numbers[inputs[i]!]![row]!
-          if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER)
-            sumOverflow(this.#accumulators, i, this.#plan.id)
-          f64[at] = total
+          if (total <= Number.MAX_SAFE_INTEGER && total >= Number.MIN_SAFE_INTEGER) f64[at] = total
+          else if (!Number.isNaN(total)) sumOverflow(this.#accumulators, i, this.#plan.id)
           break
         }
         case SUM_FLOATING: {

@@ -126,8 +126,8 @@ export class SessionAggregator {
           break
         case SUM: {
           const total = f64[at]! + batch.numbers[inputs[i]!]![row]!
-          if (total > Number.MAX_SAFE_INTEGER || total < Number.MIN_SAFE_INTEGER) sumOverflow(accumulators, i, plan.id)
-          f64[at] = total
+          if (total <= Number.MAX_SAFE_INTEGER && total >= Number.MIN_SAFE_INTEGER) f64[at] = total
+          else if (!Number.isNaN(total)) sumOverflow(accumulators, i, plan.id)
           break
         }
         case SUM_FLOATING: {

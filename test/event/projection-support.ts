@@ -103,6 +103,7 @@ export const columns: Column[] = [
   ...numberPaths.map((p) => ({ field: field(p), encoding: 'number' as ColumnEncoding })),
   ...textPaths.map((p) => ({ field: field(p), encoding: 'text' as ColumnEncoding })),
   ...numberPaths.map((p) => ({ field: field(p), encoding: 'text' as ColumnEncoding })),
+  ...numberPaths.map((p) => ({ field: field(p), encoding: 'number' as ColumnEncoding, nullable: true as const })),
 ]
 /** All of it as a schema. */
 export const schema: EventSchema = { message: 't.All', time: field('at'), timeUnitMs: 1, key: field('key'), columns }

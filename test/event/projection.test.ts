@@ -1,5 +1,6 @@
 import { type DescMessage, fromBinary, type Message } from '@bufbuild/protobuf'
 import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
+import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hashBytes } from '../../src/core/hash.ts'
@@ -17,7 +18,7 @@ function oracle(message: Message, desc: DescMessage, ref: FieldRef): unknown {
     const step = ref.steps[i]!
     const f = current.desc.fields.find((d) => d.number === step.number)!
     if (!current.isSet(f) && f.fieldKind !== 'scalar' && f.fieldKind !== 'enum') return undefined
-    if (f.oneof !== undefined && !current.isSet(f)) return undefined
+    if (f.presence === FeatureSet_FieldPresence.EXPLICIT && !current.isSet(f)) return undefined
     let value: unknown = current.get(f)
     if (step.kind === 'entry') {
       value = (value as { get(key: string): unknown }).get(step.key)
@@ -34,8 +35,8 @@ function oracle(message: Message, desc: DescMessage, ref: FieldRef): unknown {
   return undefined
 }
 
-function numberOf(value: unknown): number {
-  if (value === undefined || typeof value === 'string') return 0
+function numberOf(value: unknown, absent = 0): number {
+  if (value === undefined || typeof value === 'string') return absent
   return Number(value)
 }
 
@@ -74,10 +75,10 @@ describe('projection against protobuf-es', () => {
         expect(batch.keyText(row)).toBe('anna')
         expect(batch.keyHash[row]).toBe(hashBytes(Buffer.from('anna'), 0, 4))
         const message = fromBinary(AllDesc, value)
-        columns.forEach(({ field: ref, encoding }, i) => {
+        columns.forEach(({ field: ref, encoding, nullable }, i) => {
           const expected = oracle(message, AllDesc, ref)
           if (encoding === 'number') {
-            expect(batch.numbers[i]![row], ref.path).toBe(numberOf(expected))
+            expect(batch.numbers[i]![row], ref.path).toBe(numberOf(expected, nullable ? Number.NaN : 0))
           } else {
             const wanted = textOf(expected, ref)
             const text = readText(batch, i, row, ref)
@@ -106,6 +107,30 @@ describe('projection against protobuf-es', () => {
       return readText(batch, column, 0, columns[column]!.field)
     }
     expect(['props.p', 'deep.by.x.text', 'deep.by.x.count', 'counts.a'].map(text)).toEqual(['', '', '4', '0'])
+  })
+
+  it('an absent number is none in a nullable column, a default that was left out is 0', () => {
+    const projection = compileProjection(schema)
+    const numbers = (object: object | Uint8Array, paths: readonly string[]): (number | undefined)[] => {
+      const batch = new ScanBatch(columns)
+      const rest = object instanceof Uint8Array ? object : All.encode(All.fromObject(object)).finish()
+      const bytes = concat([All.encode(All.fromObject({ key: 'k', at: 5 })).finish(), rest])
+      expect(projection.decode(bytes, 0, bytes.length, batch)).toBe(0)
+      return paths.map((path) => batch.numbers[columns.findIndex((c) => c.field.path === path && c.nullable)]![0])
+    }
+    const none = Number.NaN
+    const optional = ['maybe', 'number', 'counts.a', 'props.p']
+    expect(numbers({}, [...optional, 'i64', 'db', 'flag'])).toEqual([none, none, none, none, 0, 0, 0])
+    expect(numbers({ maybe: 0, number: 0, counts: { a: 0 }, props: { p: { d: 0 } } }, optional)).toEqual([0, 0, 0, 0])
+    expect(numbers({ number: 0, props: { p: { s: 'text' } } }, ['number', 'props.p'])).toEqual([0, none])
+    const inside = ['deep.count', 'deep.more.count', 'deep.by.x.count', 'group.count']
+    expect(numbers({}, inside)).toEqual([none, none, none, none])
+    expect(numbers({ deep: {} }, inside)).toEqual([0, none, none, none])
+    expect(numbers({ deep: { more: {}, by: { x: {} } }, group: {} }, inside)).toEqual([0, 0, 0, 0])
+    // An entry without its value has an empty one.
+    const entry = Uint8Array.from([0x9a, 0x01, 5, 0x22, 3, 0x0a, 1, 0x78])
+    expect(numbers(entry, inside)).toEqual([0, none, 0, none])
+    expect(numbers({ deep: { by: { y: {} } }, group: { count: 2 } }, inside)).toEqual([0, none, none, 2])
   })
 
   it('never throws, never reads outside its range, and leaves the batch alone when it refuses', () => {

@@ -110,6 +110,24 @@ describe('the combiner', () => {
     expect([scan.numbers[1]![0], scan.numbers[2]![0]]).toEqual([3, 5])
   })
 
+  it('adds up the numbers that are there', () => {
+    const row = { key: 'a', timeMs: 0, mask: 1, texts: ['web'] }
+    const scan = newScan(3, 1)
+    const combiner = new Combiner(planOf(false, [100]))
+    fillScan(
+      scan,
+      [Number.NaN, 3, Number.NaN, 5].map((value) => ({ ...row, numbers: [value, 0, 0] })),
+    )
+    expect(combiner.combine(scan)).toBe(3)
+    expect([scan.numbers[0]![0], combiner.counts[0]]).toEqual([8, 4])
+    fillScan(
+      scan,
+      [1, 2].map(() => ({ ...row, numbers: [Number.NaN, 0, 0] })),
+    )
+    expect(combiner.combine(scan)).toBe(1)
+    expect([scan.numbers[0]![0], combiner.counts[0]]).toEqual([Number.NaN, 2])
+  })
+
   it('lets a sum stand alone that would not be exact', () => {
     const near = Number.MAX_SAFE_INTEGER - 1
     const row = { key: 'a', timeMs: 0, mask: 1, numbers: [near, 0, 0], texts: ['web'] }

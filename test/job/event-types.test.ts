@@ -90,6 +90,17 @@ describe('types of event', () => {
     ).toEqual([{ constant: 'placed' }, [3, 4], [3, 3]])
   })
 
+  it('a number may be absent where a type lacks it, not where only the type’s own field holds it', () => {
+    const metrics = `[
+      { id: amounts, sum: { field: amount }, window: { tumbling: 1m } },
+      { id: fees, sum: { field: fee }, window: { tumbling: 1m } },
+      { id: inner, sum: { field: placed.amount }, window: { tumbling: 1m } } ]`
+    const nullable = (event: string, of: string) =>
+      plan(documentOf(event, of)).schema.columns.map((c) => `${c.field.path}${c.nullable ? '?' : ''}`)
+    expect(nullable(byHeader, metrics.replace('placed.amount', 'amount'))).toEqual(['amount', 'fee?'])
+    expect(nullable(byField, metrics)).toEqual(['amount', 'fee?', 'placed.amount?'])
+  })
+
   it('means the same in YAML, JSON and the message', () => {
     for (const event of [byHeader, byField]) {
       const definition = parse(

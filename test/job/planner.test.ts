@@ -8,7 +8,7 @@ import { parseJob } from '../../src/job/parse.ts'
 import { hashDefinition, planJob } from '../../src/job/planner.ts'
 import { mapSampleRow } from '../../src/job/sample.ts'
 import { compilePredicates } from '../../src/operator/filter.ts'
-import { builtInDescriptors } from '../support/descriptors.ts'
+import { builtInDescriptors, descriptorsOf } from '../support/descriptors.ts'
 
 const descriptors = builtInDescriptors()
 const head = `apiVersion: millrace.dev/v1
@@ -78,6 +78,38 @@ describe('a plan', () => {
       ['price', { kind: 'value', of: 3 }, false],
     ])
     expect(p.schema.columns[2]).toMatchObject({ field: { type: 'property' }, encoding: 'number' })
+  })
+
+  it('numbers that may be absent are none in aggregates and 0 in conditions; averages count those that are there', () => {
+    const source = `syntax = "proto3"; package t; message Point { int32 x = 1; }
+      message M { string k = 1; int64 at = 2; int32 plain = 3; optional int32 maybe = 4; Point point = 5; }`
+    const own = descriptorsOf(source)
+    const text = `${head}event: { message: t.M, time: at, key: k }
+metrics:
+  - { id: plain, avg: { field: plain }, where: plain >= 0, window: { tumbling: 1h } }
+  - { id: maybe, avg: { field: maybe }, where: maybe >= 0, window: { tumbling: 1h } }
+  - { id: first, first: { field: maybe }, window: { tumbling: 1h } }
+  - { id: x, max: { field: point.x }, window: { tumbling: 1h } }
+`
+    const p = planJob(parseJob(text, own).definition, { threads: 1, descriptors: own })
+    expect(p.schema.columns.map((c) => `${c.field.path}${c.nullable ? '?' : ''}`)).toEqual([
+      'plain',
+      'maybe',
+      'maybe?',
+      'point.x?',
+    ])
+    expect(p.predicates[1]).toMatchObject({ column: 1 })
+    expect(p.tables[0]!.accumulators.map(({ kind, column }) => `${kind} ${column}`)).toEqual([
+      'count -1',
+      'count -1',
+      'count -1',
+      'sum 0',
+      'sum 2',
+      'values 2',
+      'first 2',
+      'max 3',
+    ])
+    expect(p.metrics[1]!.read).toEqual({ kind: 'ratio', of: 4, by: 5 })
   })
 
   it('shares a sketch among the metrics that can read it', () => {

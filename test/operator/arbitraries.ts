@@ -56,14 +56,16 @@ export const tablePlans = fc
     tablePlan(dimensions, accumulators, { allowedLatenessMs, window }),
   )
 
+const noValue = { weight: 1, arbitrary: fc.constant(Number.NaN) }
+
 /** Events over a few windows, with sums that are exact in any order. */
 export const rows: fc.Arbitrary<Row> = fc.record({
   key: fc.constantFrom('', 'a', 'b', 'c', 'd', 'e', 'long key '.repeat(30)),
   timeMs: fc.integer({ min: -150, max: 450 }),
   mask: fc.nat(15),
   numbers: fc.tuple(
-    fc.integer({ min: -1000, max: 1000 }),
-    fc.integer({ min: -1000, max: 1000 }).map((n) => n / 8),
+    fc.oneof({ weight: 5, arbitrary: fc.integer({ min: -1000, max: 1000 }) }, noValue),
+    fc.oneof({ weight: 5, arbitrary: fc.integer({ min: -1000, max: 1000 }).map((n) => n / 8) }, noValue),
   ),
   texts: fc.tuple(fc.constantFrom('', 'web', 'ios', 'ä'), fc.constantFrom('', 'x', 'y', 'z'.repeat(200))),
 })

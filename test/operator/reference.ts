@@ -172,7 +172,7 @@ export class Reference {
   #valuesOf({ gathered }: Group): number[] {
     return this.plan.accumulators.map(({ kind }, i) => {
       if (kind === 'distinct') return new Set(gathered[i]).size
-      const numbers = gathered[i] as number[]
+      const numbers = (gathered[i] as number[]).filter((n) => !Number.isNaN(n))
       if (kind === 'min') return Math.min(...numbers)
       if (kind === 'max') return Math.max(...numbers)
       return numbers.reduce((sum, n) => sum + n, 0)

@@ -269,7 +269,7 @@ export class SessionReference {
         const texts = wanted.map((row) => (column < 0 ? row.key : row.texts[column - NUMBERS]!))
         return new Set(column < 0 ? texts : texts.filter((text) => text !== '')).size
       }
-      const numbers = wanted.map((row) => row.numbers[column]!)
+      const numbers = wanted.map((row) => row.numbers[column]!).filter((n) => !Number.isNaN(n))
       if (kind === 'min') return Math.min(...numbers)
       if (kind === 'max') return Math.max(...numbers)
       return numbers.reduce((sum, n) => sum + n, 0)

@@ -22,13 +22,15 @@ const plans = fc
   })
   .map(({ dimensions, accumulators: all, allowedLatenessMs }) => sessionPlan(dimensions, all, { allowedLatenessMs }))
 
+const noValue = { weight: 1, arbitrary: fc.constant(Number.NaN) }
+
 const rows: fc.Arbitrary<Row> = fc.record({
   key: fc.constantFrom('', 'a', 'b', 'long key '.repeat(30)),
   timeMs: fc.integer({ min: -60, max: 120 }),
   mask: fc.nat(15),
   numbers: fc.tuple(
-    fc.integer({ min: -1000, max: 1000 }),
-    fc.integer({ min: -1000, max: 1000 }).map((n) => n / 8),
+    fc.oneof({ weight: 5, arbitrary: fc.integer({ min: -1000, max: 1000 }) }, noValue),
+    fc.oneof({ weight: 5, arbitrary: fc.integer({ min: -1000, max: 1000 }).map((n) => n / 8) }, noValue),
   ),
   texts: fc.tuple(fc.constantFrom('', 'web', 'ä'), fc.constantFrom('', 'x', 'y', 'z'.repeat(200))),
 })

@@ -326,7 +326,7 @@ export interface CountMetric {
 
 /** Aggregates a field. */
 export interface FieldMetric {
-  /** Path of the field. */
+  /** Path of the field. An event that has no value of it adds nothing: a property or an `optional` field that is not set. */
   field: string;
 }
 
