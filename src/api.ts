@@ -12,7 +12,7 @@ export type { IntervalJoin } from './program/join-operator.ts'
 export type { Key } from './program/keys.ts'
 export type { Lookup } from './program/lookup-operator.ts'
 export type { DueTimer, ProcessContext, ProcessFunction, SideOutput } from './program/process-operator.ts'
-export type { InputSpec, JobSettings, OutputSpec, SourceSpec } from './program/settings.ts'
+export type { InputSpec, JobSettings, OutputSpec, SinkTarget, SourceSpec } from './program/settings.ts'
 export {
   type Aggregate,
   type AggregatingState,

@@ -32,6 +32,9 @@ export type OutputSpec =
   | { readonly kafka: { readonly topic: string; readonly brokers?: string } }
   | { readonly log: { readonly path: string; readonly topic: string } }
 
+/** Where results go: a topic; or nowhere, counted and with a checksum, to measure a job. */
+export type SinkTarget = OutputSpec | { readonly discard: Readonly<Record<never, never>> }
+
 /** Where and how the source reads. */
 export interface SourceSpec {
   /** Names the source in checkpoints; `events` unless given. */
@@ -153,6 +156,11 @@ export function jobInvalid(name: string, violations: readonly Violation[]): Mill
   const [first] = violations
   const text = `job ${name} is not valid: ${first?.field ?? ''}: ${first?.message ?? ''}`
   return new MillraceError('JOB_INVALID', text, { violations })
+}
+
+/** What a sink writes to. */
+export function targetOf(spec: SinkTarget): SinkOutput {
+  return 'discard' in spec ? { kind: 'discard' } : outputOf(spec)
 }
 
 /** The output that a specification names. */

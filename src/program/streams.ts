@@ -11,7 +11,7 @@ import { type IntervalJoin, openIntervalJoin } from './join-operator.ts'
 import type { Key } from './keys.ts'
 import { type Lookup, openLookup } from './lookup-operator.ts'
 import { openProcess, type ProcessFunction, type SideOutput } from './process-operator.ts'
-import { type OutputSpec, outputOf } from './settings.ts'
+import { type SinkTarget, targetOf } from './settings.ts'
 import { type Aggregate, durationMs, type StateSpecs, slotNames } from './state.ts'
 import type { Trigger } from './triggers.ts'
 import { WindowOperator, type WindowResult } from './window-operator.ts'
@@ -21,7 +21,7 @@ import { type Duration, planWindows, type WindowSpec } from './windows.ts'
 export interface SinkSpec<T> {
   /** Names the sink. */
   readonly id: string
-  readonly to: OutputSpec
+  readonly to: SinkTarget
   /** The record's value: bytes, or something with `finish()` as Protobuf encoders give. JSON unless given. */
   readonly encode?: (value: T) => Uint8Array | { finish(): Uint8Array }
   /** The record's key; none unless given. */
@@ -86,7 +86,7 @@ export class Stream<T> {
       kind: 'sink',
       id,
       inputs: this.refs,
-      output: outputOf(to),
+      output: targetOf(to),
       keyOf: (key ?? null) as ((value: unknown) => string | Uint8Array | null) | null,
       encode: (value) => bytesOf(encode === undefined ? JSON.stringify(value) : encode(value as T)),
     })

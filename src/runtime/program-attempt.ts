@@ -7,6 +7,7 @@
 import { PageWriter } from '../checkpoint/chunk-writer.ts'
 import type { ChunkStore } from '../checkpoint/store.ts'
 import { invariant, MillraceError } from '../core/errors.ts'
+import { hashBytes } from '../core/hash.ts'
 import { keyGroupRangeOf } from '../core/key-groups.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
 import { OutputChannels } from '../exchange/channel.ts'
@@ -20,7 +21,6 @@ import type { AttemptEnvironment } from './attempt.ts'
 import type { LinkMessage } from './links.ts'
 import type { DeployMessage } from './messages.ts'
 import { topicOf } from './plan-facts.ts'
-import type { RecordOutput } from './ports.ts'
 import { codeFailure } from './program-failure.ts'
 import { PROGRAM_BATCH_BYTES, ProgramLink, ProgramOutputs } from './program-outputs.ts'
 import { restoreStage } from './program-restore.ts'
@@ -172,10 +172,20 @@ export class ProgramAttempt {
   #openSink(node: SinkNode, index: number, context: SubtaskContext, outputs: ProgramOutputs): Push {
     const { ports } = this.#environment
     const output = this.deploy.plan.definition.sinks.find((sink) => sink.id === node.id)?.output ?? node.output
+    if (output.kind === 'discard') {
+      return (value) => {
+        outputs.results++
+        try {
+          const bytes = node.encode(value)
+          outputs.checksum = (outputs.checksum + hashBytes(bytes, 0, bytes.length)) >>> 0
+        } catch (thrown) {
+          throw codeFailure(node.id, thrown)
+        }
+      }
+    }
     const key = `${node.id} ${index}`
     const writer =
-      this.#writers.get(key) ??
-      new BoundedWriter(ports.openWriter(output as RecordOutput, this.#ownerOf(node.id, index)), context.wake)
+      this.#writers.get(key) ?? new BoundedWriter(ports.openWriter(output, this.#ownerOf(node.id, index)), context.wake)
     this.#writers.set(key, writer)
     outputs.addSink(writer)
     const encoder = new TextEncoder()

@@ -137,6 +137,8 @@ export class ProgramLink {
 export class ProgramOutputs {
   /** Records given to sinks so far. */
   results = 0
+  /** Sum, modulo 2^32, of the hashes of what was discarded: the same in any order. */
+  checksum = 0
   readonly links: ProgramLink[] = []
   readonly #sinks = new Set<BoundedWriter>()
 

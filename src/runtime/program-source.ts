@@ -80,7 +80,7 @@ export class ProgramSource implements Subtask {
     this.index = parts.index
     this.#parts = parts
     this.#context = context
-    this.#partitions = new SourcePartitions(parts.reader, parts.watermarks)
+    this.#partitions = new SourcePartitions(parts.reader, parts.watermarks, parts.counters.lost)
     this.#cursor = new RecordCursor(parts.topic)
     this.#origin = { job: parts.job, topic: parts.topic, partition: 0, offset: 0 }
     this.#read = parts.counters.read ?? 0
@@ -174,7 +174,7 @@ export class ProgramSource implements Subtask {
       filtered: this.#filtered,
       applied: this.#read - this.#deadLettered - this.#filtered,
       late: 0,
-      lost: (reader as { readonly lostRecords?: number }).lostRecords ?? 0,
+      lost: this.#partitions.lost,
       watermarkMs: this.#finished ? MAX_WATERMARK : watermarks.watermarkMs,
       idle: watermarks.idle,
       finished: this.#finished,
@@ -183,7 +183,7 @@ export class ProgramSource implements Subtask {
       partitions,
       latencyCounts: [],
       results: outputs.results,
-      checksum: 0,
+      checksum: outputs.checksum,
     }
   }
 
@@ -299,7 +299,10 @@ export class ProgramSource implements Subtask {
       parallelism: this.#parts.parallelism,
       watermarkMs: watermarks.watermarkMs,
       meta: new Uint8Array(0),
-      counters: { read: this.#read, deadLettered: this.#deadLettered, filtered: this.#filtered },
+      counters: {
+        ...{ read: this.#read, deadLettered: this.#deadLettered },
+        ...{ filtered: this.#filtered, lost: this.#partitions.lost },
+      },
       splits,
       pages: noPages,
       written: [],

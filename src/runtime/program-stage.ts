@@ -152,7 +152,7 @@ export class ProgramStage implements Subtask {
       idle: gate.idle,
       finished: gate.watermarkMs === Number.POSITIVE_INFINITY && gate.drained && this.#phases.length === 0,
       stateBytes: state.pages.storedBytes,
-      ...{ pendingRecords: 0, partitions: [], latencyCounts: [], results: outputs.results, checksum: 0 },
+      ...{ pendingRecords: 0, partitions: [], latencyCounts: [], results: outputs.results, checksum: outputs.checksum },
     }
   }
 

@@ -11,30 +11,30 @@ export interface OutputRecord<V> {
   readonly timestampMs: number
 }
 
+/** Path of outputs that stand for the sinks of a job: no path of the job's own. */
+const WATCHED = '\0watched'
+
 /** Collects what sinks are given. */
 export class HarnessOutputs {
   readonly #records = new Map<string, OutputRecord<unknown>[]>()
-  /** Sink ids by what they write to. */
-  readonly #ids = new Map<string, string>()
   #value: unknown
 
-  /** The same job, with sinks that tell what they encode. */
+  /** The same job, with sinks that tell what they encode, each with an output of its own: also what is discarded. */
   watch(job: JobProgram): JobProgram {
     const nodes = job.nodes.map((node) => {
       if (node.kind !== 'sink') return node
-      this.#ids.set(JSON.stringify(node.output), node.id)
       const encode = (value: unknown): Uint8Array => {
         this.#value = value
         return node.encode(value)
       }
-      return { ...node, encode }
+      return { ...node, encode, output: { kind: 'log', path: WATCHED, topic: node.id } as const }
     })
     return { ...job, nodes }
   }
 
   /** A writer into memory. Dead letters are under `deadLetters`. */
   open(output: SinkOutput): RecordWriter {
-    const id = this.#ids.get(JSON.stringify(output)) ?? 'deadLetters'
+    const id = output.kind === 'log' && output.path === WATCHED ? output.topic : 'deadLetters'
     return {
       bufferedBytes: 0,
       write: (key, value, timestampMs) => {
