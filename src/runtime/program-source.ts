@@ -161,7 +161,7 @@ export class ProgramSource implements Subtask {
   }
 
   stats(): Omit<SubtaskStats, 'job' | 'attempt' | 'busyMs' | 'idleMs' | 'backPressuredMs'> {
-    const { reader, watermarks, outputs } = this.#parts
+    const { watermarks, outputs } = this.#parts
     const { partitions, pending } = this.#partitions.stats()
     return {
       operator: this.operator,
@@ -291,7 +291,7 @@ export class ProgramSource implements Subtask {
     const checkpointId = this.#barrier
     this.#barrier = 0
     const { watermarks, outputs, deadLetters } = this.#parts
-    const splits = this.#partitions.snapshot()
+    const [splits, lost] = [this.#partitions.snapshot(), this.#partitions.lost]
     outputs.broadcast({ kind: 'barrier', checkpointId })
     const snapshot = {
       operatorId: this.operator,
@@ -299,10 +299,7 @@ export class ProgramSource implements Subtask {
       parallelism: this.#parts.parallelism,
       watermarkMs: watermarks.watermarkMs,
       meta: new Uint8Array(0),
-      counters: {
-        ...{ read: this.#read, deadLettered: this.#deadLettered },
-        ...{ filtered: this.#filtered, lost: this.#partitions.lost },
-      },
+      counters: { read: this.#read, deadLettered: this.#deadLettered, filtered: this.#filtered, lost },
       splits,
       pages: noPages,
       written: [],

@@ -23,11 +23,19 @@ export class SourcePartitions {
   readonly #reader: SourceReader
   readonly #watermarks: PartitionWatermarks
   readonly #partitions = new Map<number, Partition>()
+  readonly #lostBefore: number
   #maxWatermarkMs = Number.POSITIVE_INFINITY
 
-  constructor(reader: SourceReader, watermarks: PartitionWatermarks) {
+  /** `lostBefore`: records that earlier attempts have lost. */
+  constructor(reader: SourceReader, watermarks: PartitionWatermarks, lostBefore = 0) {
     this.#reader = reader
     this.#watermarks = watermarks
+    this.#lostBefore = lostBefore
+  }
+
+  /** Records that were gone before they were read, up to the positions. */
+  get lost(): number {
+    return this.#lostBefore + (this.#reader.lostRecords ?? 0)
   }
 
   /** Takes partitions over; those that are here already are left alone. */

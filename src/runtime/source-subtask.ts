@@ -94,7 +94,7 @@ export class SourceSubtask implements Subtask {
     this.index = parts.index
     this.#parts = parts
     this.#context = context
-    this.#partitions = new SourcePartitions(parts.reader, parts.watermarks)
+    this.#partitions = new SourcePartitions(parts.reader, parts.watermarks, parts.counters.lost)
     this.#cursor = new RecordCursor(parts.topic)
     this.#partitionOf = parts.origins ? new Uint32Array(parts.scan.capacity) : null
     this.#read = parts.counters.read ?? 0
@@ -182,7 +182,7 @@ export class SourceSubtask implements Subtask {
   }
 
   stats(): Omit<SubtaskStats, 'job' | 'attempt' | 'busyMs' | 'idleMs' | 'backPressuredMs'> {
-    const { reader, watermarks } = this.#parts
+    const { watermarks } = this.#parts
     const { partitions, pending } = this.#partitions.stats()
     return {
       operator: this.operator,
@@ -195,7 +195,7 @@ export class SourceSubtask implements Subtask {
       filtered: this.#filtered,
       applied: 0,
       late: 0,
-      lost: (reader as { readonly lostRecords?: number }).lostRecords ?? 0,
+      lost: this.#partitions.lost,
       watermarkMs: this.#finished ? MAX_WATERMARK : watermarks.watermarkMs,
       idle: watermarks.idle,
       finished: this.#finished,
@@ -306,7 +306,7 @@ export class SourceSubtask implements Subtask {
     const checkpointId = this.#barrier
     this.#barrier = 0
     const { watermarks, channels } = this.#parts
-    const splits = this.#partitions.snapshot()
+    const [splits, lost] = [this.#partitions.snapshot(), this.#partitions.lost]
     channels.broadcast({ kind: 'barrier', checkpointId })
     const snapshot = {
       operatorId: this.operator,
@@ -314,7 +314,7 @@ export class SourceSubtask implements Subtask {
       parallelism: this.#parts.parallelism,
       watermarkMs: watermarks.watermarkMs,
       meta: new Uint8Array(0),
-      counters: { read: this.#read, deadLettered: this.#deadLetters.count, filtered: this.#filtered },
+      counters: { read: this.#read, deadLettered: this.#deadLetters.count, filtered: this.#filtered, lost },
       splits,
       pages: noPages,
       written: [],

@@ -86,6 +86,11 @@ export interface SourceReader {
   status(partition: number): PartitionStatus
   /** State to store beside the position of a partition, taken between two polls; '' when there is none. */
   splitState(partition: number): string
+  /**
+   * Records that were gone before they were read, since the reader was made; absent where such a loss is always an error.
+   * Counted when `poll` steps over them, so that a position and this number belong together.
+   */
+  readonly lostRecords?: number
   /** Gives everything back; pending I/O is abandoned. Idempotent. */
   close(): Promise<void>
 }

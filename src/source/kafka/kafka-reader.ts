@@ -73,7 +73,6 @@ export class KafkaReader implements SourceReader, FetcherOwner {
   readonly #fetchers = new Map<number, LeaderFetcher>()
   #turn = 0
   readonly #wakeup: Wakeup
-  #lostRecords = 0
   #metadataInFlight = false
   #metadataDueMs = Number.POSITIVE_INFINITY
   #cancelMetadata: Cancel = () => {}
@@ -93,7 +92,7 @@ export class KafkaReader implements SourceReader, FetcherOwner {
 
   /** Records skipped under `skipLost` since this reader was made. */
   get lostRecords(): number {
-    return this.#lostRecords
+    return this.#feeds.reduce((sum, feed) => sum + feed.lostRecords, 0)
   }
 
   assign(split: SplitAssignment): void {
@@ -324,7 +323,6 @@ export class KafkaReader implements SourceReader, FetcherOwner {
     if (verdict.kind === 'held') {
       this.#retry(feed)
     } else if (verdict.kind === 'expired' && this.#options.skipLost === true) {
-      this.#lostRecords += verdict.earliest - feed.fetchOffset
       feed.skipTo(verdict.earliest)
       this.#fetchers.get(leader)?.pump()
       this.dataArrived()

@@ -36,6 +36,8 @@ interface Region {
   readonly aborted: readonly AbortedTransaction[] | null
   /** Offset after the region's last whole batch. */
   readonly nextOffset: number
+  /** It holds nothing: its records are gone. */
+  readonly lost?: true
   /** Called once when the region is done with. */
   readonly release: () => void
 }
@@ -68,6 +70,8 @@ export class PartitionFeed {
   missingSinceMs = -1
   /** True while an out-of-range position is looked into. */
   held = false
+  /** Records that `skipTo` led over, once told. */
+  lostRecords = 0
   /** Why reading cannot go on; thrown once all that was fetched before is handed out. */
   failure: MillraceError | undefined
   readonly #transactions = new AbortedTransactions()
@@ -145,6 +149,7 @@ export class PartitionFeed {
       end: 0,
       aborted: null,
       nextOffset: offset,
+      lost: true,
       release: nothing,
     })
     this.fetchOffset = offset
@@ -195,6 +200,7 @@ export class PartitionFeed {
       if (this.#passed >= this.stopOffset) this.clear()
       const nextOffset = Math.min(this.#passed, this.stopOffset)
       if (nextOffset > this.position) {
+        if (region.lost === true) this.lostRecords += nextOffset - this.position
         fillEmptyChunk(chunk, this.partition, this.position, nextOffset)
         this.position = nextOffset
         return true

@@ -55,6 +55,36 @@ describe('a topic or position that is gone', () => {
     await reader.close()
   })
 
+  it('counts them when it steps over them: a position from before has not lost them yet', async () => {
+    const f = fixture()
+    const log = f.cluster.partitions[0]!
+    log.append(['a', 'b', 'c'])
+    log.append(['d'])
+    log.deleteBefore(3)
+    const reader = f.open({ skipLost: true })
+    f.assign(reader, 0, 1)
+    await f.scheduler.runFor(50)
+    expect([reader.status(0).position, reader.lostRecords]).toEqual([1, 0])
+    expect(reader.poll()).toMatchObject({ count: 0, nextOffset: 3 })
+    expect([reader.status(0).position, reader.lostRecords]).toEqual([3, 2])
+    await reader.close()
+  })
+
+  it('counts no further than where a bounded run stops', async () => {
+    const f = fixture()
+    const log = f.cluster.partitions[0]!
+    log.append(['a', 'b', 'c'])
+    log.append(['d'])
+    log.deleteBefore(3)
+    const reader = f.open({ skipLost: true })
+    f.assign(reader, 0, 1, 2)
+    await f.scheduler.runFor(50)
+    expect(reader.poll()).toMatchObject({ count: 0, nextOffset: 2 })
+    expect(reader.lostRecords).toBe(1)
+    expect(reader.status(0).finished).toBe(true)
+    await reader.close()
+  })
+
   it('hands out what it had fetched before it says that the rest is gone', async () => {
     const f = fixture()
     const log = f.cluster.partitions[0]!
