@@ -4,7 +4,8 @@
  * Owns: where modules are looked for, and that nothing outside that folder is. Does not own: asking a module what it is
  * (coordinator/module-inspector.ts).
  */
-import { join, resolve, sep } from 'node:path'
+import { existsSync } from 'node:fs'
+import { basename, join, resolve, sep } from 'node:path'
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import type { ProgramDescription } from '../program/graph.ts'
@@ -29,6 +30,15 @@ export class JobModules {
 
   /** The definition of the job in a module. JOB_INVALID. */
   async definitionOf(module: string): Promise<JobDefinition> {
-    return programDefinition(module, await this.#inspect(this.fileOf(module)))
+    const name = this.#nameOf(module)
+    return programDefinition(name, await this.#inspect(this.fileOf(name)))
+  }
+
+  /** People name files from where they are: `jobs/a.ts` is `a.ts` in the folder `jobs`, unless there is such a folder in it. */
+  #nameOf(module: string): string {
+    const prefix = `${basename(this.#folder)}/`
+    if (!module.startsWith(prefix) || existsSync(this.fileOf(module))) return module
+    const rest = module.slice(prefix.length)
+    return existsSync(this.fileOf(rest)) ? rest : module
   }
 }

@@ -3,11 +3,12 @@
  * runs a job in worker threads, and a job in TypeScript is checked against its types.
  */
 import { execFile } from 'node:child_process'
-import { cpSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cacheDir, projectRoot } from '../support/infra-process.ts'
+import { npmEnv, packPackage } from '../support/packed.ts'
 
 const run = promisify(execFile)
 let folder: string
@@ -15,22 +16,10 @@ let folder: string
 beforeAll(async () => {
   mkdirSync(cacheDir, { recursive: true })
   folder = mkdtempSync(join(cacheDir, 'package-'))
-  // A copy: packing points package.json at what it built, and other tests run from the checkout meanwhile.
-  const copy = join(folder, 'checkout')
-  for (const name of ['src', 'jobs', 'proto', 'tools', 'package.json', 'tsconfig.json', 'README.md', 'LICENSE']) {
-    cpSync(join(projectRoot, name), join(copy, name), {
-      recursive: true,
-      filter: (source) => !source.includes('node_modules'),
-    })
-  }
-  symlinkSync(join(projectRoot, 'node_modules'), join(copy, 'node_modules'))
-  await run('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: copy })
-  const [tarball] = globSync('millrace-*.tgz', { cwd: folder })
+  const tarball = await packPackage(join(folder, 'checkout'), folder)
   mkdirSync(join(folder, 'app'))
   writeFileSync(join(folder, 'app/package.json'), '{ "name": "app", "private": true, "type": "module" }')
-  await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', join(folder, tarball!)], {
-    cwd: join(folder, 'app'),
-  })
+  await run('npm', ['install', tarball], { cwd: join(folder, 'app'), env: { ...process.env, ...npmEnv } })
 })
 
 afterAll(() => {

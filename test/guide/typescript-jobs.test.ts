@@ -9,7 +9,7 @@ import { systemScheduler } from '../../src/core/system.ts'
 
 const root = join(import.meta.dirname, '../..')
 const guide = readFileSync(join(root, 'docs/guide/typescript-jobs.md'), 'utf8')
-const blocks = [...guide.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)].map(([, file, text]) => ({
+const blocks = [...guide.matchAll(/```\w+ file=(\S+)\n([\s\S]*?)```/g)].map(([, file, text]) => ({
   file: file!,
   text: text!,
 }))
@@ -18,6 +18,7 @@ let folder = ''
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'millrace-guide-'))
   mkdirSync(join(folder, 'node_modules'))
+  mkdirSync(join(folder, 'jobs'))
   symlinkSync(root, join(folder, 'node_modules/millrace'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   for (const { file, text } of blocks) writeFileSync(join(folder, file), text)
@@ -33,12 +34,19 @@ function run(...args: string[]): { readonly status: number | null; readonly outp
 
 describe('the guide to jobs in TypeScript', () => {
   it('has the blocks that it speaks of', () => {
-    expect(blocks.map(({ file }) => file)).toEqual(['revenue.ts', 'revenue.test.ts', 'silence.ts', 'more.ts'])
+    expect(blocks.map(({ file }) => file)).toEqual([
+      'jobs/first-purchases.ts',
+      'jobs/new-customers.yaml',
+      'revenue.ts',
+      'revenue.test.ts',
+      'silence.ts',
+      'more.ts',
+    ])
   })
 
-  it.each(['revenue', 'silence', 'more'])('%s is a job', async (name) => {
+  it.each(['revenue', 'silence', 'more', 'jobs/first-purchases'])('%s is a job', async (name) => {
     const description = await inspectModule(join(folder, `${name}.ts`), systemScheduler)
-    expect(description.settings.name).toBe(name)
+    expect(description.settings.name).toBe(name.replace('jobs/', ''))
   })
 
   it('has a test that passes', () => {
