@@ -103,6 +103,7 @@ function watch(
           query,
           {
             onValues: (result) => view.show(result),
+            onWaiting: (why) => view.wait(why),
             onEnd: (error) => {
               view.end()
               if (error === null) resolve()
@@ -121,21 +122,36 @@ function watch(
 }
 
 function watchView(deps: CliDeps, output: Output, rowsMax: number) {
-  if (!output.live) return { show: (result: MetricResult) => writeChanges(output, result), end: () => {} }
+  if (!output.live) {
+    return {
+      show: (result: MetricResult) => writeChanges(output, result),
+      // Its lines are values: who reads them is told beside them.
+      wait: (why: string | null) => output.note(why === null ? 'going on' : `waiting: ${why}`),
+      end: () => {},
+    }
+  }
   const live = new LiveView(output.stdout, deps.clock, deps.scheduler)
   const values = new Map<string, MetricValue>()
+  let lines: readonly string[] = []
+  let waiting: string | null = null
+  const draw = () =>
+    live.draw([...lines, output.style('dim', waiting === null ? 'Ctrl-C ends' : `Waiting: ${waiting}`)])
   return {
+    wait: (why: string | null) => {
+      waiting = why
+      draw()
+    },
     show: (result: MetricResult) => {
       for (const value of result.values) values.set(valueKey(value, result.info.window), value)
       const newest = [...values.values()].sort(compareValues)
       for (const value of newest.splice(0, newest.length - 10 * rowsMax))
         values.delete(valueKey(value, result.info.window))
       const rows = newest.slice(-rowsMax).map((value) => valueCells(result.info, value))
-      live.draw([
+      lines = [
         output.style('bold', `${result.info.job}/${result.info.metric}`),
         ...output.tableLines(valueColumns(result.dimensions, result.info), rows),
-        output.style('dim', 'Ctrl-C ends'),
-      ])
+      ]
+      draw()
     },
     end: () => live.end(),
   }

@@ -121,13 +121,18 @@ export interface MetricResult {
   readonly truncated: boolean
 }
 
-/** Where a watch delivers. Neither may throw. */
+/** Where a watch delivers. Nothing of it may throw. */
 export interface MetricWatcher {
   /**
    * First all values of the query (unless `changesOnly`), then those that changed; `result.values` has at most one
    * value per window and group. Called again only with what changed since.
    */
   readonly onValues: (result: MetricResult) => void
+  /**
+   * Called with the reason when values cannot be had for now (the job starts or restarts, a thread is slow), which passes
+   * by itself, and with null once they can be had again: before the values that this brings.
+   */
+  readonly onWaiting?: (why: string | null) => void
   /**
    * Called once, last: with null because the job has finished, or with what ended the watch; UNAVAILABLE (retry: never)
    * when the job was cancelled, stopped or has failed.

@@ -96,6 +96,12 @@ function watch(
 ): () => void {
   let open = true
   let timer: Cancel = () => {}
+  let waiting: string | null = null
+  const wait = (why: string | null) => {
+    if (!open || why === waiting) return
+    waiting = why
+    watcher.onWaiting?.(why)
+  }
   const end = (error: MillraceError | null) => {
     if (!open) return
     open = false
@@ -105,13 +111,15 @@ function watch(
     const look = follower.look(first).then(
       (ended) => {
         if (!open) return
+        wait(null)
         if (ended) end(null)
         else timer = scheduler.after(intervalMs, () => step(follower, false))
       },
       (thrown: unknown) => {
         const error = MillraceError.from(thrown)
-        if (first || error.retry !== 'backoff') end(error)
-        else if (open) timer = scheduler.after(intervalMs, () => step(follower, false))
+        if (error.retry !== 'backoff') return end(error)
+        wait(error.message)
+        if (open) timer = scheduler.after(intervalMs, () => step(follower, first))
       },
     )
     void look
@@ -129,6 +137,7 @@ function watch(
         }
         const kept = keptDimensions(metric.info, query)
         const deliver = (answer: MetricResult) => {
+          wait(null)
           if (open) watcher.onValues(answer)
         }
         step(new Follower(views, metric, query, kept, changesOnly, deliver), true)

@@ -202,9 +202,14 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
         changesOnly: options?.changesOnly ?? false,
       })
       let info: MetricInfo | null = null
-      const onValues = (response: queryWire.WatchMetricResponse) => {
+      let waiting = false
+      const onResponse = (response: queryWire.WatchMetricResponse) => {
         if (response.metric !== undefined) info = fromDescription(response.metric)
-        if (info === null) return
+        const changed = waiting || response.waiting !== ''
+        waiting = response.waiting !== ''
+        if (changed) watcher.onWaiting?.(waiting ? response.waiting : null)
+        // What only tells of waiting has no values.
+        if (info === null || (changed && response.values.length === 0 && response.metric === undefined)) return
         const result: MetricResult = {
           info,
           dimensions: query.groupBy ?? info.dimensions,
@@ -213,7 +218,7 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
         }
         watcher.onValues(result)
       }
-      return follow(stream, address, onValues, watcher.onEnd)
+      return follow(stream, address, onResponse, watcher.onEnd)
     },
   }
 }

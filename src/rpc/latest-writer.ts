@@ -24,6 +24,7 @@ export class LatestWriter<V, M> {
   #blocked = false
   #closed = false
   #onEmpty: (() => void) | null = null
+  #notice: M | null = null
   /** Values that were replaced before the reader took them. */
   conflated = 0
 
@@ -55,6 +56,12 @@ export class LatestWriter<V, M> {
     if (!this.#closed && !this.#stream.write(message)) this.#block()
   }
 
+  /** Writes a message that is no value behind those that wait; of several that wait, the newest. */
+  notify(message: M): void {
+    this.#notice = message
+    this.#flush()
+  }
+
   /** Takes values. QUERY_TOO_LARGE when more keys wait than one subscriber may hold. */
   offer(values: readonly V[]): void {
     if (this.#closed) return
@@ -84,6 +91,7 @@ export class LatestWriter<V, M> {
   close(): void {
     this.#closed = true
     this.#waiting.clear()
+    this.#notice = null
   }
 
   #flush(): void {
@@ -96,7 +104,12 @@ export class LatestWriter<V, M> {
       }
       if (!this.#stream.write(this.#messageOf(batch))) this.#block()
     }
-    if (this.#waiting.size === 0 && !this.#closed && this.#onEmpty !== null) {
+    if (!this.#blocked && !this.#closed && this.#notice !== null) {
+      const notice = this.#notice
+      this.#notice = null
+      if (!this.#stream.write(notice)) this.#block()
+    }
+    if (this.#waiting.size === 0 && this.#notice === null && !this.#closed && this.#onEmpty !== null) {
       const then = this.#onEmpty
       this.#onEmpty = null
       then()

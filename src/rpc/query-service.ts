@@ -65,7 +65,7 @@ function serveWatch(
   const writer = new LatestWriter<MetricValue, WatchMetricResponse>(call, {
     // Within one answer a window's end tells cumulating windows apart; a session that grows is told in order.
     keyOf: (value) => valueKey(value, { kind: 'cumulate' }),
-    messageOf: (values) => ({ values: shape === null ? [] : toValues(shape, values), metric: undefined }),
+    messageOf: (values) => ({ values: shape === null ? [] : toValues(shape, values), metric: undefined, waiting: '' }),
     batchMax: watchBatchMax,
     keysMax: maxQueryLimit,
   })
@@ -91,13 +91,16 @@ function serveWatch(
       {
         onValues: (result) => {
           if (!open) return
-          if (shape === null) writer.send({ values: [], metric: toDescription(result.info) })
+          if (shape === null) writer.send({ values: [], metric: toDescription(result.info), waiting: '' })
           shape = result
           try {
             writer.offer(result.values)
           } catch (thrown) {
             fail(thrown)
           }
+        },
+        onWaiting: (why) => {
+          if (open) writer.notify({ values: [], metric: undefined, waiting: why ?? '' })
         },
         onEnd: (error) => {
           if (error !== null) fail(error)

@@ -253,6 +253,17 @@ describe('watch', () => {
     expect(json(stdout.split('\n')[2] ?? '')).toMatchObject({ value: 43, dimensions: { platform: 'ios' } })
   })
 
+  it('says what it waits for beside the values', async () => {
+    const running = cli.run('watch', 'engagement/page_views', '-o', 'json')
+    await vi.waitFor(() => expect(cli.query.watchers.size).toBe(1))
+    cli.query.wait('job engagement is RESTARTING')
+    cli.query.wait(null)
+    cli.query.end(null)
+    const { stderr, stdout } = await running
+    expect(stderr).toBe('waiting: job engagement is RESTARTING\ngoing on\n')
+    expect(stdout).not.toContain('RESTARTING')
+  })
+
   it('ends on Ctrl-C with 130, and leaves no watch behind', async () => {
     const running = cli.run('watch', 'engagement/page_views', '--changes')
     await vi.waitFor(() => expect(cli.query.watchers.size).toBe(1))

@@ -163,13 +163,19 @@ describe('watch', () => {
     const made = service()
     const results: MetricResult[] = []
     const ends: (MillraceError | null)[] = []
+    /** What it waited for, and the number of answers before each. */
+    const waits: [string | null, number][] = []
     const start = () =>
       made.query.watch(
         query,
-        { onValues: (result) => results.push(result), onEnd: (error) => ends.push(error) },
+        {
+          onValues: (result) => results.push(result),
+          onWaiting: (why) => waits.push([why, results.length]),
+          onEnd: (error) => ends.push(error),
+        },
         options,
       )
-    return { ...made, results, ends, start }
+    return { ...made, results, ends, waits, start }
   }
 
   it('delivers the values, then only what changed, and ends with the job', async () => {
@@ -204,7 +210,7 @@ describe('watch', () => {
   })
 
   it('starts over with a new attempt, and waits out a restart', async () => {
-    const { views, scheduler, results, ends, start } = watching(everything)
+    const { views, scheduler, results, ends, waits, start } = watching(everything)
     views.answers.push(
       { attempt: 1, ended: false, rows: [rows(0, 50, [a])] },
       new MillraceError('UNAVAILABLE', 'restarting'),
@@ -219,18 +225,57 @@ describe('watch', () => {
     expect(results[1]?.values).toHaveLength(2)
     expect(results[1]?.values[0]?.attempt).toBe(2)
     expect(ends).toEqual([])
+    expect(waits).toEqual([
+      ['restarting', 1],
+      [null, 1],
+    ])
   })
 
-  it('fails at once on what cannot be asked, and when a job is not there at the start', async () => {
+  it('waits for a job that is not there yet, says so once, and then delivers', async () => {
+    const { views, scheduler, results, ends, waits, start } = watching(everything)
+    const starting = new MillraceError('UNAVAILABLE', 'starting')
+    const slow = new MillraceError('DEADLINE_EXCEEDED', 'slow', { retry: 'backoff' })
+    views.answers.push(starting, starting, slow, { attempt: 1, ended: false, rows: [rows(0, 5, [a])] })
+    start()
+    await scheduler.settle()
+    for (let i = 0; i < 3; i++) await scheduler.runFor(100)
+    expect(results.map((result) => result.values.map(({ value }) => value))).toEqual([[1]])
+    expect(waits).toEqual([
+      ['starting', 0],
+      ['slow', 0],
+      [null, 0],
+    ])
+    expect(ends).toEqual([])
+  })
+
+  it('that waited from the start begins as any: of changes only, without values', async () => {
+    const { views, scheduler, results, start } = watching(everything, { changesOnly: true })
+    views.answers.push(new MillraceError('UNAVAILABLE', 'starting'), {
+      attempt: 1,
+      ended: false,
+      rows: [rows(0, 5, [a])],
+    })
+    start()
+    await scheduler.settle()
+    await scheduler.runFor(100)
+    expect(results).toMatchObject([{ values: [] }])
+  })
+
+  it('fails at once on what cannot be asked, and when a job will not be there again by itself', async () => {
     const bad = watching({ ...everything, groupBy: ['country'] })
     bad.start()
     await bad.scheduler.settle()
     expect(bad.ends).toMatchObject([{ code: 'QUERY_INVALID' }])
     const gone = watching(everything)
-    gone.views.answers.push(new MillraceError('UNAVAILABLE', 'not deployed'))
+    gone.views.answers.push(
+      new MillraceError('UNAVAILABLE', 'restarting'),
+      new MillraceError('UNAVAILABLE', 'failed', { retry: 'never' }),
+    )
     gone.start()
     await gone.scheduler.settle()
-    expect(gone.ends).toMatchObject([{ code: 'UNAVAILABLE' }])
+    await gone.scheduler.runFor(100)
+    expect(gone.ends).toMatchObject([{ code: 'UNAVAILABLE', message: 'failed' }])
+    expect(gone.scheduler.pending).toBe(0)
   })
 
   it('is silent once cancelled', async () => {

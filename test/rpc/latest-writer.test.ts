@@ -117,4 +117,24 @@ describe('LatestWriter', () => {
     out.offer([{ key: 'c', version: 3 }])
     expect(pipe.messages).toHaveLength(1)
   })
+
+  it('tells what is no value behind the values that wait, the newest of it, and before it finishes', () => {
+    const pipe = new Pipe(1)
+    const out = writer(pipe)
+    const note = (version: number) => [{ key: 'note', version }]
+    out.offer([{ key: 'a', version: 1 }])
+    out.offer([{ key: 'a', version: 2 }])
+    out.notify(note(1))
+    out.notify(note(2))
+    let finished = false
+    out.finish(() => {
+      finished = true
+    })
+    expect([pipe.messages.length, finished]).toEqual([1, false])
+    pipe.drain(1)
+    pipe.drain(1)
+    pipe.drain(1)
+    expect(pipe.messages.slice(1)).toEqual([[{ key: 'a', version: 2 }], note(2)])
+    expect([finished, pipe.wroteWhileFull]).toEqual([true, false])
+  })
 })

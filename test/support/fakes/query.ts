@@ -94,6 +94,11 @@ export class FakeQuery implements QueryApi {
     }
   }
 
+  /** Tells every watcher that there is something to wait for, or nothing more. */
+  wait(why: string | null): void {
+    for (const watcher of this.watchers) watcher.onWaiting?.(why)
+  }
+
   /** Ends every watch. */
   end(error: MillraceError | null): void {
     for (const watcher of this.watchers) watcher.onEnd(error)

@@ -296,10 +296,17 @@ export interface WatchMetricRequest {
 }
 
 export interface WatchMetricResponse {
-  /** At most one for a window and group; none only in the first response. */
+  /** At most one for a window and group; none in the first response, and in those that tell of waiting. */
   values: MetricValue[];
-  /** In the first response only. */
-  metric?: MetricDescription | undefined;
+  /** In the first response only, but for those that tell of waiting. */
+  metric?:
+    | MetricDescription
+    | undefined;
+  /**
+   * Why values cannot be had for now: the job starts or restarts. The watch stays open. Any response without it says that
+   * values can be had again.
+   */
+  waiting: string;
 }
 
 export interface LookupKeyRequest {
@@ -1793,7 +1800,7 @@ export const WatchMetricRequest: MessageFns<WatchMetricRequest> = {
 };
 
 function createBaseWatchMetricResponse(): WatchMetricResponse {
-  return { values: [], metric: undefined };
+  return { values: [], metric: undefined, waiting: "" };
 }
 
 export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
@@ -1803,6 +1810,9 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
     }
     if (message.metric !== undefined) {
       MetricDescription.encode(message.metric, writer.uint32(18).fork()).join();
+    }
+    if (message.waiting !== "") {
+      writer.uint32(26).string(message.waiting);
     }
     return writer;
   },
@@ -1836,6 +1846,14 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
             message.metric = MetricDescription.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.waiting = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1852,6 +1870,7 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
     return {
       values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => MetricValue.fromJSON(e)) : [],
       metric: isSet(object.metric) ? MetricDescription.fromJSON(object.metric) : undefined,
+      waiting: isSet(object.waiting) ? globalThis.String(object.waiting) : "",
     };
   },
 
@@ -1862,6 +1881,9 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
     }
     if (message.metric !== undefined) {
       obj.metric = MetricDescription.toJSON(message.metric);
+    }
+    if (message.waiting !== "") {
+      obj.waiting = message.waiting;
     }
     return obj;
   },
@@ -1875,6 +1897,7 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
     message.metric = (object.metric !== undefined && object.metric !== null)
       ? MetricDescription.fromPartial(object.metric)
       : undefined;
+    message.waiting = object.waiting ?? "";
     return message;
   },
 };
