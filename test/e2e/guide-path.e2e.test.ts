@@ -115,10 +115,8 @@ describe('the guide, from an empty folder', () => {
       else if (label === 'ask') expect(await answerOf(text, expected)).toEqual(lines(expected))
       else if (language === 'sh') await type(text)
     }
-    const listed = JSON.parse(await type('npx millrace list --output json')) as unknown
-    expect(JSON.stringify(listed)).toMatch(/first-purchases/)
     expect(await type('npx millrace list')).toMatch(/first-purchases +RUNNING/)
-    expect(await type('npx millrace describe first-purchases')).toContain('process')
+    expect(await type('npx millrace describe first-purchases')).toContain('hash(key) → first')
     await interrupt()
     await serve(serveCommand)
     expect(await answerOf(ask, expected)).toEqual(lines(expected))
