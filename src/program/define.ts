@@ -3,7 +3,14 @@
  */
 
 import { MillraceError } from '../core/errors.ts'
-import { describeProgram, type EventType, type JobProgram, PROGRAM_BRAND, type ProgramDescription } from './graph.ts'
+import {
+  describeProgram,
+  type EventTime,
+  type EventType,
+  type JobProgram,
+  PROGRAM_BRAND,
+  type ProgramDescription,
+} from './graph.ts'
 import { GraphBuilder } from './graph-builder.ts'
 import type { SideOutput } from './process-operator.ts'
 import { completeSettings, type JobSettings, jobInvalid, type SourceSpec } from './settings.ts'
@@ -13,8 +20,8 @@ import { Stream } from './streams.ts'
 export interface TypedSource<T> extends SourceSpec {
   /** Decodes events: a message that ts-proto generated, a protobufjs type, or anything with `decode`. */
   readonly event: EventType<T>
-  /** When an event happened: a Date or epoch ms. An event without a time is a dead letter. */
-  readonly time: (event: T) => Date | number | undefined
+  /** When an event happened: a Date, epoch ms or a Timestamp. An event without a time is a dead letter. */
+  readonly time: (event: T) => EventTime | undefined
 }
 
 /** A job: settings, a source, and what is done with its events. */
@@ -33,7 +40,7 @@ export function defineJob<T>(spec: JobSpec<T>): JobProgram {
     kind: 'source',
     id: settings.source.id,
     type: event as EventType<unknown>,
-    timeOf: time as (value: unknown) => Date | number | undefined,
+    timeOf: time as (value: unknown) => EventTime | undefined,
   })
   spec.build(new Stream<T>(builder, [ref]))
   const violations = [...builder.violations]

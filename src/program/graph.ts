@@ -20,6 +20,9 @@ export interface EventType<T> {
   encode?(message: T): { finish(): Uint8Array }
 }
 
+/** When an event happened: a Date, epoch ms, or a google.protobuf.Timestamp as a descriptor set gives it. */
+export type EventTime = Date | number | { readonly seconds: bigint | number; readonly nanos: number }
+
 /** Output `side` of node `node`; '' is its main output. */
 export interface OutputRef {
   readonly node: number
@@ -38,8 +41,7 @@ export interface SourceNode {
   readonly kind: 'source'
   readonly id: string
   readonly type: EventType<unknown>
-  /** Event time of an event: a Date, epoch ms, or undefined where it has none. */
-  readonly timeOf: (event: unknown) => Date | number | undefined
+  readonly timeOf: (event: unknown) => EventTime | undefined
 }
 
 /** Something done to each record by itself, chained to what comes before. */

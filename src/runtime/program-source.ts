@@ -12,6 +12,7 @@ import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { DeadLetterReason } from '../event/schema.ts'
 import type { SourceNode } from '../program/graph.ts'
+import { reasonOf } from '../program/message-types.ts'
 import type { Push } from '../program/stages.ts'
 import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
@@ -226,8 +227,8 @@ export class ProgramSource implements Subtask {
       current.bytes = cursor.bytes.slice(cursor.valueStart, cursor.valueEnd)
       try {
         event = node.type.decode(current.bytes)
-      } catch {
-        reason = 'undecodable'
+      } catch (thrown) {
+        reason = reasonOf(thrown)
       }
     }
     if (reason === null) {
@@ -254,7 +255,9 @@ export class ProgramSource implements Subtask {
   #timeOf(event: unknown): number {
     try {
       const time = this.#parts.node.timeOf(event)
-      return time === undefined || time === null ? Number.NaN : Number(time)
+      if (time === undefined || time === null) return Number.NaN
+      if (typeof time === 'number' || time instanceof Date) return Number(time)
+      return Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6)
     } catch (thrown) {
       throw codeFailure(this.operator, thrown)
     }

@@ -105,6 +105,7 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/protobuf': [
     'src/event/descriptor-decode.ts',
     'src/event/message-json.ts',
+    'src/program/message-types.ts',
     'src/gen/**',
     'src/rpc/status-details.ts',
     'src/rpc/reflection.ts',
@@ -197,6 +198,7 @@ export const capabilities: readonly Capability[] = [
       'src/security/secret-files.ts',
       'src/cli/**',
       'src/control/schema-folder.ts',
+      'src/control/program-compiler.ts',
     ],
   },
   {
