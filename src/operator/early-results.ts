@@ -6,12 +6,15 @@
  */
 import { type KeyedTable, ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import type { Span } from '../window/panes.ts'
+import { type ChangingTable, nextChange } from './change-numbers.ts'
 import type { ResultEmitter } from './result-emitter.ts'
 import type { Budget } from './running-window.ts'
 
 /** One table's early results. After a restore every group of an open window counts as changed. */
 export class EarlyResults {
   #since = -1
+  /** Numbers went down under the work in hand: what it has passed over then must be told by the next. */
+  #shifted = false
   #work: Generator<undefined, void> | null = null
   readonly #budget: Budget = { left: 0 }
 
@@ -19,15 +22,23 @@ export class EarlyResults {
   run(
     budget: number,
     begin: (since: number, budget: Budget) => Generator<undefined, void>,
-    table: { change: number },
+    table: ChangingTable,
   ): number {
     this.#budget.left = budget
     this.#work ??= begin(this.#since, this.#budget)
     if (this.#work.next().done !== true) return -1
     this.#work = null
     // What is touched from now on has not been told.
-    this.#since = table.change++
+    this.#since = this.#shifted ? -1 : table.change
+    this.#shifted = false
+    nextChange(table)
     return Math.max(0, this.#budget.left)
+  }
+
+  /** All change numbers of the table go down by `by`. */
+  shiftChanges(by: number): void {
+    this.#since = Math.max(-1, this.#since - by)
+    this.#shifted = this.#work !== null
   }
 }
 

@@ -6,6 +6,7 @@
 import type { TablePlan } from '../job/plan.ts'
 import type { HistoryTable } from '../state/history-table.ts'
 import type { Accumulators } from './accumulators.ts'
+import type { ChangingTable } from './change-numbers.ts'
 import type { LateCounts } from './late-counts.ts'
 import type { VisitOpen } from './open-rows.ts'
 import type { KeyTest } from './view-filter.ts'
@@ -20,7 +21,7 @@ export interface VanishedWindow {
 }
 
 /** Windows of one table whose results this subtask gives out. */
-export interface FiringTable {
+export interface FiringTable extends ChangingTable {
   readonly plan: TablePlan
   /** Index into JobPlan.tables. */
   readonly index: number
@@ -29,7 +30,7 @@ export interface FiringTable {
   /** The accumulators as rows of the history have them: their sketches are elsewhere. */
   readonly settled: Accumulators
   readonly late: LateCounts
-  /** Number of the last change, for those who watch; raised by whoever has finished an `advance`. */
+  /** See operator/change-numbers; raised by whoever has finished an `advance`. */
   change: number
   /** Results given out. */
   results: number

@@ -24,6 +24,8 @@ export interface LateCounts {
   /** Whether a window and group have got late events after change number `since`. */
   changedSince(since: number, startMs: number, endMs: number, key: Uint8Array): boolean
   entries(): Iterable<LateEntry>
+  /** Lowers all change numbers. */
+  shiftChanges(by: number): void
   /** Forgets windows that ended at or before `endMs`. */
   dropUntil(endMs: number): void
 }

@@ -77,6 +77,11 @@ export class LateLedger {
     return (this.#entries.get(nameOf(startMs, endMs, key))?.change ?? -1) > since
   }
 
+  shiftChanges(by: number): void {
+    this.change -= by
+    for (const entry of this.#entries.values()) entry.change -= by
+  }
+
   /** All entries. */
   entries(): Iterable<LateEntry> {
     return this.#entries.values()

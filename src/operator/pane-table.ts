@@ -29,6 +29,7 @@ import { createPanes, type Span } from '../window/panes.ts'
 import type { Accumulators } from './accumulators.ts'
 import { closedOf } from './aggregate-events.ts'
 import { forgetCells, releaseTable } from './cells.ts'
+import { shiftRows } from './change-numbers.ts'
 import { earlyRows } from './early-results.ts'
 import { type VisitOpen, visitRows } from './open-rows.ts'
 import { settlePanes } from './pane-corrections.ts'
@@ -153,6 +154,13 @@ export class PaneTable extends ResultTable {
       if (!live(sum, window, 0)) break
     }
     sum.release()
+  }
+
+  override shiftChanges(by: number): void {
+    super.shiftChanges(by)
+    for (const { groups } of this.windows.slices) shiftRows(groups.rows, groups.strideU32, by)
+    const { groups } = this.#running
+    shiftRows(groups.rows, groups.strideU32, by)
   }
 
   override missedWindows(pane: Slice): readonly Span[] {

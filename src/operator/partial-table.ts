@@ -15,6 +15,7 @@ import { isClosed } from '../window/lateness.ts'
 import { createPanes } from '../window/panes.ts'
 import { type Accumulators, DISTINCT_KEY_SENT, DISTINCT_TEXT, hasMembers, isCell } from './accumulators.ts'
 import { releaseTable } from './cells.ts'
+import { shiftRows } from './change-numbers.ts'
 import { LateLedger } from './late-ledger.ts'
 import { membersOfEvents } from './result-table.ts'
 import { type Slice, SliceList } from './slices.ts'
@@ -28,6 +29,7 @@ export class PartialTable {
   readonly late: LateLedger
   /** Number of the current flush: rows touched since carry it. */
   change = 1
+  changeBase = 0
   /** Whether a checkpoint must keep this table: only member sets outlive a flush. */
   readonly durable: boolean
   /** Members already sent, a slice and accumulator. */
@@ -56,6 +58,12 @@ export class PartialTable {
       this.late.delete(entry)
     }
     return true
+  }
+
+  /** See ChangingTable. */
+  shiftChanges(by: number): void {
+    for (const { groups } of this.slices.slices) shiftRows(groups.rows, groups.strideU32, by)
+    this.late.shiftChanges(by)
   }
 
   /** True when a flush would write something. */

@@ -19,6 +19,7 @@ import { isClosed, isDue } from '../window/lateness.ts'
 import { createPanes, type Span } from '../window/panes.ts'
 import { type Accumulators, COUNT, DISTINCT_KEY_SENT, DISTINCT_TEXT, isDistinct } from './accumulators.ts'
 import { historyCells, releaseTable, withOwnCells } from './cells.ts'
+import { shiftRows } from './change-numbers.ts'
 import { EarlyResults, earlyRows } from './early-results.ts'
 import { LateLedger } from './late-ledger.ts'
 import { type VisitOpen, visitRows } from './open-rows.ts'
@@ -45,6 +46,7 @@ export class ResultTable {
    * `advance` raises it: a row touched under the number that its result left with would not be told of as corrected.
    */
   change = 1
+  changeBase = 0
   protected readonly emitter: ResultEmitter
   readonly #early = new EarlyResults()
   /** Next row to fire in the slice that is firing, or to move into the history. */
@@ -165,6 +167,14 @@ export class ResultTable {
     for (const slice of this.slices.slices) {
       if (!slice.fired) yield* earlyRows(slice, slice.groups, since, watermarkMs, this.emitter, budget)
     }
+  }
+
+  /** See ChangingTable. */
+  shiftChanges(by: number): void {
+    for (const { groups } of this.slices.slices) shiftRows(groups.rows, groups.strideU32, by)
+    this.history.shiftChanges(by)
+    this.late.shiftChanges(by)
+    this.#early.shiftChanges(by)
   }
 
   /** Bytes beside the page pool's. */

@@ -72,6 +72,11 @@ export class SessionLate implements LateCounts {
     )
   }
 
+  shiftChanges(by: number): void {
+    this.change -= by
+    for (const stretches of this.#groups.values()) for (const stretch of stretches) stretch.change -= by
+  }
+
   *entries(): Iterable<LateEntry> {
     for (const stretches of this.#groups.values()) yield* stretches
   }

@@ -22,6 +22,7 @@ import type { PagePool } from '../state/page-pool.ts'
 import { RECYCLED_PAGE_MASK, RECYCLED_PAGE_SHIFT, ROW_FLAGS } from '../state/recycled-table.ts'
 import type { Accumulators } from './accumulators.ts'
 import { forgetCells, historyCells, withOwnCells } from './cells.ts'
+import { shiftRows } from './change-numbers.ts'
 import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import type { VisitOpen } from './open-rows.ts'
 import type { FiredRow, GroupKeys, ResultSink } from './result-sink.ts'
@@ -34,7 +35,7 @@ const VANISHED_MAX = 4096
 
 /** A session that is found no more by its start. */
 export interface VanishedSession extends VanishedWindow {
-  readonly change: number
+  change: number
   /** Its accumulators when it vanished. */
   readonly f64: Float64Array
 }
@@ -49,6 +50,7 @@ export class SessionTable implements FiringTable {
   readonly settled: Accumulators
   readonly late: SessionLate
   change = 1
+  changeBase = 0
   results = 0
   readonly #sinks: readonly ResultSink[]
   readonly #fired: FiredRow
@@ -199,6 +201,15 @@ export class SessionTable implements FiringTable {
   vanishedSince(since: number): readonly VanishedSession[] {
     this.#remembers = VANISHED_MAX * 2
     return since < 0 ? [] : this.#vanished.filter(({ change }) => change > since)
+  }
+
+  /** See ChangingTable. */
+  shiftChanges(by: number): void {
+    const { rows, strideU32 } = this.sessions.table
+    shiftRows(rows, strideU32, by)
+    this.history.shiftChanges(by)
+    this.late.shiftChanges(by)
+    for (const session of this.#vanished) session.change -= by
   }
 
   /** Gives all memory back. */

@@ -85,7 +85,8 @@ export function queryTable(
   since: number,
   about: { readonly operator: 'window' | 'merge'; readonly subtask: number; readonly watermarkMs: number },
 ): ViewRows {
-  const rows = new Gathered(table, metric, query, since)
+  const known = since < 0 ? -1 : since - table.changeBase
+  const rows = new Gathered(table, metric, query, known)
   table.history.scan(query.fromMs, query.toMs, (row) =>
     rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
   )
@@ -93,11 +94,11 @@ export function queryTable(
     table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at, _, open) =>
       rows.add(startMs, endMs, key, revision, change, table.accumulators, f64, at, open),
     )
-    for (const vanished of table.vanishedSince?.(since) ?? []) rows.addVanished(vanished)
+    for (const vanished of table.vanishedSince?.(known) ?? []) rows.addVanished(vanished)
   }
   return {
     ...about,
-    change: table.change,
+    change: table.changeBase + table.change,
     truncated: rows.collector.truncated,
     ...columnsOf(rows.collector.rows()),
   }

@@ -17,6 +17,7 @@ import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import type { GateEvent } from '../exchange/input-gate.ts'
 import type { Message } from '../exchange/message.ts'
 import type { TablePlan } from '../job/plan.ts'
+import { nextChange } from '../operator/change-numbers.ts'
 import { queryTable } from '../operator/view.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { KeyedParts } from './keyed-parts.ts'
@@ -120,7 +121,7 @@ export class KeyedSubtask implements Subtask {
       subtask: this.index,
       watermarkMs: this.#timeOf(table),
     })
-    table.change++
+    nextChange(table)
     return rows
   }
 
@@ -213,7 +214,7 @@ export class KeyedSubtask implements Subtask {
         for (const table of results) {
           budget = table.advance(this.#timeOf(table), budget)
           if (budget < 0) return table.sinksFull ? 'blocked' : 'worked'
-          table.change++
+          nextChange(table)
         }
         return 'idle'
       }
@@ -264,7 +265,7 @@ export class KeyedSubtask implements Subtask {
     if (output === null) return 'idle'
     for (const table of partials) if (!table.flush(output)) return 'blocked'
     if (!output.flush()) return 'blocked'
-    for (const table of partials) table.change++
+    for (const table of partials) nextChange(table)
     this.#lastFlushMs = this.#context.clock.monotonicMs()
     return 'idle'
   }

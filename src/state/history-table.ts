@@ -16,6 +16,7 @@ const ROWS_FIRST = 16
 const KEY_BYTES_FIRST = 256
 const HEADER_U32 = 4
 const HEADER_F64 = HEADER_U32 / 2
+const CHANGE = 3
 const START = 0
 const END = 1
 const FIELDS_F64 = HEADER_F64 + 2
@@ -110,7 +111,7 @@ export class HistoryTable {
     page.u32[u32] = keyStart
     page.u32[u32 + 1] = key.length
     page.u32[u32 + 2] = revision
-    page.u32[u32 + 3] = change
+    page.u32[u32 + CHANGE] = change
     const base = place * this.strideF64 + HEADER_F64
     page.f64[base + START] = startMs
     page.f64[base + END] = endMs
@@ -135,10 +136,19 @@ export class HistoryTable {
         const keyStart = page.u32[u32]!
         row.key = keys.subarray(keyStart, keyStart + page.u32[u32 + 1]!)
         row.revision = page.u32[u32 + 2]!
-        row.change = page.u32[u32 + 3]!
+        row.change = page.u32[u32 + CHANGE]!
         row.at = base + FIELDS_F64
         if (!visit(row)) return
       }
+    }
+  }
+
+  /** Lowers the change numbers of all rows by `by`, not below 0. */
+  shiftChanges(by: number): void {
+    for (const page of this.rows.pages) {
+      const { u32 } = page
+      for (let at = CHANGE; at < u32.length; at += this.strideF64 * 2) u32[at] = Math.max(0, u32[at]! - by)
+      page.dirty = 1
     }
   }
 

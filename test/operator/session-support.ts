@@ -6,6 +6,7 @@ import type { BatchMessage } from '../../src/exchange/message.ts'
 import type { AccumulatorPlan, TablePlan } from '../../src/job/plan.ts'
 import { layOutAccumulators, readAccumulator } from '../../src/operator/accumulators.ts'
 import { SessionAggregator } from '../../src/operator/aggregate-sessions.ts'
+import { nextChange } from '../../src/operator/change-numbers.ts'
 import { dimensionTexts, GroupKeyBuilder } from '../../src/operator/group-key.ts'
 import type { FiredRow, ResultSink } from '../../src/operator/result-sink.ts'
 import { SessionTable } from '../../src/operator/session-table.ts'
@@ -104,6 +105,7 @@ export class SessionCluster {
       aggregator.apply(batch, this.watermarkMs, this.#accepted, (row, startMs, endMs, bits) => {
         this.lateEvents++
         keys.build(batch, row)
+        table.late.change = table.change
         table.late.addEvents(startMs, endMs, keys.bytes, keys.length, keys.hash, bits, 1)
       })
       this.#channels.channels.onCredit(receiver, buffer)
@@ -167,7 +169,7 @@ export class SessionCluster {
     while (table.advance(this.watermarkMs, budget) < 0) {
       // A firing goes on where its budget ended.
     }
-    table.change++
+    nextChange(table)
   }
 }
 

@@ -7,6 +7,7 @@ import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-b
 import type { AccumulatorPlan, TablePlan } from '../../src/job/plan.ts'
 import { layOutAccumulators, readAccumulator } from '../../src/operator/accumulators.ts'
 import { EventAggregator } from '../../src/operator/aggregate-events.ts'
+import { nextChange } from '../../src/operator/change-numbers.ts'
 import { dimensionTexts, GroupKeyBuilder } from '../../src/operator/group-key.ts'
 import { PartialMerger } from '../../src/operator/merge-partials.ts'
 import { openResultTable, PaneTable } from '../../src/operator/pane-table.ts'
@@ -147,7 +148,7 @@ export class Cluster {
     while (!table.flush(this.#partialOutput)) this.#deliver()
     while (!this.#partialOutput.flush()) this.#deliver()
     this.#deliver()
-    table.change++
+    nextChange(table)
   }
 
   /** Time goes on everywhere, after every flush; `budget` rows at a time. */
@@ -229,6 +230,7 @@ export class Cluster {
     this.applied += aggregator.apply(batch, this.watermarkMs, accepted, (row, startMs, endMs, bits) => {
       late.add(row)
       keys.build(batch, row)
+      table.late.change = table.change
       table.late.addEvents(startMs, endMs, keys.bytes, keys.length, keys.hash, bits, 1)
     })
     for (const row of late) if (accepted[row] === 0) this.lateEvents++
@@ -256,7 +258,7 @@ function run(table: ResultTable, watermarkMs: number, budget: number): void {
     // A firing goes on where its budget ended.
   }
   // What has been given out was stamped with this change: what is touched from now on is another.
-  table.change++
+  nextChange(table)
 }
 
 /** The snapshot of some tables as a checkpoint would read it back. */

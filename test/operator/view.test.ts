@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { MetricPlan } from '../../src/job/plan.ts'
+import { dimensionTexts } from '../../src/operator/group-key.ts'
 import { queryTable } from '../../src/operator/view.ts'
 import type { ViewQuery, ViewRows } from '../../src/operator/view-rows.ts'
 import { ROW_CHANGE } from '../../src/state/keyed-table.ts'
@@ -103,6 +104,24 @@ describe('a view', () => {
       const rows = ask(sample(), events, { rowsMax })
       expect([rows.count, rows.truncated]).toEqual([rowsMax, rowsMax < 3])
     }
+  })
+
+  it('late events of a group without a value are told by no value, and by the first that it gets', () => {
+    const cluster = sample()
+    cluster.apply([row(7, 'tv', 'z', 3, 5)])
+    expect(cluster.lateEvents).toBe(2)
+    expect(ask(cluster, events, { filter: ['tv', null] }).count).toBe(0)
+    // A total over all groups says those of the groups that it adds up.
+    const total = ask(cluster, events, { keep: [], toMs: 100 })
+    expect([total.count, total.values[0], total.lateCount[0]]).toEqual([1, 3, 1])
+    // What came too late for one subtask may be told before the first event that another had in time.
+    const { late } = cluster.tables[0]!
+    const lateKey = [...late.entries()].find(({ group }) => dimensionTexts(group, 2)[0] === 'tv')!
+    late.addCounts(100, 200, lateKey.group, lateKey.hash, Float64Array.of(2, 1, 0), 0)
+    expect(ask(cluster, events, { filter: ['tv', null] }).count).toBe(0)
+    cluster.apply([row(150, 'tv', 'z', 1)])
+    const rows = ask(cluster, events, { filter: ['tv', null] })
+    expect([brief(rows), Array.from(rows.lateCount)]).toEqual([[[100, 'tv', 'z', 1, 0]], [2]])
   })
 
   it('tells a watcher what has changed since it last asked, and nothing else', () => {
