@@ -243,25 +243,6 @@ describe('WatchMetric', () => {
     cancel()
   })
 
-  it('tells a watcher what it waits for, and when that is over', async () => {
-    const told: unknown[] = []
-    const cancel = client.query.watch(everything, {
-      onValues: (result) => told.push(result.values.length),
-      onWaiting: (why) => told.push(why),
-      onEnd: () => {},
-    })
-    await vi.waitFor(() => expect(told).toEqual([0, 2]))
-    query.wait('the job restarts')
-    query.wait('it takes long')
-    query.wait(null)
-    query.change([someValue({ value: 43 })])
-    query.wait('the job restarts')
-    query.change([someValue({ value: 44 })])
-    await vi.waitFor(() => expect(told).toHaveLength(9))
-    expect(told).toEqual([0, 2, 'the job restarts', 'it takes long', null, 1, 'the job restarts', null, 1])
-    cancel()
-  })
-
   it('stops following when the caller cancels or goes away', async () => {
     const other = createClient({ address: server.address, clock: systemClock })
     const ends: unknown[] = []
