@@ -5,7 +5,7 @@
  *
  * Rules
  * - V1 The output is the minimum over aligned channels, given out only when it rises.
- * - V2 A regressing watermark is ignored.
+ * - V2 A watermark that does not rise is ignored, but for V3: its channel's next one moves the output.
  * - V3 An idle channel leaves the minimum, which may advance it. A watermark ends idleness (Millrace's senders say
  *   `active` by sending one).
  * - V4 A channel that returns behind the output stays out of the minimum until it has caught up: the output neither
@@ -47,10 +47,11 @@ export class WatermarkValve {
     const wasIdle = this.idle
     this.#idle[channel] = 0
     this.idle = false
-    if (watermarkMs > this.#watermarks[channel]!) this.#watermarks[channel] = watermarkMs
+    const rose = watermarkMs > this.#watermarks[channel]!
+    if (rose) this.#watermarks[channel] = watermarkMs
     // A channel that was out of the minimum comes back only when it no longer holds the output back.
     if (this.#aligned[channel] === 0 && this.#watermarks[channel]! >= this.watermarkMs) this.#aligned[channel] = 1
-    return this.#advance() || wasIdle ? 'watermark' : 'none'
+    return (rose && this.#advance()) || wasIdle ? 'watermark' : 'none'
   }
 
   /** A channel fell idle. */

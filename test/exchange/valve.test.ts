@@ -88,6 +88,21 @@ const sequences = fc.integer({ min: 1, max: 4 }).chain((channels) =>
   }),
 )
 
+/** A channel that comes back with less than it had said before: its return alone moves nothing. */
+const regression = {
+  channels: 3,
+  restored: -Infinity,
+  inputs: [
+    [0, 0],
+    [2, Infinity],
+    [1, 'idle'],
+    [2, 'idle'],
+    [1, -Infinity],
+    [0, 'idle'],
+    [2, -Infinity],
+  ] as Input[],
+}
+
 describe('WatermarkValve', () => {
   it('does what the rules say, input by input', () => {
     fc.assert(
@@ -99,7 +114,7 @@ describe('WatermarkValve', () => {
           expect([valve.watermarkMs, valve.idle]).toEqual([rules.output, rules.allIdle])
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 2000, examples: [[regression]] },
     )
   })
 
