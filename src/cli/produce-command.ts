@@ -156,7 +156,7 @@ function targetOf(input: SourceInput | null, options: ProduceOptions, deps: CliD
   if (options.log !== undefined && options.brokers !== undefined) {
     throw usage('--log and --brokers are two targets: give one')
   }
-  const topic = options.topic ?? (input === null || input.kind === 'generator' ? undefined : input.topic)
+  const topic = options.topic ?? (input !== null && 'topic' in input ? input.topic : undefined)
   if (topic === undefined) throw usage('name the topic to write: --topic, or a --job whose source has one')
   if (options.log !== undefined) return { kind: 'log', path: options.log, topic }
   if (options.brokers !== undefined) return { kind: 'kafka', brokers: brokersOf(options.brokers), topic }

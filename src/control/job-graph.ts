@@ -1,5 +1,5 @@
 /** A job's graph as people see it: made from its plan. Pure. */
-import type { OperatorDefinition, SinkOutput, SourceInput } from '../job/definition.ts'
+import type { OperatorDefinition, SinkOutput, SourceDefinition, SourceInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { describeWindow } from '../job/window-text.ts'
 import type { GraphEdge, GraphOperator, JobGraph } from './api.ts'
@@ -42,7 +42,7 @@ export function graphOf(plan: JobPlan): JobGraph {
 /** The operators of a job in TypeScript, and what flows between them. */
 function programGraph({ definition, parallelism }: JobPlan, nodes: readonly OperatorDefinition[]): JobGraph {
   const describe = (node: OperatorDefinition): string => {
-    if (node.kind === 'source') return describeInput(definition.source.input)
+    if (node.kind === 'source') return describeInput(inputOf(definition.source, node.id))
     const sink = definition.sinks.find(({ id }) => node.kind === 'sink' && id === node.id)
     return sink === undefined ? node.detail : describeOutput(sink.output)
   }
@@ -59,12 +59,19 @@ function programGraph({ definition, parallelism }: JobPlan, nodes: readonly Oper
   return { operators, edges }
 }
 
+/** The input of source `id`, which may be one of several. */
+function inputOf({ input }: SourceDefinition, id: string): SourceInput {
+  return (input.kind === 'several' && input.parts.find((part) => part.id === id)?.input) || input
+}
+
 function describeInput(input: SourceInput): string {
   switch (input.kind) {
     case 'kafka':
       return `Kafka topic ${input.topic}, ${input.isolation}`
     case 'log':
       return `log ${input.path}, topic ${input.topic}`
+    case 'several':
+      return input.parts.map((part) => describeInput(part.input)).join('; ')
     case 'generator':
       return `generated events, seed ${input.seed}, ${input.partitions} partitions`
   }

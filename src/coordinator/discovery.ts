@@ -88,5 +88,9 @@ export function discoveryMsOf(input: SourceInput): number {
       return jobDefaults.source.discoveryMs
     case 'generator':
       return 0
+    case 'several': {
+      const each = input.parts.map((part) => discoveryMsOf(part.input)).filter((everyMs) => everyMs > 0)
+      return each.length === 0 ? 0 : Math.min(...each)
+    }
   }
 }

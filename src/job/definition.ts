@@ -79,6 +79,19 @@ export interface SourceDefinition {
 
 /** The kinds of source. */
 export type SourceInput =
+  | SingleInput
+  /** Several sources of a job in TypeScript, read as one (source/several-sources.ts). */
+  | { readonly kind: 'several'; readonly parts: readonly SourcePart[] }
+
+/** One of several sources. */
+export interface SourcePart {
+  readonly id: string
+  readonly input: SingleInput
+  readonly start: StartPosition
+}
+
+/** A topic, or what stands for one. */
+export type SingleInput =
   | {
       readonly kind: 'kafka'
       readonly topic: string

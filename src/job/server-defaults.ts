@@ -1,6 +1,6 @@
 /** Fills in what a job definition leaves to its server: the brokers of sources and sinks that name none. */
 import { MillraceError } from '../core/errors.ts'
-import type { JobDefinition, SideOutputDefinition } from './definition.ts'
+import type { JobDefinition, SideOutputDefinition, SourceDefinition, SourceInput } from './definition.ts'
 
 /**
  * The definition with brokers everywhere. Throws JOB_INVALID where a job needs brokers and the server has none, and,
@@ -27,9 +27,13 @@ export function withServerDefaults(definition: JobDefinition, brokers: string, s
   }
   const side = (output: SideOutputDefinition | null, what: string): SideOutputDefinition | null =>
     output === null ? null : { output: fill(output.output, what) }
+  const inputOf = ({ id, input }: SourceDefinition): SourceInput => {
+    if (input.kind !== 'several') return fill(input, `source ${id}`)
+    return { ...input, parts: input.parts.map((part) => ({ ...part, input: fill(part.input, `source ${part.id}`) })) }
+  }
   return {
     ...definition,
-    source: { ...definition.source, input: fill(definition.source.input, `source ${definition.source.id}`) },
+    source: { ...definition.source, input: inputOf(definition.source) },
     sinks: definition.sinks.map((sink) => ({ ...sink, output: fill(sink.output, `sink ${sink.id}`) })),
     deadLetters: side(definition.deadLetters, 'deadLetters'),
     late: side(definition.late, 'late'),

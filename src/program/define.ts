@@ -2,7 +2,7 @@
  * `defineJob`: runs a job's builder once and checks what came of it.
  */
 
-import { MillraceError } from '../core/errors.ts'
+import { MillraceError, type Violation } from '../core/errors.ts'
 import {
   describeProgram,
   type EventTime,
@@ -13,7 +13,7 @@ import {
 } from './graph.ts'
 import { GraphBuilder } from './graph-builder.ts'
 import type { SideOutput } from './process-operator.ts'
-import { completeSettings, type JobSettings, jobInvalid, type SourceSpec } from './settings.ts'
+import { completeSettings, type JobSettings, jobInvalid, maxFutureOf, type SourceSpec } from './settings.ts'
 import { Stream } from './streams.ts'
 
 /** A source with the type of its events. */
@@ -31,23 +31,54 @@ export interface JobSpec<T> extends JobSettings {
   readonly build: (events: Stream<T>) => void
 }
 
+/** A job over several sources: each gives a stream of its own, by its name. */
+export interface SeveralSourcesSpec<S> extends JobSettings {
+  /** By id: lower-case letters, digits, "-" and "_". Keep their order, and add new ones at the end. */
+  readonly sources: { readonly [K in keyof S]: TypedSource<S[K]> }
+  /** Called once with the streams of events; what it builds is the job. */
+  readonly build: (streams: { readonly [K in keyof S]: Stream<S[K]> }) => void
+}
+
 /** Makes a job of its definition. Export it as the module's default. JOB_INVALID with all that is wrong. */
-export function defineJob<T>(spec: JobSpec<T>): JobProgram {
-  const settings = completeSettings(spec, spec.source)
+export function defineJob<T>(spec: JobSpec<T>): JobProgram
+/** Makes a job over several sources. JOB_INVALID with all that is wrong. */
+export function defineJob<S extends object>(spec: SeveralSourcesSpec<S>): JobProgram
+export function defineJob(spec: JobSpec<unknown> | SeveralSourcesSpec<Record<string, unknown>>): JobProgram {
+  if (!('sources' in spec)) return build(spec, [spec.source], ([events]) => spec.build(events!))
+  const names = Object.keys(spec.sources)
+  if (names.length === 0) throw jobInvalid(spec.name, [violation('sources', 'a job has a source at least')])
+  const sources = names.map((id) => ({ ...spec.sources[id]!, id }))
+  return build(spec, sources, (streams) =>
+    spec.build(Object.fromEntries(names.map((name, i) => [name, streams[i]!] as const))),
+  )
+}
+
+function build(
+  spec: JobSettings,
+  sources: readonly TypedSource<unknown>[],
+  run: (streams: readonly Stream<unknown>[]) => void,
+): JobProgram {
+  const settings = completeSettings(spec, sources)
   const builder = new GraphBuilder()
-  const { event, time } = spec.source
-  const ref = builder.addSource({
-    kind: 'source',
-    id: settings.source.id,
-    type: event as EventType<unknown>,
-    timeOf: time as (value: unknown) => EventTime | undefined,
-  })
-  spec.build(new Stream<T>(builder, [ref]))
+  const refs = sources.map((source) =>
+    builder.addSource({
+      kind: 'source',
+      id: source.id ?? settings.source.id,
+      type: source.event,
+      timeOf: source.time as (value: unknown) => EventTime | undefined,
+      maxFutureMs: maxFutureOf(source),
+    }),
+  )
+  run(refs.map((ref) => new Stream<unknown>(builder, [ref])))
   const violations = [...builder.violations]
   if (!builder.nodes.some((node) => node.kind === 'sink'))
-    violations.push({ field: 'build', message: 'nothing leaves the job: end a stream with sinkTo', line: 0, column: 0 })
+    violations.push(violation('build', 'nothing leaves the job: end a stream with sinkTo'))
   if (violations.length > 0) throw jobInvalid(settings.name, violations)
   return { brand: PROGRAM_BRAND, settings, nodes: builder.nodes }
+}
+
+function violation(field: string, message: string): Violation {
+  return { field, message, line: 0, column: 0 }
 }
 
 /** Names a side output. Send to it with `emitTo`, read it with `side`. */

@@ -32,9 +32,8 @@ export class GraphBuilder {
     return { node: this.nodes.push({ kind, id, inputs, apply: apply as (value: unknown) => unknown }) - 1, side: '' }
   }
 
-  /** The source, which must have been added first and once. */
+  /** A source: all of them come before everything else. */
   addSource(node: SourceNode): OutputRef {
-    if (this.nodes.length > 0) this.#report(node.id, 'a job has one source, and it comes first')
     return this.add(node)
   }
 

@@ -42,6 +42,8 @@ export interface SourceNode {
   readonly id: string
   readonly type: EventType<unknown>
   readonly timeOf: (event: unknown) => EventTime | undefined
+  /** An event later than the wall clock plus this is a dead letter. */
+  readonly maxFutureMs: number
 }
 
 /** Something done to each record by itself, chained to what comes before. */
@@ -98,7 +100,7 @@ export const PROGRAM_BRAND = 'millrace.program/1'
 export interface JobProgram {
   readonly brand: typeof PROGRAM_BRAND
   readonly settings: ProgramSettings
-  /** Node 0 is the source. */
+  /** The sources come first. */
   readonly nodes: readonly ProgramNode[]
 }
 
@@ -129,11 +131,11 @@ export function isStateless(node: ProgramNode): node is StatelessNode {
   return node.kind === 'filter' || node.kind === 'map' || node.kind === 'flatMap'
 }
 
-/** The source of a program. */
-export function sourceOf(program: JobProgram): SourceNode {
-  const [source] = program.nodes
-  invariant(source?.kind === 'source', 'the first node of a program is its source')
-  return source
+/** The sources of a program: its first nodes, so that a source's place among them is its place in the graph. */
+export function sourcesOf(program: JobProgram): readonly SourceNode[] {
+  const sources = program.nodes.filter((node) => node.kind === 'source')
+  invariant(sources.length > 0 && sources.every((source, i) => source === program.nodes[i]), 'sources are not first')
+  return sources
 }
 
 /** A program as plain data. */

@@ -58,6 +58,12 @@ export interface ProcessFunction<K, In, Out, S extends StateSpecs> {
   onTimer?(timer: DueTimer, context: ProcessContext<K, Out, S>): void
 }
 
+/** An author's process function over two streams that share state by key. */
+export interface ConnectFunction<K, In, Other, Out, S extends StateSpecs> extends ProcessFunction<K, In, Out, S> {
+  /** Called for each record of the other stream. */
+  onOther(event: Other, context: ProcessContext<K, Out, S>): void
+}
+
 /** The context behind process functions; also of joins and broadcast functions, which add to it. */
 export class Context<S extends StateSpecs> {
   key: Key = ''
@@ -114,16 +120,18 @@ export class Context<S extends StateSpecs> {
   }
 }
 
-/** Runs a process function in one subtask. */
+/** Runs a process function, of one stream or two, in one subtask. */
 export function openProcess<S extends StateSpecs>(
-  fn: ProcessFunction<unknown, unknown, unknown, S>,
+  fn: ProcessFunction<unknown, unknown, unknown, S> &
+    Partial<Pick<ConnectFunction<unknown, unknown, unknown, unknown, S>, 'onOther'>>,
   runtime: OperatorRuntime,
 ): KeyedOperator {
   const context = new Context(fn.state ?? ({} as S), runtime)
   return {
-    onRecord(_input, value, timestampMs, entry) {
+    onRecord(input, value, timestampMs, entry) {
       context.use(entry!, timestampMs)
-      fn.onEvent(value, context)
+      if (input === 0) fn.onEvent(value, context)
+      else fn.onOther?.(value, context)
     },
     onTimer(entry, domain, timeMs) {
       context.use(entry, timeMs)

@@ -6,7 +6,7 @@
 import { MillraceError, type Violation } from '../core/errors.ts'
 import { DEFAULT_KEY_GROUPS, KEY_GROUPS_MAX } from '../core/key-groups.ts'
 import { jobDefaults as defaults } from '../job/defaults.ts'
-import type { SinkOutput, SourceInput, StartPosition } from '../job/definition.ts'
+import type { SingleInput, SinkOutput, SourceDefinition, StartPosition } from '../job/definition.ts'
 import { parseDuration, parseSize } from '../job/duration.ts'
 import type { ProgramSettings } from './graph.ts'
 import type { Duration } from './windows.ts'
@@ -25,7 +25,7 @@ export type InputSpec =
       }
     }
   | { readonly log: { readonly path: string; readonly topic: string } }
-  | { readonly generator: Partial<Omit<Extract<SourceInput, { kind: 'generator' }>, 'kind'>> }
+  | { readonly generator: Partial<Omit<Extract<SingleInput, { kind: 'generator' }>, 'kind'>> }
 
 /** A topic to write. */
 export type OutputSpec =
@@ -74,8 +74,11 @@ export interface JobSettings {
   readonly deadLetters?: OutputSpec
 }
 
-/** Checks settings and fills in what they leave out. JOB_INVALID. */
-export function completeSettings(settings: JobSettings, source: SourceSpec): ProgramSettings {
+/** Sources of a job at most. */
+const SOURCES_MAX = 16
+
+/** Checks settings and fills in what they leave out; `sources` is not empty. JOB_INVALID. */
+export function completeSettings(settings: JobSettings, sources: readonly SourceSpec[]): ProgramSettings {
   const violations: Violation[] = []
   const report = (field: string, message: string): void => {
     violations.push({ field, message, line: 0, column: 0 })
@@ -96,21 +99,22 @@ export function completeSettings(settings: JobSettings, source: SourceSpec): Pro
   if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(settings.name)) {
     report('name', `${JSON.stringify(settings.name)} is no DNS label: lower-case letters, digits and "-", at most 63`)
   }
-  const id = source.id ?? defaults.source.id
-  if (!isId(id)) report('source.id', idMessage(id))
+  for (const { id = defaults.source.id, maxFuture } of sources) {
+    if (!isId(id)) report('source.id', idMessage(id))
+    duration(maxFuture, defaults.event.maxFutureMs, `maxFuture of source ${id}`)
+  }
+  const bounded = sources[0]!.bounded ?? defaults.source.bounded
+  if (sources.some((source) => (source.bounded ?? defaults.source.bounded) !== bounded))
+    report('sources', 'all of them are bounded, or none is')
+  if (sources.length > SOURCES_MAX) report('sources', `there are ${sources.length}; a job has at most ${SOURCES_MAX}`)
   const limit = settings.stateLimit ?? defaults.stateLimitBytes
   const stateLimitBytes = typeof limit === 'number' ? limit : parseSize(limit)
   if (!(stateLimitBytes > 0)) report('stateLimit', `${JSON.stringify(limit)} is no size, as '512Mi'`)
   const complete: ProgramSettings = {
     name: settings.name,
     description: settings.description ?? '',
-    source: {
-      id,
-      input: inputOf(source.input),
-      start: startOf(source.start),
-      bounded: source.bounded ?? defaults.source.bounded,
-    },
-    maxFutureMs: duration(source.maxFuture, defaults.event.maxFutureMs, 'source.maxFuture'),
+    source: sourceDefinition(sources, bounded),
+    maxFutureMs: maxFutureOf(sources[0]!),
     watermark: {
       outOfOrdernessMs: duration(
         watermark.outOfOrderness,
@@ -141,6 +145,22 @@ export function completeSettings(settings: JobSettings, source: SourceSpec): Pro
   return complete
 }
 
+/** One source as it is; several as one, under the id of the first: a job may get a second source and go on. */
+function sourceDefinition(sources: readonly SourceSpec[], bounded: boolean): SourceDefinition {
+  const parts = sources.map(({ id = defaults.source.id, input, start }) => {
+    return { id, input: inputOf(input), start: startOf(start) }
+  })
+  const [first] = parts
+  if (parts.length === 1) return { ...first!, bounded }
+  return { id: first!.id, input: { kind: 'several', parts }, start: { kind: 'earliest' }, bounded }
+}
+
+/** How far in the future an event may be, ms; NaN for what is no time. */
+export function maxFutureOf({ maxFuture }: SourceSpec): number {
+  if (maxFuture === undefined) return defaults.event.maxFutureMs
+  return typeof maxFuture === 'number' ? maxFuture : parseDuration(maxFuture)
+}
+
 /** True for what may name an operator, a source or a sink. */
 export function isId(id: string): boolean {
   return /^[a-z][a-z0-9_-]{0,62}$/.test(id)
@@ -169,7 +189,7 @@ export function outputOf(spec: OutputSpec): Exclude<SinkOutput, { kind: 'discard
   return { kind: 'kafka', topic: spec.kafka.topic, brokers: spec.kafka.brokers ?? '' }
 }
 
-function inputOf(spec: InputSpec): SourceInput {
+function inputOf(spec: InputSpec): SingleInput {
   if ('log' in spec) return { kind: 'log', path: spec.log.path, topic: spec.log.topic }
   if ('generator' in spec) return { kind: 'generator', ...defaults.generator, ...spec.generator }
   const { topic, brokers = '', isolation = defaults.source.isolation, groupId = '', skipLost = false } = spec.kafka

@@ -1,11 +1,19 @@
 /**
  * How a program's graph is cut into stages, and what runs within one.
  *
- * A stage is a head (the source, or a keyed operator) with everything chained to it up to the next keyed operators and
+ * A stage is a head (the sources together, or a keyed operator) with everything chained to it up to the next keyed operators and
  * sinks. A link is what one stage sends to one input of another; links are numbered over the whole program, the same in
  * every thread. Stateless nodes that several stages reach run in each of them.
  */
-import { isKeyed, isStateless, type JobProgram, type KeyedNode, type OutputRef, type SinkNode } from './graph.ts'
+import {
+  isKeyed,
+  isStateless,
+  type JobProgram,
+  type KeyedNode,
+  type OutputRef,
+  type SinkNode,
+  sourcesOf,
+} from './graph.ts'
 
 /** What stage `from` sends to input `input` of stage `to`. */
 export interface StageLink {
@@ -14,9 +22,9 @@ export interface StageLink {
   readonly input: number
 }
 
-/** The stages of a program; stage 0 is the source. */
+/** The stages of a program; stage 0 is the sources. */
 export interface StagePlan {
-  /** Node of each stage's head. */
+  /** Node of each stage's head; the first source for stage 0. */
   readonly heads: readonly number[]
   readonly links: readonly StageLink[]
 }
@@ -44,13 +52,18 @@ export function planStages(program: JobProgram): StagePlan {
       },
       sink: () => ignore,
     }
-    for (const side of sidesOf(program, head)) chainOf(program, { node: head, side }, ends, false)
+    for (const ref of outputsOf(program, head)) chainOf(program, ref, ends, false)
   })
   return { heads, links }
 }
 
-/** The outputs of a node that somebody reads. */
-export function sidesOf(program: JobProgram, node: number): readonly string[] {
+/** The outputs of a stage that somebody reads, by the node that heads it: those of all sources for stage 0. */
+export function outputsOf(program: JobProgram, head: number): readonly OutputRef[] {
+  const nodes = head === 0 ? sourcesOf(program).map((_, source) => source) : [head]
+  return nodes.flatMap((node) => sidesOf(program, node).map((side) => ({ node, side })))
+}
+
+function sidesOf(program: JobProgram, node: number): readonly string[] {
   const refs = program.nodes.flatMap((reader) => {
     if (reader.kind === 'source') return []
     return isKeyed(reader) ? reader.inputs.flatMap((input) => input.from) : reader.inputs

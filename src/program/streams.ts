@@ -10,7 +10,7 @@ import type { GraphBuilder } from './graph-builder.ts'
 import { type IntervalJoin, openIntervalJoin } from './join-operator.ts'
 import type { Key } from './keys.ts'
 import { type Lookup, openLookup } from './lookup-operator.ts'
-import { openProcess, type ProcessFunction, type SideOutput } from './process-operator.ts'
+import { type ConnectFunction, openProcess, type ProcessFunction, type SideOutput } from './process-operator.ts'
 import { type SinkTarget, targetOf } from './settings.ts'
 import { type Aggregate, durationMs, type StateSpecs, slotNames } from './state.ts'
 import type { Trigger } from './triggers.ts'
@@ -116,6 +116,17 @@ export class KeyedStream<K, T> {
   process<Out, S extends StateSpecs = Record<never, never>>(fn: ProcessFunction<K, T, Out, S>): OperatorStream<Out> {
     return this.#operator('process', fn.id, slotNames(fn.state ?? {}), '', [this.input], (runtime) =>
       openProcess(fn as unknown as ProcessFunction<unknown, unknown, unknown, StateSpecs>, runtime),
+    )
+  }
+
+  /** Runs code per record of this stream and of another with the same keys: both see the same state. */
+  connect<U, Out, S extends StateSpecs = Record<never, never>>(
+    other: KeyedStream<K, U>,
+    fn: ConnectFunction<K, T, U, Out, S>,
+  ): OperatorStream<Out> {
+    const inputs = [this.input, other.input]
+    return this.#operator('process', fn.id, slotNames(fn.state ?? {}), '', inputs, (runtime) =>
+      openProcess(fn as unknown as ConnectFunction<unknown, unknown, unknown, unknown, StateSpecs>, runtime),
     )
   }
 

@@ -1,5 +1,6 @@
 /** Facts that the parts of an attempt read out of a plan. Pure. */
 import type { ExchangedColumns } from '../exchange/keyed-output.ts'
+import type { SourceInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { readsText } from '../operator/accumulators.ts'
 
@@ -20,6 +21,11 @@ export function exchangedColumns(plan: JobPlan): ExchangedColumns {
 
 /** The topic that a plan reads, for messages and origins. */
 export function topicOf(plan: JobPlan): string {
-  const { input } = plan.definition.source
+  return topicOfInput(plan.definition.source.input)
+}
+
+/** The topic of an input; those of several sources with a comma. */
+export function topicOfInput(input: SourceInput): string {
+  if (input.kind === 'several') return input.parts.map((part) => topicOfInput(part.input)).join(', ')
   return input.kind === 'generator' ? 'generator' : input.topic
 }

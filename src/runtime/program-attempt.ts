@@ -13,18 +13,19 @@ import { MIN_WATERMARK } from '../core/time.ts'
 import { OutputChannels } from '../exchange/channel.ts'
 import { InputGate } from '../exchange/input-gate.ts'
 import type { Message } from '../exchange/message.ts'
-import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourceOf } from '../program/graph.ts'
-import { type ChainEnds, chainOf, type Push, planStages, type StagePlan, sidesOf } from '../program/stages.ts'
+import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourcesOf } from '../program/graph.ts'
+import { type ChainEnds, chainOf, outputsOf, type Push, planStages, type StagePlan } from '../program/stages.ts'
 import { BoundedWriter } from '../sink/bounded-writer.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
 import type { AttemptEnvironment } from './attempt.ts'
 import type { LinkMessage } from './links.ts'
 import type { DeployMessage } from './messages.ts'
-import { topicOf } from './plan-facts.ts'
+import { topicOfInput } from './plan-facts.ts'
 import { codeFailure } from './program-failure.ts'
 import { PROGRAM_BATCH_BYTES, ProgramLink, ProgramOutputs } from './program-outputs.ts'
 import { restoreStage } from './program-restore.ts'
 import { type CurrentEvent, ProgramSource } from './program-source.ts'
+import { checkSources } from './program-sources.ts'
 import { ProgramStage } from './program-stage.ts'
 import { Restored } from './restored.ts'
 import { StageState } from './stage-state.ts'
@@ -129,7 +130,7 @@ export class ProgramAttempt {
     else this.#receive(edge, from, to, message!)
   }
 
-  /** What leaves stage `stage` of subtask `index`: the outputs, and the push of each side that somebody reads. */
+  /** What leaves stage `stage` of subtask `index`: the outputs, and the push of each side (or source) that somebody reads. */
   #buildOutputs(
     program: JobProgram,
     stage: number,
@@ -140,20 +141,22 @@ export class ProgramAttempt {
     const outputs = new ProgramOutputs()
     const head = this.#plan.heads[stage]!
     const byLink = new Map<number, ProgramLink>()
-    const ends: ChainEnds = {
+    const endsOf = (source: number): ChainEnds => ({
       link: (node, nodeIndex, input, raw) => {
         const to = this.#plan.heads.indexOf(nodeIndex)
         const number = this.#plan.links.findIndex((l) => l.from === stage && l.to === to && l.input === input)
         const link = byLink.get(number) ?? this.#openLink(number, index, node, input, outputs)
         byLink.set(number, link)
-        if (!raw || current === null) return (value, timestampMs) => link.write(value, timestampMs, null)
-        return (value, timestampMs) => link.write(value, timestampMs, current.bytes)
+        if (!raw || current === null) return (value, timestampMs) => link.write(value, timestampMs, null, 0)
+        return (value, timestampMs) => link.write(value, timestampMs, current.bytes, source)
       },
       sink: (node) => this.#openSink(node, index, context, outputs),
-    }
+    })
     const pushes = new Map<string, Push>()
-    for (const side of sidesOf(program, head))
-      pushes.set(side, chainOf(program, { node: head, side }, ends, stage === 0))
+    for (const ref of outputsOf(program, head)) {
+      const name = stage === 0 ? program.nodes[ref.node]!.id : ref.side
+      pushes.set(name, chainOf(program, ref, endsOf(ref.node), stage === 0))
+    }
     return { outputs, pushes }
   }
 
@@ -212,12 +215,13 @@ export class ProgramAttempt {
 
   #buildSource(program: JobProgram, index: number): ProgramSource {
     const { definition, jobName } = this.deploy.plan
-    const { watermark, event, source, deadLetters } = definition
+    const { watermark, source, deadLetters } = definition
     const { ports } = this.#environment
     const context = this.#environment.contextOf(source.id, index)
     const current: CurrentEvent = { bytes: new Uint8Array(0) }
     const { outputs, pushes } = this.#buildOutputs(program, 0, index, context, current)
     const restored = this.#restored(source.id)
+    checkSources(program, restored.snapshots)
     const dead =
       deadLetters === null
         ? null
@@ -225,12 +229,15 @@ export class ProgramAttempt {
     if (dead !== null) this.#writers.set(`(dead letters) ${index}`, dead)
     return new ProgramSource(
       {
-        node: sourceOf(program),
+        operator: source.id,
+        sources: sourcesOf(program).map((node, i) => ({
+          node,
+          push: pushes.get(node.id) ?? (() => {}),
+          topic: topicOfInput(source.input.kind === 'several' ? source.input.parts[i]!.input : source.input),
+        })),
         index,
         parallelism: this.#parallelism,
         job: jobName,
-        topic: topicOf(this.deploy.plan),
-        maxFutureMs: event.maxFutureMs,
         maxDriftMs: watermark.maxDriftMs,
         bounded: source.bounded,
         reader: ports.openReader(this.deploy.plan),
@@ -240,7 +247,6 @@ export class ProgramAttempt {
           restored.own(index)?.watermarkMs ?? MIN_WATERMARK,
         ),
         outputs,
-        push: pushes.get('') ?? (() => {}),
         current,
         deadLetters: dead,
         counters: restored.counters(index),
@@ -274,7 +280,7 @@ export class ProgramAttempt {
         state,
         gate,
         inputOf: links.flatMap((link) => new Array<number>(parallelism).fill(this.#plan.links[link]!.input)),
-        eventType: sourceOf(program).type,
+        eventTypes: sourcesOf(program).map((node) => node.type),
         outputs,
         pushes,
         writer,

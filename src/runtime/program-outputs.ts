@@ -4,7 +4,7 @@
  * Owns: batches under construction, one a link and receiver. Does not own: credits and transport (exchange/channel.ts),
  * the form of values (program/value-writer.ts).
  *
- *   record = key group u16 | timestamp f64 | key, a value | u8 RAW, bytes with length  or  u8 VALUE, a value
+ *   record = key group u16 | timestamp f64 | key, a value | u8 RAW + source, bytes with length  or  u8 VALUE, a value
  *
  * A record of a broadcast input has key group BROADCAST and no key. A batch grows as needed: what one record of input
  * makes is always taken, and `ready` says no before the next one until full batches are on their way. So a stage needs
@@ -21,7 +21,7 @@ import type { BoundedWriter } from '../sink/bounded-writer.ts'
 
 /** Key group of records without a key. */
 export const BROADCAST = 0xffff
-/** The record follows as the bytes of an event. */
+/** The record follows as the bytes of an event of the first source; of the next one, RAW + 1, and so on. */
 export const RAW = 1
 /** The record follows as a value. */
 export const VALUE = 0
@@ -51,14 +51,14 @@ export class ProgramLink {
     this.#open = new Uint8Array(channels.receivers)
   }
 
-  /** Writes a record to the owner of its key, or to all; `raw` are its bytes where it is an event as it came. */
-  write(value: unknown, timestampMs: number, raw: Uint8Array | null): void {
+  /** Writes a record to the owner of its key, or to all; `raw` are its bytes where it is an event of `source` as it came. */
+  write(value: unknown, timestampMs: number, raw: Uint8Array | null, source: number): void {
     if (this.#keyOf === null) {
       for (let receiver = 0; receiver < this.channels.receivers; receiver++) {
         const writer = this.#writer(receiver)
         writer.writeU16(BROADCAST)
         writer.writeF64(timestampMs)
-        this.#value(writer, value, raw)
+        this.#value(writer, value, raw, source)
       }
       return
     }
@@ -68,7 +68,7 @@ export class ProgramLink {
     writer.writeU16(group)
     writer.writeF64(timestampMs)
     writer.write(key)
-    this.#value(writer, value, raw)
+    this.#value(writer, value, raw, source)
   }
 
   /** True when another record of input may be worked on. */
@@ -95,10 +95,10 @@ export class ProgramLink {
     return this.#open.includes(1)
   }
 
-  #value(writer: ValueWriter, value: unknown, raw: Uint8Array | null): void {
+  #value(writer: ValueWriter, value: unknown, raw: Uint8Array | null, source: number): void {
     this.recordsOut++
     if (raw !== null) {
-      writer.writeU8(RAW)
+      writer.writeU8(RAW + source)
       writer.writeBytes(raw, 0, raw.length)
       return
     }

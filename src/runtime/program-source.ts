@@ -13,14 +13,15 @@ import { RecordCursor } from '../event/records.ts'
 import type { DeadLetterReason } from '../event/schema.ts'
 import type { SourceNode } from '../program/graph.ts'
 import { reasonOf } from '../program/message-types.ts'
-import type { Push } from '../program/stages.ts'
 import type { BoundedWriter } from '../sink/bounded-writer.ts'
-import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
+import { writeDeadLetter } from '../sink/side-output.ts'
+import { partitionInSource, sourceOfPartition } from '../source/several-sources.ts'
 import type { RecordChunk, SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
 import { codeFailure } from './program-failure.ts'
 import type { ProgramOutputs } from './program-outputs.ts'
+import { encodeSources, type ReadSource } from './program-sources.ts'
 import { SourcePartitions } from './source-partitions.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
@@ -36,18 +37,17 @@ export interface CurrentEvent {
 
 /** What a program's source is made of. */
 export interface ProgramSourceParts {
-  readonly node: SourceNode
+  /** Id of the operator: that of the first source. */
+  readonly operator: string
+  readonly sources: readonly ReadSource[]
   readonly index: number
   readonly parallelism: number
   readonly job: string
-  readonly topic: string
-  readonly maxFutureMs: number
   readonly maxDriftMs: number
   readonly bounded: boolean
   readonly reader: SourceReader
   readonly watermarks: PartitionWatermarks
   readonly outputs: ProgramOutputs
-  readonly push: Push
   readonly current: CurrentEvent
   readonly deadLetters: BoundedWriter | null
   readonly counters: Readonly<Record<string, number>>
@@ -62,8 +62,9 @@ export class ProgramSource implements Subtask {
   readonly #parts: ProgramSourceParts
   readonly #context: SubtaskContext
   readonly #partitions: SourcePartitions
-  readonly #cursor: RecordCursor
-  readonly #origin: Origin
+  /** By source; the one of the chunk at hand is `#cursor`. */
+  readonly #cursors: readonly RecordCursor[]
+  #cursor: RecordCursor
   #chunk: RecordChunk | null = null
   #barrier = 0
   #lastMarkMs = Number.NEGATIVE_INFINITY
@@ -77,13 +78,13 @@ export class ProgramSource implements Subtask {
   #armed = false
 
   constructor(parts: ProgramSourceParts, splits: readonly SplitStart[], context: SubtaskContext) {
-    this.operator = parts.node.id
+    this.operator = parts.operator
     this.index = parts.index
     this.#parts = parts
     this.#context = context
     this.#partitions = new SourcePartitions(parts.reader, parts.watermarks, parts.counters.lost)
-    this.#cursor = new RecordCursor(parts.topic)
-    this.#origin = { job: parts.job, topic: parts.topic, partition: 0, offset: 0 }
+    this.#cursors = parts.sources.map(({ topic }) => new RecordCursor(topic))
+    this.#cursor = this.#cursors[0]!
     this.#read = parts.counters.read ?? 0
     this.#deadLettered = parts.counters.deadLettered ?? 0
     this.#filtered = parts.counters.filtered ?? 0
@@ -198,6 +199,7 @@ export class ProgramSource implements Subtask {
       if (this.#chunk === null) {
         const chunk = this.#parts.reader.poll()
         if (chunk === undefined) return i > 0
+        this.#cursor = this.#cursors[sourceOfPartition(chunk.partition)]!
         this.#cursor.reset(chunk)
         this.#bytesIn += chunk.end - chunk.start
         this.#chunk = chunk
@@ -213,7 +215,8 @@ export class ProgramSource implements Subtask {
   }
 
   #take(chunk: RecordChunk): void {
-    const { node, push, outputs, maxFutureMs, current } = this.#parts
+    const { sources, outputs, current } = this.#parts
+    const { node, push } = sources[sourceOfPartition(chunk.partition)]!
     const cursor = this.#cursor
     const position = chunk.baseOffset + cursor.offsetDelta + 1
     this.#read++
@@ -232,10 +235,10 @@ export class ProgramSource implements Subtask {
       }
     }
     if (reason === null) {
-      timeMs = this.#timeOf(event)
+      timeMs = this.#timeOf(node, event)
       if (Number.isNaN(timeMs)) reason = 'missing_time'
       else if (Math.abs(timeMs) > TIME_MS_MAX) reason = 'time_out_of_range'
-      else if (timeMs > this.#context.clock.nowMs() + maxFutureMs) reason = 'time_in_future'
+      else if (timeMs > this.#context.clock.nowMs() + node.maxFutureMs) reason = 'time_in_future'
     }
     if (reason !== null) {
       this.#deadLetter(chunk, reason)
@@ -252,14 +255,14 @@ export class ProgramSource implements Subtask {
     this.#partitions.advance(chunk.partition, position, timeMs)
   }
 
-  #timeOf(event: unknown): number {
+  #timeOf(node: SourceNode, event: unknown): number {
     try {
-      const time = this.#parts.node.timeOf(event)
+      const time = node.timeOf(event)
       if (time === undefined || time === null) return Number.NaN
       if (typeof time === 'number' || time instanceof Date) return Number(time)
       return Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6)
     } catch (thrown) {
-      throw codeFailure(this.operator, thrown)
+      throw codeFailure(node.id, thrown)
     }
   }
 
@@ -268,10 +271,11 @@ export class ProgramSource implements Subtask {
     const writer = this.#parts.deadLetters
     if (writer === null) return
     const { bytes, keyStart, keyEnd, valueStart, valueEnd, offsetDelta, timestampDelta } = this.#cursor
-    this.#origin.partition = chunk.partition
-    this.#origin.offset = chunk.baseOffset + offsetDelta
+    const { job, sources } = this.#parts
+    const { topic } = sources[sourceOfPartition(chunk.partition)]!
+    const origin = { job, topic, partition: partitionInSource(chunk.partition), offset: chunk.baseOffset + offsetDelta }
     const timeMs = chunk.baseTimestampMs + timestampDelta
-    writeDeadLetter(writer, this.#origin, reason, bytes, keyStart, keyEnd, valueStart, valueEnd, timeMs)
+    writeDeadLetter(writer, origin, reason, bytes, keyStart, keyEnd, valueStart, valueEnd, timeMs)
   }
 
   #sendMarks(): void {
@@ -301,7 +305,7 @@ export class ProgramSource implements Subtask {
       subtask: this.index,
       parallelism: this.#parts.parallelism,
       watermarkMs: watermarks.watermarkMs,
-      meta: new Uint8Array(0),
+      meta: encodeSources(this.#parts.sources),
       counters: { read: this.#read, deadLettered: this.#deadLettered, filtered: this.#filtered, lost },
       splits,
       pages: noPages,

@@ -26,7 +26,7 @@ import type { TimerQueue } from '../program/timer-queue.ts'
 import { ValueReader } from '../program/value-reader.ts'
 import type { SubtaskStats } from './messages.ts'
 import { codeFailure } from './program-failure.ts'
-import { BROADCAST, type ProgramOutputs, RAW } from './program-outputs.ts'
+import { BROADCAST, type ProgramOutputs, RAW, VALUE } from './program-outputs.ts'
 import { encodeStageMeta, type StageState } from './stage-state.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
@@ -48,7 +48,7 @@ export interface ProgramStageParts {
   readonly gate: InputGate
   /** Input of the operator by channel of the gate. */
   readonly inputOf: readonly number[]
-  readonly eventType: EventType<unknown>
+  readonly eventTypes: readonly EventType<unknown>[]
   readonly outputs: ProgramOutputs
   /** What happens to results, by side; '' is the main output. */
   readonly pushes: ReadonlyMap<string, Push>
@@ -166,13 +166,12 @@ export class ProgramStage implements Subtask {
   #runtime(): OperatorRuntime {
     const { state, gate, pushes } = this.#parts
     const context = this.#context
-    const main = pushes.get('') ?? (() => {})
     return {
       get watermarkMs() {
         return gate.watermarkMs
       },
       nowMs: () => context.clock.nowMs(),
-      emit: main,
+      emit: pushes.get('') ?? (() => {}),
       emitSide: (side, value, timestampMs) => pushes.get(side)?.(value, timestampMs),
       broadcast: state.broadcast,
       touch: (entry) => state.store.touch(entry),
@@ -250,12 +249,13 @@ export class ProgramStage implements Subtask {
   }
 
   #work(reader: ValueReader, input: number): void {
-    const { state, eventType } = this.#parts
+    const { state, eventTypes } = this.#parts
     const group = reader.readU16()
     const timestampMs = reader.readF64()
     const key = group === BROADCAST ? null : (reader.read() as Key)
     // Copied: a decoder may keep views of it, and the buffer goes back to its sender.
-    const value = reader.readU8() === RAW ? eventType.decode(reader.readBytes().slice()) : reader.read()
+    const form = reader.readU8()
+    const value = form === VALUE ? reader.read() : eventTypes[form - RAW]!.decode(reader.readBytes().slice())
     this.#recordsIn++
     if (key === null) {
       this.#keyed.onRecord(input, value, timestampMs, null)

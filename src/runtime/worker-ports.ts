@@ -7,6 +7,7 @@
 import { openChunkStore } from '../checkpoint/open-store.ts'
 import { invariant } from '../core/errors.ts'
 import { systemClock, systemRandom, systemScheduler } from '../core/system.ts'
+import type { SingleInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { openKafkaRecordWriter } from '../sink/kafka-sink.ts'
 import { LogRecordWriter } from '../sink/log-sink.ts'
@@ -16,6 +17,7 @@ import { GeneratorSourceReader, generatorAdvance } from '../source/generator-sou
 import type { KafkaSecurity } from '../source/kafka/connection.ts'
 import { KafkaReader } from '../source/kafka/kafka-reader.ts'
 import { LogSourceReader } from '../source/log-source.ts'
+import { SeveralReader } from '../source/several-sources.ts'
 import type { SourceReader } from '../source/source.ts'
 import type { RecordOutput, WorkerPorts } from './ports.ts'
 import { loadProgram } from './program-load.ts'
@@ -39,6 +41,11 @@ export function createWorkerPorts(kafka: KafkaSecurity): WorkerPorts {
 
 function openReader(plan: JobPlan, kafka: KafkaSecurity): SourceReader {
   const { input } = plan.definition.source
+  if (input.kind !== 'several') return openOne(input, kafka)
+  return new SeveralReader(input.parts.map((part) => openOne(part.input, kafka)))
+}
+
+function openOne(input: SingleInput, kafka: KafkaSecurity): SourceReader {
   switch (input.kind) {
     case 'kafka': {
       const { topic, isolation, skipLost, checkCrcs } = input

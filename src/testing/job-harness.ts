@@ -15,15 +15,13 @@ import { nextBelow, type Random, SeededRandom } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { systemScheduler } from '../core/system.ts'
 import { planProgram } from '../job/program-plan.ts'
-import { describeProgram, type JobProgram, sourceOf } from '../program/graph.ts'
+import { describeProgram, type JobProgram } from '../program/graph.ts'
 import { programDefinition } from '../program/job-definition.ts'
 import type { Key } from '../program/keys.ts'
 import type { LinkMessage } from '../runtime/links.ts'
-import type { SplitStart } from '../runtime/messages.ts'
 import { ProgramAttempt } from '../runtime/program-attempt.ts'
 import type { SubtaskContext } from '../runtime/subtask.ts'
-import { MemorySourceReader } from '../source/memory-source.ts'
-import { MemoryTopic } from '../source/memory-topic.ts'
+import { HarnessInputs, type InputTarget } from './harness-inputs.ts'
 import { HarnessOutputs, type OutputRecord } from './harness-outputs.ts'
 
 /** How a job is run. */
@@ -32,7 +30,7 @@ export interface HarnessOptions {
   readonly seed?: number
   /** Subtasks of each operator; 2 unless given, so that records do cross. */
   readonly parallelism?: number
-  /** Partitions of the input; 1 unless given. */
+  /** Partitions of each input; 1 unless given. */
   readonly partitions?: number
   /** Wall clock at the start, epoch ms. Events may not be later than it plus `maxFuture`. */
   readonly startMs?: number
@@ -59,7 +57,7 @@ export class JobHarness<T> {
   readonly seed: number
   #job: JobProgram
   readonly #random: Random
-  readonly #topic: MemoryTopic
+  readonly #inputs: HarnessInputs
   readonly #store = new MemoryStoreData()
   readonly #outputs: HarnessOutputs
   #wallMs: number
@@ -67,13 +65,12 @@ export class JobHarness<T> {
   #attempt = 0
   #checkpointId = 0
   #restored: readonly SubtaskSnapshot[] | null = null
-  #nextPartition = 0
   #life: Life | null = null
 
   constructor(job: JobProgram, options: HarnessOptions) {
     this.seed = options.seed ?? 1
     this.#random = new SeededRandom(this.seed)
-    this.#topic = new MemoryTopic('input', options.partitions ?? 1, this.#random)
+    this.#inputs = new HarnessInputs(options.partitions ?? 1, this.#random)
     this.#outputs = new HarnessOutputs()
     this.#job = this.#outputs.watch(job)
     this.#wallMs = options.startMs ?? 1_700_000_000_000
@@ -89,7 +86,7 @@ export class JobHarness<T> {
       { ...definition, parallelism, watermark: { ...definition.watermark, idlenessMs: 0 } },
       { threads: parallelism, fileOf: (module) => module },
     )
-    const splits = this.#splits(parallelism, plan.definition.source.id)
+    const splits = this.#inputs.splits(this.#job, parallelism, this.#restored ?? [])
     this.#attempt++
     const deploy = {
       ...({ type: 'deploy', job: 1, attempt: this.#attempt, plan, placement, splits } as const),
@@ -104,17 +101,14 @@ export class JobHarness<T> {
     await this.run()
   }
 
-  /** Adds an event to the input; partitions take turns unless one is named. Nothing happens before the next `await`. */
-  push(event: T, partition?: number): void {
-    const { encode } = sourceOf(this.#job).type
-    if (encode === undefined) throw new MillraceError('USAGE', 'the event type has no encode: push bytes instead')
-    this.pushBytes(encode.call(sourceOf(this.#job).type, event).finish(), partition)
+  /** Adds an event to the input, or to one of several. Nothing happens before the next `await`. */
+  push(event: T, to: number | InputTarget = {}): void {
+    this.pushBytes(this.#inputs.encode(this.#job, targetOf(to), event), to)
   }
 
-  /** Adds a record to the input as bytes, decodable or not. */
-  pushBytes(value: Uint8Array | null, partition?: number): void {
-    const to = partition ?? this.#nextPartition++ % this.#topic.partitions.length
-    this.#topic.append(to, [{ key: null, value, timestampMs: this.#wallMs }])
+  /** Adds a record to the input as bytes, decodable or not. A number names the partition. */
+  pushBytes(value: Uint8Array | null, to: number | InputTarget = {}): void {
+    this.#inputs.append(this.#job, targetOf(to), value, this.#wallMs)
   }
 
   /** Lets everything happen that can. Throws what the job fails with. */
@@ -305,7 +299,7 @@ export class JobHarness<T> {
         clock,
         scheduler: systemScheduler,
         random: this.#random,
-        openReader: () => new MemorySourceReader(this.#topic, clock, systemScheduler),
+        openReader: () => this.#inputs.open(this.#job, clock, systemScheduler),
         openWriter: (output: Parameters<HarnessOutputs['open']>[0]) => this.#outputs.open(output),
         openChunkStore: () => new MemoryChunkStore(this.#store),
         loadProgram: async () => this.#job,
@@ -323,22 +317,10 @@ export class JobHarness<T> {
       schemaWanted: () => {},
     }
   }
+}
 
-  #splits(parallelism: number, sourceId: string): SplitStart[][] {
-    const restored = (this.#restored ?? []).filter((s) => s.operatorId === sourceId).flatMap((s) => s.splits)
-    const splits: SplitStart[][] = Array.from({ length: parallelism }, () => [])
-    this.#topic.partitions.forEach((_, partition) => {
-      const split = restored.find((candidate) => candidate.partition === partition)
-      splits[partition % parallelism]!.push({
-        partition,
-        offset: split?.offset ?? 0,
-        stopOffset: Number.POSITIVE_INFINITY,
-        topicId: this.#topic.topicId,
-        maxTimestampMs: split?.maxTimestampMs ?? Number.NEGATIVE_INFINITY,
-      })
-    })
-    return splits
-  }
+function targetOf(to: number | InputTarget): InputTarget {
+  return typeof to === 'number' ? { partition: to } : to
 }
 
 function hasMail(life: Life): boolean {

@@ -6,6 +6,7 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { folderForTest, submitJob, untilJob, untilRead, untilState } from '../support/engine.ts'
 import { engagementEvents, fillPartitions, makeEvent, shuffleWithin } from '../support/events.ts'
 import { createKafkaTopic, readKafkaTopic } from '../support/events-kafka.ts'
+import { createLogTopic } from '../support/events-log.ts'
 import { testBrokers, testRedis } from '../support/infra.ts'
 import { writeModule } from '../support/job-modules.ts'
 import { KafkaAccess, kafkaModes } from '../support/kafka-modes.ts'
@@ -103,6 +104,83 @@ describe.each(kafkaModes)('a job in TypeScript on Kafka (%s) and Redis', (mode) 
     const expectedDays = [...perDay].map(([day, n]) => `${day} ${n} 1`)
     expect(await settled(access, running.topic, expectedRunning.length)).toEqual(expectedRunning.sort())
     expect(await settled(access, days.topic, expectedDays.length)).toEqual(expectedDays.sort())
+  })
+})
+
+/** Joins the first event of a topic of the broker with the second of a topic of the embedded log, by person. */
+function twoSourcesText(topic: string, logRoot: string, results: string): string {
+  return `
+import { defineJob, Event, value } from 'millrace'
+const time = (event) => event.occurredAt
+const state = { sum: value() }
+const add = (by) => (_event, context) => {
+  const sum = (context.state.sum.get() ?? 0) + by
+  context.state.sum.set(sum)
+  context.emit(context.key + ' ' + sum)
+}
+export default defineJob({
+  name: 'two',
+  sources: {
+    broker: { input: { kafka: { topic: ${JSON.stringify(topic)} } }, event: Event, time },
+    disk: { input: { log: { path: ${JSON.stringify(logRoot)}, topic: 'disk' } }, event: Event, time },
+  },
+  checkpoint: { every: '100ms' },
+  parallelism: 2,
+  build: ({ broker, disk }) =>
+    broker
+      .keyBy((event) => event.person)
+      .connect(disk.keyBy((event) => event.person), { id: 'sums', state, onEvent: add(1), onOther: add(1000) })
+      .sinkTo({ id: 'out', to: { kafka: { topic: ${JSON.stringify(results)} } } }),
+})
+`
+}
+
+describe('a job in TypeScript over a topic of a broker and one of the embedded log', () => {
+  it('reads each record of both once, though the server is killed', async () => {
+    const prefix = `typescript-two-${inject('runId')}`
+    const access = await KafkaAccess.open('direct', testBrokers(), prefix)
+    onTestFinished(() => access.close())
+    const input = await createKafkaTopic(access, PARTITIONS)
+    const results = await createKafkaTopic(access, 2)
+    const folder = folderForTest('jobs')
+    const server = await MillraceServer.start({
+      brokers: access.brokers.join(','),
+      redisUrl: testRedis(),
+      redisPrefix: prefix,
+      env: { MILLRACE_JOBS_DIR: folder },
+    })
+    onTestFinished(() => server.stop())
+    const disk = createLogTopic(server.logRoot, 'disk', 3)
+    onTestFinished(() => disk.close())
+    const text = twoSourcesText(input.topic, server.logRoot, results.topic)
+    const job = await submitJob(server.client, writeModule(folder, 'two.ts', text))
+    const events = Array.from({ length: 6000 }, (_, i) =>
+      makeEvent({ person: `p${i % 20}`, timeMs: 1_700_000_000_000 + i }),
+    )
+    for (let step = 0; step < 3; step++) {
+      const slice = events.slice(step * 2000, (step + 1) * 2000)
+      await input.append(fillPartitions(slice, PARTITIONS, 'round-robin'))
+      await disk.append(fillPartitions(slice, 3, 'round-robin'))
+      await untilJob(server.client, job, ({ events: counts }) => counts.read > step * 4000 + 100)
+      await server.kill()
+      await server.restart()
+      await untilState(server.client, job, 'RUNNING')
+    }
+    const last = await untilRead(server.client, job, 12_000)
+    expect(last.events).toMatchObject({ read: 12_000, applied: 12_000, deadLettered: 0 })
+    await server.client.control.triggerCheckpoint(job)
+    const sums = new Map<string, number>()
+    const values = [...(await readKafkaTopic(access.brokers, results.topic)).values()].flat()
+    for (const bytes of values) {
+      const [person, sum] = (JSON.parse(new TextDecoder().decode(bytes)) as string).split(' ')
+      sums.set(person!, Math.max(sums.get(person!) ?? 0, Number(sum)))
+    }
+    // 300 events of each person from either side.
+    expect([...sums.values()]).toEqual(Array.from({ length: 20 }, () => 300 * 1001))
+    const { partitions } = await server.client.control.describe(job)
+    expect(partitions.map(({ partition }) => partition).toSorted((a, b) => a - b)).toEqual([
+      0, 1, 2, 3, 100_000, 100_001, 100_002,
+    ])
   })
 })
 

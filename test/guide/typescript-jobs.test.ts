@@ -41,10 +41,11 @@ describe('the guide to jobs in TypeScript', () => {
       'revenue.test.ts',
       'silence.ts',
       'more.ts',
+      'paid.ts',
     ])
   })
 
-  it.each(['revenue', 'silence', 'more', 'jobs/first-purchases'])('%s is a job', async (name) => {
+  it.each(['revenue', 'silence', 'more', 'paid', 'jobs/first-purchases'])('%s is a job', async (name) => {
     const description = await inspectModule(join(folder, `${name}.ts`), systemScheduler)
     expect(description.settings.name).toBe(name.replace('jobs/', ''))
   })
