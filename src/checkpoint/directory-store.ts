@@ -3,7 +3,7 @@
  * POSIX link and rename).
  *
  *   store-id
- *   jobs/<job>/definition           as put by `putJob`
+ *   jobs/<job>/definition-<n>       as stored by `swapJob`; the highest counts (see directory-definition.ts)
  *   jobs/<job>/lease/…              see directory-lease.ts
  *   jobs/<job>/generation-<g>/<id>  manifests; `last` remembers the newest id once its manifest is deleted
  *   jobs/<job>/chunks/<name>        see directory-chunk-store.ts
@@ -16,6 +16,7 @@
 import { join } from 'node:path'
 import type { Clock, Random } from '../core/clock.ts'
 import { DirectoryChunkStore, jobDirectory } from './directory-chunk-store.ts'
+import { isDefinition, readDefinition, swapDefinition } from './directory-definition.ts'
 import { DirectoryLeases } from './directory-lease.ts'
 import type { CheckpointStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
 import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
@@ -143,16 +144,14 @@ export class DirectoryCheckpointStore extends DirectoryChunkStore implements Che
     await this.files.remove(directory, [String(checkpointId)])
   }
 
-  async putJob(job: string, bytes: Uint8Array): Promise<void> {
+  async swapJob(job: string, before: Uint8Array | undefined, bytes: Uint8Array): Promise<boolean> {
     this.checkOpen()
-    const directory = jobDirectory(this.files, job)
-    await this.files.makeDirectory(directory)
-    await this.files.replace(join(directory, 'definition'), bytes)
+    return swapDefinition(this.files, jobDirectory(this.files, job), before, bytes)
   }
 
   async readJob(job: string): Promise<Uint8Array | undefined> {
     this.checkOpen()
-    return this.files.read(join(jobDirectory(this.files, job), 'definition'))
+    return (await readDefinition(this.files, jobDirectory(this.files, job))).bytes
   }
 
   async deleteJob(job: string): Promise<void> {
@@ -260,7 +259,7 @@ export class DirectoryCheckpointStore extends DirectoryChunkStore implements Che
 
   async #clean(jobPath: string): Promise<void> {
     for (const name of await this.files.list(jobPath)) {
-      if (name !== 'definition') await this.files.removeTemporary(join(jobPath, name))
+      if (!isDefinition(name)) await this.files.removeTemporary(join(jobPath, name))
     }
     await this.files.removeTemporary(jobPath)
   }

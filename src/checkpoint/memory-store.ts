@@ -11,7 +11,7 @@ import type { Clock, Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { checkJobName, splitChunkKey } from './chunk-key.ts'
 import type { CheckpointStore, ChunkStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
-import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
+import { fencedError, randomId, sameBytes, staleIdError, storeLostError } from './store-errors.ts'
 
 /** Called around every operation; throws to make it fail. */
 export type StoreFault = (operation: keyof CheckpointStore, when: 'before' | 'after', target: string) => void
@@ -209,10 +209,14 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
     })
   }
 
-  async putJob(job: string, bytes: Uint8Array): Promise<void> {
+  async swapJob(job: string, before: Uint8Array | undefined, bytes: Uint8Array): Promise<boolean> {
     checkJobName(job)
-    this.run('putJob', job, () => {
+    return this.run('swapJob', job, () => {
+      const there = this.data.jobs.get(job)?.definition
+      if (sameBytes(there, bytes)) return true
+      if (!sameBytes(there, before)) return false
       this.data.job(job).definition = bytes.slice()
+      return true
     })
   }
 

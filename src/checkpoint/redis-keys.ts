@@ -3,7 +3,7 @@
  *
  *   {<prefix>:<job>}:record         hash: owner of the lease, last id, ids of the checkpoints that exist
  *   {<prefix>:<job>}:lease          string with time to live: the owner lives
- *   {<prefix>:<job>}:definition     string: as put by putJob
+ *   {<prefix>:<job>}:definition     string: as stored by swapJob
  *   {<prefix>:<job>}:manifest:<id>  string
  *   {<prefix>:<job>}:chunk:<name>   string
  *   <prefix>:jobs                   set of job names

@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs'
 
 /** A script of src/checkpoint/lua, by the name of its file. */
-export type ScriptName = 'acquire-lease' | 'renew-lease' | 'release-lease' | 'publish-manifest' | 'delete-checkpoint'
+export type ScriptName =
+  | 'acquire-lease'
+  | 'renew-lease'
+  | 'release-lease'
+  | 'publish-manifest'
+  | 'delete-checkpoint'
+  | 'swap-definition'
 
 /** A script as the client wants it. */
 export interface RedisScript {
@@ -18,6 +24,7 @@ const keyCounts: Readonly<Record<ScriptName, number>> = {
   'release-lease': 2,
   'publish-manifest': 2,
   'delete-checkpoint': 2,
+  'swap-definition': 1,
 }
 
 /** Reads all scripts. */

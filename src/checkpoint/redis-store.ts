@@ -95,11 +95,13 @@ export class RedisCheckpointStore extends RedisChunkStore implements CheckpointS
     await this.#fenced('delete-checkpoint', job, generation, keys, nonce, [String(checkpointId)])
   }
 
-  async putJob(job: string, bytes: Uint8Array): Promise<void> {
+  async swapJob(job: string, before: Uint8Array | undefined, bytes: Uint8Array): Promise<boolean> {
     const key = this.keys.definition(job)
     // The name first: one without a definition is skipped by listJobs, a definition without a name would be lost.
     await this.redis.addToSet(this.keys.jobs, job)
-    await this.redis.set(key, bytes)
+    // No definition is empty: '' stands for none.
+    const [done] = await this.redis.script('swap-definition', [key], [before ?? '', bytes])
+    return done === 1
   }
 
   async readJob(job: string): Promise<Uint8Array | undefined> {

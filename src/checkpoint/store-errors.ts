@@ -1,4 +1,4 @@
-/** The errors that all checkpoint stores share, worded once, and the ids that they draw. */
+/** What all checkpoint stores share: their errors, worded once, the ids that they draw, what sameness of bytes is. */
 import type { Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 
@@ -44,4 +44,10 @@ export function randomId(random: Random): string {
 /** STORE_UNREACHABLE: a call after `close`. */
 export function closedError(location: string): MillraceError {
   return new MillraceError('STORE_UNREACHABLE', `the checkpoint store (${location}) has been closed`)
+}
+
+/** Whether two entries of a store are the same; undefined stands for none. */
+export function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }

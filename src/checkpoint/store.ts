@@ -137,8 +137,12 @@ export interface CheckpointStore extends ChunkStore {
   /** Removes a checkpoint, not its chunks: delete those after it. One that is not there is no error. */
   deleteCheckpoint(job: string, generation: number, nonce: string, checkpointId: number): Promise<void>
 
-  /** Stores what is known of a job outside its checkpoints (definition, wanted state), replacing what was there. */
-  putJob(job: string, bytes: Uint8Array): Promise<void>
+  /**
+   * Stores what is known of a job outside its checkpoints (definition, wanted state), provided that what is there is
+   * still `before` (undefined: nothing). Says whether it did; true also when `bytes` are there already, so that the call
+   * can be repeated. Of several that replace the same `before` by different bytes one wins.
+   */
+  swapJob(job: string, before: Uint8Array | undefined, bytes: Uint8Array): Promise<boolean>
   readJob(job: string): Promise<Uint8Array | undefined>
   /** Removes a job with its checkpoints, chunks and lease; whoever held it is fenced. */
   deleteJob(job: string): Promise<void>

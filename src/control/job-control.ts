@@ -7,7 +7,8 @@
 
 import type { StoreDescription } from '../checkpoint/store.ts'
 import type { CheckpointRecord } from '../coordinator/job-history.ts'
-import type { JobManager, ManagedJob } from '../coordinator/job-manager.ts'
+import type { JobManager } from '../coordinator/job-manager.ts'
+import type { ManagedJob } from '../coordinator/managed-jobs.ts'
 import type { SubtaskReading } from '../coordinator/stats-book.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'

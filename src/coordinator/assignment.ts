@@ -5,10 +5,13 @@
  * checkpoint's positions win over the definition's start. Partitions that a checkpoint does not know were added after
  * the job began, and are read from their first record, whatever the start position says: nothing of them may be missed.
  * A bounded run reads up to the ends that the partitions had when it first started, so it ignores partitions that were
- * added since.
+ * added since. A run that has become bounded reads up to the ends that they have now; one that is bounded no more reads
+ * on, unless all its windows had been closed by the end of its input.
  */
 import type { SplitSnapshot, SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { MillraceError } from '../core/errors.ts'
+import { MAX_WATERMARK } from '../core/time.ts'
+import type { SourceDefinition } from '../job/definition.ts'
 import type { SplitStart } from '../runtime/messages.ts'
 import type { PartitionInfo } from '../source/source.ts'
 
@@ -16,6 +19,21 @@ import type { PartitionInfo } from '../source/source.ts'
 export function restoredSplits(snapshots: readonly SubtaskSnapshot[], sourceId: string): readonly SplitSnapshot[] {
   const splits = snapshots.filter((snapshot) => snapshot.operatorId === sourceId).flatMap((snapshot) => snapshot.splits)
   return splits.toSorted((a, b) => a.partition - b.partition)
+}
+
+/**
+ * Throws STATE_INCOMPATIBLE when an unbounded job would go on from a checkpoint that a bounded run made at its end: at
+ * that point all of time has passed, and whatever follows would be late.
+ */
+export function checkNotEnded(snapshots: readonly SubtaskSnapshot[], source: SourceDefinition, job: string): void {
+  if (source.bounded) return
+  if (!snapshots.some(({ operatorId, watermarkMs }) => operatorId !== source.id && watermarkMs === MAX_WATERMARK))
+    return
+  throw new MillraceError(
+    'STATE_INCOMPATIBLE',
+    `job ${job} was bounded and has read its input to the end, which closed all its windows: it cannot go on without ` +
+      'an end. Submit it under another name, or cancel it and submit it again to read its input anew',
+  )
 }
 
 /** Splits of a first start: `offsets` as the enumerator resolved them for `partitions`, in the same order. */
@@ -44,6 +62,7 @@ export function resumedSplits(
 ): readonly SplitStart[] {
   const now = new Map(partitions.map((partition) => [partition.partition, partition]))
   const known = new Set<number>()
+  const wasBounded = restored.some((split) => split.stopOffset !== Number.POSITIVE_INFINITY)
   const splits = restored.map((split): SplitStart => {
     const partition = now.get(split.partition)
     if (partition === undefined) {
@@ -54,15 +73,22 @@ export function resumedSplits(
     return {
       partition: split.partition,
       offset: split.offset,
-      stopOffset: split.stopOffset,
+      stopOffset: stopOffsetOf(split, partition.end, bounded),
       // A checkpoint made without topic ids learns them now.
       topicId: split.topicId === '' ? partition.topicId : split.topicId,
       maxTimestampMs: split.maxTimestampMs,
       ...(split.state === '' ? {} : { state: split.state }),
     }
   })
-  if (bounded) return splits
-  return [...splits, ...addedSplits(partitions.filter((partition) => !known.has(partition.partition)))]
+  if (bounded && wasBounded) return splits
+  const added = addedSplits(partitions.filter((partition) => !known.has(partition.partition)))
+  if (!bounded) return [...splits, ...added]
+  return [...splits, ...added.map((split) => ({ ...split, stopOffset: now.get(split.partition)!.end }))]
+}
+
+function stopOffsetOf(split: SplitSnapshot, end: number, bounded: boolean): number {
+  if (!bounded) return Number.POSITIVE_INFINITY
+  return split.stopOffset === Number.POSITIVE_INFINITY ? Math.max(split.offset, end) : split.stopOffset
 }
 
 /** Splits of partitions that were added while the job ran: from their first record, without end. */

@@ -9,6 +9,7 @@
  * event queues it. Work on the store after an attempt (dropping state, giving the lease back) is done in order, and the
  * next start waits for it.
  */
+import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { type ErrorData, invariant, MillraceError } from '../core/errors.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
@@ -19,6 +20,7 @@ import { JobRun } from './job-run.ts'
 import { type JobEffect, type JobEventType, type JobState, jobTransition, restStates } from './job-state.ts'
 import type { CoordinatorListener, JobStatus } from './job-status.ts'
 import { LeaseKeeper } from './lease.ts'
+import { refused } from './refusals.ts'
 import { isRecoverable } from './restart.ts'
 import { RestartSchedule } from './restart-schedule.ts'
 import type { RestorePoint } from './restore-point.ts'
@@ -51,7 +53,7 @@ export class JobCoordinator {
   constructor(
     number: number,
     plan: JobPlan,
-    jobId: string,
+    memory: JobMemory,
     ports: JobPorts,
     listener: CoordinatorListener,
     settings: Partial<JobSettings> = {},
@@ -62,7 +64,7 @@ export class JobCoordinator {
     this.#settings = { ...defaultJobSettings, ...settings }
     this.#listener = listener
     this.#plan = plan
-    this.#memory = newJobMemory(jobId)
+    this.#memory = memory
     this.#status = { state: 'CREATED', reason: '', error: null, sinceMs: ports.clock.nowMs(), attempt: 0, restarts: 0 }
     this.#lease = new LeaseKeeper(plan.jobName, ports, this.#settings.leaseTtlMs, (error) => this.#leaseLost(error))
     this.#restart = new RestartSchedule(this.#settings.restart, ports.clock, ports.scheduler, ports.random)
@@ -105,9 +107,14 @@ export class JobCoordinator {
     return this.#heldBy
   }
 
+  /** Whether this process owns the job now. */
+  get ownsLease(): boolean {
+    return this.#lease.held !== undefined
+  }
+
   /** Throws JOB_STATE when `what` would be refused now. */
   check(what: 'submit' | 'stop' | 'cancel'): void {
-    if (jobTransition(this.#status.state, what) === 'refuse') throw this.#refused(what)
+    if (jobTransition(this.#status.state, what) === 'refuse') throw refused(this.name, this.#status, what)
   }
 
   /** Puts a job that has not been started yet where an earlier process left it. */
@@ -127,12 +134,13 @@ export class JobCoordinator {
   }
 
   /**
-   * The same with another plan and id: for a name that is taken over. A new id lets go of the old checkpoints. Throws
-   * JOB_STATE unless the job is at rest.
+   * The same with another plan and id: for a name that is taken over. A new id lets go of the old checkpoints;
+   * `firstSplits` is where a first start has begun, if it has. Throws JOB_STATE unless the job is at rest.
    */
-  resubmit(plan: JobPlan, jobId: string, reason: string): void {
-    if (!restStates.has(this.#status.state)) throw this.#refused('submit')
+  resubmit(plan: JobPlan, jobId: string, firstSplits: readonly SplitSnapshot[] | null, reason: string): void {
+    if (!restStates.has(this.#status.state)) throw refused(this.name, this.#status, 'submit')
     if (jobId !== this.#memory.jobId) this.#memory = newJobMemory(jobId)
+    this.#memory.firstSplits = firstSplits
     this.#plan = plan
     this.#ask('submit', reason)
   }
@@ -149,7 +157,8 @@ export class JobCoordinator {
 
   /** A checkpoint that begins after this call. Rejects JOB_STATE unless the job runs, and CHECKPOINT_FAILED. */
   async checkpoint(): Promise<CheckpointRecord> {
-    if (this.#status.state !== 'RUNNING' || this.#run === undefined) throw this.#refused('checkpoint')
+    if (this.#status.state !== 'RUNNING' || this.#run === undefined)
+      throw refused(this.name, this.#status, 'checkpoint')
     return this.#run.checkpoint()
   }
 
@@ -232,6 +241,8 @@ export class JobCoordinator {
         this.#status = { ...this.#status, reason }
         this.#heldBy = heldBy
       },
+      confirm: () => this.#listener.confirm(),
+      storeFirstSplits: (splits) => this.#listener.storeFirstSplits(splits),
       onStarted: () => {
         const from = run.restored === null ? 'started afresh' : `restored from checkpoint ${run.restored.checkpointId}`
         this.#raise('started', from, null)
@@ -335,10 +346,5 @@ export class JobCoordinator {
     this.#storeWork = this.#storeWork.then(work).catch((thrown: unknown) => {
       this.#ports.log('warn', `job ${this.name}: ${MillraceError.from(thrown).message}`, { job: this.name })
     })
-  }
-
-  #refused(what: 'submit' | 'stop' | 'cancel' | 'checkpoint'): MillraceError {
-    const { state, reason } = this.#status
-    return new MillraceError('JOB_STATE', `job ${this.name} is ${state} (${reason}): ${what} is not possible now`)
   }
 }

@@ -7,22 +7,27 @@
  * Invariants:
  * M1. What a person asked is stored before it is done, so that a crash in between does it later rather than never.
  * M2. Requests about one name are handled one after the other; jobs never wait for each other.
- * M3. A job that another process owns (STORE_FENCED) is not written to: its stored wish is the owner's.
+ * M3. A job that another process owns is not written to: its stored wish is the owner's. What several servers that share
+ *     a store write at the same moment, one of them writes; the others read it and go by it.
+ * M4. A server that has waited for a job's lease reads the job's record again before it starts it.
  */
 import { randomId } from '../checkpoint/store-errors.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
-import { JobCoordinator } from './job-coordinator.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
-import { type JobSource, sameJob, schemaPart, sourceOf } from './job-source.ts'
+import { type JobRecord, JobRecords, sameRecord, sameSubmission } from './job-records.ts'
+import { type JobSource, newStoredJob, type SubmittedJob, sameJob, sourceOf } from './job-source.ts'
 import { type JobState, restStates } from './job-state.ts'
 import type { JobStatus } from './job-status.ts'
+import { type HeldJob, isElsewhere, isFenced, type ManagedJob, ManagedJobs } from './managed-jobs.ts'
+import { contended, exists, foreign, stoppedWithout } from './refusals.ts'
 import { listCheckpoints } from './retention.ts'
 import { StatsBook, type SubtaskReading } from './stats-book.ts'
-import { decodeStoredJob, encodeStoredJob, type StoredJob, storedSchema, type WantedState } from './stored-job.ts'
+import { firstSplitsOf, positionsPart, type StoredJob, storedSchema, type WantedState } from './stored-job.ts'
+import { Turns } from './turns.ts'
 
 /** What a manager is made of. */
 export interface JobManagerOptions {
@@ -34,37 +39,43 @@ export interface JobManagerOptions {
   readonly settings?: Partial<JobSettings>
 }
 
-/** A job as the manager holds it. */
-export interface ManagedJob {
-  readonly coordinator: JobCoordinator
-  readonly stored: StoredJob
-}
-
 /** How a stop ended. */
 export interface StopResult {
   /** The checkpoint from which the job can go on; 0 when there is none. */
   readonly checkpointId: number
 }
 
+/** A job as somebody wants it now. */
+interface Submission extends SubmittedJob {
+  readonly plan: JobPlan
+}
+
+const SUBMIT_TRIES_MAX = 5
+
 /** The jobs of one process. */
 export class JobManager {
   readonly #options: JobManagerOptions
-  readonly #jobs = new Map<string, { coordinator: JobCoordinator; stored: StoredJob }>()
-  readonly #turns = new Map<string, Promise<unknown>>()
-  readonly #waiting = new Set<{
-    coordinator: JobCoordinator
-    done: (status: JobStatus) => boolean
-    resolve: () => void
-  }>()
+  readonly #records: JobRecords
+  readonly #jobs: ManagedJobs
+  readonly #turns = new Turns()
   readonly #stats: StatsBook
-  readonly #stateListeners = new Set<(name: string, status: JobStatus) => void>()
-  #nextNumber = 1
   #recovered = false
   #recoveryFailure = 'jobs have not been recovered yet'
   #closed = false
 
   constructor(options: JobManagerOptions) {
     this.#options = options
+    this.#records = new JobRecords(options.ports.store)
+    this.#jobs = new ManagedJobs(options.ports, options.settings ?? {}, {
+      onState: (job, status) => this.#onState(job, status),
+      storeRecord: async (job) => {
+        await this.#storeAgain(job)
+      },
+      confirm: (job) => this.#confirm(job),
+      storeFirstSplits: async (job, splits) => {
+        job.record = await this.#records.update(job.record, (stored) => ({ ...stored, ...positionsPart(splits) }))
+      },
+    })
     this.#stats = new StatsBook(options.ports.clock)
     options.ports.hub.onStats((_thread, subtasks) => this.#stats.add(subtasks))
   }
@@ -74,10 +85,10 @@ export class JobManager {
    * growing pauses. A job that cannot be read is said and left alone; the others are not touched by it.
    */
   async recover(): Promise<void> {
-    const { log, scheduler, store } = this.#options.ports
+    const { log, scheduler } = this.#options.ports
     for (let pauseMs = 500; !this.#closed; pauseMs = Math.min(10_000, pauseMs * 2)) {
       try {
-        for (const name of await store.listJobs()) await this.#recoverJob(name)
+        for (const name of await this.#records.names()) await this.#recoverJob(name)
         this.#recovered = true
         return
       } catch (thrown) {
@@ -100,17 +111,12 @@ export class JobManager {
 
   /** All jobs, by name. */
   jobs(): readonly ManagedJob[] {
-    return [...this.#jobs.values()].sort((a, b) => (a.coordinator.name < b.coordinator.name ? -1 : 1))
+    return this.#jobs.all()
   }
 
   /** A job by name. Throws JOB_NOT_FOUND, naming those that there are. */
   job(name: string): ManagedJob {
-    const job = this.#jobs.get(name)
-    if (job !== undefined) return job
-    this.checkRecovered()
-    const names = this.jobs().map((other) => other.coordinator.name)
-    const there = names.length === 0 ? 'there are none' : `there are ${names.slice(0, 20).join(', ')}`
-    throw new MillraceError('JOB_NOT_FOUND', `there is no job ${JSON.stringify(name)}: ${there}`)
+    return this.#held(name)
   }
 
   /** The last statistics of a job's subtasks. */
@@ -119,49 +125,33 @@ export class JobManager {
   }
 
   /**
-   * Stores a job and lets it run; resolves once it is stored. The same definition again, while it runs, changes nothing.
-   * Another one rejects JOB_EXISTS unless the job is at rest; then it goes on from its checkpoints, which a cancelled
-   * job does not have. SCHEMA_INCOMPATIBLE when it could not read on; UNAVAILABLE before recovery; the store's errors.
+   * Stores a job and lets it run; resolves once it is stored. The same definition again, while it runs, changes nothing;
+   * where another server that shares the store runs it, this one stands by. Another definition rejects JOB_EXISTS unless
+   * the job is at rest; then it goes on from its checkpoints, which a cancelled job does not have. SCHEMA_INCOMPATIBLE
+   * when it could not read on; UNAVAILABLE before recovery; the store's errors.
    */
   submit(definition: JobDefinition, text: string, schema: Uint8Array | null = null): Promise<ManagedJob> {
-    return this.#inTurn(definition.name, async () => {
+    return this.#turns.take(definition.name, async () => {
       this.checkRecovered()
-      const plan = this.#options.planJob(definition, schema)
-      const known = this.#jobs.get(definition.name)
-      if (known === undefined) return this.#submitNew(definition, plan, text, schema)
-      const { state } = known.coordinator.status
-      if (!restStates.has(state)) {
-        known.coordinator.check('submit')
-        if (sameJob(sourceOf(known.stored), { definition, schema })) return known
-        throw new MillraceError(
-          'JOB_EXISTS',
-          `job ${definition.name} is ${state} with another definition: stop it to keep its state, or cancel it, then submit again`,
-        )
+      const submission = { definition, schema, text, plan: this.#options.planJob(definition, schema) }
+      for (let tries = 0; tries < SUBMIT_TRIES_MAX; tries++) {
+        const job = await this.#trySubmit(submission)
+        if (job !== undefined) return job
       }
-      if (state !== 'CANCELLED') this.#options.checkEvolution?.(sourceOf(known.stored), { definition, schema }, plan)
-      const jobId = state === 'CANCELLED' ? randomId(this.#options.ports.random) : known.stored.jobId
-      const createdAtMs = this.#options.ports.clock.nowMs()
-      const reason = 'submitted again'
-      const stored: StoredJob = {
-        ...{ jobId, wanted: 'running', reason, error: null, createdAtMs, text, definition },
-        ...schemaPart(schema),
-      }
-      await this.#store(stored)
-      known.stored = stored
-      known.coordinator.resubmit(plan, jobId, reason)
-      return known
+      throw contended(definition.name)
     })
   }
 
   /** Ends a job and drops its state; resolves when it is CANCELLED. JOB_NOT_FOUND, JOB_STATE. */
   async cancel(name: string): Promise<void> {
-    const job = this.job(name)
-    await this.#inTurn(name, async () => {
-      this.#refuseForeign(job, 'cancel')
-      await this.#want(name, 'cancelled', 'cancelled on request')
-      job.coordinator.cancel('cancelled on request')
+    const job = await this.#turns.take(name, async () => {
+      const held = this.#held(name)
+      this.#refuseForeign(held, 'cancel')
+      await this.#want(held, 'cancelled', 'cancelled on request')
+      held.coordinator.cancel('cancelled on request')
+      return held
     })
-    await this.#until(job.coordinator, (status) => status.state === 'CANCELLED' || status.state === 'FAILED')
+    await this.#jobs.until(job, (status) => status.state === 'CANCELLED' || status.state === 'FAILED')
     await job.coordinator.storeWork()
     // Somebody who was faster may have taken it elsewhere.
     if (job.coordinator.status.state === 'FAILED') throw MillraceError.fromData(job.coordinator.status.error!)
@@ -172,24 +162,21 @@ export class JobManager {
    * it stopped without that checkpoint: it then goes on from the one before.
    */
   async stop(name: string): Promise<StopResult> {
-    const job = this.job(name)
-    await this.#inTurn(name, async () => {
-      this.#refuseForeign(job, 'stop')
-      job.coordinator.check('stop')
-      await this.#want(name, 'suspended', 'stopped on request')
-      job.coordinator.stop('stopped on request')
+    const job = await this.#turns.take(name, async () => {
+      const held = this.#held(name)
+      this.#refuseForeign(held, 'stop')
+      held.coordinator.check('stop')
+      await this.#want(held, 'suspended', 'stopped on request')
+      held.coordinator.stop('stopped on request')
+      return held
     })
     const ends: readonly JobState[] = ['SUSPENDED', 'FAILED', 'CANCELLED']
-    await this.#until(job.coordinator, (status) => ends.includes(status.state))
+    await this.#jobs.until(job, (status) => ends.includes(status.state))
     const { state, reason, error } = job.coordinator.status
     const checkpointId = job.coordinator.lastCheckpointId
     if (state === 'SUSPENDED' && error === null) return { checkpointId }
     if (state !== 'SUSPENDED') throw new MillraceError('JOB_STATE', `job ${name} is ${state} instead: ${reason}`)
-    const next = checkpointId === 0 ? 'afresh' : `from checkpoint ${checkpointId}`
-    throw new MillraceError(
-      'CHECKPOINT_FAILED',
-      `job ${name} has stopped without a last checkpoint and will go on ${next}: ${reason}`,
-    )
+    throw stoppedWithout(name, checkpointId, reason)
   }
 
   /** Makes a checkpoint now. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
@@ -210,8 +197,7 @@ export class JobManager {
 
   /** Calls `listener` after each change of state of any job, until the returned function is called. */
   onState(listener: (name: string, status: JobStatus) => void): () => void {
-    this.#stateListeners.add(listener)
-    return () => this.#stateListeners.delete(listener)
+    return this.#jobs.onState(listener)
   }
 
   /** Leaves all jobs for the next process, as they are wanted. */
@@ -220,128 +206,143 @@ export class JobManager {
     await Promise.all(this.jobs().map((job) => job.coordinator.close()))
   }
 
-  /** `definition` is stored as submitted: what this server fills in (plan.definition) may be another value tomorrow. */
-  async #submitNew(
-    definition: JobDefinition,
-    plan: JobPlan,
-    text: string,
-    schema: Uint8Array | null,
-  ): Promise<ManagedJob> {
-    const { random, clock } = this.#options.ports
-    const jobId = randomId(random)
-    const createdAtMs = clock.nowMs()
-    const stored: StoredJob = {
-      jobId,
-      wanted: 'running',
-      reason: 'submitted',
-      error: null,
-      createdAtMs,
-      text,
-      definition,
-      ...schemaPart(schema),
+  #held(name: string): HeldJob {
+    const job = this.#jobs.get(name)
+    if (job !== undefined) return job
+    this.checkRecovered()
+    const names = this.jobs().map((other) => other.coordinator.name)
+    const there = names.length === 0 ? 'there are none' : `there are ${names.slice(0, 20).join(', ')}`
+    throw new MillraceError('JOB_NOT_FOUND', `there is no job ${JSON.stringify(name)}: ${there}`)
+  }
+
+  /** Undefined when another server was faster: then what it wrote is to be looked at. */
+  async #trySubmit(submission: Submission): Promise<ManagedJob | undefined> {
+    const { definition, plan } = submission
+    const record = await this.#records.read(definition.name)
+    let job = this.#jobs.get(definition.name)
+    if (record !== undefined && isElsewhere(job, record)) {
+      const runs = record.stored.wanted === 'running'
+      if (runs && !sameJob(sourceOf(record.stored), submission)) throw exists(definition.name, 'wanted elsewhere')
+      job = job === undefined ? this.#jobs.add(plan, record) : await this.#jobs.replace(job, plan, record)
+      if (runs) {
+        job.coordinator.submit('submitted before, on another server')
+        return job
+      }
     }
-    await this.#store(stored)
-    const job = this.#add(plan, stored)
+    if (job === undefined) return this.#submitNew(submission)
+    const { state } = job.coordinator.status
+    if (restStates.has(state)) return this.#submitAgain(job, record, submission)
+    job.coordinator.check('submit')
+    if (!sameJob(sourceOf(job.stored), submission)) throw exists(definition.name, state)
+    return job
+  }
+
+  /** The definition is stored as submitted: what this server fills in (plan.definition) may be another tomorrow. */
+  async #submitNew(submission: Submission): Promise<ManagedJob | undefined> {
+    const record = await this.#records.swap(undefined, this.#newRecord(submission, undefined, 'submitted'))
+    if (record === undefined) return undefined
+    const job = this.#jobs.add(submission.plan, record)
     job.coordinator.submit('submitted')
     return job
   }
 
+  async #submitAgain(
+    job: HeldJob,
+    there: JobRecord | undefined,
+    submission: Submission,
+  ): Promise<ManagedJob | undefined> {
+    const goesOn = job.coordinator.status.state !== 'CANCELLED'
+    if (goesOn) this.#options.checkEvolution?.(sourceOf(job.stored), submission, submission.plan)
+    const stored = this.#newRecord(submission, goesOn ? job.stored : undefined, 'submitted again')
+    const record = await this.#records.swap(there, stored)
+    if (record === undefined) return undefined
+    job.record = record
+    job.coordinator.resubmit(submission.plan, stored.jobId, firstSplitsOf(stored), stored.reason)
+    return job
+  }
+
+  /** `before` is what the job goes on from. */
+  #newRecord(submission: Submission, before: StoredJob | undefined, reason: string): StoredJob {
+    const { random, clock } = this.#options.ports
+    return newStoredJob(submission, before, { freshId: randomId(random), createdAtMs: clock.nowMs(), reason })
+  }
+
   async #recoverJob(name: string): Promise<void> {
-    if (this.#jobs.has(name)) return
-    const bytes = await this.#options.ports.store.readJob(name)
-    if (bytes === undefined) return
+    if (this.#jobs.get(name) !== undefined) return
     try {
-      const stored = decodeStoredJob(name, bytes)
-      const job = this.#add(this.#options.planJob(stored.definition, storedSchema(stored)), stored)
-      if (stored.wanted === 'running') job.coordinator.submit('recovered at process start')
+      const record = await this.#records.read(name)
+      if (record === undefined) return
+      const job = this.#jobs.add(this.#planOf(record.stored), record)
+      if (record.stored.wanted === 'running') job.coordinator.submit('recovered at process start')
     } catch (thrown) {
       const { code, message } = MillraceError.from(thrown)
+      if (code === 'STORE_UNREACHABLE') throw thrown
       this.#options.ports.log('error', `job ${name} cannot be recovered: ${message}`, { job: name, code })
     }
   }
 
-  #add(plan: JobPlan, stored: StoredJob): { coordinator: JobCoordinator; stored: StoredJob } {
-    const { ports, settings } = this.#options
-    const coordinator = new JobCoordinator(
-      this.#nextNumber++,
-      plan,
-      stored.jobId,
-      ports,
-      {
-        onState: (status) => this.#onState(coordinator, status),
-        storeRecord: () => this.#storeAgain(plan.jobName),
-      },
-      settings,
-    )
-    const rest = { running: undefined, suspended: 'SUSPENDED', cancelled: 'CANCELLED', failed: 'FAILED' } as const
-    const state = rest[stored.wanted]
-    if (state !== undefined) coordinator.restAt(state, stored.reason, stored.error)
-    const job = { coordinator, stored }
-    this.#jobs.set(plan.jobName, job)
-    return job
+  #planOf(stored: StoredJob): JobPlan {
+    return this.#options.planJob(stored.definition, storedSchema(stored))
   }
 
-  #onState(coordinator: JobCoordinator, status: JobStatus): void {
-    if (status.state === 'FAILED' && status.error?.code !== 'STORE_FENCED') {
-      const noted = this.#inTurn(coordinator.name, async () => {
-        // Somebody may have asked for something else meanwhile.
-        if (coordinator.status === status) await this.#want(coordinator.name, 'failed', status.reason, status)
-      })
-      noted.catch((thrown: unknown) => {
-        this.#options.ports.log('warn', `the failure of job ${coordinator.name} could not be stored`, {
-          job: coordinator.name,
-          error: MillraceError.from(thrown).message,
-        })
-      })
+  /** See CoordinatorListener.confirm. */
+  async #confirm(job: HeldJob): Promise<boolean> {
+    const { name } = job.coordinator
+    const record = (await this.#records.read(name)) ?? (await this.#storeAgain(job)) ?? job.record
+    if (this.#jobs.get(name) !== job) return false
+    if (sameRecord(record, job.record)) return true
+    if (record.stored.wanted === 'running' && sameSubmission(record.stored, job.stored)) {
+      job.record = record
+      return true
     }
-    for (const listener of this.#stateListeners) listener(coordinator.name, status)
-    for (const waiter of [...this.#waiting]) {
-      if (waiter.coordinator === coordinator && waiter.done(status)) waiter.resolve()
-    }
+    const plan = this.#planOf(record.stored)
+    const followed = this.#turns.take(name, async () => {
+      // A request may have dealt with it meanwhile.
+      if (this.#jobs.get(name) !== job || job.coordinator.status.state !== 'STARTING') return
+      const next = await this.#jobs.replace(job, plan, record)
+      if (record.stored.wanted === 'running') next.coordinator.submit('submitted on another server')
+    })
+    followed.catch((thrown: unknown) => {
+      const { message, code } = MillraceError.from(thrown)
+      this.#options.ports.log('error', `job ${name} cannot follow its record: ${message}`, { job: name, code })
+    })
+    return false
   }
 
-  async #until(coordinator: JobCoordinator, done: (status: JobStatus) => boolean): Promise<void> {
-    if (done(coordinator.status)) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const waiter = { coordinator, done, resolve }
-    this.#waiting.add(waiter)
-    await promise
-    this.#waiting.delete(waiter)
+  #onState(job: HeldJob, status: JobStatus): void {
+    if (status.state !== 'FAILED' || status.error?.code === 'STORE_FENCED') return
+    const { name } = job.coordinator
+    const noted = this.#turns.take(name, async () => {
+      // Somebody may have asked for something else meanwhile.
+      if (job.coordinator.status === status) await this.#want(job, 'failed', status.reason, status)
+    })
+    noted.catch((thrown: unknown) => {
+      this.#options.ports.log('warn', `the failure of job ${name} could not be stored`, {
+        job: name,
+        error: MillraceError.from(thrown).message,
+      })
+    })
   }
 
-  async #want(name: string, wanted: WantedState, reason: string, failed?: JobStatus): Promise<void> {
-    const job = this.job(name) as { coordinator: JobCoordinator; stored: StoredJob }
-    const stored = { ...job.stored, wanted, reason, error: failed?.error ?? null }
-    await this.#store(stored)
-    job.stored = stored
+  async #want(job: HeldJob, wanted: WantedState, reason: string, failed?: JobStatus): Promise<void> {
+    const { name, status } = job.coordinator
+    const change = (stored: StoredJob) => ({ ...stored, wanted, reason, error: failed?.error ?? null })
+    job.record = await this.#records.update(job.record, change, (there) => {
+      if (there.wanted === 'running' && restStates.has(status.state) && failed === undefined) throw foreign(name, '')
+    })
   }
 
-  async #storeAgain(name: string): Promise<void> {
-    const job = this.#jobs.get(name)
-    if (job !== undefined) await this.#store(job.stored)
-  }
-
-  async #store(stored: StoredJob): Promise<void> {
-    await this.#options.ports.store.putJob(stored.definition.name, encodeStoredJob(stored))
+  /** Writes a record that the store has lost; returns what is there then. */
+  async #storeAgain(job: HeldJob): Promise<JobRecord | undefined> {
+    const stored = await this.#records.swap(undefined, job.stored)
+    if (stored === undefined) return this.#records.read(job.coordinator.name)
+    job.record = stored
+    return stored
   }
 
   #refuseForeign(job: ManagedJob, what: string): void {
     const { name, status, heldBy } = job.coordinator
-    if (heldBy === '' && !(status.state === 'FAILED' && status.error?.code === 'STORE_FENCED')) return
-    const owner = heldBy === '' ? 'another process' : heldBy
-    throw new MillraceError('JOB_STATE', `${owner} owns job ${name} now: ${what} it there`)
-  }
-
-  #inTurn<T>(name: string, task: () => Promise<T>): Promise<T> {
-    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(task)
-    const settled = turn.then(
-      () => {},
-      () => {},
-    )
-    this.#turns.set(name, settled)
-    void settled.then(() => {
-      if (this.#turns.get(name) === settled) this.#turns.delete(name)
-    })
-    return turn
+    if (heldBy === '' && !isFenced(status)) return
+    throw foreign(name, heldBy, what)
   }
 }

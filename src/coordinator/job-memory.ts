@@ -15,7 +15,7 @@ export interface JobMemory {
   completedCheckpointId: number
 }
 
-/** Nothing known yet. */
-export function newJobMemory(jobId: string): JobMemory {
-  return { jobId, firstSplits: null, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
+/** Nothing known yet but what the job's record says. */
+export function newJobMemory(jobId: string, firstSplits: readonly SplitSnapshot[] | null = null): JobMemory {
+  return { jobId, firstSplits, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
 }

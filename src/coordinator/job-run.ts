@@ -16,14 +16,7 @@ import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SplitStart } from '../runtime/messages.ts'
 import type { SourceEnumerator } from '../source/source.ts'
 import { Alignment } from './alignment.ts'
-import {
-  distribute,
-  freshSplits,
-  placeSubtasks,
-  restoredSplits,
-  resumedSplits,
-  subtaskOfPartition,
-} from './assignment.ts'
+import { distribute, placeSubtasks, subtaskOfPartition } from './assignment.ts'
 import { AttemptThreads } from './attempt-threads.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { Deployment } from './deployment.ts'
@@ -31,14 +24,16 @@ import { Discovery, discoveryMsOf } from './discovery.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
+import type { CoordinatorListener } from './job-status.ts'
 import type { Lease, LeaseKeeper } from './lease.ts'
 import { QueryRouter } from './query-router.ts'
 import { type RestorePoint, readStoredCheckpoints, type StoredCheckpoints } from './restore-point.ts'
 import { openSchemaDesk, type SchemaDesk } from './schema-desk.ts'
+import { startSplits } from './start-splits.ts'
 import type { JobMessage, ThreadListener } from './thread-hub.ts'
 
 /** What an attempt tells. */
-export interface RunListener {
+export interface RunListener extends Pick<CoordinatorListener, 'confirm' | 'storeFirstSplits'> {
   /** What the attempt is doing while it starts, for people; `heldBy` names the instance whose lease it waits for. */
   onProgress(reason: string, heldBy: string): void
   onStarted(): void
@@ -203,6 +198,8 @@ export class JobRun implements ThreadListener {
       this.#progress(`waiting for the lease, held by ${heldBy}`, heldBy)
     }, memory.lastCheckpointId)
     this.#checkWanted()
+    if (!(await this.#listener.confirm())) return
+    this.#checkWanted()
     this.#progress('reading the latest checkpoint')
     const stored = await readStoredCheckpoints(store, plan, memory, lease.lastCheckpointId)
     this.#checkWanted()
@@ -279,22 +276,20 @@ export class JobRun implements ThreadListener {
 
   async #findSplits(restored: RestorePoint | null): Promise<readonly SplitStart[]> {
     const { plan, memory } = this.spec
-    const { source } = plan.definition
-    const enumerator = await this.#ports.openEnumerator(source)
+    const enumerator = await this.#ports.openEnumerator(plan.definition.source)
     if (this.#over) {
       await enumerator.close()
       this.#checkWanted()
     }
     this.#enumerator = enumerator
-    const partitions = await enumerator.partitions()
-    if (restored !== null) {
-      return resumedSplits(partitions, restoredSplits(restored.snapshots, source.id), source.bounded)
-    }
-    // A first start that failed before its first checkpoint must begin where it began: `latest` is later by now.
-    if (memory.firstSplits !== null) return resumedSplits(partitions, memory.firstSplits, source.bounded)
-    const splits = freshSplits(partitions, await enumerator.resolve(source.start, partitions), source.bounded)
-    memory.firstSplits = splits.map((split) => ({ ...split, state: split.state ?? '' }))
-    return splits
+    return startSplits(enumerator, plan, restored, {
+      known: memory.firstSplits,
+      store: async (splits) => {
+        this.#checkWanted()
+        await this.#listener.storeFirstSplits(splits)
+        memory.firstSplits = splits
+      },
+    })
   }
 
   #makeDiscovery(deployment: Deployment): Discovery | undefined {

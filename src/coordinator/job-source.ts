@@ -1,4 +1,4 @@
-/** What a job is made from, and whether two of them are the same. Pure. */
+/** What a job is made from, whether two of them are the same, and the record of a new one. Pure. */
 import type { JobDefinition } from '../job/definition.ts'
 import { type StoredJob, storedSchema } from './stored-job.ts'
 
@@ -8,20 +8,41 @@ export interface JobSource {
   readonly schema: Uint8Array | null
 }
 
+/** A job as it was submitted. */
+export interface SubmittedJob extends JobSource {
+  readonly text: string
+}
+
+/** The record of a submission. It goes on from the checkpoints of `before`, or begins anew under `freshId`. */
+export function newStoredJob(
+  { definition, schema, text }: SubmittedJob,
+  before: StoredJob | undefined,
+  { freshId, createdAtMs, reason }: { readonly freshId: string; readonly createdAtMs: number; readonly reason: string },
+): StoredJob {
+  const positions = before !== undefined && sameStart(before.definition, definition) ? before.firstPositions : undefined
+  return {
+    jobId: before?.jobId ?? freshId,
+    ...{ wanted: 'running', reason, error: null, createdAtMs, text, definition },
+    ...(schema === null ? {} : { schema: schemaText(schema) }),
+    ...(positions === undefined ? {} : { firstPositions: positions }),
+  }
+}
+
 /** Whether two jobs say the same; the order of keys counts for nothing, nor does a registry's latest version. */
 export function sameJob(a: JobSource, b: JobSource): boolean {
   if (canonical(a.definition) !== canonical(b.definition)) return false
   return a.definition.event.schema?.kind === 'registry' || schemaText(a.schema) === schemaText(b.schema)
 }
 
+/** Whether a first start of both would begin at the same place. */
+function sameStart(a: JobDefinition, b: JobDefinition): boolean {
+  const startOf = ({ source }: JobDefinition) => canonical([source.input, source.start])
+  return startOf(a) === startOf(b)
+}
+
 /** What a stored job was made from. */
 export function sourceOf(stored: StoredJob): JobSource {
   return { definition: stored.definition, schema: storedSchema(stored) }
-}
-
-/** The part of a stored job that holds its descriptor set. */
-export function schemaPart(schema: Uint8Array | null): { readonly schema?: string } {
-  return schema === null ? {} : { schema: schemaText(schema) }
 }
 
 function schemaText(schema: Uint8Array | null): string {

@@ -1,4 +1,5 @@
 /** Where a job is, and who is told. Types only. */
+import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import type { ErrorData } from '../core/errors.ts'
 import type { JobState } from './job-state.ts'
 
@@ -22,4 +23,11 @@ export interface CoordinatorListener {
   onState(status: JobStatus): void
   /** The job's record is not in the store any more (data lost, or state dropped): writes it again. */
   storeRecord(): Promise<void>
+  /**
+   * An attempt has got the lease: is the job still wanted as it is? Another server may have stopped it or changed it
+   * while this one waited. False makes the attempt do nothing more; the owner then puts another coordinator in place.
+   */
+  confirm(): Promise<boolean>
+  /** Stores where the first start begins to read, before it does. */
+  storeFirstSplits(splits: readonly SplitSnapshot[]): Promise<void>
 }

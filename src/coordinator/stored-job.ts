@@ -3,6 +3,7 @@
  *
  * JSON, because a person may have to read it; versioned, because it outlives the program. Fields are only ever added.
  */
+import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
 
@@ -25,6 +26,37 @@ export interface StoredJob {
   readonly definition: JobDefinition
   /** Its descriptor set in base64; absent for that of the program. */
   readonly schema?: string
+  /** Where its first start began, see positionsPart; absent before that. */
+  readonly firstPositions?: readonly StoredPosition[]
+}
+
+/** Where the first start began to read a partition: `latest` is somewhere else a moment later. */
+interface StoredPosition {
+  readonly partition: number
+  readonly offset: number
+  /** Null for an unbounded run. */
+  readonly stopOffset: number | null
+  readonly topicId: string
+}
+
+/** The part of a stored job that holds where its first start began. */
+export function positionsPart(splits: readonly SplitSnapshot[]): Pick<StoredJob, 'firstPositions'> {
+  const firstPositions = splits.map(({ partition, offset, stopOffset, topicId }) => ({
+    ...{ partition, offset, topicId },
+    stopOffset: stopOffset === Number.POSITIVE_INFINITY ? null : stopOffset,
+  }))
+  return { firstPositions }
+}
+
+/** Where the first start of a stored job began; null when it has not begun. */
+export function firstSplitsOf(job: StoredJob): readonly SplitSnapshot[] | null {
+  if (job.firstPositions === undefined) return null
+  return job.firstPositions.map(({ partition, offset, stopOffset, topicId }) => ({
+    ...{ partition, offset, topicId },
+    stopOffset: stopOffset ?? Number.POSITIVE_INFINITY,
+    state: '',
+    maxTimestampMs: Number.NEGATIVE_INFINITY,
+  }))
 }
 
 /** The descriptor set that a job was submitted with; null for that of the program. */

@@ -1,5 +1,6 @@
 /** The views of running jobs, for the query service: which metrics there are, and how to ask the threads that have them. */
-import type { JobManager, ManagedJob } from '../coordinator/job-manager.ts'
+import type { JobManager } from '../coordinator/job-manager.ts'
+import type { ManagedJob } from '../coordinator/managed-jobs.ts'
 import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'

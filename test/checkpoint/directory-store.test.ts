@@ -51,7 +51,7 @@ describe('directory store', () => {
   })
 
   test('removes what crashed writers left, at opening and at takeover, and half-deleted jobs', async () => {
-    await store.putJob('j', bytes('definition'))
+    await store.swapJob('j', undefined, bytes('definition'))
     await store.acquireLease('j', 'a', 'n1', 5000)
     await store.putChunk('j/1-1-n.window.0.1', bytes('x'))
     const garbage = ['.tmp-a-1', 'jobs/j/.tmp-a-2', 'jobs/j/chunks/.tmp-a-3', 'jobs/j/generation-1/.tmp-a-4']

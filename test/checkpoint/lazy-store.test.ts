@@ -29,7 +29,10 @@ describe('lazyCheckpointStore', () => {
     expect(opens).toBe(0)
     await expect(store.listJobs()).rejects.toMatchObject({ code: 'STORE_UNREACHABLE', message: 'try 1' })
     await expect(store.describe()).rejects.toMatchObject({ code: 'STORE_UNREACHABLE', message: 'try 2' })
-    await Promise.all([store.putJob('a', Uint8Array.of(1)), store.putJob('b', Uint8Array.of(2))])
+    await Promise.all([
+      store.swapJob('a', undefined, Uint8Array.of(1)),
+      store.swapJob('b', undefined, Uint8Array.of(2)),
+    ])
     expect(await store.listJobs()).toEqual(['a', 'b'])
     expect(opens).toBe(3)
     await store.close()

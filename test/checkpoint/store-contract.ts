@@ -265,14 +265,37 @@ export function describeStore(name: string, makeFixture: () => Promise<StoreFixt
     })
 
     describe('jobs', () => {
-      test('put, read, replaced, listed in order', async () => {
+      test('stored, read, replaced, listed in order', async () => {
         expect(await a.listJobs()).toEqual([])
         expect(await a.readJob(job)).toBeUndefined()
-        await a.putJob('zeta', bytes('z'))
-        await a.putJob(job, bytes('one'))
-        await b.putJob(job, bytes('two'))
+        expect(await a.swapJob('zeta', undefined, bytes('z'))).toBe(true)
+        expect(await a.swapJob(job, undefined, bytes('one'))).toBe(true)
+        expect(await b.swapJob(job, bytes('one'), bytes('two'))).toBe(true)
         expect(textOf(await a.readJob(job))).toBe('two')
         expect(await a.listJobs()).toEqual([job, 'zeta'])
+      })
+
+      test('only what is known is replaced, and the same may be stored again', async () => {
+        expect(await a.swapJob(job, bytes('zero'), bytes('one'))).toBe(false)
+        expect(await a.readJob(job)).toBeUndefined()
+        expect(await a.swapJob(job, undefined, bytes('one'))).toBe(true)
+        expect(await b.swapJob(job, undefined, bytes('other'))).toBe(false)
+        expect(await b.swapJob(job, bytes('o'), bytes('other'))).toBe(false)
+        expect(textOf(await b.readJob(job))).toBe('one')
+        expect(await a.swapJob(job, bytes('one'), bytes('two'))).toBe(true)
+        // The reply to the first call may have been lost.
+        expect(await a.swapJob(job, bytes('one'), bytes('two'))).toBe(true)
+      })
+
+      test('of many who replace the same, one wins', async () => {
+        let before: Uint8Array | undefined
+        for (let round = 0; round < 5; round++) {
+          const offers = Array.from({ length: 8 }, (_, i) => bytes(`${round} of ${i}`))
+          const won = await Promise.all(offers.map((offer, i) => (i % 2 === 0 ? a : b).swapJob(job, before, offer)))
+          expect(won.filter(Boolean)).toHaveLength(1)
+          expect(textOf(await a.readJob(job))).toBe(textOf(offers[won.indexOf(true)]))
+          before = offers[won.indexOf(true)]
+        }
       })
 
       test('a job that only has a lease or chunks is not listed', async () => {
@@ -282,8 +305,8 @@ export function describeStore(name: string, makeFixture: () => Promise<StoreFixt
       })
 
       test('deleted with everything, its owner fenced, its name free', async () => {
-        await a.putJob(job, bytes('one'))
-        await a.putJob('zeta', bytes('z'))
+        await a.swapJob(job, undefined, bytes('one'))
+        await a.swapJob('zeta', undefined, bytes('z'))
         await owner(a, 'a', 'n1')
         await a.putChunk(key(1), bytes('x'))
         await a.publishManifest(job, 1, 'n1', 7, bytes('m'))
@@ -305,7 +328,7 @@ export function describeStore(name: string, makeFixture: () => Promise<StoreFixt
 
       test('names that could leave the store are refused', async () => {
         for (const name of ['', '.', '..', '../x', 'a/b', 'a b', '{x}', 'x*']) {
-          await expect(a.putJob(name, bytes('x'))).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+          await expect(a.swapJob(name, undefined, bytes('x'))).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
           await expect(a.acquireLease(name, 'a', 'n', TTL_MS)).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
         }
         await expect(a.putChunk('../../x', bytes('x'))).rejects.toMatchObject({ code: 'INTERNAL' })

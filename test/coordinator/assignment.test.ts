@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { noPages, type SplitSnapshot, type SubtaskSnapshot } from '../../src/checkpoint/snapshot.ts'
 import {
+  checkNotEnded,
   checkTopicId,
   distribute,
   freshSplits,
@@ -10,6 +11,7 @@ import {
   resumedSplits,
 } from '../../src/coordinator/assignment.ts'
 import type { PartitionInfo } from '../../src/source/source.ts'
+import { makeDefinition } from './support/world.ts'
 
 const partition = (id: number, end = 100, topicId = 't'): PartitionInfo => ({
   partition: id,
@@ -26,6 +28,18 @@ const split = (id: number, offset: number, over: Partial<SplitSnapshot> = {}): S
   maxTimestampMs: offset * 10,
   ...over,
 })
+
+const base: SubtaskSnapshot = {
+  operatorId: 'events',
+  subtask: 0,
+  parallelism: 2,
+  watermarkMs: 0,
+  meta: new Uint8Array(),
+  counters: {},
+  splits: [],
+  pages: noPages,
+  written: [],
+}
 
 describe('assignment', () => {
   it('begins where the start position was resolved, and ends where the topic ended', () => {
@@ -51,7 +65,33 @@ describe('assignment', () => {
       offset: 10,
       maxTimestampMs: -Infinity,
     })
-    expect(resumedSplits(now, [split(0, 40)], true)).toHaveLength(1)
+    expect(resumedSplits(now, [split(0, 40, { stopOffset: 80 })], true)).toHaveLength(1)
+  })
+
+  it('reads up to the ends of now when a run becomes bounded, and without end when it is bounded no more', () => {
+    const now = [partition(0, 100), partition(1, 30), partition(2, 50)]
+    const unbounded = [split(0, 40), split(1, 35)]
+    expect(resumedSplits(now, unbounded, true).map((s) => [s.partition, s.offset, s.stopOffset])).toEqual([
+      [0, 40, 100],
+      [1, 35, 35],
+      [2, 10, 50],
+    ])
+    const bounded = [split(0, 40, { stopOffset: 80 }), split(1, 20, { stopOffset: 20 })]
+    expect(resumedSplits(now, bounded, false).map((s) => [s.partition, s.offset, s.stopOffset])).toEqual([
+      [0, 40, Infinity],
+      [1, 20, Infinity],
+      [2, 10, Infinity],
+    ])
+  })
+
+  it('refuses to go on without an end where all of time has passed', () => {
+    const { source } = makeDefinition()
+    const ended = { ...base, operatorId: 'window', watermarkMs: Infinity }
+    expect(() => checkNotEnded([ended], { ...source, bounded: false }, 'j')).toThrow(/job j was bounded and has read/)
+    expect(() => checkNotEnded([ended], source, 'j')).not.toThrow()
+    // A source may have come to its end while others had not: the windows go by the slowest.
+    const early = { ...base, operatorId: source.id, watermarkMs: Infinity }
+    expect(() => checkNotEnded([early, { ...ended, watermarkMs: 5 }], { ...source, bounded: false }, 'j')).not.toThrow()
   })
 
   it('refuses a topic that is another one', () => {
@@ -65,17 +105,6 @@ describe('assignment', () => {
   })
 
   it('takes splits from the source operator only, whatever the parallelism was', () => {
-    const base: SubtaskSnapshot = {
-      operatorId: 'events',
-      subtask: 0,
-      parallelism: 2,
-      watermarkMs: 0,
-      meta: new Uint8Array(),
-      counters: {},
-      splits: [],
-      pages: noPages,
-      written: [],
-    }
     const snapshots = [
       { ...base, subtask: 1, splits: [split(1, 5), split(3, 7)] },
       { ...base, splits: [split(0, 4)] },

@@ -54,7 +54,7 @@ describe('JobManager', () => {
   it('does not run what it cannot store', async () => {
     const t = await started()
     t.data.fault = (operation) => {
-      if (operation === 'putJob') throw new MillraceError('STORE_UNREACHABLE', 'no store')
+      if (operation === 'swapJob') throw new MillraceError('STORE_UNREACHABLE', 'no store')
     }
     await expect(t.settle(t.manager.submit(makeDefinition(), ''))).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' })
     expect(t.manager.jobs()).toEqual([])
@@ -185,10 +185,14 @@ describe('JobManager', () => {
     const t = await started()
     await t.settle(t.manager.submit(makeDefinition(), ''))
     await t.settle(t.manager.close())
-    await t.store.putJob('damaged', new TextEncoder().encode('{'))
-    await t.store.putJob('future', new TextEncoder().encode('{"version":2}'))
+    await t.store.swapJob('damaged', undefined, new TextEncoder().encode('{'))
+    await t.store.swapJob('future', undefined, new TextEncoder().encode('{"version":2}'))
     const bytes = new TextDecoder().decode(await t.store.readJob('engagement'))
-    await t.store.putJob('unplannable', new TextEncoder().encode(bytes.replaceAll('engagement', 'unplannable')))
+    await t.store.swapJob(
+      'unplannable',
+      undefined,
+      new TextEncoder().encode(bytes.replaceAll('engagement', 'unplannable')),
+    )
     const next = await started({ beside: t })
     await next.reach('engagement', 'FINISHED')
     expect(next.manager.jobs()).toHaveLength(1)

@@ -36,7 +36,7 @@ describe('JobCoordinator, leases', () => {
     const t = setUpJob({ definition: { source: { ...makeDefinition().source, bounded: false } } })
     t.job.submit('test')
     await t.scheduler.runUntil(() => t.job.history.completed >= 2)
-    await t.store.putJob('engagement', new Uint8Array([1]))
+    await t.store.swapJob('engagement', undefined, new Uint8Array([1]))
     const before = t.job.lastCheckpointId
     t.data.clear()
     await t.scheduler.runUntil(() => t.job.lastCheckpointId > before && t.data.jobs.has('engagement'))

@@ -81,7 +81,7 @@ describe('redis store', () => {
   test('keys of a job share one hash tag, and nothing else is written', async () => {
     const prefix = freshPrefix()
     const store = await open(shared.url, prefix)
-    await store.putJob('j', bytes('d'))
+    await store.swapJob('j', undefined, bytes('d'))
     await store.acquireLease('j', 'a', 'n1', 5000)
     await store.putChunk('j/1-1-n1.window.0.1', bytes('c'))
     await store.publishManifest('j', 1, 'n1', 1, bytes('m'))
@@ -233,7 +233,7 @@ describe('redis that goes away', () => {
       ports,
     )
     const admin = new Redis(server.url)
-    await store.putJob('j', bytes('d'))
+    await store.swapJob('j', undefined, bytes('d'))
     await admin.call('CLIENT', 'PAUSE', '1500', 'ALL')
     await expect(store.readJob('j')).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' })
     await until(() =>

@@ -97,7 +97,7 @@ describe('a Redis with TLS and ACL', () => {
       const config = storeConfig(envOf(port, more))
       const store = await openCheckpointStore(config, systemPorts)
       expect(await store.describe()).toMatchObject({ guarantee: 'exactly-once', location: `127.0.0.1:${port}` })
-      await store.putJob('a-job', Buffer.from('a definition'))
+      await store.swapJob('a-job', undefined, Buffer.from('a definition'))
       expect(await store.listJobs()).toEqual(['a-job'])
       await store.close()
       const chunks = openChunkStore(config)

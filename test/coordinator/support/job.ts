@@ -1,5 +1,6 @@
 /** One job in a world of its own: what most tests of the coordinator begin with. */
 import { JobCoordinator } from '../../../src/coordinator/job-coordinator.ts'
+import { newJobMemory } from '../../../src/coordinator/job-memory.ts'
 import type { JobState } from '../../../src/coordinator/job-state.ts'
 import type { JobDefinition } from '../../../src/job/definition.ts'
 import { makeDefinition, makePlan, makeWorld, quickSettings, type WorldOptions } from './world.ts'
@@ -14,15 +15,17 @@ export function setUpJob(options: WorldOptions & { definition?: Partial<JobDefin
   const job = new JobCoordinator(
     1,
     makePlan(makeDefinition(options.definition)),
-    options.jobId ?? 'id-1',
+    newJobMemory(options.jobId ?? 'id-1'),
     world.ports,
     {
       onState: (status) => {
         if (states.at(-1) !== status.state) states.push(status.state)
       },
       storeRecord: async () => {
-        await world.store.putJob('engagement', new Uint8Array([1]))
+        await world.store.swapJob('engagement', undefined, new Uint8Array([1]))
       },
+      confirm: async () => true,
+      storeFirstSplits: async () => {},
     },
     quickSettings,
   )
