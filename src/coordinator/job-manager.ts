@@ -222,7 +222,8 @@ export class JobManager {
     let job = this.#jobs.get(definition.name)
     if (record !== undefined && isElsewhere(job, record)) {
       const runs = record.stored.wanted === 'running'
-      if (runs && !sameJob(sourceOf(record.stored), submission)) throw exists(definition.name, 'running, or about to, on another server')
+      if (runs && !sameJob(sourceOf(record.stored), submission))
+        throw exists(definition.name, 'running, or about to, on another server')
       job = job === undefined ? this.#jobs.add(plan, record) : await this.#jobs.replace(job, plan, record)
       if (runs) {
         job.coordinator.submit('submitted before, on another server')
