@@ -4,7 +4,7 @@ import type { Aggregate } from './state.ts'
 
 /** Counts values. */
 export function count(): Aggregate<unknown, number, number> {
-  return { create: () => 0, add: (n) => n + 1, merge: (a, b) => a + b, result: (n) => n }
+  return { create: () => 0, add: (n) => n + 1, merge: (a, b) => a + b, inverse: (a, b) => a - b, result: (n) => n }
 }
 
 /** Adds numbers up. Whole numbers exactly, and JOB_CODE_FAILED past 2^53; others in the order in which they come. */

@@ -20,8 +20,13 @@ export interface Aggregate<In, Acc, Out> {
   create(): Acc
   /** The accumulator with one more value; may change and return `accumulator`. */
   add(accumulator: Acc, value: In): Acc
-  /** Both accumulators as one; may change and return `a`. Needed for session windows. */
+  /** Both accumulators as one; may change and return `a`, leaves `b` alone. Needed for session windows. */
   merge?(a: Acc, b: Acc): Acc
+  /**
+   * Undoes `merge(a, b)`; may change and return `a`, leaves `b` alone. Sliding windows are cheaper with it: what leaves a
+   * window is taken out, instead of adding up anew what stays. It must be exact: leave it out where rounding adds up.
+   */
+  inverse?(a: Acc, b: Acc): Acc
   /** What it comes to. Must not change the accumulator. */
   result(accumulator: Acc): Out
 }

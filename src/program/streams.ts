@@ -10,6 +10,7 @@ import type { GraphBuilder } from './graph-builder.ts'
 import { type IntervalJoin, openIntervalJoin } from './join-operator.ts'
 import type { Key } from './keys.ts'
 import { type Lookup, openLookup } from './lookup-operator.ts'
+import { PANE_SLOTS, PaneWindowOperator } from './pane-window-operator.ts'
 import { type ConnectFunction, openProcess, type ProcessFunction, type SideOutput } from './process-operator.ts'
 import { type SinkTarget, targetOf } from './settings.ts'
 import { type Aggregate, durationMs, type StateSpecs, slotNames } from './state.ts'
@@ -132,8 +133,8 @@ export class KeyedStream<K, T> {
 
   /** Puts records into windows; `aggregate` follows. JOB_INVALID for windows that are none. */
   window(windows: WindowSpec): WindowedStream<K, T> {
-    return new WindowedStream<K, T>(windows, (id, detail, create) =>
-      this.#operator('window', id, ['windows:window'], detail, [this.input], create),
+    return new WindowedStream<K, T>(windows, (id, detail, slots, create) =>
+      this.#operator('window', id, slots, detail, [this.input], create),
     )
   }
 
@@ -205,6 +206,7 @@ export class KeyedStream<K, T> {
 type AddWindow = <Out>(
   id: string,
   detail: string,
+  slots: readonly string[],
   create: Extract<Parameters<GraphBuilder['add']>[0], { create: unknown }>['create'],
 ) => OperatorStream<Out>
 
@@ -235,7 +237,10 @@ export class WindowedStream<K, T> {
         ? 0
         : durationMs(allowedLateness, `allowedLateness of ${id}`)
     const fn = { id, plan, aggregate, trigger: trigger as Trigger<unknown> | null, allowedLatenessMs, late }
-    return this.#add(id, plan.text, (runtime) => new WindowOperator(fn, runtime))
+    const { panes } = plan
+    if (panes !== null && trigger === null && aggregate.merge !== undefined)
+      return this.#add(id, plan.text, PANE_SLOTS, (runtime) => new PaneWindowOperator(fn, panes, runtime))
+    return this.#add(id, plan.text, ['windows:window'], (runtime) => new WindowOperator(fn, runtime))
   }
 }
 

@@ -1,14 +1,23 @@
 /**
  * Windows as authors write them, and which of them a record belongs to.
  *
- * Owns: the shapes, their checks, and the arithmetic of sliding and cumulating windows. Tumbling windows, with time
- * zones, are those of declarative jobs (window/tumbling.ts). Windows are [startMs, endMs).
+ * Owns: the shapes and their checks. Where windows lie is the same as in declarative jobs, time zones included
+ * (window/tumbling.ts, window/panes.ts). Windows are [startMs, endMs).
  */
 import { MillraceError } from '../core/errors.ts'
+import { greatestDivisor } from '../core/numbers.ts'
+import type { CalendarWindows, CumulateWindow, SlidingWindow } from '../job/definition.ts'
 import { isTimeZone } from '../job/timezone.ts'
-import { createTumbling, tumblingStartMs } from '../window/tumbling.ts'
+import { createPanes, type PaneAssigner, type Span } from '../window/panes.ts'
+import { DAY_MS } from '../window/time-zone.ts'
+import { createTumbling, type WindowAssigner } from '../window/tumbling.ts'
 import type { TimeDomain } from './keys.ts'
 import { durationMs } from './state.ts'
+
+/** Most windows of a record, and most panes of a window. */
+const STEPS_MAX = 10_000
+/** Panes whose windows are remembered. */
+const SPANS_KEPT = 4096
 
 /** A time, as `5m`, or in ms. */
 export type Duration = string | number
@@ -32,6 +41,8 @@ export interface SlidingWindows extends WindowTime {
   readonly sliding: Duration
   readonly every: Duration
   readonly offset?: Duration
+  /** IANA zone; UTC unless given. */
+  readonly timezone?: string
 }
 
 /** Windows that begin together every `cumulate` and end one `step` after the other. */
@@ -39,6 +50,8 @@ export interface CumulatingWindows extends WindowTime {
   readonly cumulate: Duration
   readonly step: Duration
   readonly offset?: Duration
+  /** IANA zone; UTC unless given. */
+  readonly timezone?: string
 }
 
 /** Records that follow each other within a gap. */
@@ -63,6 +76,13 @@ export interface WindowBounds {
 /** Calls `take` for each window that a record at `timestampMs` belongs to, the earliest to end first. */
 export type AssignWindows = (timestampMs: number, take: (startMs: number, endMs: number) => void) => void
 
+/** The panes of windows that overlap. */
+export interface PanePlan {
+  readonly assigner: PaneAssigner
+  /** The windows that the pane starting there is part of, the earliest to end first. */
+  readonly windowsOf: (paneStartMs: number) => readonly Span[]
+}
+
 /** Windows, checked. */
 export interface WindowPlan {
   readonly domain: TimeDomain
@@ -70,6 +90,8 @@ export interface WindowPlan {
   readonly merging: boolean
   readonly global: boolean
   readonly assign: AssignWindows
+  /** Set for windows that overlap: a record in several of them is in one pane. */
+  readonly panes: PanePlan | null
   /** For people. */
   readonly text: string
 }
@@ -79,66 +101,82 @@ export function planWindows(spec: WindowSpec, operator: string): WindowPlan {
   const domain = spec.time ?? 'event'
   if ('tumbling' in spec) {
     const sizeMs = durationMs(spec.tumbling, `tumbling of ${operator}`)
-    const offsetMs = offsetOf(spec.offset, sizeMs, operator)
-    const timezone = spec.timezone ?? 'UTC'
-    if (!isTimeZone(timezone)) throw invalid(operator, `there is no time zone ${JSON.stringify(timezone)}`)
-    const windows = createTumbling(sizeMs, { offsetMs, timezone, time: domain })
-    const assign: AssignWindows = (timestampMs, take) => {
-      windows.assign(timestampMs)
-      take(windows.startMs, windows.endMs)
-    }
-    return { domain, merging: false, global: false, assign, text: `tumbling ${spec.tumbling}` }
+    const calendar = calendarOf(spec, sizeMs, [sizeMs], operator)
+    return { ...plain(domain, createTumbling(sizeMs, calendar)), text: `tumbling ${spec.tumbling}` }
   }
   if ('sliding' in spec) {
     const sizeMs = durationMs(spec.sliding, `sliding of ${operator}`)
-    const everyMs = durationMs(spec.every, `every of ${operator}`)
-    const offsetMs = offsetOf(spec.offset, everyMs, operator)
-    if (sizeMs / everyMs > 10_000) throw invalid(operator, 'a record would be in more than 10,000 windows')
-    return {
-      domain,
-      merging: false,
-      global: false,
-      assign: sliding(sizeMs, everyMs, offsetMs),
-      text: `sliding ${spec.sliding} every ${spec.every}`,
-    }
+    const slideMs = durationMs(spec.every, `every of ${operator}`)
+    const paneMs = greatestDivisor(sizeMs, slideMs)
+    if (sizeMs / slideMs > STEPS_MAX) throw invalid(operator, 'a record would be in more than 10,000 windows')
+    if (sizeMs / paneMs > STEPS_MAX) throw invalid(operator, 'a window would have more than 10,000 parts')
+    const parts = slideMs % DAY_MS === 0 && paneMs !== slideMs ? [slideMs, paneMs] : [slideMs]
+    const calendar = calendarOf(spec, slideMs, parts, operator)
+    const windows = windowsOf(domain, { kind: 'sliding', sizeMs, slideMs, ...calendar })
+    return { ...windows, text: `sliding ${spec.sliding} every ${spec.every}` }
   }
   if ('cumulate' in spec) {
-    const maxMs = durationMs(spec.cumulate, `cumulate of ${operator}`)
+    const sizeMs = durationMs(spec.cumulate, `cumulate of ${operator}`)
     const stepMs = durationMs(spec.step, `step of ${operator}`)
-    if (maxMs % stepMs !== 0) throw invalid(operator, 'cumulate must be a multiple of step')
-    if (maxMs / stepMs > 10_000) throw invalid(operator, 'a record would be in more than 10,000 windows')
-    const offsetMs = offsetOf(spec.offset, maxMs, operator)
-    return {
-      domain,
-      merging: false,
-      global: false,
-      assign: cumulating(maxMs, stepMs, offsetMs),
-      text: `cumulate ${spec.cumulate} by ${spec.step}`,
-    }
+    if (sizeMs % stepMs !== 0) throw invalid(operator, 'cumulate must be a multiple of step')
+    if (sizeMs / stepMs > STEPS_MAX) throw invalid(operator, 'a record would be in more than 10,000 windows')
+    const calendar = calendarOf(spec, sizeMs, [sizeMs, stepMs], operator)
+    const windows = windowsOf(domain, { kind: 'cumulate', sizeMs, stepMs, ...calendar })
+    return { ...windows, text: `cumulate ${spec.cumulate} by ${spec.step}` }
   }
   if ('session' in spec) {
     const gapMs = durationMs(spec.session, `session of ${operator}`)
     const assign: AssignWindows = (timestampMs, take) => take(timestampMs, timestampMs + gapMs)
-    return { domain, merging: true, global: false, assign, text: `session ${spec.session}` }
+    return { domain, merging: true, global: false, assign, panes: null, text: `session ${spec.session}` }
   }
   const assign: AssignWindows = (_timestampMs, take) => take(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY)
-  return { domain, merging: false, global: true, assign, text: 'global' }
+  return { domain, merging: false, global: true, assign, panes: null, text: 'global' }
 }
 
-function sliding(sizeMs: number, everyMs: number, offsetMs: number): AssignWindows {
-  return (timestampMs, take) => {
-    const last = tumblingStartMs(timestampMs, offsetMs, everyMs)
-    const count = Math.ceil((last - (timestampMs - sizeMs)) / everyMs)
-    for (let i = count - 1; i >= 0; i--) take(last - i * everyMs, last - i * everyMs + sizeMs)
+/** Windows side by side. */
+function plain(domain: TimeDomain, windows: WindowAssigner): Omit<WindowPlan, 'text'> {
+  const assign: AssignWindows = (timestampMs, take) => {
+    windows.assign(timestampMs)
+    take(windows.startMs, windows.endMs)
   }
+  return { domain, merging: false, global: false, assign, panes: null }
 }
 
-function cumulating(maxMs: number, stepMs: number, offsetMs: number): AssignWindows {
-  return (timestampMs, take) => {
-    const start = tumblingStartMs(timestampMs, offsetMs, maxMs)
-    const first = start + (Math.floor((timestampMs - start) / stepMs) + 1) * stepMs
-    for (let end = first; end <= start + maxMs; end += stepMs) take(start, end)
+/** Sliding and cumulating windows: of panes, unless each is one. */
+function windowsOf(domain: TimeDomain, window: SlidingWindow | CumulateWindow): Omit<WindowPlan, 'text'> {
+  const assigner = createPanes(window)
+  if (assigner === null) return plain(domain, createTumbling(window.sizeMs, window))
+  const spans = new Map<number, readonly Span[]>()
+  const ofPane = (paneStartMs: number): readonly Span[] => {
+    let found = spans.get(paneStartMs)
+    if (found === undefined) {
+      if (spans.size >= SPANS_KEPT) spans.clear()
+      found = assigner.windowsOf(paneStartMs).toSorted((a, b) => a.endMs - b.endMs || a.startMs - b.startMs)
+      spans.set(paneStartMs, found)
+    }
+    return found
   }
+  const assign: AssignWindows = (timestampMs, take) => {
+    assigner.assign(timestampMs)
+    for (const { startMs, endMs } of ofPane(assigner.startMs)) take(startMs, endMs)
+  }
+  const panes = { assigner, windowsOf: ofPane }
+  return { domain, merging: false, global: false, assign, panes }
+}
+
+/** Offset and zone, checked: the offset is shorter than `belowMs`; in a zone, `parts` must fit the day. */
+function calendarOf(
+  spec: { readonly offset?: Duration; readonly timezone?: string; readonly time?: TimeDomain },
+  belowMs: number,
+  parts: readonly number[],
+  operator: string,
+): CalendarWindows {
+  const { timezone = 'UTC', time = 'event' } = spec
+  const offsetMs = offsetOf(spec.offset, belowMs, operator)
+  if (!isTimeZone(timezone)) throw invalid(operator, `there is no time zone ${JSON.stringify(timezone)}`)
+  if (timezone !== 'UTC' && parts.some((ms) => ms % DAY_MS !== 0 && DAY_MS % ms !== 0))
+    throw invalid(operator, 'in a time zone, a window is whole days or divides a day evenly')
+  return { offsetMs, timezone, time }
 }
 
 function offsetOf(offset: Duration | undefined, sizeMs: number, operator: string): number {

@@ -6,22 +6,35 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { sum } from '../../src/program/aggregates.ts'
 import { defineJob, sideOutput } from '../../src/program/define.ts'
+import type { Aggregate } from '../../src/program/state.ts'
 import type { WindowResult } from '../../src/program/window-operator.ts'
 import { planWindows, type WindowSpec } from '../../src/program/windows.ts'
 import { openHarness } from '../../src/testing/job-harness.ts'
+import { createPanes } from '../../src/window/panes.ts'
 import { type Click, type Fired, type Step, sumWindows } from './reference.ts'
 import { clickJob, out } from './support.ts'
 
+const HOUR_MS = 3_600_000
 const late = sideOutput<Click>('late')
 
-function windowJob(spec: WindowSpec, allowedLateness: number) {
+const summing = sum((one: Click) => one.amount)
+type Summing = Aggregate<Click, number, number>
+
+/** Ways to the same sum: overlapping windows share panes where there is a merge, and subtract where there is an inverse. */
+const ways: Readonly<Record<string, Summing>> = {
+  merged: summing,
+  subtracted: { ...summing, inverse: (a, b) => a - b },
+  'in each window': { create: summing.create, add: summing.add, result: summing.result },
+}
+
+function windowJob(spec: WindowSpec, allowedLateness: number, aggregate: Summing = summing) {
   return defineJob({
     ...clickJob,
     build(clicks) {
       const results = clicks
         .keyBy((click) => click.key)
         .window(spec)
-        .aggregate({ id: 'sums', aggregate: sum((click: Click) => click.amount), allowedLateness, late })
+        .aggregate({ id: 'sums', aggregate, allowedLateness, late })
       results.sinkTo({ id: 'out', to: out('out') })
       results.side(late).sinkTo({ id: 'late', to: out('late') })
     },
@@ -60,13 +73,17 @@ function rows(results: readonly (Fired | WindowResult<string, number>)[]): strin
 }
 
 describe.each(specs.map((spec) => [JSON.stringify(spec), spec] as const))('%s', (_name, spec) => {
-  it('gives what the definition says', async () => {
+  const own = Object.keys(ways).filter((way) => 'sliding' in spec || 'cumulate' in spec || way === 'merged')
+  it.each(own)('gives what the definition says, %s', async (way) => {
     const property = fc.asyncProperty(
       fc.array(deed, { maxLength: 40 }),
       fc.constantFrom(0, 5, 12),
       fc.nat(),
       async (deeds, latenessMs, seed) => {
-        const harness = await openHarness<Click>(windowJob(spec, latenessMs), { seed, parallelism: 1 + (seed & 1) })
+        const harness = await openHarness<Click>(windowJob(spec, latenessMs, ways[way]!), {
+          seed,
+          parallelism: 1 + (seed & 1),
+        })
         const steps: Step[] = []
         for (const one of deeds) {
           if ('click' in one) {
@@ -110,6 +127,79 @@ describe('sessions', () => {
   })
 })
 
+describe('the work of sliding windows', () => {
+  it('is one add a record, and a window from the one before it where there is an inverse', async () => {
+    const calls = { add: 0, merge: 0, inverse: 0 }
+    const counting = <A extends unknown[], R>(name: keyof typeof calls, fn: (...args: A) => R): ((...args: A) => R) => {
+      return (...args) => {
+        calls[name]++
+        return fn(...args)
+      }
+    }
+    const counted: Summing = {
+      create: () => 0,
+      add: counting('add', (acc: number, one: Click) => acc + one.amount),
+      merge: counting('merge', (a: number, b: number) => a + b),
+      inverse: counting('inverse', (a: number, b: number) => a - b),
+      result: (acc) => acc,
+    }
+    const { inverse: _none, ...merging } = counted
+    const run = async (aggregate: Summing): Promise<readonly number[]> => {
+      Object.assign(calls, { add: 0, merge: 0, inverse: 0 })
+      const harness = await openHarness<Click>(windowJob({ sliding: 100, every: 5 }, 0, aggregate), { parallelism: 1 })
+      for (let atMs = 0; atMs < 1000; atMs += 5) harness.push({ key: 'a', atMs, amount: atMs })
+      await harness.finish()
+      const results = harness.output<WindowResult<string, number>>('out')
+      expect(results).toHaveLength(219)
+      await harness.close()
+      return results.map(({ value }) => value)
+    }
+    const subtracted = await run(counted)
+    expect(calls.add).toBe(200)
+    expect(calls.merge + calls.inverse).toBeLessThan(450)
+    expect(await run(merging)).toEqual(subtracted)
+    expect(calls.merge).toBeGreaterThan(3500)
+  })
+})
+
+describe('panes that windows share', () => {
+  it('correct every window that a late record is in, whichever sum is kept', async () => {
+    const oneKey = click.map((one) => ({ click: { ...one, key: 'a', atMs: (one.atMs + 30) >> 2 } }))
+    const time = fc.integer({ min: 0, max: 30 }).map((watermarkMs) => ({ watermarkMs }))
+    const dense = fc.array(fc.oneof({ weight: 3, arbitrary: oneKey }, { weight: 2, arbitrary: time }), {
+      maxLength: 25,
+    })
+    const spec = { sliding: 12, every: 3 } as const
+    const property = fc.asyncProperty(dense, fc.constantFrom('merged', 'subtracted'), async (steps, way) => {
+      const harness = await openHarness<Click>(windowJob(spec, 20, ways[way]!), { parallelism: 1 })
+      for (const step of steps) {
+        if ('watermarkMs' in step) await harness.advanceWatermark(step.watermarkMs)
+        else {
+          harness.push(step.click)
+          await harness.run()
+        }
+      }
+      expect(rows(harness.output<WindowResult<string, number>>('out'))).toEqual(rows(sumWindows(spec, 20, steps).fired))
+      await harness.close()
+    })
+    await fc.assert(property, { numRuns: 150 })
+  })
+
+  it('are dropped with their last window, and so is what is known of results', async () => {
+    const harness = await openHarness<Click>(windowJob({ sliding: 12, every: 3 }, 6), { parallelism: 1 })
+    for (let atMs = 0; atMs < 300; atMs += 3) {
+      harness.push({ key: 'a', atMs, amount: 1 })
+      await harness.advanceWatermark(atMs)
+    }
+    const { panes } = harness.state('sums', 'a') as { panes: { p: unknown[]; f: unknown[] } }
+    expect(panes.p.length).toBeLessThan(9)
+    expect(panes.f.length).toBeLessThan(9)
+    await harness.finish()
+    expect(harness.state('sums', 'a')).toBeUndefined()
+    await harness.close()
+  })
+})
+
 describe('the definition of windows', () => {
   it.each([
     [{ tumbling: '0s' }, 'tumbling'],
@@ -118,11 +208,49 @@ describe('the definition of windows', () => {
     [{ tumbling: '1d', timezone: 'Europe/Nowhere' }, 'time zone'],
     [{ sliding: '1h', every: '-1m' }, 'every'],
     [{ sliding: '1d', every: 1 }, '10,000'],
+    [{ sliding: 20_001, every: 20_000 }, 'parts'],
+    [{ sliding: '2d', every: '1d', timezone: 'Europe/Nowhere' }, 'time zone'],
+    [{ sliding: '10h', every: '5h', timezone: 'Europe/Berlin' }, 'whole days'],
+    [{ cumulate: '1d', step: '16h', timezone: 'Europe/Berlin' }, 'multiple'],
+    [{ tumbling: '5h', timezone: 'Europe/Berlin' }, 'whole days'],
     [{ cumulate: '1h', step: '7m' }, 'multiple'],
     [{ session: 0 }, 'session'],
   ] as const)('%j is refused', (spec, word) => {
     expect(() => planWindows(spec, 'sums')).toThrow(expect.objectContaining({ code: 'JOB_INVALID' }))
     expect(() => planWindows(spec, 'sums')).toThrow(word)
+  })
+
+  it('follows the calendar of a zone', () => {
+    const hours: number[] = []
+    const { assign } = planWindows({ sliding: '2d', every: '1d', timezone: 'Europe/Berlin' }, 'days')
+    for (const at of ['2024-03-31T12:00Z', '2024-10-27T12:00Z', '2024-07-01T12:00Z'])
+      assign(Date.parse(at), (startMs, endMs) => hours.push((endMs - startMs) / 3_600_000))
+    expect(hours).toEqual([47, 47, 49, 49, 48, 48])
+  })
+
+  it.each([
+    { kind: 'sliding', sizeMs: 12 * HOUR_MS, slideMs: 6 * HOUR_MS },
+    { kind: 'cumulate', sizeMs: 24 * HOUR_MS, stepMs: 6 * HOUR_MS },
+  ] as const)('is that of declarative jobs when clocks change: $kind', (window) => {
+    const panes = createPanes({ ...window, offsetMs: 0, timezone: 'Europe/Berlin', time: 'event' })!
+    const { assign } = planWindows(
+      window.kind === 'sliding'
+        ? { sliding: window.sizeMs, every: window.slideMs, timezone: 'Europe/Berlin' }
+        : { cumulate: window.sizeMs, step: window.stepMs, timezone: 'Europe/Berlin' },
+      'days',
+    )
+    for (let at = Date.parse('2024-10-26T00:00Z'); at < Date.parse('2024-10-29T00:00Z'); at += HOUR_MS / 2) {
+      const found: string[] = []
+      assign(at, (startMs, endMs) => found.push(`${startMs} ${endMs}`))
+      panes.assign(at)
+      expect(found.sort()).toEqual(
+        panes
+          .windowsOf(panes.startMs)
+          .map((w) => `${w.startMs} ${w.endMs}`)
+          .sort(),
+      )
+      expect(found.length).toBeGreaterThan(0)
+    }
   })
 
   it('takes days of 23 and 25 hours', () => {
