@@ -32,6 +32,25 @@ describe('the documentation', () => {
     const decisions = globSync('docs/decisions/0*.md', { cwd: root }).map((path) => path.split('/').at(-1)!)
     expect(decisions.filter((name) => !index.includes(`](${name})`))).toEqual([])
   })
+
+  it('gives every decision a number of its own, in its name, its title and the index', () => {
+    const index = read('docs/decisions/README.md')!
+    const names = globSync('docs/decisions/0*.md', { cwd: root }).map((path) => path.split('/').at(-1)!)
+    const numbers = names.map((name) => name.slice(0, 4))
+    expect(new Set(numbers).size).toBe(numbers.length)
+    for (const name of names) expect(read(`docs/decisions/${name}`)).toMatch(new RegExp(`^# ${name.slice(0, 4)}: `))
+    const listed = [...index.matchAll(/^\| \[(\d{4})\]\((\d{4})-/gm)].map(([, number, file]) => [number, file])
+    expect(listed).toEqual(numbers.toSorted().map((number) => [number, number]))
+  })
+
+  it('lists every page in docs/README.md', () => {
+    const index = read('docs/README.md')!
+    const listed = globSync(['docs/*.md', 'docs/{specs,guide,reference}/**/*.md'], { cwd: root })
+      .map((path) => path.slice('docs/'.length))
+      .filter((path) => path !== 'README.md')
+    expect(listed.length).toBeGreaterThan(15)
+    expect(listed.filter((path) => !index.includes(`](${path})`))).toEqual([])
+  })
 })
 
 describe('the checks of the documentation', () => {
