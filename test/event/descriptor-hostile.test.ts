@@ -7,7 +7,8 @@ import { describe, it } from 'vitest'
 import { type Descriptors, loadDescriptors } from '../../src/event/descriptor.ts'
 import { DESCRIPTOR_BYTES_MAX } from '../../src/event/descriptor-index.ts'
 import { parseJob } from '../../src/job/parse.ts'
-import { names, paths, runs, survives, use } from './hostile-support.ts'
+import { fuzz, fuzzRuns, fuzzTimeoutMs, withstand } from '../fuzz/hostile.ts'
+import { names, paths, use } from './hostile-support.ts'
 
 type FileJson = Parameters<typeof protobuf.FileDescriptorSet.fromObject>[0]
 
@@ -70,16 +71,17 @@ function manyMistakes(descriptors: Descriptors): void {
 }
 
 describe('hostile descriptors', () => {
-  it('any set: declared as it likes, it is used or refused', () => {
-    fc.assert(
+  it('any set: declared as it likes, it is used or refused', { timeout: fuzzTimeoutMs }, async () => {
+    await fuzz(
+      'descriptor sets, declared at random',
+      fuzzRuns / 2,
       fc.property(fc.array(anyFile, { maxLength: 2 }), paths, (files, path) => {
-        survives(() => use(loadDescriptors(encode(files)), path))
+        withstand(() => use(loadDescriptors(encode(files)), path))
       }),
-      { numRuns: runs },
     )
   })
 
-  it('a valid set with bytes changed', () => {
+  it('a valid set with bytes changed', { timeout: fuzzTimeoutMs }, async () => {
     const valid = encode([
       {
         package: 'p',
@@ -88,13 +90,14 @@ describe('hostile descriptors', () => {
       },
     ])
     const change = fc.tuple(fc.nat(valid.length - 1), fc.nat(255))
-    fc.assert(
+    await fuzz(
+      'descriptor sets, bytes changed',
+      fuzzRuns / 2,
       fc.property(fc.array(change, { minLength: 1, maxLength: 5 }), (changes) => {
         const bytes = valid.slice()
         for (const [at, value] of changes) bytes[at] = value
-        survives(() => use(loadDescriptors(bytes), ['a']))
+        withstand(() => use(loadDescriptors(bytes), ['a']))
       }),
-      { numRuns: runs },
     )
   })
 
@@ -149,15 +152,15 @@ describe('hostile descriptors', () => {
     ],
   ] as const)('%s', (_, make) => {
     const bytes = encode(make())
-    survives(() => use(loadDescriptors(bytes), ['f77', 'x']))
-    survives(() => manyMistakes(loadDescriptors(bytes)))
+    withstand(() => use(loadDescriptors(bytes), ['f77', 'x']))
+    withstand(() => manyMistakes(loadDescriptors(bytes)))
   })
 
   it('four megabytes of anything', () => {
     for (const byte of [0x00, 0x0a, 0x22, 0xff])
-      survives(() => loadDescriptors(new Uint8Array(DESCRIPTOR_BYTES_MAX).fill(byte)))
+      withstand(() => loadDescriptors(new Uint8Array(DESCRIPTOR_BYTES_MAX).fill(byte)))
     const empty = new Uint8Array(DESCRIPTOR_BYTES_MAX)
     for (let i = 0; i < empty.length; i += 2) empty[i] = 0x0a
-    survives(() => loadDescriptors(empty))
+    withstand(() => loadDescriptors(empty))
   })
 })

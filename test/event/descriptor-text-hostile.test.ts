@@ -8,7 +8,8 @@ import { loadDescriptors } from '../../src/event/descriptor.ts'
 import { compileTexts } from '../../src/event/descriptor-text.ts'
 import { SchemaRegistry } from '../../src/event/schema-registry.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
-import { paths, runs, survives, use } from './hostile-support.ts'
+import { fuzz, fuzzRuns, fuzzTimeoutMs, withstand } from '../fuzz/hostile.ts'
+import { paths, use } from './hostile-support.ts'
 
 const tokens = fc.constantFrom(
   ...[
@@ -81,7 +82,7 @@ const tokens = fc.constantFrom(
 )
 
 describe('a registry that answers anything', () => {
-  it('gives a schema, nothing, or an error with a code', async () => {
+  it('gives a schema, nothing, or an error with a code', { timeout: fuzzTimeoutMs }, async () => {
     const text = fc.constantFrom('syntax = "proto3"; message M { string a = 1; }', 'message', '', 'import "a";')
     const reference = fc.oneof(
       fc.record({
@@ -104,7 +105,9 @@ describe('a registry that answers anything', () => {
       fc.jsonValue(),
     )
     const answer = fc.record({ status: fc.constantFrom(200, 200, 200, 404, 500, 0), body })
-    await fc.assert(
+    await fuzz(
+      'answers of a registry',
+      fuzzRuns / 4,
       fc.asyncProperty(fc.array(answer, { minLength: 1, maxLength: 6 }), async (answers) => {
         let asked = 0
         const registry = new SchemaRegistry(async () => answers[asked++ % answers.length]!, new ManualClock())
@@ -118,7 +121,6 @@ describe('a registry that answers anything', () => {
         }
         expect(asked).toBeLessThan(200)
       }),
-      { numRuns: runs },
     )
   })
 })
@@ -126,27 +128,29 @@ describe('a registry that answers anything', () => {
 describe('hostile .proto texts', () => {
   const compile = (text: string) => loadDescriptors(compileTexts([{ name: 'x.proto', text }]))
 
-  it('any tokens', () => {
-    fc.assert(
+  it('any tokens', { timeout: fuzzTimeoutMs }, async () => {
+    await fuzz(
+      '.proto texts, any tokens',
+      fuzzRuns / 4,
       fc.property(fc.array(tokens, { maxLength: 60 }), paths, (parts, path) => {
-        survives(() => use(compile(parts.join(' ')), path))
+        withstand(() => use(compile(parts.join(' ')), path))
       }),
-      { numRuns: runs },
     )
   })
 
-  it('a valid text with tokens changed', () => {
+  it('a valid text with tokens changed', { timeout: fuzzTimeoutMs }, async () => {
     const valid =
       'syntax = "proto3" ; package p ; message M { string a = 1 ; oneof o { int32 b = 2 ; E e = 3 ; } map < string , M > m = 4 ; enum E { Z = 0 ; } reserved 7 , 9 to 12 ; }'.split(
         ' ',
       )
-    fc.assert(
+    await fuzz(
+      '.proto texts, tokens changed',
+      fuzzRuns / 4,
       fc.property(fc.array(fc.tuple(fc.nat(valid.length - 1), tokens), { maxLength: 3 }), (changes) => {
         const parts = [...valid]
         for (const [at, token] of changes) parts[at] = token
-        survives(() => use(compile(parts.join(' ')), ['a']))
+        withstand(() => use(compile(parts.join(' ')), ['a']))
       }),
-      { numRuns: runs },
     )
   })
 
@@ -164,11 +168,13 @@ describe('hostile .proto texts', () => {
     ],
     ['the same number', 'syntax = "proto3"; message M { string a = 1; string b = 1; }'],
     ['the same name', 'syntax = "proto3"; message M { string a = 1; string a = 2; }'],
-  ])('%s', (_, text) => survives(() => use(compile(text), ['a'])))
+  ])('%s', (_, text) => {
+    withstand(() => use(compile(text), ['a']))
+  })
 
   it('leaves the prototypes of objects alone', () => {
-    survives(() => compile('syntax = "proto3"; message __proto__ { string polluted = 1; }'))
-    survives(() =>
+    withstand(() => compile('syntax = "proto3"; message __proto__ { string polluted = 1; }'))
+    withstand(() =>
       compile('syntax = "proto3"; message M { string __proto__ = 1; } message constructor { string prototype = 1; }'),
     )
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined()

@@ -1,30 +1,8 @@
-/** What the tests of hostile descriptors share: names, what a job does with descriptors, what counts as surviving. */
+/** What the tests of hostile descriptors share: names, and what a job does with descriptors. */
 import fc from 'fast-check'
-import { expect } from 'vitest'
-import { MillraceError } from '../../src/core/errors.ts'
 import type { Descriptors } from '../../src/event/descriptor.ts'
 import { wireProblems } from '../../src/event/evolution.ts'
 import { parseJob } from '../../src/job/parse.ts'
-
-/** A hundred thousand in all in the full run. */
-export const runs = process.env.MILLRACE_FULL === '1' ? 25_000 : 1000
-
-/** A hang is what takes longer than this. */
-const HANG_MS = 1000
-
-/** Runs within a second; a failure is a MillraceError of the user's domain. */
-export function survives(run: () => unknown): void {
-  const before = process.threadCpuUsage()
-  try {
-    run()
-  } catch (error) {
-    expect(error).toBeInstanceOf(MillraceError)
-    expect((error as MillraceError).code).not.toBe('INTERNAL')
-  }
-  // The thread's own time: a busy machine makes nothing hang.
-  const { user, system } = process.threadCpuUsage(before)
-  expect((user + system) / 1000).toBeLessThan(HANG_MS)
-}
 
 /** Names, some of which are none. */
 export const names = fc.oneof(

@@ -7,7 +7,7 @@ import { type ParsedJob, parseJob, parseJobMessage } from '../../src/job/parse.t
 import { DOCUMENT_LENGTH_MAX } from '../../src/job/parse-yaml.ts'
 import { planJob } from '../../src/job/planner.ts'
 import { builtInDescriptors } from '../support/descriptors.ts'
-import { damagedText, fuzzRuns, withstand } from './hostile.ts'
+import { damagedText, fuzz, fuzzRuns, fuzzTimeoutMs, withstand } from './hostile.ts'
 
 const descriptors = builtInDescriptors()
 const engagement = readFileSync(new URL('../../jobs/engagement.yaml', import.meta.url), 'utf8')
@@ -126,17 +126,19 @@ const damagedDocuments = fc
   })
 
 describe('hostile job definitions', () => {
-  it('as damaged texts', () => {
-    fc.assert(
+  it('as damaged texts', { timeout: fuzzTimeoutMs }, async () => {
+    await fuzz(
+      'job definitions, as damaged texts',
+      fuzzRuns / 2,
       fc.property(damagedText([engagement, rich], hostile), (text) => judge(() => parseJob(text, descriptors))),
-      { numRuns: Math.ceil(fuzzRuns / 2) },
     )
   })
 
-  it('as messages with other values and keys', () => {
-    fc.assert(
+  it('as messages with other values and keys', { timeout: fuzzTimeoutMs }, async () => {
+    await fuzz(
+      'job definitions, as messages with other values and keys',
+      fuzzRuns / 2,
       fc.property(damagedDocuments, (document) => judge(() => parseJobMessage(document, descriptors))),
-      { numRuns: Math.ceil(fuzzRuns / 2) },
     )
   })
 
