@@ -7,11 +7,11 @@ export { Event, EventKind } from './gen/millrace/v1/event.ts'
 export { average, collect, count, max, min, sum } from './program/aggregates.ts'
 export type { BroadcastFunction, BroadcastState, BroadcastView } from './program/broadcast-operator.ts'
 export { defineJob, type JobSpec, type SeveralSourcesSpec, sideOutput, type TypedSource } from './program/define.ts'
-export type { EventTime, EventType, JobProgram } from './program/graph.ts'
+export type { EventTime, EventType, JobProgram, RegisteredMessage } from './program/graph.ts'
 export type { IntervalJoin } from './program/join-operator.ts'
 export type { Key } from './program/keys.ts'
 export type { Lookup } from './program/lookup-operator.ts'
-export { type FramingOptions, framed, type MessageType, messageType } from './program/message-types.ts'
+export { type FramingOptions, framed, type MessageType, messageType, registeredType } from './program/message-types.ts'
 export type {
   ConnectFunction,
   DueTimer,

@@ -106,11 +106,11 @@ async function assemble(
   closers.push(async () => hub.close())
 
   const modules = new JobModules(config.jobs.folder, (file) => inspectModule(file, scheduler))
-  const plan = (definition: JobDefinition, from: Descriptors) => {
+  const plan = (definition: JobDefinition, from: Descriptors, descriptorSet: Uint8Array | null) => {
     const complete = withServerDefaults(definition, config.brokers, secured)
     return definition.program === undefined
       ? planJob(complete, { threads, descriptors: from })
-      : planProgram(complete, { threads, fileOf: (module) => modules.fileOf(module) })
+      : planProgram(complete, { threads, fileOf: (module) => modules.fileOf(module), descriptorSet })
   }
   const registry = registryOf(config)
   const schemas = new JobSchemas({ builtIn: loadDescriptors(descriptorSet), folder: config.schemas.folder, registry })
@@ -131,7 +131,7 @@ async function assemble(
   }
   const manager = new JobManager({
     ports,
-    planJob: (definition, schema) => plan(definition, schemas.load(schema)),
+    planJob: (definition, schema) => plan(definition, schemas.load(schema), schema),
     checkEvolution: (before, after, planned) => {
       // A job in TypeScript decodes by itself, and its state is matched by the names of its parts.
       if (planned.program === undefined) checkSchemaEvolution(sourceOf(before), sourceOf(after), planned)

@@ -28,10 +28,13 @@ export interface CompiledDocument {
   readonly schema?: Uint8Array | null
 }
 
-/** Compiles documents. `plan` throws JOB_INVALID for a definition that does not fit this server. */
+/**
+ * Compiles documents. `plan` throws JOB_INVALID for a definition that does not fit this server; it is handed the
+ * descriptor set as bytes too, for jobs that decode by themselves.
+ */
 export function jobCompiler(
   schemas: JobSchemas,
-  plan: (definition: JobDefinition, descriptors: Descriptors) => JobPlan,
+  plan: (definition: JobDefinition, descriptors: Descriptors, schema: Uint8Array | null) => JobPlan,
   modules: JobModules | null = null,
 ): (document: JobDocument) => Promise<CompiledDocument> {
   return async (document) => {
@@ -39,8 +42,11 @@ export function jobCompiler(
       const program = document.kind === 'text' && modules !== null ? readProgramDocument(document.text) : null
       if (program !== null && modules !== null) {
         const definition = await modules.definitionOf(program.module)
-        const planned = plan(definition, schemas.load(null))
-        return { name: definition.name, violations: [], definition, plan: planned, schema: null }
+        const { subjects = [] } = definition.program ?? {}
+        const wanted = subjects.length === 0 ? null : { schema: { kind: 'registry', subjects } as const, topic: '' }
+        const schema = wanted === null ? null : await schemas.find(wanted, undefined)
+        const planned = plan(definition, schemas.load(schema), schema)
+        return { name: definition.name, violations: [], definition, plan: planned, schema }
       }
     } catch (thrown) {
       return failed(thrown, 'module')
@@ -59,7 +65,7 @@ export function jobCompiler(
         document.kind === 'text'
           ? parseJob(document.text, descriptors)
           : parseJobMessage(document.document, descriptors)
-      return { name: definition.name, violations: [], definition, plan: plan(definition, descriptors), schema }
+      return { name: definition.name, violations: [], definition, plan: plan(definition, descriptors, schema), schema }
     } catch (thrown) {
       return failed(thrown, '')
     }

@@ -50,6 +50,8 @@ export interface ProgramDefinition {
   readonly module: string
   readonly description: string
   readonly operators: readonly OperatorDefinition[]
+  /** Subjects of the schema registry that its events are of; absent where it knows its messages itself. */
+  readonly subjects?: readonly string[]
 }
 
 /** An operator of a job in TypeScript. */

@@ -42,6 +42,8 @@ export interface ProgramPlan {
   readonly file: string
   /** Operators, as the module describes them. */
   readonly nodes: readonly OperatorDefinition[]
+  /** The schemas that it was submitted with, where its messages are a registry's; else null. */
+  readonly descriptorSet: Uint8Array | null
 }
 
 /** A typed, position-free expression over columns, as the CEL compiler makes it. Column indexes into EventSchema.columns. */

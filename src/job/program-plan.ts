@@ -10,7 +10,11 @@ import type { JobPlan } from './plan.ts'
 /** Plans a definition that has a program. `fileOf` gives the path of a module by its name. */
 export function planProgram(
   definition: JobDefinition,
-  context: { readonly threads: number; readonly fileOf: (module: string) => string },
+  context: {
+    readonly threads: number
+    readonly fileOf: (module: string) => string
+    readonly descriptorSet?: Uint8Array | null
+  },
 ): JobPlan {
   const { module = '', operators = [] } = definition.program ?? {}
   const nowhere = { path: '', steps: [], type: 'string' } as const
@@ -25,6 +29,6 @@ export function planProgram(
     predicates: [],
     tables: [],
     metrics: [],
-    program: { file: context.fileOf(module), nodes: operators },
+    program: { file: context.fileOf(module), nodes: operators, descriptorSet: context.descriptorSet ?? null },
   }
 }

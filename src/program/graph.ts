@@ -18,6 +18,15 @@ export interface EventType<T> {
   decode(bytes: Uint8Array): T
   /** The bytes of a message; needed by tests that push events, and by sinks. */
   encode?(message: T): { finish(): Uint8Array }
+  /** Set while the message is known by name only: the server finds its schema when the job is submitted. */
+  readonly registered?: RegisteredMessage
+}
+
+/** A message of a schema registry. */
+export interface RegisteredMessage {
+  readonly subject: string
+  /** Full name. */
+  readonly message: string
 }
 
 /** When an event happened: a Date, epoch ms, or a google.protobuf.Timestamp as a descriptor set gives it. */
@@ -119,6 +128,8 @@ export interface ProgramDescription {
   readonly settings: ProgramSettings
   readonly nodes: readonly NodeDescription[]
   readonly sinks: readonly { readonly id: string; readonly output: SinkOutput }[]
+  /** Subjects of the schema registry whose latest schemas it needs. */
+  readonly subjects: readonly string[]
 }
 
 /** True for nodes that head a stage. */
@@ -143,13 +154,18 @@ export function describeProgram(program: JobProgram): ProgramDescription {
   return {
     settings: program.settings,
     nodes: program.nodes.map(describeNode),
+    subjects: [...new Set(sourcesOf(program).flatMap(({ type }) => type.registered?.subject ?? []))],
     sinks: program.nodes.flatMap((node) => (node.kind === 'sink' ? [{ id: node.id, output: node.output }] : [])),
   }
 }
 
 function describeNode(node: ProgramNode): NodeDescription {
   const { id, kind } = node
-  if (node.kind === 'source') return { id, kind, inputs: [], slots: [], detail: '' }
+  if (node.kind === 'source') {
+    const { registered } = node.type
+    const detail = registered === undefined ? '' : `${registered.message} of subject ${registered.subject}`
+    return { id, kind, inputs: [], slots: [], detail }
+  }
   if (isKeyed(node)) {
     const inputs = node.inputs.map(({ from, keyOf }) => ({
       from,

@@ -3,7 +3,10 @@ import type { JobDefinition } from '../job/definition.ts'
 import type { ProgramDescription } from './graph.ts'
 
 /** The definition of what `module` says of itself. */
-export function programDefinition(module: string, { settings, nodes, sinks }: ProgramDescription): JobDefinition {
+export function programDefinition(
+  module: string,
+  { settings, nodes, sinks, subjects }: ProgramDescription,
+): JobDefinition {
   const { name, description, source, watermark, checkpoint, parallelism, keyGroups, stateLimitBytes } = settings
   return {
     name,
@@ -19,6 +22,6 @@ export function programDefinition(module: string, { settings, nodes, sinks }: Pr
     sinks,
     deadLetters: settings.deadLetters === null ? null : { output: settings.deadLetters },
     late: null,
-    program: { module, description, operators: nodes },
+    program: { module, description, operators: nodes, ...(subjects.length === 0 ? {} : { subjects }) },
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Event types of messages of one's own: from a descriptor set, and out of the framing of a schema registry.
+ * Event types of messages of one's own: from a descriptor set, from a schema registry, and out of its framing.
  *
  * What ts-proto or protobufjs generated needs nothing of this: it has `decode` already. Pure: authors read files.
  */
@@ -14,7 +14,7 @@ import {
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { MillraceError } from '../core/errors.ts'
 import { type DeadLetterReason, deadLetterReasons } from '../event/schema.ts'
-import type { EventType } from './graph.ts'
+import type { EventType, JobProgram, RegisteredMessage } from './graph.ts'
 
 type Init = MessageInitShape<DescMessage>
 
@@ -58,6 +58,38 @@ export interface FramingOptions {
   readonly index?: readonly number[]
   /** Schema id that `encode` writes, for sinks; 0 unless given. `decode` takes any id. */
   readonly schemaId?: number
+}
+
+/**
+ * A message of a schema registry, by the subject that has its schema and its full name. The server asks for the latest
+ * schema when the job is submitted, and keeps it with the job; values are framed, and events as `messageType` makes them.
+ */
+export function registeredType<T>(registered: RegisteredMessage): MessageType<T> {
+  const unknown = (): never => {
+    const { message, subject } = registered
+    const text = `the schema of ${message} (subject ${subject}) is not known here: a server finds it, in a test openHarness is given it as descriptorSet`
+    throw new MillraceError('USAGE', text)
+  }
+  return { decode: unknown, encode: unknown, registered }
+}
+
+/** The program with its registered messages found in `descriptorSet`. JOB_INVALID when one is not there. */
+export function withSchemas(program: JobProgram, descriptorSet: Uint8Array | null): JobProgram {
+  if (descriptorSet === null) return program
+  const nodes = program.nodes.map((node) => {
+    if (node.kind !== 'source' || node.type.registered === undefined) return node
+    const { registered } = node.type
+    const index = indexOf(findMessage(descriptorSet, registered.message))
+    return { ...node, type: { ...framed(messageType(descriptorSet, registered.message), { index }), registered } }
+  })
+  return { ...program, nodes }
+}
+
+/** The index by which serializers name a message: its place in the file, or in the message around it. */
+function indexOf(message: DescMessage): readonly number[] {
+  const { parent, file } = message
+  if (parent === undefined) return [file.messages.indexOf(message)]
+  return [...indexOf(parent), parent.nestedMessages.indexOf(message)]
 }
 
 const MAGIC = 0

@@ -14,6 +14,7 @@ import { OutputChannels } from '../exchange/channel.ts'
 import { InputGate } from '../exchange/input-gate.ts'
 import type { Message } from '../exchange/message.ts'
 import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourcesOf } from '../program/graph.ts'
+import { withSchemas } from '../program/message-types.ts'
 import { type ChainEnds, chainOf, outputsOf, type Push, planStages, type StagePlan } from '../program/stages.ts'
 import { BoundedWriter } from '../sink/bounded-writer.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
@@ -59,7 +60,8 @@ export class ProgramAttempt {
     const { placement, plan } = this.deploy
     const { ports, thread } = this.#environment
     invariant(plan.program !== undefined && ports.loadProgram !== undefined, 'a program needs a module and a loader')
-    const program = await ports.loadProgram(plan.program.file)
+    const { descriptorSet } = plan.program
+    const program = withSchemas(await ports.loadProgram(plan.program.file), descriptorSet)
     checkUnchanged(program, plan.program.nodes, plan.program.file)
     this.#plan = planStages(program)
     this.#store = ports.openChunkStore(this.deploy.chunkStore)

@@ -18,6 +18,7 @@ import { planProgram } from '../job/program-plan.ts'
 import { describeProgram, type JobProgram } from '../program/graph.ts'
 import { programDefinition } from '../program/job-definition.ts'
 import type { Key } from '../program/keys.ts'
+import { withSchemas } from '../program/message-types.ts'
 import type { LinkMessage } from '../runtime/links.ts'
 import { ProgramAttempt } from '../runtime/program-attempt.ts'
 import type { SubtaskContext } from '../runtime/subtask.ts'
@@ -32,6 +33,8 @@ export interface HarnessOptions {
   readonly parallelism?: number
   /** Partitions of each input; 1 unless given. */
   readonly partitions?: number
+  /** Schemas of events that are a registry's (`registeredType`), as a serialized FileDescriptorSet. */
+  readonly descriptorSet?: Uint8Array
   /** Wall clock at the start, epoch ms. Events may not be later than it plus `maxFuture`. */
   readonly startMs?: number
 }
@@ -60,6 +63,7 @@ export class JobHarness<T> {
   readonly #inputs: HarnessInputs
   readonly #store = new MemoryStoreData()
   readonly #outputs: HarnessOutputs
+  readonly #descriptorSet: Uint8Array | null
   #wallMs: number
   #monotonicMs = 0
   #attempt = 0
@@ -72,7 +76,8 @@ export class JobHarness<T> {
     this.#random = new SeededRandom(this.seed)
     this.#inputs = new HarnessInputs(options.partitions ?? 1, this.#random)
     this.#outputs = new HarnessOutputs()
-    this.#job = this.#outputs.watch(job)
+    this.#descriptorSet = options.descriptorSet ?? null
+    this.#job = this.#prepare(job)
     this.#wallMs = options.startMs ?? 1_700_000_000_000
   }
 
@@ -177,7 +182,7 @@ export class JobHarness<T> {
     const parallelism = options.parallelism ?? life.attempts.length
     this.#life = null
     await Promise.all(life.attempts.map((attempt) => attempt.close()))
-    if (options.job !== undefined) this.#job = this.#outputs.watch(options.job)
+    if (options.job !== undefined) this.#job = this.#prepare(options.job)
     await this.start(parallelism)
   }
 
@@ -229,6 +234,10 @@ export class JobHarness<T> {
     const life = this.#life
     this.#life = null
     await Promise.all(life?.attempts.map((attempt) => attempt.close()) ?? [])
+  }
+
+  #prepare(job: JobProgram): JobProgram {
+    return withSchemas(this.#outputs.watch(job), this.#descriptorSet)
   }
 
   #alive(): Life {

@@ -4,7 +4,8 @@ import { describe, expect, expectTypeOf, it } from 'vitest'
 import { compileTexts } from '../../src/event/descriptor-text.ts'
 import { LateEvent } from '../../src/gen/millrace/v1/metric.ts'
 import { defineJob } from '../../src/program/define.ts'
-import { framed, messageType } from '../../src/program/message-types.ts'
+import { describeProgram } from '../../src/program/graph.ts'
+import { framed, messageType, registeredType, withSchemas } from '../../src/program/message-types.ts'
 import type { WindowResult } from '../../src/program/window-operator.ts'
 import { openHarness } from '../../src/testing/job-harness.ts'
 import { out } from './support.ts'
@@ -69,6 +70,40 @@ describe('messages of a descriptor set', () => {
   it('must be in the set', () => {
     expect(() => messageType(set, 'shop.v1.Odrer')).toThrow(/no message shop\.v1\.Odrer/)
     expect(() => messageType(Uint8Array.of(1, 2, 3), 'a.B')).toThrow(/cannot be used/)
+  })
+})
+
+describe('messages of a schema registry', () => {
+  const Registered = registeredType<Order>({ subject: 'orders-value', message: 'shop.v1.Order' })
+
+  it('are decoded by the schema that the job is given, and are framed', async () => {
+    const harness = await openHarness<Order>(job(Registered), { descriptorSet: set })
+    harness.push(order('ada', 5n, noon))
+    // Orders are the second message of their schema.
+    harness.pushBytes(Uint8Array.of(0, 0, 0, 0, 9, 2, 2, ...Order.encode(order('bob', 6n, noon)).finish()))
+    harness.pushBytes(Uint8Array.of(0, 0, 0, 0, 9, 0, ...Order.encode(order('bob', 7n, noon)).finish()))
+    harness.pushBytes(Order.encode(order('bob', 8n, noon)).finish())
+    await harness.checkpoint()
+    await harness.restore({ parallelism: 3 })
+    harness.push(order('ada', 9n, noon))
+    await harness.run()
+    expect(harness.output('out').toSorted()).toEqual([5, 6, 9].map((amount) => `${amount} cash ${noon}`))
+    expect(harness.counts).toMatchObject({ read: 5, deadLettered: 2 })
+    await harness.close()
+  })
+
+  it('are named in what a job says of itself', () => {
+    expect(describeProgram(job(Registered))).toMatchObject({
+      subjects: ['orders-value'],
+      nodes: [{ detail: 'shop.v1.Order of subject orders-value' }, {}, {}],
+    })
+    expect(describeProgram(job(Order)).subjects).toEqual([])
+  })
+
+  it('must be in the schema', () => {
+    const wrong = registeredType<Order>({ subject: 'orders-value', message: 'shop.v1.Odrer' })
+    expect(() => withSchemas(job(wrong), set)).toThrow(/no message shop\.v1\.Odrer/)
+    expect(() => Registered.decode(Uint8Array.of())).toThrow(/descriptorSet/)
   })
 })
 
