@@ -12,8 +12,8 @@ export interface BenchRequest {
   readonly durationSeconds: number
   readonly warmupSeconds: number
   readonly rounds: number
-  /** Size of the topic of the cases. */
-  readonly events: number
+  /** Size of the topic of a case; of the fastest one, which the measures share, without one. */
+  readonly eventsOf: (bench?: BenchCase) => number
   /** Events per second of the latency measure. */
   readonly rate: number
   readonly millrace: boolean
@@ -29,7 +29,10 @@ export function readRequest(env: Readonly<Record<string, string | undefined>>): 
     durationSeconds < rules.minMeasuredSeconds
       ? Math.min(rules.warmupSeconds, durationSeconds / 2)
       : rules.warmupSeconds
-  const sizing = Math.max(...benchCases.map(({ sizingEventsPerSecond }) => sizingEventsPerSecond))
+  const fastest = Math.max(...benchCases.map(({ sizingEventsPerSecond }) => sizingEventsPerSecond))
+  const sized = (bench: BenchCase | undefined): number =>
+    Math.ceil((bench?.sizingEventsPerSecond ?? fastest) * (warmupSeconds + durationSeconds))
+  const events = env.EVENTS ? positive('EVENTS', env.EVENTS, 1) : undefined
   const sides = new Set((env.SIDES || 'millrace,flink').split(',').map((side) => side.trim()))
   const unknown = [...sides].find((side) => side !== 'millrace' && side !== 'flink')
   if (unknown !== undefined) throw new Error(`SIDES: there is no side ${JSON.stringify(unknown)}: millrace, flink`)
@@ -42,7 +45,7 @@ export function readRequest(env: Readonly<Record<string, string | undefined>>): 
     durationSeconds,
     warmupSeconds,
     rounds: positive('ROUNDS', env.ROUNDS, 1),
-    events: positive('EVENTS', env.EVENTS, Math.ceil(sizing * (warmupSeconds + durationSeconds))),
+    eventsOf: (bench) => events ?? sized(bench),
     rate: positive('RATE', env.RATE, DEFAULT_RATE),
     millrace,
     flink: sides.has('flink') && chosen.cases.length > 0,

@@ -26,32 +26,32 @@ import { type BenchRequest, readRequest } from './request.ts'
 import { runMillrace } from './rival.ts'
 import { writeTopic } from './topics.ts'
 
-/** The topic that all cases of a run read: written once, when it is first needed. */
-class SharedTopic {
+/** The topics that cases read: one of each size, written when it is first needed. */
+class SharedTopics {
   readonly #brokers: string
-  readonly #events: number
-  #written: Promise<string> | undefined
+  readonly #written = new Map<number, Promise<string>>()
 
-  constructor(brokers: string, events: number) {
+  constructor(brokers: string) {
     this.#brokers = brokers
-    this.#events = events
   }
 
-  /** Its name, once it is written. */
-  name(): Promise<string> {
-    this.#written ??= this.#write()
-    return this.#written
+  /** The name of the topic of so many events, once it is written. */
+  name(events: number): Promise<string> {
+    const written = this.#written.get(events) ?? this.#write(events)
+    this.#written.set(events, written)
+    return written
   }
 
   async remove(): Promise<void> {
-    if (this.#written === undefined) return
-    const topic = await this.#written.catch(() => undefined)
-    if (topic !== undefined) await deleteTopic(this.#brokers, topic)
+    for (const written of this.#written.values()) {
+      const topic = await written.catch(() => undefined)
+      if (topic !== undefined) await deleteTopic(this.#brokers, topic)
+    }
   }
 
-  async #write(): Promise<string> {
-    const topic = `bench-${process.pid}`
-    const written = await writeTopic({ brokers: this.#brokers, topic, events: this.#events })
+  async #write(events: number): Promise<string> {
+    const topic = `bench-${process.pid}-${events}`
+    const written = await writeTopic({ brokers: this.#brokers, topic, events })
     const meanBytes = (written.valueBytes / written.events).toFixed(1)
     console.log(
       `bench topic: ${written.events} events of ${meanBytes} bytes over ${written.partitions} partitions, ` +
@@ -96,17 +96,18 @@ async function runMeasure(measure: Measure, context: MeasureContext): Promise<tr
 
 /** Runs everything that was asked for; what fails says so and does not keep the rest from running. */
 async function runAll(request: BenchRequest, brokers: string, interrupted: () => boolean): Promise<boolean> {
-  const topic = new SharedTopic(brokers, request.events)
+  const topics = new SharedTopics(brokers)
   const context: MeasureContext = {
     ...request,
+    events: request.eventsOf(),
     brokers,
-    topic: () => topic.name(),
+    topic: () => topics.name(request.eventsOf()),
     detail: (text) => console.log(text),
   }
   const steps = [
     ...request.cases.map((bench) => ({
       id: bench.id,
-      run: async () => runCase(bench, request, await topic.name(), brokers),
+      run: async () => runCase(bench, request, await topics.name(request.eventsOf(bench)), brokers),
     })),
     ...request.measures.map((measure) => ({ id: measure.id, run: () => runMeasure(measure, context) })),
   ]
@@ -122,7 +123,7 @@ async function runAll(request: BenchRequest, brokers: string, interrupted: () =>
       }
     }
   } finally {
-    if (!interrupted()) await topic.remove()
+    if (!interrupted()) await topics.remove()
   }
   return good
 }
