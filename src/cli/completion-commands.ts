@@ -17,7 +17,7 @@ export function addCompletionCommands(program: Command, deps: CliDeps): void {
     .command('completion')
     .summary('print a completion script for a shell')
     .description(
-      'Prints a script that completes commands, options, files and, where a server answers, names of jobs and metrics.\n' +
+      'Prints a script that completes commands, options, files and, where a server answers, names of jobs and metrics. ' +
         'To try it: source <(millrace completion bash), the same for zsh, or millrace completion fish | source.',
     )
     .addArgument(new Argument('<shell>', 'which shell').choices([...shells]))

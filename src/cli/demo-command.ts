@@ -56,8 +56,8 @@ export function addDemoCommand(program: Command, deps: CliDeps, jobFile: string)
   withOutput(program.command('demo'))
     .summary('replay sample data through the shipped job, and watch')
     .description(
-      'Replays 31,106 events of an online shop through the embedded log and the job jobs/engagement.yaml, with live numbers\n' +
-        'on a terminal, and ends with a table and the commands that ask for more. Keeps answering gRPC until Ctrl-C on a\n' +
+      'Replays 31,106 events of an online shop through the embedded log and the job jobs/engagement.yaml, with live numbers ' +
+        'on a terminal, and ends with a table and the commands that ask for more. Keeps answering gRPC until Ctrl-C on a ' +
         'terminal, else exits. With MILLRACE_BROKERS and MILLRACE_REDIS set, the same through Redpanda or Kafka, and Redis.',
     )
     .option('-j, --job <file>', 'another job with a sample section', jobFile)

@@ -45,8 +45,8 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
   withServer(program.command('describe'))
     .summary('show all that is known of a job')
     .description(
-      'Shows the graph of a job as a tree: each operator and subtask with its records, the shares of the last seconds that\n' +
-        'it was busy, blocked by what follows (back-pressure) or idle, its state and its watermark. Then partitions,\n' +
+      'Shows the graph of a job as a tree: each operator and subtask with its records, the shares of the last seconds that ' +
+        'it was busy, blocked by what follows (back-pressure) or idle, its state and its watermark. Then partitions, ' +
         'checkpoints and the last exceptions. With --watch, follows the job until it ends or Ctrl-C.',
     )
     .argument('<job>', 'name of the job')
@@ -94,7 +94,7 @@ function addValidate(program: Command, deps: CliDeps): void {
   withOutput(program.command('validate'))
     .summary('check a job definition')
     .description(
-      'Checks a job definition and prints every mistake as file:line:column: message. Needs no server; with --server,\n' +
+      'Checks a job definition and prints every mistake as file:line:column: message. Needs no server; with --server, ' +
         'that server checks it.',
     )
     .argument('<files...>', 'job definitions, YAML or JSON, or job modules; - reads standard input')

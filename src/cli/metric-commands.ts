@@ -28,7 +28,7 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
   withSelection(withServer(program.command('query')))
     .summary('ask for the values of a metric')
     .description(
-      'Asks for the values of a metric as they are now, newest window last. Without a metric, lists those there are.\n' +
+      'Asks for the values of a metric as they are now, newest window last. Without a metric, lists those there are. ' +
         'Conditions, totals and top lists are worked out where the values are, so that large tables stay there.',
     )
     .argument('[metric]', 'job/metric; a job alone lists its metrics')
@@ -73,7 +73,7 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
   withSelection(withServer(program.command('watch')))
     .summary('follow the values of a metric')
     .description(
-      'Follows the values of a metric until Ctrl-C or the end of the job. On a terminal a table is drawn anew with each\n' +
+      'Follows the values of a metric until Ctrl-C or the end of the job. On a terminal a table is drawn anew with each ' +
         'change; elsewhere each change is a line. A slow reader gets the latest values, not every one in between.',
     )
     .argument('<metric>', 'job/metric')

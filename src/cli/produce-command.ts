@@ -38,8 +38,8 @@ export function addProduceCommand(program: Command, deps: CliDeps): void {
   withOutput(program.command('produce'))
     .summary('write a CSV or JSON file as events into a topic')
     .description(
-      'Writes the rows of a CSV or JSON file (also .gz) as Protobuf events (millrace.v1.Event) into a topic of Redpanda or\n' +
-        'Kafka, or of the embedded log. What a row becomes is said by the sample section of a job (--job), by --map, or both.\n' +
+      'Writes the rows of a CSV or JSON file (also .gz) as Protobuf events (millrace.v1.Event) into a topic of Redpanda or ' +
+        'Kafka, or of the embedded log. What a row becomes is said by the sample section of a job (--job), by --map, or both. ' +
         'With --descriptor-set, or a --job whose schema is one, writes JSON documents as messages of that set instead.',
     )
     .argument('[file]', 'data file; by default the one of the sample section')

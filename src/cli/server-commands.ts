@@ -31,16 +31,16 @@ export function addServerCommands(program: Command, deps: CliDeps): void {
     .command('serve')
     .summary('serve jobs and metrics until Ctrl-C')
     .description(
-      'Starts a server: recovers the jobs that its store holds, then takes jobs and questions over gRPC (MILLRACE_GRPC_PORT,\n' +
-        'default 7420) and serves /metrics, /healthz and /readyz over HTTP (MILLRACE_HTTP_PORT, default 7425). Checkpoints go\n' +
-        'to MILLRACE_REDIS, or to files in MILLRACE_DATA_DIR (default .millrace). Ends on Ctrl-C or SIGTERM; its jobs go on\n' +
+      'Starts a server: recovers the jobs that its store holds, then takes jobs and questions over gRPC (MILLRACE_GRPC_PORT, ' +
+        'default 7420) and serves /metrics, /healthz and /readyz over HTTP (MILLRACE_HTTP_PORT, default 7425). Checkpoints go ' +
+        'to MILLRACE_REDIS, or to files in MILLRACE_DATA_DIR (default .millrace). Ends on Ctrl-C or SIGTERM; its jobs go on ' +
         'with the next start.',
     )
     .action(() => untilSignal(deps, (signal) => serve(deps, signal)))
   withOutput(program.command('run'))
     .summary('run one job in this process, until it ends')
     .description(
-      'Runs one job in this process, with its state and the embedded log under MILLRACE_DATA_DIR (default .millrace), and\n' +
+      'Runs one job in this process, with its state and the embedded log under MILLRACE_DATA_DIR (default .millrace), and ' +
         'answers gRPC meanwhile. Ends with the job, or on Ctrl-C after a last checkpoint: run again, it goes on from there.',
     )
     .argument('<file>', 'job definition, YAML or JSON, or job module (.ts, .js); - reads standard input')

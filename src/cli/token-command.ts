@@ -13,8 +13,8 @@ export function addTokenCommand(program: Command, deps: CliDeps): void {
     .command('token')
     .summary('make a token and its line of the access file')
     .description(
-      'Makes a bearer token. The token goes to a new file that only its owner may read; the line for MILLRACE_ACCESS_FILE\n' +
-        'goes to standard output, and holds its hash only. The caller sets MILLRACE_TOKEN_FILE to the token, or sends\n' +
+      'Makes a bearer token. The token goes to a new file that only its owner may read; the line for MILLRACE_ACCESS_FILE ' +
+        'goes to standard output, and holds its hash only. The caller sets MILLRACE_TOKEN_FILE to the token, or sends ' +
         'authorization: Bearer TOKEN.',
     )
     .argument('<name>', 'who the token is for, as the audit log calls them')
