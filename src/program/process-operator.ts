@@ -64,7 +64,10 @@ export interface ConnectFunction<K, In, Other, Out, S extends StateSpecs> extend
   onOther(event: Other, context: ProcessContext<K, Out, S>): void
 }
 
-/** The context behind process functions; also of joins and broadcast functions, which add to it. */
+/**
+ * The context behind process functions; also of joins and broadcast functions, which add to it. Its functions are bound:
+ * authors take them out of it, as `({ emit })`.
+ */
 export class Context<S extends StateSpecs> {
   key: Key = ''
   timestampMs = 0
@@ -95,27 +98,27 @@ export class Context<S extends StateSpecs> {
     return this.#runtime.nowMs()
   }
 
-  emit(value: unknown): void {
+  readonly emit = (value: unknown): void => {
     this.#runtime.emit(value, this.timestampMs)
   }
 
-  emitTo(side: SideOutput<unknown>, value: unknown): void {
+  readonly emitTo = (side: SideOutput<unknown>, value: unknown): void => {
     this.#runtime.emitSide(side.id, value, this.timestampMs)
   }
 
-  setEventTimer(timeMs: number): void {
+  readonly setEventTimer = (timeMs: number): void => {
     this.#runtime.addTimer(this.#entry!, 'event', timeMs)
   }
 
-  deleteEventTimer(timeMs: number): void {
+  readonly deleteEventTimer = (timeMs: number): void => {
     this.#runtime.deleteTimer(this.#entry!, 'event', timeMs)
   }
 
-  setProcessingTimer(timeMs: number): void {
+  readonly setProcessingTimer = (timeMs: number): void => {
     this.#runtime.addTimer(this.#entry!, 'processing', timeMs)
   }
 
-  deleteProcessingTimer(timeMs: number): void {
+  readonly deleteProcessingTimer = (timeMs: number): void => {
     this.#runtime.deleteTimer(this.#entry!, 'processing', timeMs)
   }
 }
