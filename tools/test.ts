@@ -12,6 +12,7 @@ import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildFlink } from '../bench/flink/build.ts'
+import { aptInstalled } from '../test/support/apt.ts'
 import { kafkaLibs } from '../test/support/broker-kafka.ts'
 import { type Infra, startInfra } from '../test/support/infra.ts'
 import { runChecks, type Tally } from './check.ts'
@@ -88,6 +89,14 @@ async function prepare(): Promise<void> {
   }
 }
 
+/** The shells whose completion is tried; a test whose shell cannot be had is skipped and names it. */
+function prepareShells(): void {
+  for (const shell of ['zsh', 'fish']) {
+    const missing = aptInstalled(shell)
+    if (missing !== '') console.error(missing)
+  }
+}
+
 async function main(wanted: readonly string[]): Promise<number> {
   const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name))
   if (unknown.length > 0) {
@@ -109,6 +118,7 @@ async function main(wanted: readonly string[]): Promise<number> {
     try {
       if (suite.servers && !prepared) await prepare()
       prepared ||= suite.servers
+      if (suite.name === 'unit') prepareShells()
       tally = await runSuite(suite)
     } catch (error) {
       console.error(`suite ${suite.name} could not start: ${error instanceof Error ? error.message : String(error)}`)

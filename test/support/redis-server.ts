@@ -1,27 +1,14 @@
 /** redis-server as a child process on loopback, with its data in the cache directory. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { aptInstalled } from './apt.ts'
 import { exchange, freePort, makeDataDir, removeDataDir, ServerProcess, waitUntil } from './infra-process.ts'
 import type { RedisServer } from './redis.ts'
 
 /** Where redis-server is; installs it by apt when it is missing and we may. `missing` says why there is none. */
 export function findRedisServer(): { readonly path: string; readonly missing: string } {
   const path = 'redis-server'
-  if (works(path)) return { path, missing: '' }
-  if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status !== 0) {
-    return { path, missing: 'redis-server is not on PATH' }
-  }
-  process.stderr.write('redis-server is not on PATH: installing it with apt-get\n')
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  for (const args of [['update'], ['install', '-y', '--no-install-recommends', 'redis-server']]) {
-    const step = spawnSync('apt-get', ['-qq', ...args], { env, encoding: 'utf8' })
-    if (step.status !== 0) return { path, missing: `apt-get ${args.join(' ')} failed:\n${step.stderr}` }
-  }
-  return works(path) ? { path, missing: '' } : { path, missing: 'redis-server does not run after apt-get install' }
-}
-
-function works(path: string): boolean {
-  return spawnSync(path, ['--version'], { stdio: 'ignore' }).status === 0
+  return { path, missing: aptInstalled(path) }
 }
 
 /** Starts redis-server and waits until it answers PING. */
