@@ -1,10 +1,13 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
 import type { WindowDefinition } from '../../src/job/definition.ts'
 import { PartialMerger } from '../../src/operator/merge-partials.ts'
 import { recordingChannels } from '../exchange/support.ts'
-import { accumulator, Cluster, tablePlan } from './support.ts'
+import { steps, tablePlans } from './arbitraries.ts'
+import { nameOf, Reference, type Result } from './reference.ts'
+import { accumulator, Cluster, lateOf, NUMBERS, sorted, sortedMap, tablePlan, valuesOf } from './support.ts'
 
 const calendar = { offsetMs: 0, timezone: 'UTC', time: 'event' } as const
 const row = (timeMs: number, key: string) => ({ key, timeMs, mask: 1, numbers: [1, 0], texts: ['', ''] })
@@ -64,6 +67,64 @@ describe('early results', () => {
       })
       expect(told.map(({ group, revision }) => `${group[0]} r${revision}`).sort()).toEqual(['a r0', 'b r0'])
     }
+  })
+})
+
+describe('early results beside the others', () => {
+  const scripts = fc.record({
+    plan: tablePlans,
+    before: steps,
+    after: steps,
+    // After which steps they are told, and how many rows at a time.
+    told: fc.array(fc.boolean(), { minLength: 30, maxLength: 30, size: 'max' }),
+    budget: fc.constantFrom(1, 3, 4096),
+    from: fc.integer({ min: 1, max: 3 }),
+    to: fc.integer({ min: 1, max: 3 }),
+  })
+
+  it('change no final result, no correction, no late count and no value, over restores too', () => {
+    fc.assert(
+      fc.property(scripts, ({ plan, before, after, told, budget, from, to }) => {
+        const play = (withEarly: boolean) => {
+          let cluster = new Cluster({ ...plan, earlyMs: withEarly ? 1000 : 0 }, from, !plan.keyed)
+          const reference = new Reference(plan, NUMBERS)
+          const left: Result[][] = []
+          let late = 0
+          const script = [...before, 'restore' as const, ...after, { watermark: Infinity, budget }]
+          for (const [i, step] of script.entries()) {
+            if (step === 'restore') {
+              late += cluster.lateEvents
+              cluster = cluster.restore(to)
+            } else if ('rows' in step) {
+              cluster.apply(step.rows)
+              reference.apply(step.rows)
+            } else if ('flush' in step) cluster.flush(step.flush)
+            else if (step.watermark > cluster.watermarkMs) {
+              cluster.advance(step.watermark, step.budget)
+              reference.advance(step.watermark)
+            }
+            left.push(sorted(cluster.takeResults()))
+            if (!withEarly || told[i] === false) continue
+            for (const table of cluster.tables)
+              while (table.early(cluster.watermarkMs, budget) < 0) {
+                // Goes on where its budget ended.
+              }
+            const values = reference.values()
+            for (const result of cluster.takeResults()) {
+              expect([result.revision, result.endMs - 1 > cluster.watermarkMs]).toEqual([0, true])
+              // Where the owner of the event gives it out, it is what has come so far.
+              if (plan.keyed) expect(result.values).toEqual(values.get(nameOf(result)))
+            }
+          }
+          const values = sortedMap(valuesOf(cluster.tables))
+          const lates = sortedMap(lateOf(cluster.tables))
+          cluster.release()
+          return { left, values, lates, late: late + cluster.lateEvents }
+        }
+        expect(play(true)).toEqual(play(false))
+      }),
+      { numRuns: 200 },
+    )
   })
 })
 

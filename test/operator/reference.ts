@@ -1,7 +1,7 @@
 /**
  * What a table must say, computed the slow way: maps, lists and sets, an event at a time.
  *
- * Shares nothing with the tables but the plan. Windows in UTC only, by their definitions in Flink.
+ * Shares nothing with the tables but the plan. Windows in UTC, by their definitions in Flink, unless it is told others.
  */
 import { invariant } from '../../src/core/errors.ts'
 import type { WindowDefinition } from '../../src/job/definition.ts'
@@ -43,6 +43,9 @@ function windowsOf(window: WindowDefinition, timeMs: number): { startMs: number;
   return windows
 }
 
+/** Tells the windows of an instant, in the order of their starts or not. */
+export type WindowsOf = (timeMs: number) => readonly { readonly startMs: number; readonly endMs: number }[]
+
 interface Group {
   readonly texts: readonly string[]
   /** The contributions to each accumulator. */
@@ -62,6 +65,7 @@ interface Window {
 export class Reference {
   readonly plan: TablePlan
   readonly #numbers: number
+  readonly #windowsOf: WindowsOf
   readonly windows = new Map<string, Window>()
   readonly late = new Map<string, number[]>()
   watermarkMs = -Infinity
@@ -70,9 +74,10 @@ export class Reference {
   /** Events that are in no window. */
   skipped = 0
 
-  /** `numbers`: number columns of the schema, which come before the texts. */
-  constructor(plan: TablePlan, numbers: number) {
+  /** `numbers`: number columns of the schema, which come before the texts. `windowsOf`: default the plan's, in UTC. */
+  constructor(plan: TablePlan, numbers: number, windowsOfTime?: WindowsOf) {
     this.plan = plan
+    this.#windowsOf = windowsOfTime ?? ((timeMs) => windowsOf(plan.window, timeMs))
     this.#numbers = numbers
   }
 
@@ -106,11 +111,11 @@ export class Reference {
   }
 
   #applyRow(row: Row): void {
-    const { accumulators, window, allowedLatenessMs, dimensions } = this.plan
+    const { accumulators, allowedLatenessMs, dimensions } = this.plan
     const wanted = accumulators.map(({ predicate }) => (row.mask >>> predicate) % 2 === 1)
     if (!wanted.includes(true)) return
     const texts = dimensions.map((column) => (column < 0 ? row.key : row.texts[column - this.#numbers]!))
-    const windows = windowsOf(window, row.timeMs)
+    const windows = this.#windowsOf(row.timeMs)
     const taken = windows.filter(({ endMs }) => endMs - 1 + allowedLatenessMs > this.watermarkMs)
     for (const missed of windows.filter((one) => !taken.includes(one))) {
       const name = nameOf({ ...missed, group: texts })
