@@ -1,5 +1,5 @@
 /**
- * Millrace's side of a case, as a process of its own: `node bench/millrace.ts CASE --brokers … --topic … --redis …`.
+ * Millrace's side of a case, as a process of its own: `node bench/millrace.ts JOB --brokers … --topic … --redis …`.
  *
  * The real engine without its gRPC and HTTP: coordinator, worker threads over Piscina, checkpoints to Redis, results to
  * the discarding sink. Reads the topic to the end it has, prints progress as JSON lines and a `RivalResult` last.
@@ -10,31 +10,16 @@ import { parseArgs } from 'node:util'
 import { openCheckpointStore } from '../src/checkpoint/open-store.ts'
 import type { StoreConfig } from '../src/checkpoint/store.ts'
 import { JobManager } from '../src/coordinator/job-manager.ts'
+import { openProgramThreads } from '../src/coordinator/program-threads.ts'
 import { ThreadHub } from '../src/coordinator/thread-hub.ts'
 import { WorkerPool } from '../src/coordinator/worker-pool.ts'
 import { systemClock as clock, systemRandom as random, systemScheduler as scheduler } from '../src/core/system.ts'
 import { loadDescriptors } from '../src/event/descriptor.ts'
-import { parseJob } from '../src/job/parse.ts'
 import { planJob } from '../src/job/planner.ts'
+import { planProgram } from '../src/job/program-plan.ts'
 import { openEnumerator } from '../src/source/open-enumerator.ts'
-import { findCase } from './cases/all.ts'
+import { benchJob, benchJobId, typescriptModule } from './millrace-jobs.ts'
 import type { RivalResult } from './rules.ts'
-
-const metricsOf = {
-  tumbling: [
-    '{ id: events, count: {}, window: { tumbling: 1m }, by: [person], retain: 1ms }',
-    '{ id: revenue, sum: { field: revenue_minor }, window: { tumbling: 1m }, by: [person], retain: 1ms }',
-  ],
-  distinct: ['{ id: persons, activeUsers: {}, window: { tumbling: 1m }, by: [screen], retain: 1ms }'],
-  sliding: [
-    '{ id: events, count: {}, window: { sliding: 1m, slide: 5s }, by: [person], retain: 1ms }',
-    '{ id: revenue, sum: { field: revenue_minor }, window: { sliding: 1m, slide: 5s }, by: [person], retain: 1ms }',
-  ],
-  session: [
-    '{ id: events, count: {}, window: { session: 10s }, by: [person], retain: 1ms }',
-    '{ id: revenue, sum: { field: revenue_minor }, window: { session: 10s }, by: [person], retain: 1ms }',
-  ],
-} as const
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -45,9 +30,10 @@ const { values, positionals } = parseArgs({
     parallelism: { type: 'string', default: '2' },
     'warmup-seconds': { type: 'string', default: '10' },
     'checkpoint-ms': { type: 'string', default: '1000' },
+    'pre-aggregation': { type: 'string', default: 'on' },
   },
 })
-const bench = findCase(positionals[0] ?? '')
+const id = benchJobId(positionals[0] ?? '')
 const parallelism = Number(values.parallelism)
 const warmupMs = Number(values['warmup-seconds']) * 1000
 
@@ -55,20 +41,15 @@ const log = (level: string, message: string, fields: Readonly<Record<string, unk
   if (level !== 'debug') console.error(level, message, JSON.stringify(fields))
 }
 const descriptors = loadDescriptors(readFileSync(join(import.meta.dirname, '../src/gen/descriptors.binpb')))
-const { definition } = parseJob(
-  `
-apiVersion: millrace.dev/v1
-kind: Job
-metadata: { name: bench-${bench.id} }
-sources: [{ id: events, kafka: { topic: ${values.topic}, brokers: "${values.brokers}", bounded: true } }]
-event: { message: millrace.v1.Event, time: occurred_at, key: person, maxFuture: 36500d }
-watermark: { outOfOrderness: 5s }
-checkpoint: { every: ${values['checkpoint-ms']}ms, retain: 1 }
-parallelism: ${parallelism}
-metrics:
-${metricsOf[bench.id].map((metric) => `  - ${metric}`).join('\n')}
-sinks: [{ id: out, discard: {} }]
-`,
+const definition = await benchJob(
+  id,
+  {
+    brokers: values.brokers ?? '',
+    topic: values.topic ?? '',
+    parallelism,
+    checkpointMs: Number(values['checkpoint-ms']),
+    preAggregation: values['pre-aggregation'] !== 'off',
+  },
   descriptors,
 )
 
@@ -87,9 +68,13 @@ const manager = new JobManager({
     store,
     chunkStore,
     instanceId: 'bench',
+    openThreads: (plan) => openProgramThreads(plan, { clock, scheduler, log, heapBytes: 2 ** 31, silenceMs: 10_000 }),
     openEnumerator: async (source) => openEnumerator(source, { clock, scheduler, random }),
   },
-  planJob: (job) => planJob(job, { threads: parallelism, descriptors }),
+  planJob: (job) =>
+    job.program === undefined
+      ? planJob(job, { threads: parallelism, descriptors })
+      : planProgram(job, { threads: parallelism, fileOf: () => typescriptModule }),
 })
 await manager.recover()
 const job = await manager.submit(definition, '')
@@ -125,7 +110,7 @@ async function measure(): Promise<RivalResult> {
       const measuredSeconds = (last.atMs - from.atMs) / 1000
       return {
         type: 'result',
-        case: bench.id,
+        case: id,
         parallelism,
         complete: true,
         records: last.read,

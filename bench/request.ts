@@ -14,6 +14,8 @@ export interface BenchRequest {
   readonly rounds: number
   /** Size of the topic of a case; of the fastest one, which the measures share, without one. */
   readonly eventsOf: (bench?: BenchCase) => number
+  /** Size of a topic for what is many times slower than the cases. */
+  readonly smallEvents: number
   /** Events per second of the latency measure. */
   readonly rate: number
   readonly millrace: boolean
@@ -21,6 +23,7 @@ export interface BenchRequest {
 }
 
 const DEFAULT_RATE = 100_000
+const SMALL_EVENTS_PER_SECOND = 250_000
 
 /** Reads the request; throws an error that says what is wrong, with the names that there are. */
 export function readRequest(env: Readonly<Record<string, string | undefined>>): BenchRequest {
@@ -46,6 +49,7 @@ export function readRequest(env: Readonly<Record<string, string | undefined>>): 
     warmupSeconds,
     rounds: positive('ROUNDS', env.ROUNDS, 1),
     eventsOf: (bench) => events ?? sized(bench),
+    smallEvents: events ?? SMALL_EVENTS_PER_SECOND * (warmupSeconds + durationSeconds),
     rate: positive('RATE', env.RATE, DEFAULT_RATE),
     millrace,
     flink: sides.has('flink') && chosen.cases.length > 0,

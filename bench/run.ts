@@ -102,6 +102,7 @@ async function runAll(request: BenchRequest, brokers: string, interrupted: () =>
     events: request.eventsOf(),
     brokers,
     topic: () => topics.name(request.eventsOf()),
+    smallTopic: () => topics.name(request.smallEvents),
     detail: (text) => console.log(text),
   }
   const steps = [

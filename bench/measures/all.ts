@@ -1,9 +1,12 @@
 /** All measures, in the order in which they run. */
+import { cel } from './cel.ts'
 import { checkpoints } from './checkpoints.ts'
 import { coldStart } from './cold-start.ts'
 import { latency } from './latency.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
+import { preAggregation } from './pre-aggregation.ts'
+import { typescript } from './typescript.ts'
 
 /** All measures in the order in which they run. */
-export const measures: readonly Measure[] = [checkpoints, latency, memory, coldStart]
+export const measures: readonly Measure[] = [checkpoints, preAggregation, typescript, cel, latency, memory, coldStart]

@@ -1,13 +1,15 @@
 /** What a measure is: a figure of Millrace alone, without a rival. */
 
 /** Names of the measures. */
-export type MeasureId = 'checkpoints' | 'latency' | 'memory' | 'cold-start'
+export type MeasureId = 'checkpoints' | 'pre-aggregation' | 'typescript' | 'cel' | 'latency' | 'memory' | 'cold-start'
 
 /** What a measure is given. */
 export interface MeasureContext {
   readonly brokers: string
   /** The topic that the cases read, written when it is first asked for. */
   readonly topic: () => Promise<string>
+  /** A topic for what is many times slower. */
+  readonly smallTopic: () => Promise<string>
   /** Events in it at most; measures that write their own may take fewer. */
   readonly events: number
   readonly warmupSeconds: number

@@ -9,7 +9,15 @@ describe('what the bench is asked for', () => {
   it('is everything by default, sized for the full span', () => {
     const request = readRequest({ CASE: '', DURATION: '' })
     expect(ids(request.cases)).toEqual(['tumbling', 'distinct', 'session', 'sliding'])
-    expect(ids(request.measures)).toEqual(['checkpoints', 'latency', 'memory', 'cold-start'])
+    expect(ids(request.measures)).toEqual([
+      'checkpoints',
+      'pre-aggregation',
+      'typescript',
+      'cel',
+      'latency',
+      'memory',
+      'cold-start',
+    ])
     expect(request).toMatchObject({ durationSeconds: 20, warmupSeconds: 10, rounds: 1, rate: 100_000 })
     expect(request).toMatchObject({ millrace: true, flink: true })
     expect(request.eventsOf()).toBe(99_000_000)
@@ -33,7 +41,10 @@ describe('what the bench is asked for', () => {
   })
 
   it.each([
-    [{ CASE: 'tumblin' }, 'tumbling, distinct, session, sliding, checkpoints, latency, memory, cold-start'],
+    [
+      { CASE: 'tumblin' },
+      'tumbling, distinct, session, sliding, checkpoints, pre-aggregation, typescript, cel, latency, memory, cold-start',
+    ],
     [{ DURATION: 'long' }, 'expected a number with ms, s or m'],
     [{ ROUNDS: '0' }, 'ROUNDS=0: expected a whole number from 1'],
     [{ RATE: '1e-3' }, 'RATE=1e-3'],
