@@ -15,7 +15,7 @@ function read(path: string): string | undefined {
 const pages = globSync(['*.md', '{docs,bench,jobs,deploy,proto}/**/*.md'], { cwd: root }).sort()
 
 /** Specs whose tables name tests by file and title. */
-const specs = ['docs/specs/exchange.md', 'docs/specs/schemas.md', 'docs/specs/source.md', 'docs/specs/windows.md']
+const specs = ['exchange', 'properties', 'schemas', 'source', 'windows'].map((name) => `docs/specs/${name}.md`)
 
 describe('the documentation', () => {
   it('links only to what is there', () => {
@@ -78,6 +78,7 @@ describe('the checks of the documentation', () => {
     ['| `window/days` "has 23", "hours" |', []],
     ['`window/days`; `src/x.ts`, `word` "and words"', []],
     ['`window/days` "has 25"', ['b.md:1 test/window/days has no "has 25"']],
+    ['`src/y.ts` `src/x.ts`', ['b.md:1 there is no src/y.ts']],
     ['`window/weeks` "has 7"', ['b.md:1 there is no test/window/weeks.test.ts']],
   ])('find tests that are not there: %j', (text, expected) => {
     expect(missingTests('b.md', text, readTree)).toEqual(expected)

@@ -22,7 +22,7 @@ export function brokenLinks(path: string, text: string, read: ReadPath): string[
 }
 
 /**
- * Tests that `text` names and that are not there. A name is a file under test/ in backticks (`window/tumbling`), then any
+ * Tests, and files under src/, that `text` names and that are not there. A name is a file under test/ in backticks (`window/tumbling`), then any
  * number of quoted parts of titles in it, up to the next name or the end of the line or table cell.
  */
 export function missingTests(path: string, text: string, read: ReadPath): string[] {
@@ -31,8 +31,11 @@ export function missingTests(path: string, text: string, read: ReadPath): string
     for (const [, name = '', titles = ''] of lineText.matchAll(
       /`([a-z0-9-]+(?:\/[a-z0-9.-]+)+)`((?:[,\s]*"[^"]*")*)/g,
     )) {
-      if (name.startsWith('src/')) continue
       const where = `${path}:${index + 1}`
+      if (name.startsWith('src/')) {
+        if (read(name) === undefined) missing.push(`${where} there is no ${name}`)
+        continue
+      }
       const source = read(`test/${name}.test.ts`) ?? read(`test/${name}.ts`)
       if (source === undefined) missing.push(`${where} there is no test/${name}.test.ts`)
       else {
