@@ -6,7 +6,17 @@ import { latency } from './latency.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
 import { preAggregation } from './pre-aggregation.ts'
+import { stateMemory } from './state-memory.ts'
 import { typescript } from './typescript.ts'
 
 /** All measures in the order in which they run. */
-export const measures: readonly Measure[] = [checkpoints, preAggregation, typescript, cel, latency, memory, coldStart]
+export const measures: readonly Measure[] = [
+  checkpoints,
+  preAggregation,
+  typescript,
+  cel,
+  latency,
+  memory,
+  coldStart,
+  stateMemory,
+]

@@ -1,7 +1,15 @@
 /** What a measure is: a figure of Millrace alone, without a rival. */
 
 /** Names of the measures. */
-export type MeasureId = 'checkpoints' | 'pre-aggregation' | 'typescript' | 'cel' | 'latency' | 'memory' | 'cold-start'
+export type MeasureId =
+  | 'checkpoints'
+  | 'pre-aggregation'
+  | 'typescript'
+  | 'cel'
+  | 'latency'
+  | 'memory'
+  | 'cold-start'
+  | 'state-memory'
 
 /** What a measure is given. */
 export interface MeasureContext {
