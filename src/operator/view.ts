@@ -87,6 +87,8 @@ export function queryTable(
 ): ViewRows {
   const known = since < 0 ? -1 : since - table.changeBase
   const rows = new Gathered(table, metric, query, known)
+  // First, as another session may have come to the same start since.
+  for (const vanished of table.vanishedSince?.(known) ?? []) rows.addVanished(vanished)
   table.history.scan(query.fromMs, query.toMs, (row) =>
     rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
   )
@@ -94,7 +96,6 @@ export function queryTable(
     table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at, _, open) =>
       rows.add(startMs, endMs, key, revision, change, table.accumulators, f64, at, open),
     )
-    for (const vanished of table.vanishedSince?.(known) ?? []) rows.addVanished(vanished)
   }
   return {
     ...about,

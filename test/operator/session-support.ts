@@ -205,6 +205,13 @@ export class SessionReference {
     return this.#fire()
   }
 
+  /** Whether a session has the start of one that was closed before it: see "Sessions" in docs/specs/windows.md. */
+  get sharesStart(): boolean {
+    const names = this.closed.map(([name, { startMs }]) => `${name}|${startMs}`)
+    for (const [name, sessions] of this.open) names.push(...sessions.map(({ startMs }) => `${name}|${startMs}`))
+    return new Set(names).size < names.length
+  }
+
   values(): Map<string, readonly number[]> {
     const found = new Map<string, readonly number[]>()
     for (const [name, sessions] of this.open)

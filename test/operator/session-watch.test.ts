@@ -5,7 +5,7 @@ import type { MetricPlan } from '../../src/job/plan.ts'
 import { nextChange } from '../../src/operator/change-numbers.ts'
 import { queryTable } from '../../src/operator/view.ts'
 import type { Row } from '../exchange/support.ts'
-import { GAP_MS, SessionCluster, sessionPlan } from './session-support.ts'
+import { GAP_MS, SessionCluster, SessionReference, sessionPlan } from './session-support.ts'
 import { accumulator } from './support.ts'
 
 const metric: MetricPlan = {
@@ -36,8 +36,11 @@ class Watcher {
         const revision = answer.revision[i]!
         expect(revision).toBeGreaterThanOrEqual(this.#revisions.get(name) ?? 0)
         this.#revisions.set(name, revision)
-        if (answer.events[i] === 0) this.seen.delete(name)
-        else this.seen.set(name, [answer.windowEndMs[i]!, answer.values[i]!])
+        if (answer.events[i] === 0) {
+          this.seen.delete(name)
+          // One that comes to this start when the other is closed is another session.
+          this.#revisions.delete(name)
+        } else this.seen.set(name, [answer.windowEndMs[i]!, answer.values[i]!])
       }
     }
   }
@@ -68,32 +71,61 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
   { maxLength: 40, size: 'max' },
 )
 
+/** A start that vanished, and that another session has come to since, before anybody asked. */
+const again = (() => {
+  const event = (timeMs: number): Row => ({ key: 'a', timeMs, mask: 1, numbers: [0, 0], texts: ['', ''] })
+  const first = { rows: [event(96), event(86)] }
+  return [{ ask: 0 }, first, { watermark: 115 }, { rows: [event(97), event(96)] }] satisfies Step[]
+})()
+
 describe('watches of sessions', () => {
   it('end at what is there, withdrawn sessions gone, whenever they ask and whatever merged meanwhile', () => {
     fc.assert(
       fc.property(steps, fc.constantFrom(0, 5, GAP_MS, 1000), (script, allowedLatenessMs) => {
         const plan = sessionPlan([-1], [accumulator('count', 0), accumulator('count', 1)], { allowedLatenessMs })
         let cluster = new SessionCluster(plan, 2)
+        const reference = new SessionReference(plan)
         let watchers = [new Watcher(), new Watcher()]
         for (const step of [...script, { ask: 0 }, { watermark: Infinity }, { ask: 1 }, { ask: 0 }]) {
-          if ('rows' in step) cluster.apply(step.rows)
-          else if ('watermark' in step) cluster.advance(Math.max(step.watermark, cluster.watermarkMs), 3)
-          else if ('restore' in step) {
+          if ('rows' in step) {
+            cluster.apply(step.rows)
+            reference.apply(step.rows)
+            fc.pre(!reference.sharesStart)
+          } else if ('watermark' in step) {
+            cluster.advance(Math.max(step.watermark, cluster.watermarkMs), 3)
+            reference.advance(cluster.watermarkMs)
+          } else if ('restore' in step) {
             cluster = cluster.restore(step.restore)
             // Numbers mean nothing to another attempt: they ask for all again.
             watchers = [new Watcher(), new Watcher()]
           } else {
             const watcher = watchers[step.ask]!
             watcher.ask(cluster)
-            const there = [...cluster.values()].filter(([, [, count]]) => count! > 0)
+            const there = [...reference.values()].filter(([, [, count]]) => count! > 0)
             const known = there.map(([name, [endMs, count]]) => [name, [endMs, count]] as const)
             expect([...watcher.seen].sort(byName)).toEqual(known.sort(byName))
           }
         }
         cluster.release()
       }),
-      { numRuns: 500 },
+      { numRuns: 500, examples: [[again, GAP_MS]] },
     )
+  })
+
+  it('hear of a session that has the start of a closed one under the same name: it takes that place', () => {
+    const cluster = new SessionCluster(sessionPlan([-1], [accumulator('count', 0)]), 1)
+    const watcher = new Watcher()
+    const event = (timeMs: number): Row => ({ key: 'c', timeMs, mask: 1, numbers: [0, 0], texts: ['', ''] })
+    const told = () => cluster.takeResults().map(({ startMs, endMs, revision }) => [startMs, endMs, revision])
+    cluster.apply([event(93)])
+    cluster.advance(92 + GAP_MS, 10)
+    expect(told()).toEqual([[93, 93 + GAP_MS, 1]])
+    // The first is closed, so this is another; and an event of the first one's start reaches into it.
+    cluster.apply([event(94), event(93)])
+    cluster.advance(200, 10)
+    expect(told()).toEqual([[93, 94 + GAP_MS, 1]])
+    watcher.ask(cluster)
+    expect(watcher.seen.size).toBe(1)
   })
 })
 
