@@ -4,12 +4,13 @@
  * Owns: the layout of partial records, writing and reading them. Records are rare next to events (one a group and
  * flush), so they lie row by row:
  *
- *   u32  bytes (multiple of 8) | kind | table | groupHash | groupLength | accumulator | memberLength | 0
+ *   u32  bytes (multiple of 8) | kind | table | groupHash | groupLength | accumulator | memberLength | weight
  *   f64  startMs | endMs | values[0..n)         n: the table's number columns; 0 for a member
  *   u8   group key, member; padded to 8
  *
  * kind GAIN: what each accumulator gained; 0 for a sketch. kind LATE: late events by count accumulator. kind MEMBER: a
- * value that `accumulator` (a distinct) met for the first time on the sending side. kind CELL: what the sketch
+ * value that `accumulator` (a distinct) met for the first time on the sending side; where members are counted, `weight`
+ * (signed) times more, or fewer, than it has told. kind CELL: what the sketch
  * `accumulator` gained. kind CLOCK: sender `accumulator` has come to `startMs` in processing time, and nothing before that
  * follows; it goes to every receiver.
  */
@@ -83,7 +84,7 @@ export class PartialOutput {
     return this.#write(LATE, table, startMs, endMs, hash, group, counts, 0, counts.length, 0, noBytes)
   }
 
-  /** Writes a new member of accumulator `accumulator`; as `gain`. */
+  /** Writes a new member of accumulator `accumulator`, or what a counted one gained; as `gain`. */
   member(
     table: number,
     startMs: number,
@@ -92,8 +93,9 @@ export class PartialOutput {
     group: Uint8Array,
     accumulator: number,
     member: Uint8Array,
+    weight = 1,
   ): boolean {
-    return this.#write(MEMBER, table, startMs, endMs, hash, group, noValues, 0, 0, accumulator, member)
+    return this.#write(MEMBER, table, startMs, endMs, hash, group, noValues, 0, 0, accumulator, member, weight)
   }
 
   /** Writes what the sketch `accumulator` gained; as `gain`. */
@@ -152,9 +154,10 @@ export class PartialOutput {
     count: number,
     accumulator: number,
     member: Uint8Array,
+    weight = 0,
   ): boolean {
     const to = this.#receiverOf[keyGroupOf(hash, this.#keyGroups)]!
-    return this.#writeTo(to, kind, table, startMs, endMs, hash, group, values, at, count, accumulator, member)
+    return this.#writeTo(to, kind, table, startMs, endMs, hash, group, values, at, count, accumulator, member, weight)
   }
 
   #writeTo(
@@ -170,6 +173,7 @@ export class PartialOutput {
     count: number,
     accumulator: number,
     member: Uint8Array,
+    weight = 0,
   ): boolean {
     const valuesBytes = (HEADER_F64 + 2 + count) * 8
     const bytes = Math.ceil((valuesBytes + group.length + member.length) / 8) * 8
@@ -198,6 +202,7 @@ export class PartialOutput {
     open.u32[u32 + 4] = group.length
     open.u32[u32 + 5] = accumulator
     open.u32[u32 + 6] = member.length
+    open.u32[u32 + 7] = weight
     const f64 = open.used / 8 + HEADER_F64
     open.f64[f64] = startMs
     open.f64[f64 + 1] = endMs
@@ -218,6 +223,8 @@ export class PartialReader {
   endMs = 0
   hash = 0
   accumulator = 0
+  /** Of a member: how many times it was given, less than 0 where it was taken back. */
+  weight = 0
   /** The values are `f64[valuesAt ..]`. */
   f64: Float64Array = noValues
   valuesAt = 0
@@ -249,6 +256,7 @@ export class PartialReader {
     this.table = this.#u32[u32 + 2]!
     this.hash = this.#u32[u32 + 3]!
     this.accumulator = this.#u32[u32 + 5]!
+    this.weight = this.#u32[u32 + 7]! | 0
     const f64 = this.#at / 8 + HEADER_F64
     this.startMs = this.f64[f64]!
     this.endMs = this.f64[f64 + 1]!

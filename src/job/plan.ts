@@ -133,6 +133,8 @@ export interface TablePlan {
   readonly earlyMs: number
   readonly allowedLatenessMs: number
   readonly retainMs: number
+  /** Whether events may be taken back (weight -1): then exact distincts count each member. Absent: never. */
+  readonly takesBack?: boolean
   /** Deduplicated: metrics share what is the same. The first accumulators are the `count`s of each predicate in use. */
   readonly accumulators: readonly AccumulatorPlan[]
 }

@@ -74,6 +74,8 @@ export interface Accumulators {
   readonly names: readonly string[]
   /** Where sketches are; null where the table has none, or its state is elsewhere. */
   readonly cells: CellStore | null
+  /** Whether member sets keep how often each member was given, so that it can be taken back. */
+  readonly memberCounts: boolean
   /** Whether negative weights can be applied: every accumulator takes back what it was given. */
   readonly inverts: boolean
   /** Start values of all row columns. */
@@ -116,8 +118,8 @@ export function readsText(kind: AccumulatorKind): boolean {
 }
 
 /**
- * Whether a kind can take back what it was given, by a negative weight. Exact distinct could with a count a member, which
- * its sets do not keep.
+ * Whether a kind can take back what it was given, by a negative weight, with the state that it always has. Exact distinct
+ * can where its members have counts.
  */
 export function inverts(kind: number): boolean {
   switch (kind) {
@@ -189,6 +191,8 @@ export function layOutAccumulators(
     extras[i] = initial.length
     initial.push(...more)
   })
+  // Members of panes are united by panes that have them, not by events; a trigger counts events, whatever their weight.
+  const memberCounts = plan.takesBack === true && plan.window.kind === 'tumbling' && plan.trigger === null
   return {
     count,
     kinds,
@@ -200,7 +204,8 @@ export function layOutAccumulators(
     bounds: plan.accumulators.map((a) => Float64Array.from(a.bounds ?? [])),
     names: plan.accumulators.map((a) => (a.metrics ?? []).join(', ')),
     cells: pool !== null && kinds.some(isCell) ? new CellStore(pool) : null,
-    inverts: kinds.every(inverts),
+    memberCounts,
+    inverts: plan.trigger === null && kinds.every((kind) => inverts(kind) || (memberCounts && isDistinct(kind))),
     initial: Float64Array.from(initial),
     mask,
   }

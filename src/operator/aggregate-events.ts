@@ -32,6 +32,7 @@ import {
   sumOverflow,
 } from './accumulators.ts'
 import { GroupKeyBuilder } from './group-key.ts'
+import { MemberCounts, owe } from './member-counts.ts'
 import type { Slice, SliceList } from './slices.ts'
 import { updateSketch } from './update-sketch.ts'
 
@@ -54,6 +55,8 @@ type Grouping = 'key' | 'text' | 'composite'
 export class EventAggregator {
   /** Changes are stamped with this number; the owner raises it when it has told somebody of all touched rows. */
   change = 1
+  /** Members that are counted. */
+  readonly counts = new MemberCounts()
   readonly #plan: TablePlan
   readonly #accumulators: Accumulators
   readonly #slices: SliceList
@@ -193,7 +196,7 @@ export class EventAggregator {
   }
 
   #update(batch: EventBatch, row: number, bits: number, slice: Slice, group: number): void {
-    const { count, kinds, predicates, inputs, compensations } = this.#accumulators
+    const { count, kinds, predicates, inputs, compensations, memberCounts } = this.#accumulators
     const groups = slice.groups
     const page = groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
     const place = group & ROW_PAGE_MASK
@@ -241,8 +244,9 @@ export class EventAggregator {
           const before = members.count
           const start = batch.keyStart[row]!
           const hash = memberHash(batch.hash[row]!, group)
-          members.findOrInsert(hash, group, batch.bytes, start, start + batch.keyLength[row]!)
-          if (members.count > before) f64[at]!++
+          const member = members.findOrInsert(hash, group, batch.bytes, start, start + batch.keyLength[row]!)
+          if (memberCounts) f64[at]! += this.counts.weigh(members, member, weight)
+          else if (members.count > before) f64[at]!++
           break
         }
         case DISTINCT_TEXT: {
@@ -251,8 +255,10 @@ export class EventAggregator {
           // The empty text is an absent field: no value, as SQL's NULL.
           if (id === 0) break
           const start = batch.entryStart[column]![id]!
-          if (addMember(slice.members[i]!, group, batch.bytes, start, start + batch.entryLength[column]![id]!))
-            f64[at]!++
+          const end = start + batch.entryLength[column]![id]!
+          const members = slice.members[i]!
+          if (memberCounts) f64[at]! += this.#weighText(slice, i, members, group, batch.bytes, start, end, weight)
+          else if (addMember(members, group, batch.bytes, start, end)) f64[at]!++
           break
         }
         default:
@@ -260,6 +266,31 @@ export class EventAggregator {
       }
     }
   }
+
+  /** As MemberCounts.weigh. Where partials are sent on, merge has the counts: only what it must be told is kept here. */
+  #weighText(
+    slice: Slice,
+    accumulator: number,
+    members: KeyedTable,
+    group: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    weight: number,
+  ): number {
+    const member = memberRow(members, group, bytes, start, end)
+    if (!this.#collectAlways) return this.counts.weigh(members, member, weight)
+    if (owe(members, member, weight)) {
+      slice.owed[accumulator] ??= []
+      slice.owed[accumulator].push(member)
+    }
+    return 0
+  }
+}
+
+/** The row of a member of a group, added if need be. */
+export function memberRow(members: KeyedTable, group: number, bytes: Uint8Array, start: number, end: number): number {
+  return members.findOrInsert(memberHash(hashBytes(bytes, start, end), group), group, bytes, start, end)
 }
 
 /** The hash under which a member of a group is kept: the member's own, spread by the group. */

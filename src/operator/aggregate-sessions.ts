@@ -7,6 +7,7 @@
  * Cost a row: one probe of the session table, which finds the latest session of the group; nearly always the event lies
  * in it or extends it, which is two stores. No object, closure or promise a row.
  */
+import { invariant } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROW_CHANGE } from '../state/keyed-table.ts'
@@ -48,6 +49,8 @@ export class SessionAggregator {
   /** Applies a batch; see EventAggregator.apply. Each row is one event. */
   apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow, nowMs = Number.NaN): number {
     const { sessions, accumulators, plan, vanishes } = this.#table
+    // An event that is taken back may split a session, or shorten it: it would have to know all of its events.
+    invariant(batch.weight === null, `table '${plan.id}' cannot take events back: it has sessions`)
     const { table, gapMs } = sessions
     const { mask, timeMs, hash, keyStart, keyLength } = batch
     const rows = batch.rows

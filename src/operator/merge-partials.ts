@@ -11,8 +11,9 @@ import { MIN_WATERMARK } from '../core/time.ts'
 import { CELL, CLOCK, GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { COUNT } from './accumulators.ts'
-import { addMember } from './aggregate-events.ts'
+import { addMember, memberRow } from './aggregate-events.ts'
 import { mergeCell } from './cells.ts'
+import { MemberCounts } from './member-counts.ts'
 import { mergePartial } from './merge-accumulators.ts'
 import type { ResultTable } from './result-table.ts'
 import type { Slice } from './slices.ts'
@@ -24,6 +25,8 @@ export class PartialMerger {
   readonly #tables: readonly (ResultTable | null)[]
   readonly #columns: readonly number[]
   readonly #reader = new PartialReader()
+  /** Members that are counted. */
+  readonly counts = new MemberCounts()
   /** What each sender's clock said last. */
   readonly #clocks: Float64Array
 
@@ -82,7 +85,11 @@ export class PartialMerger {
       )
     } else {
       const members = slice.members[reader.accumulator]!
-      if (addMember(members, row, reader.bytes, reader.groupEnd, reader.memberEnd)) page.f64[at + reader.accumulator]!++
+      if (table.accumulators.memberCounts) {
+        const member = memberRow(members, row, reader.bytes, reader.groupEnd, reader.memberEnd)
+        page.f64[at + reader.accumulator]! += this.counts.weigh(members, member, reader.weight)
+      } else if (addMember(members, row, reader.bytes, reader.groupEnd, reader.memberEnd))
+        page.f64[at + reader.accumulator]!++
     }
     page.dirty = 1
     if (page.u32[changeAt] !== table.change) {

@@ -9,7 +9,14 @@
  */
 import type { PartialOutput } from '../exchange/partial-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
-import { ROW_HASH, ROW_HEADER_F64, ROW_OWNER, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
+import {
+  type KeyedTable,
+  ROW_HASH,
+  ROW_HEADER_F64,
+  ROW_OWNER,
+  ROW_PAGE_MASK,
+  ROW_PAGE_SHIFT,
+} from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed } from '../window/lateness.ts'
 import { createPanes } from '../window/panes.ts'
@@ -17,6 +24,7 @@ import { type Accumulators, DISTINCT_KEY_SENT, DISTINCT_TEXT, hasMembers, isCell
 import { releaseTable } from './cells.ts'
 import { shiftRows } from './change-numbers.ts'
 import { LateLedger } from './late-ledger.ts'
+import { memberColumnsOf, memberCount, owe } from './member-counts.ts'
 import { membersOfEvents } from './result-table.ts'
 import { type Slice, SliceList } from './slices.ts'
 
@@ -41,7 +49,8 @@ export class PartialTable {
     this.accumulators = accumulators
     this.durable = hasMembers(accumulators)
     const withMembers = Array.from(accumulators.kinds, membersOfEvents)
-    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window))
+    const memberColumns = memberColumnsOf(accumulators)
+    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window), memberColumns)
     if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
     this.late = new LateLedger(accumulators)
   }
@@ -128,22 +137,50 @@ export class PartialTable {
     for (let i = 0; i < kinds.length; i++) {
       if (kinds[i] !== DISTINCT_TEXT && kinds[i] !== DISTINCT_KEY_SENT) continue
       const members = slice.members[i]!
+      if (this.accumulators.memberCounts) {
+        if (!this.#flushOwed(slice, i, members, output)) return false
+        continue
+      }
       let sent = this.#sent.get(slice)
       if (sent === undefined) {
         sent = new Int32Array(kinds.length)
         this.#sent.set(slice, sent)
       }
       while (sent[i]! < members.count) {
-        const row = sent[i]!
-        const u32 = members.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
-        const group = u32[(row & ROW_PAGE_MASK) * members.strideU32 + ROW_OWNER]!
-        const groupPage = slice.groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
-        const hash = groupPage.u32[(group & ROW_PAGE_MASK) * slice.groups.strideU32 + ROW_HASH]!
-        const key = slice.groups.keyOf(group)
-        if (!output.member(this.index, slice.startMs, slice.endMs, hash, key, i, members.keyOf(row))) return false
+        if (!this.#sendMember(slice, i, members, sent[i]!, 1, output)) return false
         sent[i]!++
       }
     }
     return true
+  }
+
+  /** Sends by how much each member that was given or taken back has gained since the last flush. */
+  #flushOwed(slice: Slice, accumulator: number, members: KeyedTable, output: PartialOutput): boolean {
+    const owed = slice.owed[accumulator] ?? []
+    while (owed.length > 0) {
+      const member = owed[owed.length - 1]!
+      const weight = memberCount(members, member)
+      if (weight !== 0 && !this.#sendMember(slice, accumulator, members, member, weight, output)) return false
+      owe(members, member, -weight)
+      owed.pop()
+    }
+    return true
+  }
+
+  #sendMember(
+    slice: Slice,
+    accumulator: number,
+    members: KeyedTable,
+    row: number,
+    weight: number,
+    output: PartialOutput,
+  ): boolean {
+    const { startMs, endMs, groups } = slice
+    const u32 = members.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
+    const group = u32[(row & ROW_PAGE_MASK) * members.strideU32 + ROW_OWNER]!
+    const groupPage = groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
+    const hash = groupPage.u32[(group & ROW_PAGE_MASK) * groups.strideU32 + ROW_HASH]!
+    const member = members.keyOf(row)
+    return output.member(this.index, startMs, endMs, hash, groups.keyOf(group), accumulator, member, weight)
   }
 }

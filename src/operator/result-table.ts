@@ -22,6 +22,7 @@ import { historyCells, releaseTable, withOwnCells } from './cells.ts'
 import { shiftRows } from './change-numbers.ts'
 import { EarlyResults, earlyRows } from './early-results.ts'
 import { LateLedger } from './late-ledger.ts'
+import { memberColumnsOf } from './member-counts.ts'
 import { type VisitOpen, visitRows } from './open-rows.ts'
 import { ResultEmitter } from './result-emitter.ts'
 import type { ResultSink } from './result-sink.ts'
@@ -66,7 +67,8 @@ export class ResultTable {
     this.index = index
     this.accumulators = accumulators
     const withMembers = Array.from(accumulators.kinds, membersHere)
-    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window))
+    const memberColumns = memberColumnsOf(accumulators)
+    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window), memberColumns)
     if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
     this.settled = withOwnCells(accumulators, pool)
     this.history = new HistoryTable(pool, accumulators.initial.length, historyCells(accumulators, this.settled))

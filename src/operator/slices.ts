@@ -27,6 +27,8 @@ export class Slice {
   fired = false
   /** Rows touched since they were last sent or corrected, in order; used where somebody must be told. */
   readonly touched: number[] = []
+  /** By accumulator: members with a weight that is still to be sent; only where members have counts. */
+  readonly owed: number[][] = []
 
   /** Of each member set of a pane: how many members its fired windows have got. */
   readonly membersSeen: Int32Array
@@ -60,18 +62,24 @@ export class SliceList {
   /** Which accumulators have a member set. */
   readonly #withMembers: readonly boolean[]
   readonly #panes: PaneAssigner | null
+  readonly #memberColumns: Float64Array
   /** Rows and members of the slice that was closed last: the next one will be much alike. */
   #rowsExpected = 0
   readonly #membersExpected: number[]
 
-  /** `panes`: what says which windows a slice is part of; null where slices are windows. */
+  /**
+   * `panes`: what says which windows a slice is part of; null where slices are windows. `memberColumns`: what the number
+   * columns of members start at.
+   */
   constructor(
     pool: PagePool,
     initial: Float64Array,
     withMembers: readonly boolean[],
     panes: PaneAssigner | null = null,
+    memberColumns: Float64Array = noColumns,
   ) {
     this.#panes = panes
+    this.#memberColumns = memberColumns
     this.#pool = pool
     this.#initial = initial
     this.#withMembers = withMembers
@@ -91,7 +99,7 @@ export class SliceList {
       this.#panes?.windowsOf(startMs) ?? noWindows,
       new KeyedTable(this.#pool, this.#initial, this.#rowsExpected),
       this.#withMembers.map((has, i) =>
-        has ? new KeyedTable(this.#pool, noColumns, this.#membersExpected[i]!) : null,
+        has ? new KeyedTable(this.#pool, this.#memberColumns, this.#membersExpected[i]!) : null,
       ),
     )
     slices.splice(at, 0, slice)

@@ -27,6 +27,7 @@ import { DISTINCT_TEXT } from './accumulators.ts'
 import { memberHash } from './aggregate-events.ts'
 import { checkTable, takeCells } from './cells.ts'
 import { dimensionBytes } from './group-key.ts'
+import { memberColumnsOf, memberCount, owe } from './member-counts.ts'
 import type { PaneTable } from './pane-table.ts'
 import { adoptSessions, takeOverSessions } from './session-snapshot.ts'
 import type { SliceList } from './slices.ts'
@@ -132,7 +133,7 @@ function takeOverSlices(table: SliceTable, meta: TableMeta, pages: StoredPages, 
       if (count < 0) return
       // The sender's own set of texts only saves repeats on the edge: the merge has the set that counts.
       if (partial && table.accumulators.kinds[i] === DISTINCT_TEXT) return
-      const from = new KeyedTable(pool, noColumns, 0)
+      const from = new KeyedTable(pool, memberColumnsOf(table.accumulators), 0)
       adoptKeyed(from, sliceName(table.plan.id, startMs!, endMs!, i), count, pages)
       takeOverMembers(table, startMs!, endMs!, i, from, groups, rowOf, partial ? mine : null)
       from.release()
@@ -160,8 +161,6 @@ function takeOverWindows(
     }
   }
 }
-
-const noColumns = new Float64Array(0)
 
 function checkAccumulators(table: SnapshotTable, meta: TableMeta): void {
   if (meta.accumulators === accumulatorsText(table)) return
@@ -273,7 +272,8 @@ function takeOverMembers(
     }
     if (group < 0) continue
     const members = table.slices.of(startMs, endMs).members[accumulator]!
-    members.findOrInsert(memberHash(hash, group), group, key, 0, key.length)
+    const copy = members.findOrInsert(memberHash(hash, group), group, key, 0, key.length)
+    if (table.accumulators.memberCounts) owe(members, copy, memberCount(from, member))
   }
 }
 

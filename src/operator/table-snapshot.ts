@@ -12,6 +12,7 @@ import type { CellStore } from '../state/cell-store.ts'
 import type { HistoryTable } from '../state/history-table.ts'
 import { type KeyedTable, ROWS_PER_PAGE } from '../state/keyed-table.ts'
 import type { Page } from '../state/pages.ts'
+import { isDistinct } from './accumulators.ts'
 import type { LateCounts } from './late-counts.ts'
 import type { PaneTable } from './pane-table.ts'
 import type { PartialTable } from './partial-table.ts'
@@ -158,7 +159,8 @@ export function accumulatorsText(table: SnapshotTable): string {
   return table.plan.accumulators
     .map((a, i) => {
       const parameter = a.bounds?.join(',') ?? a.precision ?? a.error ?? a.k
-      return `${table.accumulators.kinds[i]}:${a.predicate}:${a.column}${parameter === undefined ? '' : `:${parameter}`}`
+      const counted = table.accumulators.memberCounts && isDistinct(table.accumulators.kinds[i]!) ? '*' : ''
+      return `${table.accumulators.kinds[i]}${counted}:${a.predicate}:${a.column}${parameter === undefined ? '' : `:${parameter}`}`
     })
     .join(' ')
 }
