@@ -7,11 +7,14 @@
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { findCase } from '../cases/all.ts'
+import { benchCases, findCase } from '../cases/all.ts'
 import type { CaseId } from '../cases/case.ts'
 import { runSide, type SideRun } from '../process.ts'
 import { type RivalResult, rules } from '../rules.ts'
 import { buildFlink } from './build.ts'
+
+/** Jobs of the rival: those of the cases, and others that only the differential test compares. */
+export type FlinkJobId = CaseId | 'cumulate' | 'counted'
 
 /** How to run a case on Flink. What is absent comes from the rules and from the case. */
 export interface FlinkOptions {
@@ -48,8 +51,8 @@ const MODULE_FLAGS = ['java.util', 'java.lang', 'java.time', 'java.nio'].map(
 )
 
 /** Builds the rival when needed, runs the case and gives its result. Rejects when Flink fails. */
-export async function runFlink(caseId: CaseId, options: FlinkOptions): Promise<FlinkResult> {
-  const setup = findCase(caseId).flink
+export async function runFlink(caseId: FlinkJobId, options: FlinkOptions): Promise<FlinkResult> {
+  const setup = benchCases.find(({ id }) => id === caseId)?.flink ?? { api: 'datastream', heapMb: 512 }
   const classPath = await buildFlink()
   const parent = resolve(import.meta.dirname, '../../.cache/run')
   mkdirSync(parent, { recursive: true })

@@ -287,11 +287,18 @@ function readOf(kind: MetricKind, accumulators: readonly AccumulatorPlan[], of: 
   }
 }
 
+/** A trigger counts the events that a metric wants: metrics of different conditions cannot share a table then. */
+function countedId({ trigger, where }: MetricDefinition): string {
+  if (trigger === null || where === null) return ''
+  const bytes = new TextEncoder().encode(where)
+  return `|where=${hashBytes(bytes, 0, bytes.length, 1).toString(16).padStart(8, '0')}`
+}
+
 /** Names a table by what makes it: it stays when other metrics come and go. */
 function tableId(metric: MetricDefinition): string {
   return [
     metric.by.join('+') || 'total',
-    `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}`,
+    `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}${countedId(metric)}`,
     `late=${formatDuration(metric.allowedLatenessMs)}`,
     `retain=${formatDuration(metric.retainMs)}`,
   ].join('|')

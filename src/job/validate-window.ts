@@ -40,11 +40,11 @@ export function validateWindow(metric: MetricDefinition, key: string, path: Docu
     case 'session':
       validateSession(metric, key, path, report)
       break
-    default:
-      report([...at, window.kind], `${window.kind} windows are not part of this version`)
-      return
+    case 'global':
+      validateGlobal(metric, key, path, report)
   }
-  if (metric.trigger !== null) report([...path, 'trigger'], 'triggers are not part of this version')
+  if (metric.trigger !== null && window.kind !== 'global')
+    report([...path, 'trigger'], 'only global windows have a trigger: others give results by time, or early ones')
   if (metric.earlyMs !== 0 && metric.earlyMs < EARLY_MS_MIN)
     report([...path, 'early'], `must be at least ${formatDuration(EARLY_MS_MIN)}, or 0 for no early results`)
 }
@@ -60,6 +60,27 @@ function validateSession(metric: MetricDefinition, key: string, path: DocumentPa
     report([...at, 'time'], 'sessions are of event time: processing time is not part of this version')
   if (metric.earlyMs > 0)
     report([...path, 'early'], 'sessions have no early results in this version; queries show open sessions at any time')
+}
+
+function validateGlobal(metric: MetricDefinition, key: string, path: DocumentPath, report: Report): void {
+  const { window, trigger } = metric
+  const at = [...path, 'window']
+  if (window.time === 'processing') report([...at, 'time'], 'a global window has no time: leave it out')
+  if (window.timezone !== 'UTC') report([...at, 'timezone'], 'a global window has no boundaries: leave it out')
+  if (metric.allowedLatenessMs > 0)
+    report([...path, 'allowedLateness'], 'has no meaning in a global window, for which nothing is late: leave it out')
+  if (trigger === null) return
+  if (!metric.by.includes(key))
+    report(
+      [...path, 'by'],
+      `a trigger counts the events of one key: add it to the dimensions, as by: [${[key, ...metric.by].join(', ')}]`,
+    )
+  if (metric.earlyMs > 0) report([...path, 'early'], 'a trigger says when there are results: leave out one of the two')
+  if (trigger.purge && (metric.kind.kind === 'distinct' || metric.kind.kind === 'activeUsers'))
+    report(
+      [...path, 'trigger', 'purge'],
+      'exact distincts are not purged in this version: use approxDistinct, or purge: false',
+    )
 }
 
 function validateSliding(window: SlidingWindow, inZone: boolean, at: DocumentPath, report: Report): void {

@@ -41,6 +41,11 @@ export type LateRow = (row: number, windowStartMs: number, windowEndMs: number, 
 
 const noWindows: readonly Span[] = []
 
+/** Told of each event that has been added to a row, for results that wait for events and not for time. */
+export interface EventTrigger {
+  counted(slice: Slice, row: number, watermarkMs: number): void
+}
+
 /** The first windows of a pane, as far as nothing may change them any more. */
 export function closedOf(windows: readonly Span[], lateness: number, watermarkMs: number): readonly Span[] {
   let count = 0
@@ -74,6 +79,7 @@ export class EventAggregator {
   readonly #groupOfRow = new Int32Array(ROWS_MAX)
   readonly #sliceOfRow: Slice[] = []
   readonly #memberHashes = new Uint32Array(ROWS_MAX)
+  readonly #trigger: EventTrigger | null
   /** The first accumulator that counts different keys, -1 for none. */
   readonly #countsKeys: number
 
@@ -84,7 +90,9 @@ export class EventAggregator {
     accumulators: Accumulators,
     slices: SliceList,
     collectAlways: boolean,
+    trigger: EventTrigger | null = null,
   ) {
+    this.#trigger = trigger
     this.#plan = plan
     this.#accumulators = accumulators
     this.#slices = slices
@@ -154,7 +162,7 @@ export class EventAggregator {
       accepted[row] = 1
       applied++
     }
-    if (applied > 0) this.#updateAll(batch, groupOf, sliceOf)
+    if (applied > 0) this.#updateAll(batch, groupOf, sliceOf, watermarkMs)
     return applied
   }
 
@@ -167,13 +175,16 @@ export class EventAggregator {
     return closedOf(slice.windows, this.#plan.allowedLatenessMs, watermarkMs)
   }
 
-  #updateAll(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[]): void {
+  #updateAll(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[], watermarkMs: number): void {
     const rows = batch.rows
     const wanted = this.#accumulators.mask
+    const trigger = this.#trigger
     if (this.#countsKeys >= 0) this.#touchMembers(batch, groupOf, sliceOf)
     for (let row = 0; row < rows; row++) {
       const group = groupOf[row]!
-      if (group >= 0) this.#update(batch, row, batch.mask[row]! & wanted, sliceOf[row]!, group)
+      if (group < 0) continue
+      this.#update(batch, row, batch.mask[row]! & wanted, sliceOf[row]!, group)
+      if (trigger !== null) trigger.counted(sliceOf[row]!, group, watermarkMs)
     }
   }
 

@@ -31,6 +31,7 @@ import { closedOf } from './aggregate-events.ts'
 import { forgetCells, releaseTable } from './cells.ts'
 import { shiftRows } from './change-numbers.ts'
 import { earlyRows } from './early-results.ts'
+import { GlobalTable } from './global-table.ts'
 import { type VisitOpen, visitRows } from './open-rows.ts'
 import { settlePanes } from './pane-corrections.ts'
 import { knownResults, openWindows, panesOf, tellingWindows } from './pane-view.ts'
@@ -49,7 +50,8 @@ export function openResultTable(
   membersHere: (kind: number) => boolean,
   sinks: readonly ResultSink[],
 ): ResultTable {
-  const Table = createPanes(plan.window) === null ? ResultTable : PaneTable
+  const Table =
+    plan.window.kind === 'global' ? GlobalTable : createPanes(plan.window) === null ? ResultTable : PaneTable
   return new Table(plan, index, accumulators, pool, membersHere, sinks)
 }
 

@@ -4,6 +4,7 @@ import type { Accumulators } from '../operator/accumulators.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
 import { EventAggregator } from '../operator/aggregate-events.ts'
 import { SessionAggregator } from '../operator/aggregate-sessions.ts'
+import { GlobalTable } from '../operator/global-table.ts'
 import { openResultTable } from '../operator/pane-table.ts'
 import { PartialTable } from '../operator/partial-table.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
@@ -45,5 +46,6 @@ export function buildAggregator(
   dimensions: readonly number[],
 ): EventAggregator | SessionAggregator {
   if ('sessions' in table) return new SessionAggregator(table, dimensions)
-  return new EventAggregator(table.plan, dimensions, table.accumulators, table.slices, 'durable' in table)
+  const trigger = table instanceof GlobalTable && table.triggered ? table : null
+  return new EventAggregator(table.plan, dimensions, table.accumulators, table.slices, 'durable' in table, trigger)
 }

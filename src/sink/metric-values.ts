@@ -5,7 +5,8 @@
  * compaction. Does not own: the writer behind it.
  */
 import { MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
-import type { JobPlan } from '../job/plan.ts'
+import type { TriggerDefinition } from '../job/definition.ts'
+import type { JobPlan, TablePlan } from '../job/plan.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
 import { readDetail, readMetric } from '../operator/read-metric.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
@@ -51,7 +52,7 @@ export class MetricValueSink implements ResultSink {
           : metric.integer
             ? { $case: 'intValue', value }
             : { $case: 'doubleValue', value },
-        status: statusOf(row.revision),
+        status: statusOf(row.revision, table.trigger),
         revision: row.revision,
         watermark: toDate(row.watermarkMs),
         lateCount: row.lateCount(metric.events),
@@ -60,10 +61,8 @@ export class MetricValueSink implements ResultSink {
         items: detail?.items.map((item) => ({ ...item })) ?? [],
         ...(detail?.text == null ? {} : { text: detail.text }),
       }).finish()
-      // Cumulating windows share their start.
-      const window = table.window.kind === 'cumulate' ? [row.startMs, row.endMs] : [row.startMs]
-      const key = this.#encoder.encode(JSON.stringify([metric.id, ...window, ...texts]))
-      this.#writer.write(key, message, row.endMs - 1)
+      const key = this.#encoder.encode(JSON.stringify([metric.id, ...windowParts(row, table), ...texts]))
+      this.#writer.write(key, message, timestampOf(row, table))
     }
   }
 
@@ -76,7 +75,22 @@ export class MetricValueSink implements ResultSink {
   }
 }
 
-function statusOf(revision: number): ValueStatus {
+/** What tells the windows of a group apart. */
+function windowParts({ startMs, endMs, revision }: FiredRow, { window, trigger }: TablePlan): readonly number[] {
+  // Cumulating windows share their start; counted ones have nothing but their number.
+  if (window.kind === 'cumulate') return [startMs, endMs]
+  return trigger?.purge === true ? [startMs, revision] : [startMs]
+}
+
+/** A record is as old as its window; the global one never is, and brokers refuse what lies far in the future. */
+function timestampOf({ endMs, watermarkMs }: FiredRow, { window }: TablePlan): number {
+  if (window.kind !== 'global') return endMs - 1
+  return Number.isFinite(watermarkMs) ? Math.max(0, watermarkMs) : 0
+}
+
+function statusOf(revision: number, trigger: TriggerDefinition | null): ValueStatus {
+  // What was purged stays as it is; what was not goes on.
+  if (trigger !== null) return trigger.purge ? ValueStatus.VALUE_STATUS_FINAL : ValueStatus.VALUE_STATUS_PROVISIONAL
   if (revision === 0) return ValueStatus.VALUE_STATUS_PROVISIONAL
   return revision > 1 ? ValueStatus.VALUE_STATUS_CORRECTED : ValueStatus.VALUE_STATUS_FINAL
 }

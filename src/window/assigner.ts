@@ -1,6 +1,7 @@
 /** From a window definition to what puts timestamps into its panes. */
 import { MillraceError } from '../core/errors.ts'
 import type { WindowDefinition } from '../job/definition.ts'
+import { GlobalAssigner } from './global.ts'
 import { createPanes } from './panes.ts'
 import { createTumbling, type WindowAssigner } from './tumbling.ts'
 
@@ -8,6 +9,7 @@ import { createTumbling, type WindowAssigner } from './tumbling.ts'
 export function createAssigner(window: WindowDefinition): WindowAssigner {
   const panes = createPanes(window)
   if (panes !== null) return panes
+  if (window.kind === 'global') return new GlobalAssigner()
   if ('sizeMs' in window) return createTumbling(window.sizeMs, window)
   throw new MillraceError('INTERNAL', `no assigner for ${window.kind} windows`)
 }

@@ -45,6 +45,31 @@ describe.each(['tumbling', 'distinct', 'session', 'sliding'] as const)('%s', (ca
   })
 })
 
+describe('cumulate', () => {
+  const { 'Flink DataStream': _none, ...some } = sides
+
+  it.each(Object.keys(some))('%s gives the rows of the definition', { timeout: 300_000 }, async (side) => {
+    const expected = definitionRows('cumulate')
+    expect(expected.length).toBeGreaterThan(100)
+    expect(await some[side]!('cumulate', from)).toEqual(expected)
+  })
+})
+
+describe('counted', () => {
+  const { 'Flink SQL': _none, ...some } = sides
+  /** Which events make five is a matter of order, which a topic of one partition has. */
+  const ordered: DifferentialTopic = { brokers: testBrokers(), topic: `differential-ordered-${runId}` }
+
+  beforeAll(() => writeDifferentialTopic(ordered, 1))
+  afterAll(() => deleteTopic(ordered.brokers, ordered.topic))
+
+  it.each(Object.keys(some))('%s gives the rows of the definition', { timeout: 300_000 }, async (side) => {
+    const expected = definitionRows('counted')
+    expect(expected.length).toBeGreaterThan(100)
+    expect(await some[side]!('counted', ordered)).toEqual(expected)
+  })
+})
+
 describe.each(['tumbling', 'distinct'] as const)('%s with events that are late', { timeout: 300_000 }, (caseId) => {
   const late: DifferentialTopic = { brokers: testBrokers(), topic: `differential-late-${caseId}-${runId}` }
   const expected = expectedLate(caseId)

@@ -88,3 +88,40 @@ describe('processing time and early results', () => {
     ])
   })
 })
+
+describe('global windows', () => {
+  const window = { kind: 'global', timezone: 'UTC', time: 'event' } as const
+  const count = { count: 10, purge: false }
+
+  it('make sense without a trigger, and with one by key', () => {
+    expect(mistakesOf(window)).toEqual([])
+    expect(mistakesOf(window, { earlyMs: 1000 })).toEqual([])
+    expect(mistakesOf(window, { trigger: count, by: ['person', 'screen'] })).toEqual([])
+  })
+
+  it.each([
+    [{ trigger: count }, 'by: a trigger counts the events of one key: add it to the dimensions, as by: [person]'],
+    [{ trigger: count, by: ['person'], earlyMs: 1000 }, 'early: a trigger says when there are results'],
+    [{ allowedLatenessMs: 1 }, 'allowedLateness: has no meaning in a global window'],
+    [
+      { trigger: { ...count, purge: true }, by: ['person'], kind: { kind: 'distinct', field: 'screen' } },
+      'trigger.purge: exact distincts are not purged in this version',
+    ],
+  ] as const)('%j makes none', (change, mistake) => {
+    expect(mistakesOf(window, change)).toEqual([expect.stringContaining(mistake)])
+  })
+
+  it('have no clock and no zone', () => {
+    expect(mistakesOf({ ...window, time: 'processing' })).toEqual([expect.stringContaining('window.time: a global')])
+    expect(mistakesOf({ ...window, timezone: 'Europe/Berlin' })).toEqual([
+      expect.stringContaining('window.timezone: a global'),
+    ])
+  })
+
+  it('alone have triggers', () => {
+    const tumbling = { kind: 'tumbling', sizeMs: 60_000, offsetMs: 0, timezone: 'UTC', time: 'event' } as const
+    expect(mistakesOf(tumbling, { trigger: count })).toEqual([
+      expect.stringContaining('trigger: only global windows have a trigger'),
+    ])
+  })
+})

@@ -6,7 +6,7 @@ import { planJob } from '../../src/job/planner.ts'
 import { describeWindow } from '../../src/job/window-text.ts'
 import { builtInDescriptors } from '../support/descriptors.ts'
 
-it('jobs/windows.yaml is a job with every kind of overlapping window', () => {
+it('jobs/windows.yaml is a job with every kind of window that its comment tells of', () => {
   const descriptors = builtInDescriptors()
   const text = readFileSync(join(import.meta.dirname, '../../jobs/windows.yaml'), 'utf8')
   const { definition } = parseJob(text, descriptors)
@@ -15,6 +15,7 @@ it('jobs/windows.yaml is a job with every kind of overlapping window', () => {
     '7d every 1d Europe/Berlin',
     'up to 1d by 1h Europe/Berlin',
     '10s processing time',
+    'global',
     '1d',
   ])
 })

@@ -6,9 +6,8 @@
  * side is one more of them. Disorder in the stream stays below the out-of-orderness of the jobs, so no event is late and
  * the rows do not depend on when a watermark was made.
  */
-import type { CaseId } from '../../bench/cases/case.ts'
 import { drawEvent, type EventDraw, type EventStream, newEventDraw } from '../../bench/events.ts'
-import { runFlink } from '../../bench/flink/run.ts'
+import { type FlinkJobId, runFlink } from '../../bench/flink/run.ts'
 import { RowChecksum, rowText, rules } from '../../bench/rules.ts'
 import { writeTopic } from '../../bench/topics.ts'
 
@@ -24,6 +23,11 @@ export const differentialStream: EventStream = {
   disorderMs: 3_000,
 }
 
+/** Events of a group that give a result of the job `counted`. */
+export const EVENTS_A_RESULT = 5
+/** By how much the windows of the job `cumulate` grow. */
+export const CUMULATE_STEP_MS = 20_000
+
 /** Where a side reads. */
 export interface DifferentialTopic {
   readonly brokers: string
@@ -31,11 +35,11 @@ export interface DifferentialTopic {
 }
 
 /** One engine under comparison: the sorted canonical rows of a case over a topic. */
-export type RowSource = (caseId: CaseId, from: DifferentialTopic) => Promise<readonly string[]>
+export type RowSource = (caseId: FlinkJobId, from: DifferentialTopic) => Promise<readonly string[]>
 
 /** Writes the differential topic anew: 3 partitions, so that subtasks own different numbers of them. */
-export async function writeDifferentialTopic(to: DifferentialTopic): Promise<void> {
-  await writeTopic({ ...to, events: DIFFERENTIAL_EVENTS, partitions: 3, stream: differentialStream })
+export async function writeDifferentialTopic(to: DifferentialTopic, partitions = 3): Promise<void> {
+  await writeTopic({ ...to, events: DIFFERENTIAL_EVENTS, partitions, stream: differentialStream })
 }
 
 /** Flink by one of its APIs. The first call builds the rival with Maven. */
@@ -54,12 +58,12 @@ export interface LateOutcome {
 /** Flink with a watermark after each event: what is late follows from the order of a topic with one partition. */
 export function flinkWithLateEvents(
   api: 'datastream' | 'sql',
-): (caseId: CaseId, from: DifferentialTopic) => Promise<LateOutcome> {
+): (caseId: FlinkJobId, from: DifferentialTopic) => Promise<LateOutcome> {
   return (caseId, from) => flinkRows(caseId, from, api, 'per-event')
 }
 
 async function flinkRows(
-  caseId: CaseId,
+  caseId: FlinkJobId,
   from: DifferentialTopic,
   api: 'datastream' | 'sql',
   variant = '',
@@ -82,13 +86,15 @@ function takeAll(stream: EventStream, k: number, draw: EventDraw): boolean {
 
 /** The rows by definition: windows of plain arithmetic over every event of the stream. No engine, no topic. */
 export function definitionRows(
-  caseId: CaseId,
+  caseId: FlinkJobId,
   stream: EventStream = differentialStream,
   events: number = DIFFERENTIAL_EVENTS,
   /** Draws event `k`; false leaves it out. */
   take: (stream: EventStream, k: number, draw: EventDraw) => boolean = takeAll,
 ): readonly string[] {
   if (caseId === 'session') return sessionRows(stream, events, take)
+  if (caseId === 'counted') return countedRows(stream, events, take)
+  if (caseId === 'cumulate') return cumulateRows(stream, events, take)
   const draw = newEventDraw()
   const sums = new Map<string, { key: string; startMs: number; count: number; sum: number; persons: Set<number> }>()
   for (let k = 0; k < events; k++) {
@@ -138,4 +144,41 @@ function sessionRows(stream: EventStream, events: number, take: typeof takeAll):
     }
   }
   return rows.sort()
+}
+
+/** Every five events of a person, in the order of the stream; they have no window, so no start. */
+function countedRows(stream: EventStream, events: number, take: typeof takeAll): readonly string[] {
+  const draw = newEventDraw()
+  const open = new Map<number, { count: number; sum: number }>()
+  const rows: string[] = []
+  for (let k = 0; k < events; k++) {
+    if (!take(stream, k, draw)) continue
+    const group = open.get(draw.person) ?? { count: 0, sum: 0 }
+    open.set(draw.person, group)
+    group.count++
+    group.sum += draw.revenueMinor
+    if (group.count < EVENTS_A_RESULT) continue
+    rows.push(rowText(`user-${draw.person}`, 0, [group.count, group.sum]))
+    open.delete(draw.person)
+  }
+  return rows.sort()
+}
+
+/** Windows of a minute that grow by steps, known by their end: each that has begun has all events of its minute so far. */
+function cumulateRows(stream: EventStream, events: number, take: typeof takeAll): readonly string[] {
+  const draw = newEventDraw()
+  const sums = new Map<string, { key: string; endMs: number; count: number; sum: number }>()
+  for (let k = 0; k < events; k++) {
+    if (!take(stream, k, draw)) continue
+    const key = `user-${draw.person}`
+    const minuteEndMs = draw.occurredAtMs - (draw.occurredAtMs % rules.windowMs) + rules.windowMs
+    const firstEndMs = draw.occurredAtMs - (draw.occurredAtMs % CUMULATE_STEP_MS) + CUMULATE_STEP_MS
+    for (let endMs = firstEndMs; endMs <= minuteEndMs; endMs += CUMULATE_STEP_MS) {
+      const row = sums.get(`${key}|${endMs}`) ?? { key, endMs, count: 0, sum: 0 }
+      sums.set(`${key}|${endMs}`, row)
+      row.count++
+      row.sum += draw.revenueMinor
+    }
+  }
+  return [...sums.values()].map(({ key, endMs, count, sum }) => rowText(key, endMs, [count, sum])).sort()
 }

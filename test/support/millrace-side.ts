@@ -3,37 +3,40 @@
  *
  * Owns: the jobs and turning values into canonical rows. Does not own: topics, other engines, what is expected.
  */
-import type { CaseId } from '../../bench/cases/case.ts'
+import type { FlinkJobId } from '../../bench/flink/run.ts'
 import { rowText, rules } from '../../bench/rules.ts'
+import { MetricValue as MetricRecord } from '../../src/gen/millrace/v1/metric.ts'
 import type { MetricValue } from '../../src/query/api.ts'
 import type { MillraceClient } from '../../src/rpc/client.ts'
 import { openEngine, submitJob, type TestEngine, untilRead, untilState, untilWatermark } from './engine.ts'
 import { valuesOf } from './engine-numbers.ts'
-import type { DifferentialTopic, LateOutcome, RowSource } from './flink.ts'
+import { readLogTopic } from './events-log.ts'
+import { CUMULATE_STEP_MS, type DifferentialTopic, EVENTS_A_RESULT, type LateOutcome, type RowSource } from './flink.ts'
 import { lateTopic, writeSecondPart } from './late-topic.ts'
 
 /** The windows of a case. */
-const windowOf: Readonly<Record<CaseId, string>> = {
+const windowOf: Readonly<Record<FlinkJobId, string>> = {
   tumbling: '{ tumbling: 1m }',
   distinct: '{ tumbling: 1m }',
   session: '{ session: 10s }',
   sliding: '{ sliding: 1m, slide: 5s }',
+  cumulate: `{ cumulate: 1m, step: ${CUMULATE_STEP_MS}ms }`,
+  counted: '{ global: {} }',
 }
 
+const byPerson = [
+  ['events', 'count: {}, by: [person]'],
+  ['revenue', 'sum: { field: revenue_minor }, by: [person]'],
+] as const
+const counted = `trigger: { count: ${EVENTS_A_RESULT}, purge: true }`
+
 /** The metrics of a case; their values in this order are the values of a row. */
-const metricsOf: Readonly<Record<CaseId, readonly (readonly [id: string, definition: string])[]>> = {
-  tumbling: [
-    ['events', 'count: {}, by: [person]'],
-    ['revenue', 'sum: { field: revenue_minor }, by: [person]'],
-  ],
-  sliding: [
-    ['events', 'count: {}, by: [person]'],
-    ['revenue', 'sum: { field: revenue_minor }, by: [person]'],
-  ],
-  session: [
-    ['events', 'count: {}, by: [person]'],
-    ['revenue', 'sum: { field: revenue_minor }, by: [person]'],
-  ],
+const metricsOf: Readonly<Record<FlinkJobId, readonly (readonly [id: string, definition: string])[]>> = {
+  tumbling: byPerson,
+  sliding: byPerson,
+  session: byPerson,
+  cumulate: byPerson,
+  counted: byPerson.map(([id, text]) => [id, `${text}, ${counted}`]),
   distinct: [['persons', 'activeUsers: {}, by: [screen]']],
 }
 
@@ -50,10 +53,10 @@ export interface MillraceSetup {
 /** Millrace reading a topic to the end it has. */
 export function millraceSide(setup: MillraceSetup): RowSource {
   return (caseId, from) =>
-    withJob(setup, caseId, from, true, async ({ client }, job) => {
+    withJob(setup, caseId, from, true, async ({ client, logRoot }, job) => {
       const { events } = await untilState(client, job, 'FINISHED')
       if (events.read !== events.applied) throw new Error(`not every event was applied: ${JSON.stringify(events)}`)
-      return rowsOf(client, job, caseId)
+      return caseId === 'counted' ? countedRowsOf(logRoot) : rowsOf(client, job, caseId)
     })
 }
 
@@ -63,7 +66,7 @@ export function millraceSide(setup: MillraceSetup): RowSource {
  */
 export function millraceWithLateEvents(
   setup: MillraceSetup,
-): (caseId: CaseId, from: DifferentialTopic) => Promise<LateOutcome> {
+): (caseId: FlinkJobId, from: DifferentialTopic) => Promise<LateOutcome> {
   return (caseId, from) =>
     withJob(setup, caseId, from, false, async ({ client }, job) => {
       await untilWatermark(client, job, lateTopic.firstWatermarkMs)
@@ -75,21 +78,27 @@ export function millraceWithLateEvents(
 
 async function withJob<T>(
   setup: MillraceSetup,
-  caseId: CaseId,
+  caseId: FlinkJobId,
   from: DifferentialTopic,
   bounded: boolean,
   task: (engine: TestEngine, job: string) => Promise<T>,
 ): Promise<T> {
   const engine = await openEngine({ ...setup, threads: rules.parallelism })
   try {
-    const job = await submitJob(engine.client, jobText(setup, caseId, from, bounded))
+    const job = await submitJob(engine.client, jobText(setup, caseId, from, bounded, engine.logRoot))
     return await task(engine, job)
   } finally {
     await engine.close()
   }
 }
 
-function jobText(setup: MillraceSetup, caseId: CaseId, from: DifferentialTopic, bounded: boolean): string {
+function jobText(
+  setup: MillraceSetup,
+  caseId: FlinkJobId,
+  from: DifferentialTopic,
+  bounded: boolean,
+  logRoot: string,
+): string {
   const metrics = metricsOf[caseId].map(([id, text]) => `  - { id: ${id}, window: ${windowOf[caseId]}, ${text} }`)
   return `
 apiVersion: millrace.dev/v1
@@ -102,20 +111,42 @@ checkpoint: { every: ${rules.checkpointMs}ms }
 parallelism: ${setup.parallelism ?? rules.parallelism}
 metrics:
 ${metrics.join('\n')}
+${caseId === 'counted' ? `sinks: [{ id: out, log: { path: ${logRoot}, topic: counted } }]` : ''}
 `
 }
 
-async function rowsOf(client: MillraceClient, job: string, caseId: CaseId): Promise<readonly string[]> {
+/** Results by count are not kept for queries: those that the sink got. */
+async function countedRowsOf(logRoot: string): Promise<readonly string[]> {
+  const results = new Map<string, MetricRecord[]>()
+  for (const value of [...(await readLogTopic(logRoot, 'counted')).values()].flat()) {
+    const result = MetricRecord.decode(value)
+    const id = `${result.dimensions[0]!.value}|${result.revision}`
+    results.set(id, [...(results.get(id) ?? []), result])
+  }
+  return [...results.values()]
+    .map((of) => {
+      const number = (metric: string) => Number(of.find((one) => one.metric === metric)!.value!.value)
+      return rowText(of[0]!.dimensions[0]!.value, 0, [number('events'), number('revenue')])
+    })
+    .sort()
+}
+
+async function rowsOf(client: MillraceClient, job: string, caseId: FlinkJobId): Promise<readonly string[]> {
   const rows = new Map<string, { readonly first: MetricValue; readonly values: number[] }>()
   for (const [metric] of metricsOf[caseId]) {
     for (const value of await valuesOf(client, job, metric)) {
-      const id = `${value.dimensions[0]}|${value.windowStartMs}`
+      const id = `${value.dimensions[0]}|${boundOf(value, caseId)}`
       const row = rows.get(id)
       if (row === undefined) rows.set(id, { first: value, values: [value.value] })
       else row.values.push(value.value)
     }
   }
   return [...rows.values()]
-    .map(({ first, values }) => rowText(first.dimensions[0]!, first.windowStartMs, values))
+    .map(({ first, values }) => rowText(first.dimensions[0]!, boundOf(first, caseId), values))
     .sort()
+}
+
+/** What a row's window is known by. */
+function boundOf({ windowStartMs, windowEndMs }: MetricValue, caseId: FlinkJobId): number {
+  return caseId === 'cumulate' ? windowEndMs : windowStartMs
 }

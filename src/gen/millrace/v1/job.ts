@@ -396,7 +396,7 @@ export interface JobWindow {
   step: string;
   /** Gap that ends a session. */
   session: string;
-  /** One window without end. */
+  /** All of time: a running value, or with `trigger` a result for every so many events. */
   global?:
     | GlobalWindow
     | undefined;
@@ -404,15 +404,15 @@ export interface JobWindow {
   time: string;
 }
 
-/** One window without end. */
+/** All of time. */
 export interface GlobalWindow {
 }
 
-/** Results before, or instead of, the end of a window. */
+/** When a group of a global window gives its result; the metric is by the event's key. */
 export interface JobTrigger {
-  /** Fires a group whenever this many events more have reached it in the window. */
+  /** With every so many events that the metric wants. */
   count: number;
-  /** Forget what was counted with each firing. */
+  /** Begin anew after each result; else the value goes on. */
   purge: boolean;
 }
 

@@ -10,8 +10,12 @@ import org.apache.flink.api.java.typeutils.SetTypeInfo;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.windowing.WindowFunction;
 import org.apache.flink.streaming.api.windowing.assigners.EventTimeSessionWindows;
+import org.apache.flink.streaming.api.windowing.assigners.GlobalWindows;
 import org.apache.flink.streaming.api.windowing.assigners.SlidingEventTimeWindows;
 import org.apache.flink.streaming.api.windowing.assigners.TumblingEventTimeWindows;
+import org.apache.flink.streaming.api.windowing.triggers.CountTrigger;
+import org.apache.flink.streaming.api.windowing.triggers.PurgingTrigger;
+import org.apache.flink.streaming.api.windowing.windows.GlobalWindow;
 import org.apache.flink.streaming.api.windowing.windows.TimeWindow;
 import org.apache.flink.util.Collector;
 
@@ -20,6 +24,7 @@ final class DataStreamJobs {
   private static final Duration MINUTE = Duration.ofMinutes(1);
   private static final Duration SLIDE = Duration.ofSeconds(5);
   private static final Duration SESSION_GAP = Duration.ofSeconds(10);
+  private static final long EVENTS_A_RESULT = 5;
   private static final Utf8Key.Info KEY = new Utf8Key.Info();
 
   private DataStreamJobs() {}
@@ -68,6 +73,21 @@ final class DataStreamJobs {
         .aggregate(
             new CountAndSum(),
             new EmitPair(),
+            PrimitiveArrayTypeInfo.LONG_PRIMITIVE_ARRAY_TYPE_INFO,
+            Types.GENERIC(Result.class))
+        .uid("window")
+        .sinkTo(new ResultSink<>(DataStreamJobs::formatPair, options.rowsDirectory()));
+  }
+
+  /** Count and sum of revenue of every five events of a person. */
+  static void counted(StreamExecutionEnvironment env, Options options) {
+    Events.events(env, options, false)
+        .keyBy(event -> event.key, KEY)
+        .window(GlobalWindows.create())
+        .trigger(PurgingTrigger.of(CountTrigger.of(EVENTS_A_RESULT)))
+        .aggregate(
+            new CountAndSum(),
+            new EmitCounted(),
             PrimitiveArrayTypeInfo.LONG_PRIMITIVE_ARRAY_TYPE_INFO,
             Types.GENERIC(Result.class))
         .uid("window")
@@ -166,6 +186,20 @@ final class DataStreamJobs {
       reused.first = value[0];
       reused.second = value[1];
       out.collect(reused);
+    }
+  }
+
+  private static final class EmitCounted implements WindowFunction<long[], Result, Utf8Key, GlobalWindow> {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public void apply(Utf8Key key, GlobalWindow window, Iterable<long[]> values, Collector<Result> out) {
+      long[] value = values.iterator().next();
+      Result result = new Result();
+      result.key = key;
+      result.first = value[0];
+      result.second = value[1];
+      out.collect(result);
     }
   }
 

@@ -84,6 +84,8 @@ public final class Main {
       case "sliding/datastream" -> DataStreamJobs.sliding(env, options);
       case "sliding/sql" -> SqlJobs.sliding(env, options);
       case "session/sql" -> SqlJobs.session(env, options);
+      case "cumulate/sql" -> SqlJobs.cumulate(env, options);
+      case "counted/datastream" -> DataStreamJobs.counted(env, options);
       case "distinct/sql" -> SqlJobs.distinct(env, options);
       default -> throw new IllegalArgumentException("no job " + options.job() + " in the " + options.api() + " API");
     }

@@ -41,6 +41,17 @@ final class SqlJobs {
     sink(tables, result, options, SqlJobs::formatPair);
   }
 
+  /** Count and sum of revenue by person in windows that grow by 20 seconds up to a minute; known by their end. */
+  static void cumulate(StreamExecutionEnvironment env, Options options) {
+    StreamTableEnvironment tables = tables(env, options);
+    Table result =
+        tables.sqlQuery(
+            "SELECT person, window_end, COUNT(*) AS events, SUM(revenue_minor) AS revenue"
+                + " FROM TABLE(CUMULATE(TABLE events, DESCRIPTOR(rowtime), INTERVAL '20' SECOND, INTERVAL '1' MINUTE)) "
+                + "GROUP BY person, window_start, window_end");
+    sink(tables, result, options, SqlJobs::formatPair);
+  }
+
   /** Count and sum of revenue by person and session. */
   static void session(StreamExecutionEnvironment env, Options options) {
     StreamTableEnvironment tables = tables(env, options);
