@@ -13,6 +13,7 @@ import type { SubtaskReading } from '../coordinator/stats-book.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
+import { invalidJob } from '../job/parse.ts'
 import type {
   CheckpointInfo,
   CheckpointSummary,
@@ -57,12 +58,7 @@ export class JobControl implements ControlApi {
 
   async submit(document: JobDocument): Promise<JobSummary> {
     const { violations, definition, schema } = await this.#compile(document)
-    if (definition === null) {
-      const count = violations.length === 1 ? 'a mistake' : `${violations.length} mistakes`
-      throw new MillraceError('JOB_INVALID', `the job definition has ${count}: ${violations[0]?.message ?? ''}`, {
-        violations,
-      })
-    }
+    if (definition === null) throw invalidJob(violations)
     const text = document.kind === 'text' ? document.text : JSON.stringify(document.document, null, 2)
     return this.#summary(await this.#options.manager.submit(definition, text, schema ?? null))
   }

@@ -47,7 +47,7 @@ export interface ParsedJob {
 export function parseJob(text: string, descriptors: Descriptors): ParsedJob {
   const document = readYaml(text)
   if (document.mistakes.length > 0) {
-    throw invalid(document.mistakes.map((m) => ({ field: '', message: m.message, line: m.line, column: m.column })))
+    throw invalidJob(document.mistakes.map((m) => ({ field: '', message: m.message, line: m.line, column: m.column })))
   }
   return read(document.value, descriptors, (problem) => document.locate(problem))
 }
@@ -74,10 +74,11 @@ function read(value: unknown, descriptors: Descriptors, locate: (problem: Docume
     .slice(0, VIOLATIONS_MAX)
     .map((p) => ({ field: formatPath(p.path), message: p.message, ...locate(p) }))
   violations.sort((a, b) => a.line - b.line || a.column - b.column)
-  throw invalid(violations)
+  throw invalidJob(violations)
 }
 
-function invalid(violations: readonly Violation[]): MillraceError {
+/** JOB_INVALID for a document with these mistakes; the message has the first one and where it is. */
+export function invalidJob(violations: readonly Violation[]): MillraceError {
   const first = violations[0]!
   const place = first.line > 0 ? `line ${first.line}, column ${first.column}: ` : ''
   const field = first.field === '' ? '' : `${first.field}: `

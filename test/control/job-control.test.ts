@@ -52,7 +52,10 @@ describe('JobControl', () => {
   it('refuses a definition with all its violations', async () => {
     const { control } = await setUp()
     const error = await control.submit({ kind: 'text', text: 'bad' }).catch((thrown: unknown) => thrown)
-    expect(error).toMatchObject({ code: 'JOB_INVALID', message: expect.stringContaining('2 mistakes') })
+    expect(error).toMatchObject({
+      code: 'JOB_INVALID',
+      message: expect.stringMatching(/2 mistakes; the first: line \d+, column \d+: \S+: /),
+    })
     expect((error as MillraceError).violations).toHaveLength(2)
   })
 
