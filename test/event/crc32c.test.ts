@@ -2,6 +2,7 @@ import { crc32c as oracle } from '@platformatic/wasm-utils'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { crc32c } from '../../src/event/crc32c.ts'
+import { createFolder, FOLDED_MAX, FOLDED_MIN } from '../../src/event/crc32c-fold.ts'
 
 describe('crc32c', () => {
   it('gives the check value of the catalogue and the vectors of RFC 3720', () => {
@@ -21,5 +22,23 @@ describe('crc32c', () => {
         expect(crc32c(bytes, middle, bytes.length, crc32c(bytes, start, middle))).toBe(whole)
       }),
     )
+  })
+
+  it('equals another implementation on long stretches, which are folded first', () => {
+    const lengths = [FOLDED_MIN - 1, FOLDED_MIN, FOLDED_MAX, FOLDED_MAX + 1, 2 * FOLDED_MAX + FOLDED_MIN, 600_000]
+    fc.assert(
+      fc.property(fc.constantFrom(...lengths), fc.nat(300), fc.nat(), fc.nat(100_000), (length, start, seed, part) => {
+        const bytes = new Uint8Array(length + start)
+        for (let i = 0; i < bytes.length; i++) bytes[i] = Math.imul(i + seed, 0x9e3779b1) >>> 13
+        const whole = crc32c(bytes, start)
+        expect(whole).toBe(oracle(bytes.slice(start)))
+        const middle = Math.min(start + part, bytes.length)
+        expect(crc32c(bytes, middle, bytes.length, crc32c(bytes, start, middle))).toBe(whole)
+      }),
+    )
+  })
+
+  it('folds by vector instructions on every machine that tests run on', () => {
+    expect(createFolder()).not.toBeNull()
   })
 })
