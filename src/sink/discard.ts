@@ -18,6 +18,10 @@ export class DiscardSink implements ResultSink {
   checksum = 0
   readonly full = false
   #text = new Uint8Array(4096)
+  /** The start of the last row's window, and its text with a separator before it: rows of a window come together. */
+  #startMs = Number.NaN
+  readonly #startText = new Uint8Array(VALUE_BYTES_MAX + 1)
+  #startLength = 0
   /** Accumulators whose values are part of the text, a table. */
   readonly #columns: readonly (readonly number[])[]
 
@@ -29,12 +33,22 @@ export class DiscardSink implements ResultSink {
   accept(row: FiredRow): void {
     this.rows++
     const columns = this.#columns[row.table]!
-    const bytesMax = row.groups.keyOf(row.row).length + (columns.length + 1) * VALUE_BYTES_MAX
-    if (bytesMax > this.#text.length) this.#text = new Uint8Array(bytesMax * 2)
+    // What does not fit is not written, and copied again into a text that is long enough.
+    const keyLength = row.groups.copyKey(row.row, this.#text, 0)
+    const bytesMax = keyLength + (columns.length + 1) * VALUE_BYTES_MAX
+    if (bytesMax > this.#text.length) {
+      this.#text = new Uint8Array(bytesMax * 2)
+      row.groups.copyKey(row.row, this.#text, 0)
+    }
+    if (row.startMs !== this.#startMs) {
+      this.#startMs = row.startMs
+      this.#startText[0] = 124
+      this.#startLength = writeInteger(row.startMs, this.#startText, 1)
+    }
     const text = this.#text
-    let at = row.groups.copyKey(row.row, text, 0)
-    text[at++] = 124
-    at = writeInteger(row.startMs, text, at)
+    const start = this.#startText
+    let at = keyLength
+    for (let i = 0; i < this.#startLength; i++) text[at++] = start[i]!
     for (const column of columns) {
       text[at++] = 124
       at = writeInteger(row.f64[row.at + column]!, text, at)
@@ -60,11 +74,18 @@ function writeInteger(value: number, into: Uint8Array, at: number): number {
     rest = -rest
   }
   const start = end
-  do {
+  while (rest > 0x7fffffff) {
     const next = Math.floor(rest / 10)
     into[end++] = 48 + (rest - next * 10)
     rest = next
-  } while (rest > 0)
+  }
+  // From here on in 32 bits, where dividing by ten is a multiplication.
+  let low = rest | 0
+  do {
+    const next = (low / 10) | 0
+    into[end++] = 48 + (low - next * 10)
+    low = next
+  } while (low > 0)
   for (let i = start, k = end - 1; i < k; i++, k--) {
     const byte = into[i]!
     into[i] = into[k]!
