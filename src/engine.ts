@@ -19,7 +19,7 @@ import { JobModules } from './control/program-compiler.ts'
 import { JobManager } from './coordinator/job-manager.ts'
 import { defaultJobSettings } from './coordinator/job-ports.ts'
 import type { JobSource } from './coordinator/job-source.ts'
-import { inspectModule } from './coordinator/module-inspector.ts'
+import { inspectModule, limitInspections } from './coordinator/module-inspector.ts'
 import { openProgramThreads } from './coordinator/program-threads.ts'
 import { ThreadHub } from './coordinator/thread-hub.ts'
 import { WorkerPool } from './coordinator/worker-pool.ts'
@@ -105,7 +105,10 @@ async function assemble(
   const hub = new ThreadHub({ workers: pool, clock, scheduler, log })
   closers.push(async () => hub.close())
 
-  const modules = new JobModules(config.jobs.folder, (file) => inspectModule(file, scheduler))
+  const modules = new JobModules(
+    config.jobs.folder,
+    limitInspections((file) => inspectModule(file, scheduler)),
+  )
   const plan = (definition: JobDefinition, from: Descriptors, descriptorSet: Uint8Array | null) => {
     const complete = withServerDefaults(definition, config.brokers, secured)
     return definition.program === undefined

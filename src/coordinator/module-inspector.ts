@@ -9,6 +9,45 @@ import type { Scheduler } from '../core/clock.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { ProgramDescription } from '../program/graph.ts'
 
+/** Modules that are asked at the same moment, and that wait for that. */
+const RUNNING_MAX = 2
+const WAITING_MAX = 32
+
+/**
+ * As `inspect`, for callers that a server does not choose: few at a time, and one for all who ask of the same file at
+ * the same moment. Rejects LIMIT_EXCEEDED when too many wait.
+ */
+export function limitInspections(
+  inspect: (file: string) => Promise<ProgramDescription>,
+): (file: string) => Promise<ProgramDescription> {
+  const asked = new Map<string, Promise<ProgramDescription>>()
+  const waiting: (() => void)[] = []
+  let running = 0
+  const inTurn = async (file: string): Promise<ProgramDescription> => {
+    if (running >= RUNNING_MAX) await new Promise<void>((resolve) => waiting.push(resolve))
+    else running++
+    try {
+      return await inspect(file)
+    } finally {
+      const next = waiting.shift()
+      // Whoever waits takes this turn over.
+      if (next === undefined) running--
+      else next()
+    }
+  }
+  return async (file) => {
+    const known = asked.get(file)
+    if (known !== undefined) return known
+    if (waiting.length >= WAITING_MAX) {
+      const text = `${RUNNING_MAX + WAITING_MAX} job modules are being looked at: try again later`
+      throw new MillraceError('LIMIT_EXCEEDED', text)
+    }
+    const answer = inTurn(file).finally(() => asked.delete(file))
+    asked.set(file, answer)
+    return answer
+  }
+}
+
 /** Longest loading of a module. */
 const DEADLINE_MS = 10_000
 const HEAP_MB = 256

@@ -32,13 +32,24 @@ export const DURATION_MS_MAX = 36_525 * 86_400_000
 export function parseDuration(text: string): number {
   const trimmed = text.trim()
   if (trimmed === '0') return 0
-  if (trimmed.length > 40 || !/^-?(\d+(\.\d+)?(ms|s|m|h|d|w))+$/.test(trimmed)) return Number.NaN
-  let total = 0
-  for (const [, amount, unit] of trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/g))
-    total += Number(amount) * units[unit!]!
+  const total = totalMs(trimmed)
   const ms = Math.round(total)
-  if (Math.abs(ms - total) > 1e-6 || ms > DURATION_MS_MAX) return Number.NaN
+  if (Number.isNaN(total) || Math.abs(ms - total) > 1e-6 || ms > DURATION_MS_MAX) return Number.NaN
   return trimmed.startsWith('-') && ms !== 0 ? -ms : ms
+}
+
+/** Whether a text is a duration but for its length. */
+export function isTooLong(text: string): boolean {
+  return totalMs(text.trim()) > DURATION_MS_MAX
+}
+
+/** Milliseconds without the sign; NaN when it is no duration. */
+function totalMs(text: string): number {
+  if (text.length > 40 || !/^-?(\d+(\.\d+)?(ms|s|m|h|d|w))+$/.test(text)) return Number.NaN
+  let total = 0
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/g))
+    total += Number(amount) * units[unit!]!
+  return total
 }
 
 /** The shortest exact form with one unit: `90d`, `90s`, `1500ms`. A week is written as days. */

@@ -6,7 +6,7 @@
  */
 import { parseInstant } from '../core/instant.ts'
 import { didYouMean } from '../core/suggest.ts'
-import { parseDuration, parseSize } from './duration.ts'
+import { DURATION_MS_MAX, formatDuration, isTooLong, parseDuration, parseSize } from './duration.ts'
 
 /** Keys and indexes from the root of a document. */
 export type DocumentPath = readonly (string | number)[]
@@ -141,7 +141,9 @@ export class MappingReader {
       return fallback ?? 0
     }
     const ms = value === 0 ? 0 : typeof value === 'string' ? parseDuration(value) : Number.NaN
-    if (Number.isNaN(ms)) {
+    if (typeof value === 'string' && isTooLong(value)) {
+      this.problem(key, `must be at most ${formatDuration(DURATION_MS_MAX)}, not ${describe(value)}`)
+    } else if (Number.isNaN(ms)) {
       const unit = typeof value === 'number' ? '; a number needs a unit' : ''
       this.problem(key, `must be a duration such as 500ms, 5s, 1m, 1h, 1d or 1w, not ${describe(value)}${unit}`)
     } else if (ms < min) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatDuration, parseDuration, parseSize } from '../../src/job/duration.ts'
+import { formatDuration, isTooLong, parseDuration, parseSize } from '../../src/job/duration.ts'
 
 it.each([
   ['500ms', 500],
@@ -39,6 +39,12 @@ it.each([
 
 it.each(['', 'Mi', '-1', '1X', '0.3Ki', '1e9', '99999999999999Ti'])('no size: %s', (text) => {
   expect(parseSize(text)).toBeNaN()
+})
+
+it('tells what is too long from what is no duration', () => {
+  expect(['36525d', '36526d', '100000d', '-100000d', 'long', '1d x'].map(isTooLong)).toEqual([
+    ...[false, true, true, true, false, false],
+  ])
 })
 
 it('formats what it parses', () => {
