@@ -2,7 +2,7 @@
  * The timers of one subtask in the order in which they fire: by time, then key group, then key.
  *
  * Owns: the order. Which timers there are is said by entries (Entry.eventTimers): a deleted timer stays here until its
- * time and is passed over. The order among equal times does not depend on when timers were set, so it is the same after
+ * time and is passed over, or until there are more of them than of the others. The order among equal times does not depend on when timers were set, so it is the same after
  * a restore.
  */
 import type { Entry } from './keyed-store.ts'
@@ -13,10 +13,15 @@ interface Timer {
   readonly entry: Entry
 }
 
+/** Deleted timers that are never too many to stay. */
+const DELETED_LEAST = 1024
+
 /** A binary heap of timers of one domain. */
 export class TimerQueue {
   readonly #domain: TimeDomain
-  readonly #heap: Timer[] = []
+  #heap: Timer[] = []
+  /** Timers in the heap that were deleted, at most: some may have left it, or be set again. */
+  #deleted = 0
 
   constructor(domain: TimeDomain) {
     this.#domain = domain
@@ -35,7 +40,14 @@ export class TimerQueue {
 
   /** Takes a timer back; false when there is none. */
   delete(entry: Entry, timeMs: number): boolean {
-    return timersOf(entry, this.#domain)?.delete(timeMs) ?? false
+    const deleted = timersOf(entry, this.#domain)?.delete(timeMs) ?? false
+    if (deleted && ++this.#deleted > Math.max(DELETED_LEAST, this.#heap.length / 2)) this.#dropDeleted()
+    return deleted
+  }
+
+  /** Timers that are held, deleted ones included. */
+  get held(): number {
+    return this.#heap.length
   }
 
   /** Puts a timer that its entry has already into the order: after a restore. */
@@ -67,6 +79,21 @@ export class TimerQueue {
     this.#pop()
     timersOf(first.entry, this.#domain)!.delete(first.timeMs)
     return first
+  }
+
+  /** Builds the heap anew of the timers that there are, each once. */
+  #dropDeleted(): void {
+    const former = this.#heap
+    const kept = new Map<Entry, Set<number>>()
+    this.#heap = []
+    this.#deleted = 0
+    for (const { entry, timeMs } of former) {
+      if (!entry.live || timersOf(entry, this.#domain)?.has(timeMs) !== true) continue
+      const times = kept.get(entry) ?? new Set()
+      if (times.has(timeMs)) continue
+      kept.set(entry, times.add(timeMs))
+      this.enqueue(entry, timeMs)
+    }
   }
 
   #dropDead(): void {
