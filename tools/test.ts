@@ -3,13 +3,13 @@
  *
  *   node tools/test.ts [SUITE …]
  *
- * Prints a line for each suite and, last, `N passed, N failed` over all of them; a step of `check`, and a test file or a
- * suite that does not even start, count as one. The exit status is not 0 when anything failed. MILLRACE_FULL=1 includes
- * the long tests.
+ * Prints what failed and why, a line for each suite and, last, `N passed, N failed` over all of them; a step of `check`,
+ * and a test file or a suite that does not even start, count as one. The exit status is not 0 when anything failed.
+ * MILLRACE_FULL=1 includes the long tests.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildFlink } from '../bench/flink/build.ts'
 import { aptInstalled } from '../test/support/apt.ts'
@@ -34,6 +34,13 @@ type Suite = (typeof suites)[number]
 let infra: Infra | undefined
 let running: ChildProcess | undefined
 
+/** A test in vitest's JSON report. */
+interface TestReport {
+  readonly status: string
+  readonly fullName: string
+  readonly failureMessages: readonly string[]
+}
+
 /** The part of vitest's JSON report that is read. */
 interface Report {
   readonly numPassedTests: number
@@ -41,7 +48,32 @@ interface Report {
   readonly numPendingTests: number
   readonly numTodoTests: number
   readonly success: boolean
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[]
+  readonly testResults: readonly {
+    readonly name: string
+    readonly status: string
+    readonly message: string
+    readonly assertionResults: readonly TestReport[]
+  }[]
+}
+
+/** What failed, with as much of its message as tells why: said again at the end, where it is looked for. */
+const failures: string[] = []
+
+/** Lines of a message that are shown again: a property's seed and counterexample are within them. */
+const FAILURE_LINES = 12
+
+function noteFailure(name: string, message: string): void {
+  const lines = message.split('\n').slice(0, FAILURE_LINES)
+  failures.push([`FAILED ${name}`, ...lines.map((line) => `    ${line}`)].join('\n'))
+}
+
+function noteFailures(report: Report): void {
+  for (const file of report.testResults) {
+    const name = relative(root, file.name)
+    if (file.status === 'failed' && file.assertionResults.length === 0) noteFailure(name, file.message)
+    for (const test of file.assertionResults)
+      if (test.status === 'failed') noteFailure(`${name}: ${test.fullName}`, test.failureMessages.join('\n'))
+  }
 }
 
 async function runVitest(project: string, env: Readonly<Record<string, string>>): Promise<Tally> {
@@ -59,6 +91,7 @@ async function runVitest(project: string, env: Readonly<Record<string, string>>)
   running = undefined
   if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 }
   const found = JSON.parse(readFileSync(report, 'utf8')) as Report
+  noteFailures(found)
   const filesThatDidNotLoad = found.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0)
   const failed = found.numFailedTests + filesThatDidNotLoad.length
   return {
@@ -133,7 +166,7 @@ async function main(wanted: readonly string[]): Promise<number> {
     total.skipped += tally.skipped
   }
   await infra?.stop()
-  console.log(`\n${lines.join('\n')}`)
+  console.log(`\n${[...failures, ...lines].join('\n')}`)
   if (infra && infra.broker.kind !== 'redpanda') console.log(`broker: ${infra.broker.description} (not Redpanda)`)
   console.log(`${total.passed} passed, ${total.failed} failed`)
   return total.failed > 0 ? 1 : 0
