@@ -64,7 +64,7 @@ export function lossOfCode(error: ErrorData, job: string): ErrorData {
     return new MillraceError('JOB_CODE_SILENT', text).toData()
   }
   if (error.code === 'WORKER_LOST' && error.message.includes('memory limit')) {
-    const text = `the code of job ${job} used up the heap of its thread: ${error.message}. Keep less in state or in variables, give state a ttl, or raise MILLRACE_JOB_HEAP`
+    const text = `the code of job ${job} used up the memory of its thread: ${error.message}. Keep less in state or in variables, give state a ttl, or raise MILLRACE_JOB_HEAP`
     return new MillraceError('JOB_CODE_MEMORY', text).toData()
   }
   return error

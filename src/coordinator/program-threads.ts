@@ -7,9 +7,12 @@ import { WorkerPool, type WorkerPoolOptions } from './worker-pool.ts'
 /** Longest silence while a thread loads its module and reads its state. */
 const SILENT_DEPLOYING_MS = 120_000
 
+/** Buffers of a thread that are never too many: it has some of its own, for the brokers and for other threads. */
+const BUFFER_BYTES_LEAST = 256 * 2 ** 20
+
 /** What such pools are made of. */
 export interface ProgramThreadsOptions extends Pick<WorkerPoolOptions, 'clock' | 'scheduler' | 'log' | 'kafka'> {
-  /** JavaScript heap of each thread, bytes. */
+  /** JavaScript heap of each thread, bytes; also the bound of its buffers outside the heap. */
   readonly heapBytes: number
   /** Silence after which a thread is ended. */
   readonly silenceMs: number
@@ -19,7 +22,12 @@ export interface ProgramThreadsOptions extends Pick<WorkerPoolOptions, 'clock' |
 export async function openProgramThreads(plan: JobPlan, options: ProgramThreadsOptions): Promise<OwnThreads> {
   const { heapBytes, silenceMs, ...ports } = options
   const maxOldGenerationSizeMb = Math.ceil(heapBytes / 2 ** 20)
-  const pool = new WorkerPool({ ...ports, threads: plan.parallelism, resourceLimits: { maxOldGenerationSizeMb } })
+  const pool = new WorkerPool({
+    ...ports,
+    threads: plan.parallelism,
+    resourceLimits: { maxOldGenerationSizeMb },
+    bufferBytesMax: Math.max(heapBytes, BUFFER_BYTES_LEAST),
+  })
   await pool.start()
   const hub = new ThreadHub({
     workers: pool,

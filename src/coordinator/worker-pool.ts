@@ -22,6 +22,7 @@ import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { FromWorker, ToWorker, WorkerPort } from '../runtime/messages.ts'
 import type { ControlMessage, ThreadInit } from '../runtime/thread-init.ts'
 import type { KafkaSecurity } from '../source/kafka/connection.ts'
+import { watchBuffers } from './buffer-watch.ts'
 import type { CoordinatorLog } from './log.ts'
 import type { WorkerSet } from './worker-set.ts'
 
@@ -36,6 +37,8 @@ export interface WorkerPoolOptions {
   readonly entry?: URL
   /** JavaScript heap limits of a thread. State in ArrayBuffers is not under them. */
   readonly resourceLimits?: { readonly maxOldGenerationSizeMb?: number; readonly maxYoungGenerationSizeMb?: number }
+  /** Most bytes outside the JavaScript heap in a thread, for ArrayBuffers mostly; no bound by default. */
+  readonly bufferBytesMax?: number
   /** What brokers want of a client; nothing by default. */
   readonly kafka?: KafkaSecurity
   /** How long a thread may take to say `ready`; 30 s by default. */
@@ -53,7 +56,10 @@ interface Life {
   phase: 'starting' | 'ready' | 'dead'
   onMessage: (message: FromWorker) => void
   onExit: (error: ErrorData) => void
-  cancelDeadline: Cancel
+  /** Of the deadline of its start, then of its buffers. */
+  cancelWatch: Cancel
+  /** Why it was ended by force. */
+  terminatedFor: string
   readyAtMs: number
 }
 
@@ -136,7 +142,7 @@ export class WorkerPool implements WorkerSet {
     await this.#within(timeoutMs, Promise.all(alive.map((life) => life.gone)))
     await this.#piscina.destroy()
     for (const life of alive) {
-      life.cancelDeadline()
+      life.cancelWatch()
       life.control.close()
     }
   }
@@ -155,7 +161,8 @@ export class WorkerPool implements WorkerSet {
       phase: 'starting',
       onMessage: () => {},
       onExit: () => {},
-      cancelDeadline: this.#options.scheduler.after(timeoutMs, () => {
+      terminatedFor: 'it was terminated',
+      cancelWatch: this.#options.scheduler.after(timeoutMs, () => {
         this.#poolError = new Error(`it did not become ready within ${timeoutMs} ms`)
         abort.abort()
       }),
@@ -180,13 +187,14 @@ export class WorkerPool implements WorkerSet {
 
   #received(life: Life, message: FromWorker): void {
     if (life.phase === 'dead') return
-    if (message.type === 'ready') this.#becameReady(life)
+    if (message.type === 'ready') this.#becameReady(life, message.threadId)
     else life.onMessage(message)
   }
 
-  #becameReady(life: Life): void {
+  #becameReady(life: Life, threadId: number): void {
     if (life.phase !== 'starting') return
-    life.cancelDeadline()
+    life.cancelWatch()
+    life.cancelWatch = this.#watch(life, threadId)
     life.phase = 'ready'
     life.readyAtMs = this.#options.clock.monotonicMs()
     for (const other of this.#lives) {
@@ -199,6 +207,19 @@ export class WorkerPool implements WorkerSet {
     if (this.#join === undefined) this.#untold.push(port)
     else this.#join(port)
     if (this.ready === this.size) this.#started?.resolve()
+  }
+
+  /** Ends the thread when its buffers are too many. */
+  #watch(life: Life, threadId: number): Cancel {
+    const { bufferBytesMax, scheduler } = this.#options
+    const worker = this.#piscina.threads.find((one) => one.threadId === threadId)
+    if (bufferBytesMax === undefined || worker === undefined) return () => {}
+    // Answered between two instructions of whatever the thread is doing.
+    const bytes = async (): Promise<number> => (await worker.getHeapStatistics()).external_memory
+    return watchBuffers(bytes, bufferBytesMax, scheduler, (why) => {
+      life.terminatedFor = why
+      life.abort.abort()
+    })
   }
 
   #portOf(life: Life): WorkerPort {
@@ -228,7 +249,7 @@ export class WorkerPool implements WorkerSet {
     if (life.phase === 'dead') return
     const wasReady = life.phase === 'ready'
     life.phase = 'dead'
-    life.cancelDeadline()
+    life.cancelWatch()
     if (this.#closing) return
     const error = new MillraceError('WORKER_LOST', `worker thread ${life.thread} ended: ${why}`).toData()
     this.#options.log('error', error.message, { thread: life.thread })
@@ -271,7 +292,7 @@ function connect(life: Life, peer: number, port: MessagePort): void {
 
 function describe(life: Life, error: unknown, poolError: unknown): string {
   if (life.abort.signal.aborted) {
-    if (life.phase === 'ready') return 'it was terminated'
+    if (life.phase === 'ready') return life.terminatedFor
     return poolError instanceof Error ? `it could not start: ${poolError.message}` : 'it could not start'
   }
   return error instanceof Error ? error.message : String(error)

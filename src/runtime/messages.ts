@@ -115,7 +115,8 @@ export interface SubtaskStats extends AttemptRef {
 
 /** Worker to coordinator. */
 export type FromWorker =
-  | { readonly type: 'ready'; readonly thread: number }
+  /** `threadId` is Node's number of the thread, by which a pool finds it among its own. */
+  | { readonly type: 'ready'; readonly thread: number; readonly threadId: number }
   | (AttemptRef & { readonly type: 'deployed'; readonly thread: number })
   | (AttemptRef & {
       readonly type: 'failed'

@@ -4,9 +4,10 @@
  * Types only. The pool (coordinator/worker-pool.ts) sends them, the thread's entry (runtime/worker.ts) takes them; jobs
  * never see them. Two kinds of message share the control port, in one order: these, and the job protocol of messages.ts.
  *
- * The entry exports `runThread(init: ThreadInit): Promise<void>`. What it does: listens on `control`, posts `{type: 'ready', thread}` once it can take messages, keeps the port
- * of each peer as `connect` brings it (a second one for the same peer replaces the first: the peer was replaced), and
- * returns from its task on `{type: 'shutdown'}`.
+ * The entry exports `runThread(init: ThreadInit): Promise<void>`. What it does: listens on `control`, posts
+ * `{type: 'ready', thread, threadId}` once it can take messages, keeps the port of each peer as `connect` brings it (a
+ * second one for the same peer replaces the first: the peer was replaced), and returns from its task on
+ * `{type: 'shutdown'}`.
  *
  * What the pool keeps: a thread that is told of to anybody (and so can be deployed to) has first been connected with
  * every other such thread; by the order of the control port a `deploy` therefore finds all its peers.

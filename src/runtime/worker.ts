@@ -4,6 +4,7 @@
  * Owns: turning ports into the messages that the loop takes, and ending when it is told to. The task returns on
  * `shutdown`; until then it is never idle in Piscina's eyes.
  */
+import { threadId } from 'node:worker_threads'
 import { LinkBook } from './link-book.ts'
 import type { ControlMessage, ThreadInit } from './thread-init.ts'
 import { WorkerLoop } from './worker-loop.ts'
@@ -25,7 +26,7 @@ export async function runThread(init: ThreadInit): Promise<void> {
     else if (message.type === 'shutdown') void loop.close().then(done.resolve)
     else loop.onMessage(message)
   })
-  control.postMessage({ type: 'ready', thread })
+  control.postMessage({ type: 'ready', thread, threadId })
   await done.promise
   links.close()
   control.close()

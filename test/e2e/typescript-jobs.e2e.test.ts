@@ -129,6 +129,12 @@ describe('code that misbehaves', () => {
       'JOB_CODE_MEMORY',
       'MILLRACE_JOB_HEAP',
     ],
+    [
+      'keeps buffers, which are outside the heap',
+      "if (event.person === 'p7') for (let i = 0; i < 600; i++) kept.push(new Uint8Array(1 << 20).fill(1))",
+      'JOB_CODE_MEMORY',
+      'outside the heap',
+    ],
   ])('%s: its job fails, with a reason, and others go on, as right and as soon', async (_what, code, error, hint) => {
     const { topic, folder, input, logRoot } = await world()
     const { client } = await engineForTest({ env: { ...quick, MILLRACE_JOBS_DIR: folder } })
