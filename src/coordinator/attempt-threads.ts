@@ -67,5 +67,9 @@ export function lossOfCode(error: ErrorData, job: string): ErrorData {
     const text = `the code of job ${job} used up the memory of its thread: ${error.message}. Keep less in state or in variables, give state a ttl, or raise MILLRACE_JOB_HEAP`
     return new MillraceError('JOB_CODE_MEMORY', text).toData()
   }
+  if (error.code === 'WORKER_LOST') {
+    const text = `the code of job ${job} ended its thread: ${error.message}. process.exit does that, and a promise that is rejected with nobody to handle it`
+    return new MillraceError('JOB_CODE_FAILED', text).toData()
+  }
   return error
 }

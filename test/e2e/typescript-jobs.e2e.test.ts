@@ -215,6 +215,25 @@ describe('code that misbehaves', () => {
     await topic.close()
   })
 
+  it.each([
+    ['leaves the process', 'process.exit(3)', /the code of job leaver ended its thread: .*exit/],
+    ['forgets a promise', "void Promise.reject(new Error('not awaited'))", /ended its thread: .*not awaited/],
+  ])('%s: only its thread ends, and the reason names the code', async (_what, code, reason) => {
+    const { topic, folder, input, logRoot } = await world()
+    const { client } = await engineForTest({ env: { ...quick, MILLRACE_JOBS_DIR: folder } })
+    const text = countingJob('leaver', input, `if (event.person === 'p7') ${code}`)
+    await submitJob(
+      client,
+      writeModule(folder, 'leaver.ts', text.replace('path: "leaver"', `path: ${JSON.stringify(logRoot)}`)),
+    )
+    await topic.append(somebody(1000, 1000))
+    await untilJob(client, 'leaver', ({ restarts }) => restarts > 0)
+    const { exceptions } = await client.control.describe('leaver')
+    expect(exceptions[0]?.code).toBe('JOB_CODE_FAILED')
+    expect(exceptions[0]?.message).toMatch(reason)
+    await topic.close()
+  })
+
   it('is no job: it is refused, and nothing is left behind', async () => {
     const folder = folderForTest('jobs')
     const { client } = await engineForTest({ env: { ...quick, MILLRACE_JOBS_DIR: folder } })
