@@ -30,6 +30,8 @@ const SCHEMA_UNKNOWN = reasonCode('schema_unknown')
 
 const MAGIC = 0
 const HEADER_BYTES = 5
+/** Registries number schemas by positive 32-bit integers. They do not answer for others as for one they do not have. */
+const ID_MAX = 0x7fff_ffff
 const INDEX_DEPTH_MAX = 32
 /** Ids kept at a time. Beyond, those that cannot be used are forgotten first: they may be anything. */
 const SCHEMAS_MAX = 2000
@@ -162,6 +164,7 @@ export class FramedDecoder implements RecordDecoder {
     if (end - start <= HEADER_BYTES || bytes[start] !== MAGIC) return NOT_FRAMED
     const id =
       ((bytes[start + 1]! << 24) | (bytes[start + 2]! << 16) | (bytes[start + 3]! << 8) | bytes[start + 4]!) >>> 0
+    if (id > ID_MAX) return SCHEMA_UNKNOWN
     if (id !== this.#lastId) {
       const known = this.#known.get(id)
       if (known === undefined) {

@@ -30,6 +30,8 @@ const SUBJECTS_MAX = 32
 const UNKNOWN_MS = 30_000
 /** "Schema not found", "Subject not found", "Version not found". */
 const unknownCodes: ReadonlySet<unknown> = new Set([40401, 40402, 40403])
+/** Bad request, unprocessable: what a registry says of an id, not of itself. A retry gives the same. */
+const refusals: ReadonlySet<number> = new Set([400, 422])
 
 interface RawSchema {
   readonly schema: string
@@ -146,7 +148,8 @@ export class SchemaRegistry {
     const object = typeof body === 'object' && body !== null ? body : {}
     if (status === 200) return object
     const { error_code: code, message } = object as { readonly error_code?: unknown; readonly message?: unknown }
-    if (status === 404 && unknownCodes.has(code)) {
+    // A 404 without its code may come from anything that is no registry: an address that is wrong.
+    if ((status === 404 && unknownCodes.has(code)) || (refusals.has(status) && typeof code === 'number')) {
       throw new MillraceError('SCHEMA_NOT_FOUND', `the schema registry has no ${what}`)
     }
     const said = typeof message === 'string' ? `: ${clip(message)}` : ''

@@ -133,9 +133,11 @@ describe('a job on a schema registry', () => {
       framed(idAvro, [0], Buffer.from('x')),
       Buffer.from('no frame'),
       Buffer.from([0, 0, 0]),
+      // For such a number registries have no answer of their own.
+      framed(0xffff_ffff, [0], Buffer.from('x')),
     ])
-    const counts = (await untilRead(engine.client, 'orders', 9)).events
-    expect(counts).toMatchObject({ read: 9, applied: 3, filtered: 1, deadLettered: 5 })
+    const counts = (await untilRead(engine.client, 'orders', 10)).events
+    expect(counts).toMatchObject({ read: 10, applied: 3, filtered: 1, deadLettered: 6 })
     expect(await numbers(shop, 'revenue')).toEqual({ de: big + 10, fr: -7 })
     expect(await numbers(shop, 'fees')).toEqual({ '': 3 })
     expect(await numbers(shop, 'web')).toEqual({ '': 1 })
@@ -147,6 +149,7 @@ describe('a job on a schema registry', () => {
       [6, 'schema_incompatible'],
       [7, 'not_framed'],
       [8, 'not_framed'],
+      [9, 'schema_unknown'],
     ])
     // Each schema has been asked for once, whatever the number of records.
     expect(registry.asked.filter((path) => path === `/schemas/ids/${id2}`)).toHaveLength(1)
@@ -154,7 +157,7 @@ describe('a job on a schema registry', () => {
     // A version that is registered while the job runs.
     const id3 = registry.register('orders', v3, references)
     await shop.send([framed(id3, [0], order(v3, 4, { amount: '1', region: 'de', gift: true }))])
-    await untilRead(engine.client, 'orders', 10)
+    await untilRead(engine.client, 'orders', 11)
     expect(await numbers(shop, 'revenue')).toEqual({ de: big + 11, fr: -7 })
   })
 

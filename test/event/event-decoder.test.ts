@@ -213,21 +213,23 @@ describe('framed values', () => {
 
   it('asks once for a schema, and decodes the record when it is there', () => {
     const { decoder, batch, wanted, decode } = decoderWith({})
-    const value = framed(0xfedc_ba98, [1], encode('t.A', { key: 'k', at: '1' }))
+    const value = framed(0x7edc_ba98, [1], encode('t.A', { key: 'k', at: '1' }))
     expect([decode(value), decode(value)]).toEqual([SCHEMA_WANTED, SCHEMA_WANTED])
-    expect(wanted).toEqual([0xfedc_ba98])
+    expect(wanted).toEqual([0x7edc_ba98])
     expect(batch.rows).toBe(0)
-    decoder.provide(0xfedc_ba98, writer)
+    decoder.provide(0x7edc_ba98, writer)
     expect(decode(value)).toBe(0)
   })
 
   it('says why a value cannot be used', () => {
     const unknown: WriterSchema = { ok: false, reason: 'schema_unknown', detail: '' }
     const bad: WriterSchema = { ok: false, reason: 'schema_incompatible', detail: '' }
-    const { decode } = decoderWith({ 1: unknown, 2: bad, 7: writer })
+    const { decode, wanted } = decoderWith({ 1: unknown, 2: bad, 7: writer })
     const reason = (bytes: Uint8Array) => reasonOf(decode(bytes))
     expect(reason(framed(1, [0], Uint8Array.of()))).toBe('schema_unknown')
     expect(reason(framed(2, [0], Uint8Array.of()))).toBe('schema_incompatible')
+    expect(reason(framed(0x8000_0000, [0], Uint8Array.of()))).toBe('schema_unknown')
+    expect(reason(framed(0xffff_ffff, [0], Uint8Array.of()))).toBe('schema_unknown')
     expect(reason(Uint8Array.of(1, 0, 0, 0, 7, 0))).toBe('not_framed')
     expect(reason(Uint8Array.of(0, 0, 0, 0, 7))).toBe('not_framed')
     expect(reason(Uint8Array.of(0, 0, 0, 0, 7, 0x80))).toBe('not_framed')
@@ -235,6 +237,7 @@ describe('framed values', () => {
     expect(reason(Uint8Array.of(0, 0, 0, 0, 7, 0xfe, 0x7f))).toBe('not_framed')
     const strict = schemaOf([always, always], { framing: 'registry', others: 'deadLetter' })
     expect(reasonOf(decoderWith({ 7: writer }, strict).decode(framed(7, [9], Uint8Array.of())))).toBe('unknown_type')
+    expect(wanted).toEqual([])
   })
 
   it('keeps a bounded number of schemas, and asks again for one that it has forgotten', () => {

@@ -124,6 +124,14 @@ describe('SchemaRegistry', () => {
     expect(await failureOf(open().byId(1))).toMatchObject({ code: 'SCHEMA_REGISTRY_ERROR' })
   })
 
+  it.each([400, 422])('an id that is refused (%s) is unknown, not a fault of the registry', async (status) => {
+    stub.misbehave = (_, response) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(`{"error_code":${status}}`)
+      return true
+    }
+    expect(await open().byId(1)).toBeNull()
+  })
+
   it('says that the registry is away, slow, broken or too talkative, and asks again the next time', async () => {
     const id = stub.register('s', plain)
     const registry = open(undefined, 300)

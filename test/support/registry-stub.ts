@@ -77,7 +77,8 @@ export class RegistryStub {
     const byId = /^\/schemas\/ids\/(\d+)$/.exec(path)
     if (byId !== null) {
       const found = this.#schemas.find(({ id }) => id === Number(byId[1]))
-      if (found === undefined) {
+      if (Number(byId[1]) > 0x7fff_ffff) send(response, 404, { error_code: 404, message: 'HTTP 404 Not Found' })
+      else if (found === undefined) {
         send(response, 404, { error_code: 40403, message: `Schema ${byId[1]} not found` })
       } else send(response, 200, bodyOf(found))
       return
