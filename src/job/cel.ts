@@ -7,7 +7,7 @@
  * The grammar is CEL's own (@bufbuild/cel). What a `where` has no use for is refused here by name: macros other than
  * has(), maps, messages, null, bytes.
  */
-import { celEnv, isCelError, parse, plan } from '@bufbuild/cel'
+import { parse } from '@bufbuild/cel'
 
 /** Longest expression in characters. */
 export const EXPRESSION_LENGTH_MAX = 4096
@@ -86,12 +86,6 @@ export function parseCel(text: string): { readonly node: CelNode } | { readonly 
     if (error instanceof Refusal) return { problem: { message: error.message, at: error.at } }
     throw error
   }
-}
-
-/** What is wrong with an RE2 pattern, or null. */
-export function patternProblem(pattern: string): string | null {
-  const result = plan(celEnv({ variables: {} }), parse(`"".matches(${printString(pattern)})`))()
-  return isCelError(result) ? result.message : null
 }
 
 /** A CEL string literal of `text`. */

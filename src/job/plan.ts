@@ -65,7 +65,18 @@ export type Predicate =
   | {
       readonly op: 'text'
       readonly column: number
-      readonly relation: '==' | '!=' | '<' | '<=' | '>' | '>=' | 'in' | 'startsWith' | 'endsWith' | 'contains'
+      readonly relation:
+        | '=='
+        | '!='
+        | '<'
+        | '<='
+        | '>'
+        | '>='
+        | 'in'
+        | 'startsWith'
+        | 'endsWith'
+        | 'contains'
+        | 'matches'
       readonly values: readonly string[]
     }
   /** Anything else: the CEL source, evaluated a row at a time over the named columns. */

@@ -10,7 +10,8 @@
  */
 import { parseInstant } from '../core/instant.ts'
 import type { FieldResolution } from '../event/descriptor.ts'
-import { type CelNode, type CelProblem, patternProblem } from './cel.ts'
+import type { CelNode, CelProblem } from './cel.ts'
+import { measurePattern, PATTERN_SIZE_MAX } from './pattern.ts'
 import {
   article,
   asBool,
@@ -61,6 +62,7 @@ export function checkCondition(
 class Checker {
   readonly problems: CelProblem[] = []
   readonly #scope: NameScope
+  #patternSize = 0
 
   constructor(scope: NameScope) {
     this.#scope = scope
@@ -163,8 +165,15 @@ class Checker {
         return this.#mismatch(`${name}()`, [target, argument], at)
       if (name === 'matches') {
         if (argument.kind !== 'constant') return this.#wrong(argument.at, 'the pattern of matches() must be a literal')
-        const problem = patternProblem(argument.value as string)
-        if (problem !== null) return this.#wrong(argument.at, problem)
+        const measured = measurePattern(argument.value as string)
+        if ('problem' in measured) return this.#wrong(argument.at, measured.problem)
+        this.#patternSize += measured.size
+        if (this.#patternSize > PATTERN_SIZE_MAX) {
+          return this.#wrong(
+            argument.at,
+            `patterns of ${this.#patternSize} steps, of at most ${PATTERN_SIZE_MAX} in one condition: a repetition {n} has n times the steps of what it repeats`,
+          )
+        }
       }
       return call(name, 'bool', at, [target, argument], true)
     }

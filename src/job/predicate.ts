@@ -74,6 +74,7 @@ function fitsColumns(typed: Typed): boolean {
     case 'startsWith':
     case 'endsWith':
     case 'contains':
+    case 'matches':
       return typed.args[0]!.kind === 'field' && typed.args[1]!.kind === 'constant'
     default: {
       if (!(typed.name in flipped)) return false
@@ -125,7 +126,8 @@ function lower(typed: Typed, column: ColumnAllocator): Predicate {
     }
     case 'startsWith':
     case 'endsWith':
-    case 'contains': {
+    case 'contains':
+    case 'matches': {
       const field = args[0] as Extract<Typed, { kind: 'field' }>
       return { op: 'text', column: column(field.field, 'text'), relation: name, values: [textOf(args[1]!)] }
     }

@@ -16,6 +16,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { DICTIONARY_ENTRIES_MAX } from '../event/dictionary.ts'
 import type { ScanBatch } from '../event/scan.ts'
 import type { Column, EventSchema } from '../event/schema.ts'
+import { compilePattern, type Pattern } from '../job/pattern.ts'
 
 type Reader = (batch: ScanBatch, row: number) => CelInput
 
@@ -25,7 +26,9 @@ export function compileCelRow(
   columns: readonly number[],
   schema: EventSchema,
 ): (batch: ScanBatch, out: Uint8Array) => void {
-  const evaluate = plan(celEnv(), parse(source)) as (bindings: Record<string, CelInput>) => unknown
+  const evaluate = plan(celEnv({ re2: { compile: remembered() } }), parse(source)) as (
+    bindings: Record<string, CelInput>,
+  ) => unknown
   const readers = columns.map((index) => readerOf(schema.columns[index]!, index))
   const names = columns.map((_, i) => `c${i}`)
   const texts = columns.map((): (string | undefined)[] => new Array(DICTIONARY_ENTRIES_MAX))
@@ -44,6 +47,16 @@ export function compileCelRow(
       }
       out[row] = evaluate(bindings) === true ? 1 : 0
     }
+  }
+}
+
+/** Patterns are literals of the source: each is compiled once, not once a row. */
+function remembered(): (pattern: string) => Pattern {
+  const patterns = new Map<string, Pattern>()
+  return (text) => {
+    let pattern = patterns.get(text)
+    if (pattern === undefined) patterns.set(text, (pattern = compilePattern(text)))
+    return pattern
   }
 }
 

@@ -13,6 +13,7 @@ import { BATCH_ROWS_MAX } from '../core/limits.ts'
 import { DICTIONARY_ENTRIES_MAX, type Dictionary } from '../event/dictionary.ts'
 import type { ScanBatch } from '../event/scan.ts'
 import type { EventSchema } from '../event/schema.ts'
+import { compilePattern } from '../job/pattern.ts'
 import type { Predicate } from '../job/plan.ts'
 import { compileCelRow } from './cel-row.ts'
 
@@ -194,6 +195,10 @@ function textJudge(predicate: TextPredicate): (dictionary: Dictionary, id: numbe
         for (let at = d.starts[id]!; at <= last; at++) if (matchesAt(d.bytes, at, value)) return true
         return false
       }
+    case 'matches': {
+      const pattern = compilePattern(predicate.values[0]!)
+      return (d, id) => pattern.test(d.text(id))
+    }
   }
 }
 

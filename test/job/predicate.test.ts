@@ -56,16 +56,17 @@ describe('what columns can express', () => {
     ['true', { op: 'true' }, []],
     ['size(name) > 3', { op: 'cel', source: '(size(c0) > (3))', columns: [0] }, ['name/text']],
     [
-      "name == 'x' || name.matches('^a')",
+      "name == 'x' || (name + name).matches('^a')",
       {
         op: 'or',
         of: [
           { op: 'text', column: 0, relation: '==', values: ['x'] },
-          { op: 'cel', source: 'c0.matches("^a")', columns: [0] },
+          { op: 'cel', source: '(c0 + c0).matches("^a")', columns: [0] },
         ],
       },
       ['name/text'],
     ],
+    ["name.matches('^a')", { op: 'text', column: 0, relation: 'matches', values: ['^a'] }, ['name/text']],
     // An error below a negation must not turn into true: the whole goes to the slow lane.
     ['!(1 / kind == 1)', { op: 'cel', source: '(!(((1) / c0) == (1)))', columns: [0] }, ['kind/number']],
   ])('%s', (text, predicate, columns) => {
@@ -97,6 +98,9 @@ describe('mistakes in expressions', () => {
     ["nmae(name) == 'x'", 'there is no function nmae()'],
     ["name.matches('(')", 'missing closing )'],
     ['name.matches(screen)', 'must be a literal'],
+    ["name.matches('[a-z]{1000}')", 'patterns of 1002 steps, of at most 500 in one condition'],
+    ["name.matches('a{200}') && name.matches('b{200}') || name.matches('c{200}')", 'patterns of 606 steps'],
+    [`name.matches('${'a'.repeat(257)}')`, 'longer than 256 characters'],
     ["occurred_at.getHours('Mars') == 1", 'there is no time zone "Mars"'],
     ['properties.a == properties.b', 'say which with string(…) or double(…)'],
     ['context.country == 1 && context.contry == "x"', '== does not take'],

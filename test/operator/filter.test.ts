@@ -172,6 +172,8 @@ const leaf = fc.oneof(
     'false',
     'kind == millrace.v1.EventKind.EVENT_KIND_PAGE',
     'name + platform == "aweb"',
+    '(name + platform).matches("^a.*b$")',
+    '!name.matches("[a-m]+")',
     'int(properties.price) == 1',
     '-revenue_minor > 0',
     'string(kind) == "2"',
