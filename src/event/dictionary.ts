@@ -7,8 +7,10 @@
  * Invariants: id 0 is always the empty text. Ids are dense, 0 .. `count` - 1, in order of first appearance. Entry `id` is
  * `bytes[starts[id] .. starts[id + 1])`. `bytes` may be replaced by a larger array at any `intern`: read it anew.
  */
+
 import { hashBytes } from '../core/hash.ts'
 import { BATCH_ROWS_MAX } from '../core/limits.ts'
+import { textDecoder } from './utf8.ts'
 
 /** Most entries of a dictionary: one a row, and the empty text. */
 export const DICTIONARY_ENTRIES_MAX = BATCH_ROWS_MAX + 1
@@ -107,8 +109,6 @@ export class Dictionary {
 
   /** Entry `id` as a string. For edges (sinks, errors, tests), never a row at a time. */
   text(id: number): string {
-    return decoder.decode(this.bytes.subarray(this.starts[id]!, this.starts[id + 1]!))
+    return textDecoder.decode(this.bytes.subarray(this.starts[id]!, this.starts[id + 1]!))
   }
 }
-
-const decoder = new TextDecoder()

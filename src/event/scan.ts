@@ -8,9 +8,11 @@
  * A row is: time, key (bytes and hash), a number or a dictionary id per column of the schema, its record's offset, and a
  * mask with a bit per predicate. Rows 0 .. `rows` - 1 are valid; the rest of every array is garbage.
  */
+
 import { BATCH_ROWS_MAX } from '../core/limits.ts'
 import { Dictionary } from './dictionary.ts'
 import type { ColumnEncoding } from './schema.ts'
+import { textDecoder } from './utf8.ts'
 
 const noNumbers = new Float64Array(0)
 const noIds = new Uint16Array(0)
@@ -78,8 +80,6 @@ export class ScanBatch {
 
   /** The key of `row` as a string. For edges and tests, never a row at a time. */
   keyText(row: number): string {
-    return decoder.decode(this.keyBytes.subarray(this.keyStart[row]!, this.keyEnd[row]!))
+    return textDecoder.decode(this.keyBytes.subarray(this.keyStart[row]!, this.keyEnd[row]!))
   }
 }
-
-const decoder = new TextDecoder()

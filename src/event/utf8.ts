@@ -1,8 +1,15 @@
 /**
- * Whether bytes are UTF-8, by the strict rules: no overlong forms, no surrogates, nothing above U+10FFFF.
+ * UTF-8: whether bytes are, by the strict rules (no overlong forms, no surrogates, nothing above U+10FFFF), and what they
+ * say.
  *
  * Texts are nearly always ASCII, so the first loop ends most calls.
  */
+
+/**
+ * Texts of events. A byte order mark is a character like others: groups are told apart by their bytes, so they must be
+ * by their texts.
+ */
+export const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** True when `bytes[start .. end)` is valid UTF-8. Free of allocation. */
 export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {

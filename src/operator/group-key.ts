@@ -8,7 +8,9 @@
  * event's key (its bytes and hash are in the row already), or a text (found once a dictionary entry a slice, not once a
  * row; see operator/aggregate-events).
  */
+
 import { hashBytes } from '../core/hash.ts'
+import { textDecoder } from '../event/utf8.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
 
 /** Builds the group keys of one table into its own scratch. */
@@ -69,12 +71,10 @@ export class GroupKeyBuilder {
   }
 }
 
-const decoder = new TextDecoder()
-
 /** The dimension texts of a group key. */
 export function dimensionTexts(key: Uint8Array, dimensions: number): string[] {
   if (dimensions === 0) return []
-  if (dimensions === 1) return [decoder.decode(key)]
+  if (dimensions === 1) return [textDecoder.decode(key)]
   const texts: string[] = []
   let at = 0
   for (let i = 0; i < dimensions; i++) {
@@ -86,7 +86,7 @@ export function dimensionTexts(key: Uint8Array, dimensions: number): string[] {
       length |= (byte & 127) << shift
       shift += 7
     } while (byte > 127)
-    texts.push(decoder.decode(key.subarray(at, at + length)))
+    texts.push(textDecoder.decode(key.subarray(at, at + length)))
     at += length
   }
   return texts

@@ -3,6 +3,7 @@
  *
  * Owns: what each kind of metric reads. Does not own: the wire (sink/metric-values, rpc), order and limits (query/).
  */
+import { textDecoder } from '../event/utf8.ts'
 import type { MetricPlan } from '../job/plan.ts'
 import { ddQuantile } from '../state/sketch/dd-sketch.ts'
 import { itemsGreatest, itemsTop } from '../state/sketch/frequent-items.ts'
@@ -26,8 +27,6 @@ export interface MetricDetail {
   /** Of first and last of a text; null else. */
   readonly text: string | null
 }
-
-const decoder = new TextDecoder()
 
 /**
  * The number of a metric: for topK the count of its most frequent text, for a histogram the count of its values, NaN for
@@ -71,12 +70,12 @@ export function readDetail(
   switch (read.kind) {
     case 'text': {
       const text = textOf(cells!, f64[at + read.of]!)
-      return { items: [], text: text === null ? '' : decoder.decode(text) }
+      return { items: [], text: text === null ? '' : textDecoder.decode(text) }
     }
     case 'topK': {
       const top = itemsTop(cells!, f64[at + read.of]!, parameters[read.of]!)
       return {
-        items: top.map(({ text, count, error }) => ({ label: decoder.decode(text), value: count, error })),
+        items: top.map(({ text, count, error }) => ({ label: textDecoder.decode(text), value: count, error })),
         text: null,
       }
     }

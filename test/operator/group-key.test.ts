@@ -24,7 +24,7 @@ function batchOf(rows: readonly { key: string; texts: readonly string[] }[]): Ev
 
 const texts = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 5 }),
-  fc.constantFrom('', '\u0001', 'x'.repeat(127), 'x'.repeat(128), 'y'.repeat(1024)),
+  fc.constantFrom('', '\u0001', 'abc', '\ufeffabc', 'x'.repeat(127), 'x'.repeat(128), 'y'.repeat(1024)),
 )
 const rows = fc.array(fc.record({ key: texts, texts: fc.tuple(texts, texts, texts) }), { minLength: 1, maxLength: 12 })
 const dimensionLists = fc.uniqueArray(fc.integer({ min: -1, max: 2 }), { maxLength: 4 })
