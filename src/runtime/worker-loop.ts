@@ -6,7 +6,7 @@
  *
  * A turn steps every subtask, downstream first, until nothing moves or the turn has lasted TURN_MS; then the thread lets
  * I/O and messages in. With nothing to do there is no turn until somebody wakes the loop; a running job wakes it at
- * least every TICK_MS, for marks and idleness.
+ * least every TICK_MS, for marks and idleness. Questions are answered between turns (question-queue.ts).
  *
  * An error in one attempt is reported and stops that attempt only.
  */
@@ -17,6 +17,7 @@ import type { LinkMessage } from './links.ts'
 import type { AttemptRef, DeployMessage, FromWorker, SubtaskStats, ToWorker } from './messages.ts'
 import type { WorkerPorts } from './ports.ts'
 import { ProgramAttempt } from './program-attempt.ts'
+import { QuestionQueue } from './question-queue.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
 /** Longest turn before the thread is given back. */
@@ -49,6 +50,7 @@ export class WorkerLoop {
   readonly #send: (message: FromWorker) => void
   readonly #link: (thread: number, message: LinkMessage) => void
   readonly #running = new Map<number, Running>()
+  readonly #questions: QuestionQueue
   #turn: Cancel | null = null
   #tick: Cancel | null = null
 
@@ -62,6 +64,7 @@ export class WorkerLoop {
     this.#ports = ports
     this.#send = send
     this.#link = link
+    this.#questions = new QuestionQueue(ports.clock)
   }
 
   /** Takes a message of the coordinator. */
@@ -105,11 +108,9 @@ export class WorkerLoop {
       case 'align':
         for (const source of running.attempt.sources.values()) source.align(message.maxWatermarkMs)
         break
-      case 'query': {
-        const rows = running.attempt.subtasks.flatMap((subtask) => subtask.query(message.query) ?? [])
-        this.#send({ type: 'queryResult', ...refOf(message), thread: this.#thread, request: message.request, rows })
+      case 'query':
+        this.#questions.add(() => this.#answer(message))
         break
-      }
     }
     this.wake()
   }
@@ -137,6 +138,13 @@ export class WorkerLoop {
     this.#tick?.()
     this.#turn?.()
     await Promise.allSettled(running.map(({ attempt }) => attempt.close()))
+  }
+
+  #answer(message: Extract<ToWorker, { type: 'query' }>): void {
+    const running = this.#find(message)
+    if (running === undefined) return
+    const rows = running.attempt.subtasks.flatMap((subtask) => subtask.query(message.query) ?? [])
+    this.#send({ type: 'queryResult', ...refOf(message), thread: this.#thread, request: message.request, rows })
   }
 
   #find(ref: AttemptRef): Running | undefined {
@@ -229,6 +237,7 @@ export class WorkerLoop {
 
   #takeTurn(): void {
     const { clock } = this.#ports
+    this.#questions.serve()
     const startMs = clock.monotonicMs()
     let again = true
     let nowMs = startMs
@@ -238,9 +247,10 @@ export class WorkerLoop {
         if (running.state !== 'running') continue
         if (this.#stepAll(running)) again = true
       }
+      if (again) this.#questions.worked()
       nowMs = clock.monotonicMs()
     }
-    if (again) this.wake()
+    if (again || this.#questions.due) this.wake()
     else this.#armTick()
   }
 
