@@ -121,12 +121,25 @@ export function listTopics(root: string): string[] {
 function writeTopic(root: string, description: TopicDescription, from: number): void {
   const { name, topicId, partitions } = description
   for (let partition = from; partition < partitions; partition++) {
-    // What a crash in the middle of an earlier creation left is nobody's.
-    remove(partitionPath(root, name, partition))
+    clear(partitionPath(root, name, partition))
     makeDirectory(partitionPath(root, name, partition))
   }
   const text = JSON.stringify({ version: FORMAT_VERSION, name, topicId, partitions }, null, 2)
   writeTextDurably(join(topicPath(root, name), 'topic.json'), `${text}\n`)
+}
+
+/** Removes what a crash in the middle of an earlier creation left; refuses a folder with anything else in it. */
+function clear(path: string): void {
+  const names = listNames(path)
+  if (names === undefined) return
+  const foreign = names.find((file) => !/^\d{20}\.log$/.test(file))
+  if (foreign !== undefined) {
+    throw new MillraceError(
+      'CONFIG_INVALID',
+      `${path} holds ${JSON.stringify(foreign)}, which is no part of a log: give the topic another name, or the log a folder of its own`,
+    )
+  }
+  remove(path)
 }
 
 function isPartitionCount(value: unknown): value is number {

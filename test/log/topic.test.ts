@@ -40,6 +40,15 @@ describe('topics of the embedded log', () => {
     expect(createTopic(root, 'events', 1, random).topicId).not.toBe(first.topicId)
   })
 
+  it("never take the place of folders that are somebody else's", () => {
+    const root = temporaryRoot()
+    mkdirSync(join(root, 'precious', '1'), { recursive: true })
+    writeFileSync(join(root, 'precious', '1', 'letter.txt'), 'dear')
+    expect(() => createTopic(root, 'precious', 2, new SeededRandom(1))).toThrow(/holds "letter.txt", which is no part/)
+    expect(readFileSync(join(root, 'precious', '1', 'letter.txt'), 'utf8')).toBe('dear')
+    expect(findTopic(root, 'precious')).toBeUndefined()
+  })
+
   it('do not inherit what a creation that never finished left', () => {
     const root = temporaryRoot()
     mkdirSync(join(root, 'events', '0'), { recursive: true })
