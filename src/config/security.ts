@@ -205,11 +205,23 @@ export function checkSecurity(values: SecurityValues, around: Surroundings): Vio
       'holds a user or password, as MILLRACE_REDIS_USER and MILLRACE_REDIS_PASSWORD_FILE do: leave it out of the URL',
     )
   }
+  const redisLogin = values.redisUser + values.redisPasswordFile !== '' || around.redisUrl.includes('@')
+  const plainRedis = /^redis:/i.test(around.redisUrl) && !isLoopback(hostOfUrl(around.redisUrl))
+  if (redisLogin && plainRedis && values.allowPlaintext === 'no') {
+    wrong(
+      'MILLRACE_REDIS',
+      'would send the password in the clear: write it as rediss://host:port, or set MILLRACE_ALLOW_PLAINTEXT=yes',
+    )
+  }
   const plainClient = values.clientTls === 'off' && !isLoopback(hostOf(around.server))
   if (values.tokenFile !== '' && plainClient && values.allowPlaintext === 'no') {
     wrong('MILLRACE_CLIENT_TLS', 'off would send the token in the clear: set it on, or MILLRACE_ALLOW_PLAINTEXT=yes')
   }
   return violations
+}
+
+function hostOfUrl(url: string): string {
+  return (URL.parse(url)?.hostname ?? '').replace(/^\[(.*)\]$/, '$1')
 }
 
 /** Whether a URL has a host and at most the number of a database: what else there is could be a part of a password. */

@@ -56,7 +56,7 @@ describe('settings that do not go together', () => {
     [{ ...sasl, MILLRACE_BROKERS: 'b:9092' }, 'MILLRACE_KAFKA_SASL', /in the clear/],
     [{ MILLRACE_REDIS_CA: 'ca', MILLRACE_REDIS: 'redis://r:6379' }, 'MILLRACE_REDIS_CA', /rediss:/],
     [
-      { MILLRACE_REDIS_PASSWORD_FILE: 'p', MILLRACE_REDIS: 'redis://u:v@r:6379' },
+      { MILLRACE_REDIS_PASSWORD_FILE: 'p', MILLRACE_REDIS: 'rediss://u:v@r:6379' },
       'MILLRACE_REDIS',
       /leave it out of the URL/,
     ],
@@ -67,6 +67,17 @@ describe('settings that do not go together', () => {
     ],
   ])('%j', (env, field, message) => {
     expect(violationsOf(env)[field]).toMatch(message)
+  })
+
+  it('lets the password of Redis go in the clear to loopback, or when told to, and no further', () => {
+    const password = { MILLRACE_REDIS_PASSWORD_FILE: 'p' }
+    for (const url of ['redis://127.0.0.1:6379', 'redis://[::1]:6379', 'redis://localhost', 'rediss://r:6379']) {
+      expect(violationsOf({ ...password, MILLRACE_REDIS: url })).toEqual({})
+    }
+    const away = { ...password, MILLRACE_REDIS: 'redis://r:6379' }
+    expect(violationsOf({ ...away, MILLRACE_ALLOW_PLAINTEXT: 'yes' })).toEqual({})
+    expect(violationsOf(away).MILLRACE_REDIS).toMatch(/in the clear: write it as rediss/)
+    expect(violationsOf({ MILLRACE_REDIS: 'redis://u:v@r:6379' }).MILLRACE_REDIS).toMatch(/in the clear/)
   })
 
   it('lets PLAIN go in the clear to loopback, over TLS, or when told to', () => {
