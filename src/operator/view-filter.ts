@@ -12,28 +12,37 @@ export type KeyTest = (key: Uint8Array) => boolean
 
 const encoder = new TextEncoder()
 
-/** Texts above which a set is faster than a walk. */
+/** Texts above which looking up is faster than a walk. */
 const WALK_MAX = 8
+
+/** Most tests of keys in one answer: a second or two of a thread that others share. */
+export const TESTS_MAX = 20_000_000
+
+/** Thrown out of a walk whose tests are more than TESTS_MAX. */
+export class TooManyTests extends Error {}
 
 /**
  * The test for group keys of `dimensions` dimensions: `equals` names exact texts (null takes any), `conditions` what must
- * hold besides. Null when every key passes.
+ * hold besides. Null when every key passes. A walk with more than `testsMax` tests ends with TooManyTests.
  */
 export function keyTest(
   dimensions: number,
   equals: readonly (string | null)[],
   conditions: readonly DimensionCondition[],
+  testsMax = TESTS_MAX,
 ): KeyTest | null {
   const tests: KeyTest[] = []
   equals.forEach((text, index) => {
     if (text !== null) tests.push(textTest(dimensions, { dimension: index, test: 'equals', texts: [text], not: false }))
   })
   for (const condition of conditions) tests.push(textTest(dimensions, condition))
-  const [first, second] = tests
-  if (first === undefined) return null
-  if (second === undefined) return first
+  if (tests.length === 0) return null
+  let left = testsMax
   return (key) => {
-    for (let i = 0; i < tests.length; i++) if (!tests[i]!(key)) return false
+    for (let i = 0; i < tests.length; i++) {
+      if (left-- <= 0) throw new TooManyTests()
+      if (!tests[i]!(key)) return false
+    }
     return true
   }
 }
@@ -44,6 +53,10 @@ function textTest(dimensions: number, condition: DimensionCondition): KeyTest {
   if (test === 'equals' && wanted.length > WALK_MAX) {
     const names = new Set(wanted.map(nameOf))
     return (key) => names.has(nameOf(dimensionBytes(key, dimensions, dimension))) !== not
+  }
+  if (wanted.length > WALK_MAX) {
+    const prefixes = shortest(wanted.map(nameOf))
+    return (key) => isPrefixed(nameOf(dimensionBytes(key, dimensions, dimension)), prefixes) !== not
   }
   const exact = test === 'equals'
   return (key) => {
@@ -59,6 +72,26 @@ function textTest(dimensions: number, condition: DimensionCondition): KeyTest {
 function startsWith(bytes: Uint8Array, text: Uint8Array): boolean {
   for (let i = 0; i < text.length; i++) if (bytes[i] !== text[i]) return false
   return true
+}
+
+/** Sorted, without those that begin with another: then at most one can be a prefix of a name, the last one up to it. */
+function shortest(prefixes: readonly string[]): string[] {
+  const kept: string[] = []
+  for (const prefix of prefixes.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0))) {
+    if (kept.length === 0 || !prefix.startsWith(kept.at(-1)!)) kept.push(prefix)
+  }
+  return kept
+}
+
+function isPrefixed(name: string, prefixes: readonly string[]): boolean {
+  let low = 0
+  let high = prefixes.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (prefixes[middle]! <= name) low = middle + 1
+    else high = middle
+  }
+  return low > 0 && name.startsWith(prefixes[low - 1]!)
 }
 
 /** Bytes as a text of the same length: different for different bytes. */

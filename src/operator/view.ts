@@ -10,7 +10,7 @@ import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
 import { readDetail, readMetric } from './read-metric.ts'
 import { AddedUp, AllRows, columnsOf, type RowCollector, TopOfWindows } from './view-collect.ts'
-import { type KeyTest, keyTest, valuePasses } from './view-filter.ts'
+import { type KeyTest, keyTest, TooManyTests, valuePasses } from './view-filter.ts'
 import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
 
 /** Rows of one metric: those that pass the conditions, as the collector keeps them. */
@@ -89,18 +89,28 @@ export function queryTable(
   const rows = new Gathered(table, metric, query, known)
   // First, as another session may have come to the same start since.
   for (const vanished of table.vanishedSince?.(known) ?? []) rows.addVanished(vanished)
-  table.history.scan(query.fromMs, query.toMs, (row) =>
-    rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
-  )
-  if (!rows.collector.truncated) {
-    table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at, _, open) =>
-      rows.add(startMs, endMs, key, revision, change, table.accumulators, f64, at, open),
-    )
-  }
+  const finished = walk(table, query, rows)
   return {
     ...about,
     change: table.changeBase + table.change,
-    truncated: rows.collector.truncated,
+    truncated: rows.collector.truncated || !finished,
     ...columnsOf(rows.collector.rows()),
+  }
+}
+
+/** Takes all rows; false when the conditions have too much to test. */
+function walk(table: FiringTable, query: ViewQuery, rows: Gathered): boolean {
+  try {
+    table.history.scan(query.fromMs, query.toMs, (row) =>
+      rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
+    )
+    if (rows.collector.truncated) return true
+    table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at, _, open) =>
+      rows.add(startMs, endMs, key, revision, change, table.accumulators, f64, at, open),
+    )
+    return true
+  } catch (error) {
+    if (error instanceof TooManyTests) return false
+    throw error
   }
 }

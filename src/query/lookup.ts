@@ -32,7 +32,7 @@ export async function lookupKey(views: ViewPort, query: KeyQuery): Promise<KeyRe
     if (rows.some((part) => part.truncated)) {
       throw new MillraceError(
         'QUERY_TOO_LARGE',
-        `${query.job}/${info.metric} has more than ${maxQueryLimit} values of that key: narrow the range`,
+        `${query.job}/${info.metric} has more than ${maxQueryLimit} values of that key, or takes too long to search: narrow the range`,
       )
     }
     const values = rows.flatMap((part) => valuesOf(part, attempt))

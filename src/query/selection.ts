@@ -17,7 +17,7 @@ import { type MetricInfo, type MetricQuery, type MetricValue, maxQueryLimit } fr
 /** Most conditions of one kind in a query. */
 export const conditionsMax = 100
 
-/** Most texts in one condition. */
+/** Most texts in all conditions of a query together: each row is tested against them. */
 export const conditionTextsMax = 1000
 
 /** What to ask of the views for `query`. */
@@ -82,9 +82,12 @@ export function checkConditions(query: MetricQuery): void {
   }
   for (const { name, texts } of where) {
     if (texts.length === 0) throw new MillraceError('QUERY_INVALID', `the condition on ${name} names no value`)
-    if (texts.length > conditionTextsMax) {
-      throw new MillraceError('QUERY_TOO_LARGE', `the condition on ${name} has more than ${conditionTextsMax} values`)
-    }
+  }
+  if (where.reduce((sum, { texts }) => sum + texts.length, 0) > conditionTextsMax) {
+    throw new MillraceError(
+      'QUERY_TOO_LARGE',
+      `the conditions of a query have at most ${conditionTextsMax} values together`,
+    )
   }
   if (values.some(({ than }) => Number.isNaN(than))) {
     throw new MillraceError('QUERY_INVALID', 'a value is compared with what is no number')

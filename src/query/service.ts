@@ -54,7 +54,7 @@ function collect(answer: ViewAnswer, query: MetricQuery): MetricValue[] {
     if (rows.truncated) {
       throw new MillraceError(
         'QUERY_TOO_LARGE',
-        `${query.job}/${query.metric} has more than ${maxQueryLimit} values in that range: narrow it, or filter`,
+        `${query.job}/${query.metric} has more than ${maxQueryLimit} values in that range, or takes too long to search: narrow it, or filter`,
       )
     }
     values.push(...valuesOf(rows, answer.attempt))

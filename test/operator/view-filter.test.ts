@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { keyTest, valuePasses } from '../../src/operator/view-filter.ts'
+import { keyTest, TooManyTests, valuePasses } from '../../src/operator/view-filter.ts'
 import type { DimensionCondition, ValueCondition } from '../../src/operator/view-rows.ts'
 
 const encoder = new TextEncoder()
@@ -55,6 +55,13 @@ describe('conditions on a group', () => {
         expect(test === null ? true : test(keyOf(texts))).toBe(expected)
       }),
     )
+  })
+
+  it('end a walk that has too much to test', () => {
+    const condition = { dimension: 0, test: 'prefix' as const, texts: ['a'], not: true }
+    const test = keyTest(1, ['x'], [condition, condition], 10)!
+    for (let i = 0; i < 3; i++) expect(test(keyOf(['x']))).toBe(true)
+    expect(() => test(keyOf(['x']))).toThrow(TooManyTests)
   })
 
   it('are none when nothing is asked', () => {
