@@ -169,7 +169,7 @@ export const settings = {
     name: 'MILLRACE_MAX_DEFINITION',
     fallback: '1Mi',
     unit: 'bytes, with Ki, Mi or Gi',
-    help: 'Largest job definition that is taken.',
+    help: 'Largest job definition that is taken, with its descriptor set. A text is refused beyond 128Ki whatever this says.',
     parse: size(2 ** 10, 2 ** 28),
   },
   httpHost: {

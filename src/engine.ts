@@ -15,6 +15,7 @@ import type { Config } from './config.ts'
 import { jobCompiler } from './control/job-compiler.ts'
 import { JobControl } from './control/job-control.ts'
 import { JobSchemas } from './control/job-schemas.ts'
+import { checkLogFolder } from './control/log-folder.ts'
 import { JobModules } from './control/program-compiler.ts'
 import { JobManager } from './coordinator/job-manager.ts'
 import { defaultJobSettings } from './coordinator/job-ports.ts'
@@ -143,9 +144,14 @@ async function assemble(
   })
   closers.push(() => manager.close())
 
+  const planSubmitted: typeof plan = (definition, ...rest) => {
+    const { logFolder } = config.jobs
+    if (logFolder !== '' && definition.program === undefined) checkLogFolder(definition, logFolder)
+    return plan(definition, ...rest)
+  }
   const control = new JobControl({
     manager,
-    compile: jobCompiler(schemas, plan, modules),
+    compile: jobCompiler(schemas, planSubmitted, modules),
     describeStore: () => store.describe(),
     clock,
     maxDefinitionBytes: config.maxDefinitionBytes,

@@ -45,7 +45,7 @@ describe('parseConfig', () => {
         client: { tls: 'auto', caFile: '', certFile: '', keyFile: '', serverName: '', tokenFile: '' },
       },
       schemas: { folder: 'schemas', registryUrl: '', registryUser: '', registryPasswordFile: '' },
-      jobs: { folder: 'jobs', heapBytes: 2 ** 29, silenceMs: 10_000 },
+      jobs: { folder: 'jobs', heapBytes: 2 ** 29, silenceMs: 10_000, logFolder: '' },
     })
   })
 

@@ -1,9 +1,10 @@
 /**
- * Settings of jobs in TypeScript: where their modules are, and what one may use before it is ended.
+ * Settings of what is submitted: where the modules of jobs in TypeScript are, what one may use before it is ended, and
+ * where logs may be.
  */
 import { duration, type Setting, size, text, type ValuesOf } from './setting.ts'
 
-/** How jobs in TypeScript are run. */
+/** How submitted jobs are run, those in TypeScript mostly. */
 export interface JobsConfig {
   /** Folder of the modules that may be submitted by name. */
   readonly folder: string
@@ -11,6 +12,8 @@ export interface JobsConfig {
   readonly heapBytes: number
   /** Silence after which a thread of such a job is ended, ms. */
   readonly silenceMs: number
+  /** Folder that holds the embedded logs of submitted jobs; '' for anywhere. */
+  readonly logFolder: string
 }
 
 /** The settings, in the order of the reference. */
@@ -36,9 +39,17 @@ export const jobSettings = {
     help: 'A thread of a job in TypeScript that does not answer for so long is ended, and the job fails.',
     parse: duration(500, 3_600_000),
   },
+  logDir: {
+    name: 'MILLRACE_LOG_DIR',
+    fallback: '',
+    unit: 'folder',
+    help: 'Folder that the embedded logs of submitted jobs must be in. Empty: anywhere, or, with MILLRACE_ACCESS_FILE, in the folder where the server runs.',
+    parse: text,
+  },
 } as const satisfies Record<string, Setting<unknown>>
 
 /** The settings as one value. */
-export function toJobsConfig(values: ValuesOf<typeof jobSettings>): JobsConfig {
-  return { folder: values.jobsDir, heapBytes: values.jobHeap, silenceMs: values.jobSilence }
+export function toJobsConfig(values: ValuesOf<typeof jobSettings> & { readonly accessFile: string }): JobsConfig {
+  const { jobsDir: folder, jobHeap: heapBytes, jobSilence: silenceMs, logDir } = values
+  return { folder, heapBytes, silenceMs, logFolder: logDir === '' && values.accessFile !== '' ? '.' : logDir }
 }

@@ -205,6 +205,7 @@ export const capabilities: readonly Capability[] = [
       'src/security/secret-files.ts',
       'src/cli/**',
       'src/control/schema-folder.ts',
+      'src/control/log-folder.ts',
       'src/control/program-compiler.ts',
     ],
   },
