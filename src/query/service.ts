@@ -9,6 +9,7 @@ import type { Cancel, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { MetricWatcher, QueryApi } from './api.ts'
 import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
+import { GroupTotals } from './group-totals.ts'
 import { lookupKey } from './lookup.ts'
 import { keptDimensions, limitValues, rollUp, valueKey, valuesOf } from './render.ts'
 import { checkConditions, passing, questionOf, topOfWindows } from './selection.ts'
@@ -161,7 +162,7 @@ class Follower {
   readonly #kept: readonly number[] | null
   readonly #changesOnly: boolean
   readonly #deliver: (result: MetricResult) => void
-  readonly #groups = new Map<string, MetricValue>()
+  readonly #groups: GroupTotals | null
   #since: number[] = []
   #attempt = -1
 
@@ -179,24 +180,28 @@ class Follower {
     this.#kept = kept
     this.#changesOnly = changesOnly
     this.#deliver = deliver
+    this.#groups = kept === null ? null : new GroupTotals(kept, metric.info.window)
   }
 
   /** Asks what changed and delivers it. True when nothing will change any more. */
   async look(first: boolean): Promise<boolean> {
     const { view } = questionOf(this.#metric.index, this.#metric.info, this.#query, this.#kept, false)
-    let answer = await this.#views.ask(this.#query.job, { ...view, sinceChange: this.#since })
+    const rowsMax = first && this.#changesOnly && this.#groups === null ? 0 : view.rowsMax
+    let answer = await this.#views.ask(this.#query.job, { ...view, rowsMax, sinceChange: this.#since })
     if (answer.attempt !== this.#attempt && this.#since.length > 0) {
       // Change numbers begin anew with each attempt, and what was provisional may be gone.
-      this.#groups.clear()
+      this.#groups?.clear()
       answer = await this.#views.ask(this.#query.job, { ...view, sinceChange: [] })
     }
     this.#attempt = answer.attempt
     const since: number[] = []
     for (const rows of answer.rows) since[rows.subtask] = rows.change
     for (let subtask = 0; subtask < since.length; subtask++) since[subtask] ??= -1
-    const changed = collect(answer, this.#query)
+    // Who wants changes only, and no totals, needs no more than where they begin.
+    const changed = first && this.#changesOnly && this.#groups === null ? [] : collect(answer, this.#query)
+    const values = this.#groups === null ? changed : await this.#totals(changed, this.#groups)
+    // Last: a look that fails in between is made again.
     this.#since = since
-    const values = this.#kept === null ? changed : this.#totals(changed, this.#kept)
     if (first) {
       const all = this.#changesOnly ? [] : values
       const limited = limitValues(all, this.#query)
@@ -213,23 +218,20 @@ class Follower {
   }
 
   /** The totals that the changed values are part of. */
-  #totals(changed: readonly MetricValue[], kept: readonly number[]): MetricValue[] {
-    const { window } = this.#metric.info
-    const affected = new Set<string>()
-    for (const value of changed) {
-      this.#groups.set(valueKey(value, window), value)
-      affected.add(valueKey({ ...value, dimensions: kept.map((index) => value.dimensions[index] ?? '') }, window))
+  async #totals(changed: readonly MetricValue[], groups: GroupTotals): Promise<MetricValue[]> {
+    const { view } = questionOf(this.#metric.index, this.#metric.info, this.#query, this.#kept, false)
+    for (const value of groups.missing(changed)) {
+      const toMs = Number.isFinite(value.windowStartMs) ? value.windowStartMs + 1 : value.windowEndMs
+      const range = { fromMs: value.windowStartMs, toMs, sinceChange: [] }
+      groups.fill(value, collect(await this.#views.ask(this.#query.job, { ...view, ...range }), this.#query))
     }
-    if (this.#groups.size > maxQueryLimit) {
+    const totals = groups.add(changed)
+    if (totals === null) {
       throw new MillraceError(
         'QUERY_TOO_LARGE',
         `the watch follows more than ${maxQueryLimit} values of ${this.#query.job}/${this.#query.metric}: narrow it`,
       )
     }
-    if (affected.size === 0) return []
-    const totals = rollUp([...this.#groups.values()], kept, window).filter((value) =>
-      affected.has(valueKey(value, window)),
-    )
     return passing(totals, this.#query)
   }
 }
