@@ -11,7 +11,7 @@ import type { MetricWatcher, QueryApi } from './api.ts'
 import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
 import { GroupTotals } from './group-totals.ts'
 import { lookupKey } from './lookup.ts'
-import { keptDimensions, limitValues, rollUp, valueKey, valuesOf } from './render.ts'
+import { keptDimensions, limitValues, rollUp, valuesOf } from './render.ts'
 import { checkConditions, passing, questionOf, topOfWindows } from './selection.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
 

@@ -7,7 +7,7 @@ import { pageViews, someValue } from '../support/fakes/query.ts'
 
 const { window } = pageViews
 
-function valueOf(at: number, platform: string, screen: string, count: number): MetricValue {
+function countOf(at: number, platform: string, screen: string, count: number): MetricValue {
   const dimensions = [platform, screen]
   return someValue({
     windowStartMs: at * 1000,
@@ -48,7 +48,7 @@ describe('totals that a watch follows', () => {
         const view = new View()
         const totals = new GroupTotals([0], window, 12)
         for (const look of looks) {
-          const changed = look.map(({ at, platform, screen, count }) => valueOf(at, platform, screen, count))
+          const changed = look.map(({ at, platform, screen, count }) => countOf(at, platform, screen, count))
           for (const value of changed) view.set(value)
           for (const value of totals.missing(changed)) totals.fill(value, view.of(value.windowStartMs))
           const expected = new Map<string, number>()
@@ -71,18 +71,18 @@ describe('totals that a watch follows', () => {
   it('hold no more than they may, and ask for nothing as long as they hold all', () => {
     const totals = new GroupTotals([0], window, 100)
     for (let at = 0; at < 50; at++) {
-      const changed = [valueOf(at, 'ios', 'home', 1), valueOf(at, 'ios', 'cart', 1)]
+      const changed = [countOf(at, 'ios', 'home', 1), countOf(at, 'ios', 'cart', 1)]
       expect(totals.missing(changed)).toEqual([])
       expect(totals.add(changed)).toMatchObject([{ value: 2 }])
     }
-    expect(totals.add([valueOf(50, 'ios', 'home', 1)])).toHaveLength(1)
-    expect(totals.missing([valueOf(0, 'ios', 'home', 2)])).toHaveLength(1)
-    expect(totals.missing([valueOf(49, 'ios', 'home', 2)])).toEqual([])
+    expect(totals.add([countOf(50, 'ios', 'home', 1)])).toHaveLength(1)
+    expect(totals.missing([countOf(0, 'ios', 'home', 2)])).toHaveLength(1)
+    expect(totals.missing([countOf(49, 'ios', 'home', 2)])).toEqual([])
   })
 
   it('of one window with too many values are none', () => {
     const totals = new GroupTotals([0], window, 10)
-    const many = Array.from({ length: 11 }, (_, i) => valueOf(0, 'ios', `screen ${i}`, 1))
+    const many = Array.from({ length: 11 }, (_, i) => countOf(0, 'ios', `screen ${i}`, 1))
     expect(totals.add(many)).toBeNull()
   })
 })
