@@ -44,26 +44,29 @@ describe('totals that a watch follows', () => {
   it('are those of all values, though old windows are let go', () => {
     let letGo = 0
     fc.assert(
-      fc.property(fc.array(fc.array(change, { minLength: 1, maxLength: 2 }), { maxLength: 40 }), (looks) => {
-        const view = new View()
-        const totals = new GroupTotals([0], window, 12)
-        for (const look of looks) {
-          const changed = look.map(({ at, platform, screen, count }) => countOf(at, platform, screen, count))
-          for (const value of changed) view.set(value)
-          for (const value of totals.missing(changed)) totals.fill(value, view.of(value.windowStartMs))
-          const expected = new Map<string, number>()
-          for (const { windowStartMs, dimensions } of changed) {
-            let sum = 0
-            for (const value of view.values.values()) {
-              if (value.windowStartMs === windowStartMs && value.dimensions[0] === dimensions[0]) sum += value.value
+      fc.property(
+        fc.array(fc.array(change, { minLength: 1, maxLength: 2 }), { minLength: 15, maxLength: 40 }),
+        (looks) => {
+          const view = new View()
+          const totals = new GroupTotals([0], window, 6)
+          for (const look of looks) {
+            const changed = look.map(({ at, platform, screen, count }) => countOf(at, platform, screen, count))
+            for (const value of changed) view.set(value)
+            for (const value of totals.missing(changed)) totals.fill(value, view.of(value.windowStartMs))
+            const expected = new Map<string, number>()
+            for (const { windowStartMs, dimensions } of changed) {
+              let sum = 0
+              for (const value of view.values.values()) {
+                if (value.windowStartMs === windowStartMs && value.dimensions[0] === dimensions[0]) sum += value.value
+              }
+              expected.set(`${windowStartMs} ${dimensions[0]}`, sum)
             }
-            expected.set(`${windowStartMs} ${dimensions[0]}`, sum)
+            const told = totals.add(changed)!.toSorted(compareValues)
+            expect(new Map(told.map((v) => [`${v.windowStartMs} ${v.dimensions[0]}`, v.value]))).toEqual(expected)
           }
-          const told = totals.add(changed)!.toSorted(compareValues)
-          expect(new Map(told.map((v) => [`${v.windowStartMs} ${v.dimensions[0]}`, v.value]))).toEqual(expected)
-        }
-        letGo += view.asked
-      }),
+          letGo += view.asked
+        },
+      ),
     )
     expect(letGo).toBeGreaterThan(0)
   })
