@@ -30,40 +30,35 @@ export class GroupTotals {
     this.#forgot = false
   }
 
-  /** A value of each window that must be asked about before `changed` can be added up. */
-  missing(changed: readonly MetricValue[]): MetricValue[] {
-    if (!this.#forgot) return []
-    const found = new Map<string, MetricValue>()
-    for (const value of changed) {
-      const name = this.#nameOf(value)
-      if (!this.#windows.has(name)) found.set(name, value)
-    }
-    return [...found.values()]
+  /** `changed` by window: each part is given to the methods below before the next one. */
+  parts(changed: readonly MetricValue[]): MetricValue[][] {
+    return [...Map.groupBy(changed, (value) => this.#nameOf(value)).values()]
   }
 
-  /** Takes those of `values` that are of the same window as `of`. */
-  fill(of: MetricValue, values: readonly MetricValue[]): void {
-    const name = this.#nameOf(of)
-    for (const value of values) if (this.#nameOf(value) === name) this.#put(value)
+  /** Whether the other values of that window are not known: they must be asked for, and filled in. */
+  lacks(part: readonly MetricValue[]): boolean {
+    return this.#forgot && !this.#windows.has(this.#nameOf(part[0]!))
   }
 
-  /** The totals that `changed` is part of; null when they alone are too many values. */
-  add(changed: readonly MetricValue[]): MetricValue[] | null {
-    const windows = new Set<string>()
-    const affected = new Set<string>()
-    for (const value of changed) {
-      this.#put(value)
-      windows.add(this.#nameOf(value))
-      affected.add(this.#totalOf(value))
-    }
-    const values = [...windows].flatMap((name) => [...this.#windows.get(name)!.values()])
-    if (values.length > this.#max) return null
-    this.#letGo(windows)
-    return rollUp(values, this.#kept, this.#window).filter((total) => affected.has(valueKey(total, this.#window)))
+  /** Takes those of `values` that are of the window of `part`. */
+  fill(part: readonly MetricValue[], values: readonly MetricValue[]): void {
+    const name = this.#nameOf(part[0]!)
+    for (const value of values) if (this.#nameOf(value) === name) this.#put(name, value)
   }
 
-  #put(value: MetricValue): void {
-    const name = this.#nameOf(value)
+  /** The totals that the changes of one window are part of; null when that window has too many values. */
+  add(part: readonly MetricValue[]): MetricValue[] | null {
+    const name = this.#nameOf(part[0]!)
+    for (const value of part) this.#put(name, value)
+    const affected = new Set(part.map((value) => this.#totalOf(value)))
+    const values = this.#windows.get(name)!
+    if (values.size > this.#max) return null
+    this.#letGo(name)
+    const totals = rollUp([...values.values()], this.#kept, this.#window)
+    return totals.filter((total) => affected.has(valueKey(total, this.#window)))
+  }
+
+  #put(name: string, value: MetricValue): void {
     let window = this.#windows.get(name)
     if (window === undefined) this.#windows.set(name, (window = new Map()))
     this.#size -= window.size
@@ -71,10 +66,10 @@ export class GroupTotals {
     this.#size += window.size
   }
 
-  #letGo(needed: ReadonlySet<string>): void {
+  #letGo(needed: string): void {
     for (const [name, values] of this.#windows) {
       if (this.#size <= this.#max) return
-      if (needed.has(name)) continue
+      if (name === needed) continue
       this.#windows.delete(name)
       this.#size -= values.size
       this.#forgot = true

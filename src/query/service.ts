@@ -220,17 +220,21 @@ class Follower {
   /** The totals that the changed values are part of. */
   async #totals(changed: readonly MetricValue[], groups: GroupTotals): Promise<MetricValue[]> {
     const { view } = questionOf(this.#metric.index, this.#metric.info, this.#query, this.#kept, false)
-    for (const value of groups.missing(changed)) {
-      const toMs = Number.isFinite(value.windowStartMs) ? value.windowStartMs + 1 : value.windowEndMs
-      const range = { fromMs: value.windowStartMs, toMs, sinceChange: [] }
-      groups.fill(value, collect(await this.#views.ask(this.#query.job, { ...view, ...range }), this.#query))
-    }
-    const totals = groups.add(changed)
-    if (totals === null) {
-      throw new MillraceError(
-        'QUERY_TOO_LARGE',
-        `the watch follows more than ${maxQueryLimit} values of ${this.#query.job}/${this.#query.metric}: narrow it`,
-      )
+    const totals: MetricValue[] = []
+    for (const part of groups.parts(changed)) {
+      if (groups.lacks(part)) {
+        const { windowStartMs: fromMs, windowEndMs } = part[0]!
+        const range = { fromMs, toMs: Number.isFinite(fromMs) ? fromMs + 1 : windowEndMs, sinceChange: [] }
+        groups.fill(part, collect(await this.#views.ask(this.#query.job, { ...view, ...range }), this.#query))
+      }
+      const ofWindow = groups.add(part)
+      if (ofWindow === null) {
+        throw new MillraceError(
+          'QUERY_TOO_LARGE',
+          `the watch follows more than ${maxQueryLimit} values of a window of ${this.#query.job}/${this.#query.metric}: narrow it`,
+        )
+      }
+      totals.push(...ofWindow)
     }
     return passing(totals, this.#query)
   }
