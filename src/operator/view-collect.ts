@@ -62,6 +62,53 @@ export class AllRows implements RowCollector {
   }
 }
 
+/** Keeps the last `count` rows by window, then by dimension texts. */
+export class NewestRows implements RowCollector {
+  readonly truncated = false
+  readonly #count: number
+  #rows: GatheredRow[] = []
+  /** Start of the oldest window kept, once there are enough. */
+  #fromMs = Number.NEGATIVE_INFINITY
+
+  constructor(count: number) {
+    this.#count = count
+  }
+
+  wants(startMs: number): boolean {
+    return startMs >= this.#fromMs
+  }
+
+  add(row: GatheredRow): boolean {
+    this.#rows.push(row)
+    // Sorted now and then: each row is part of two sorts on average.
+    if (this.#rows.length >= this.#count * 2 + 1000) this.#trim()
+    return true
+  }
+
+  rows(): readonly GatheredRow[] {
+    this.#trim()
+    return this.#rows
+  }
+
+  #trim(): void {
+    if (this.#rows.length <= this.#count) return
+    this.#rows.sort(compareRows)
+    this.#rows = this.#rows.slice(this.#rows.length - this.#count)
+    this.#fromMs = this.#rows[0]!.startMs
+  }
+}
+
+function compareRows(a: GatheredRow, b: GatheredRow): number {
+  if (a.startMs !== b.startMs) return a.startMs - b.startMs
+  if (a.endMs !== b.endMs) return a.endMs - b.endMs
+  for (let i = 0; i < a.dimensions.length; i++) {
+    const left = a.dimensions[i]!
+    const right = b.dimensions[i]!
+    if (left !== right) return left < right ? -1 : 1
+  }
+  return 0
+}
+
 /** Keeps the `count` first rows of each window in the order of `compareTop`: a heap a window, its worst row on top. */
 export class TopOfWindows implements RowCollector {
   truncated = false

@@ -22,6 +22,8 @@ export interface ViewQuery {
   readonly values?: readonly ValueCondition[]
   /** Only so many rows a window, by value. With `keep` it is the asker's too. */
   readonly top?: TopRows
+  /** Only the last so many rows by window, then by dimension texts: what is left out is not `truncated`. */
+  readonly newest?: number
   /** Dimensions to keep, by index and in this order: rows that differ only in others are added up. */
   readonly keep?: readonly number[]
   /** Only this window subtask answers: the one that owns a key. */

@@ -9,7 +9,7 @@ import type { Accumulators } from './accumulators.ts'
 import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
 import { readDetail, readMetric } from './read-metric.ts'
-import { AddedUp, AllRows, columnsOf, type RowCollector, TopOfWindows } from './view-collect.ts'
+import { AddedUp, AllRows, columnsOf, NewestRows, type RowCollector, TopOfWindows } from './view-collect.ts'
 import { type KeyTest, keyTest, TooManyTests, valuePasses } from './view-filter.ts'
 import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
 
@@ -29,6 +29,7 @@ class Gathered {
     this.passes = keyTest(table.plan.dimensions.length, query.filter, query.conditions ?? [])
     this.#values = query.keep === undefined ? (query.values ?? []) : []
     if (query.keep !== undefined) this.collector = new AddedUp(query.keep, query.rowsMax)
+    else if (query.newest !== undefined) this.collector = new NewestRows(query.newest)
     else if (query.top !== undefined) this.collector = new TopOfWindows(query.top, query.rowsMax)
     else this.collector = new AllRows(query.rowsMax)
   }

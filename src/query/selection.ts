@@ -51,6 +51,8 @@ export function questionOf(
       ...((query.where ?? []).length === 0 ? {} : { conditions: conditionsOf(info, query) }),
       ...(adds || values.length === 0 ? {} : { values }),
       ...(adds || top === null ? {} : { top }),
+      // One more than are wanted, so that it is known that there are more. Other groupings have another order.
+      ...(sums && query.latest && kept === null && top === null ? { newest: query.limit + 1 } : {}),
       ...(adds && sums ? { keep: kept } : {}),
     },
     adds,

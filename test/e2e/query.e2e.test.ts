@@ -129,6 +129,14 @@ describe('QueryMetric', () => {
       code: 'QUERY_TOO_LARGE',
       message: expect.stringMatching(/million\/each has more than 100000 values.*narrow it/),
     })
+    // The newest of them, as they are.
+    const newest = await engine.client.query.query({ ...everything, limit: 3, latest: true })
+    expect(newest.truncated).toBe(true)
+    const lastSecond = Math.max(...newest.values.map(({ windowStartMs }) => windowStartMs))
+    const last = await engine.client.query.query({ ...everything, fromMs: lastSecond, toMs: lastSecond + 1 })
+    expect(newest.values.map(({ dimensions }) => dimensions)).toEqual(
+      last.values.slice(-3).map(({ dimensions }) => dimensions),
+    )
     // The narrower range that the message asks for: one second.
     const { values } = await engine.client.query.query({
       ...everything,

@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { AddedUp, AllRows, compareTop, type GatheredRow, TopOfWindows } from '../../src/operator/view-collect.ts'
+import {
+  AddedUp,
+  AllRows,
+  compareTop,
+  type GatheredRow,
+  NewestRows,
+  TopOfWindows,
+} from '../../src/operator/view-collect.ts'
 
 const rowOf = fc.record({
   window: fc.integer({ min: 0, max: 3 }),
@@ -21,6 +28,33 @@ const rowsOf = fc.array(rowOf, { maxLength: 40 }).map((rows) =>
     }),
   ),
 )
+
+describe('the newest rows', () => {
+  it('are the last ones by window and texts, of however many', () => {
+    const shape = fc.record({
+      windows: fc.array(fc.integer({ min: 0, max: 3000 }), { minLength: 2500, maxLength: 5000, size: 'max' }),
+      count: fc.integer({ min: 1, max: 700 }),
+    })
+    fc.assert(
+      fc.property(shape, ({ windows, count }) => {
+        const collector = new NewestRows(count)
+        const rows = windows.map((window, i) => {
+          return {
+            ...base,
+            startMs: window,
+            endMs: window + 10,
+            dimensions: [String(i % 7), String(i).padStart(5, '0')],
+          }
+        })
+        for (const row of rows) if (collector.wants(row.startMs)) collector.add(row)
+        const name = (row: GatheredRow) => `${String(row.startMs).padStart(5, '0')} ${row.dimensions.join(' ')}`
+        expect(collector.rows().map(name)).toEqual(rows.map(name).sort().slice(-count))
+        expect(collector.truncated).toBe(false)
+      }),
+      { numRuns: 20 },
+    )
+  })
+})
 
 describe('the top of each window', () => {
   it('is what sorting and cutting gives', () => {

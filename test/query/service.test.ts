@@ -127,6 +127,7 @@ describe('query', () => {
       values: [{ windowStartMs: later.windowStartMs }],
       truncated: true,
     })
+    expect(views.asked.map(({ newest }) => newest)).toEqual([undefined, 2])
     views.answers.push({ attempt: 1, ended: false, rows: [{ ...rows(0, 5, [a]), truncated: true }] })
     await expect(query.query(everything)).rejects.toMatchObject({ code: 'QUERY_TOO_LARGE' })
   })
