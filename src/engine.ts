@@ -103,7 +103,7 @@ async function assemble(
   const pool = new WorkerPool({ threads, clock, scheduler, log, kafka })
   closers.push(() => pool.close())
   await pool.start()
-  const hub = new ThreadHub({ workers: pool, clock, scheduler, log })
+  const hub = new ThreadHub({ workers: pool, clock, scheduler, log, silentMs: config.jobs.threadSilenceMs })
   closers.push(async () => hub.close())
 
   const modules = new JobModules(
@@ -142,7 +142,7 @@ async function assemble(
     },
     settings: defaultJobSettings,
   })
-  closers.push(() => manager.close())
+  closers.push(() => manager.close(config.jobs.shutdownGraceMs))
 
   const planSubmitted: typeof plan = (definition, ...rest) => {
     const { logFolder } = config.jobs

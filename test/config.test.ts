@@ -45,7 +45,14 @@ describe('parseConfig', () => {
         client: { tls: 'auto', caFile: '', certFile: '', keyFile: '', serverName: '', tokenFile: '' },
       },
       schemas: { folder: 'schemas', registryUrl: '', registryUser: '', registryPasswordFile: '' },
-      jobs: { folder: 'jobs', heapBytes: 2 ** 29, silenceMs: 10_000, logFolder: '' },
+      jobs: {
+        folder: 'jobs',
+        heapBytes: 2 ** 29,
+        silenceMs: 10_000,
+        logFolder: '',
+        shutdownGraceMs: 20_000,
+        threadSilenceMs: 30_000,
+      },
     })
   })
 

@@ -169,6 +169,7 @@ loop.onMessage({
   ),
   restore: null,
   chunkStore: { kind: 'memory', name: 'x' },
+  poison: [],
   chunkPrefix: 'bench/1-1-x',
 })
 await started.promise

@@ -14,6 +14,10 @@ export interface JobsConfig {
   readonly silenceMs: number
   /** Folder that holds the embedded logs of submitted jobs; '' for anywhere. */
   readonly logFolder: string
+  /** How long a server that is told to end waits for last checkpoints, ms; 0 for not at all. */
+  readonly shutdownGraceMs: number
+  /** Silence after which a worker thread is ended and replaced, ms. */
+  readonly threadSilenceMs: number
 }
 
 /** The settings, in the order of the reference. */
@@ -46,10 +50,26 @@ export const jobSettings = {
     help: 'Folder that the embedded logs of submitted jobs must be in. Empty: anywhere, or, with MILLRACE_ACCESS_FILE, in the folder where the server runs.',
     parse: text,
   },
+  shutdownGrace: {
+    name: 'MILLRACE_SHUTDOWN_GRACE',
+    fallback: '20s',
+    unit: 'duration',
+    help: 'A server that is told to end (SIGTERM, Ctrl-C) makes a last checkpoint of each job first, for at most so long. Keep it below what its supervisor grants; `0s` ends at once, and the next start repeats what came after the latest checkpoint.',
+    parse: duration(0, 3_600_000),
+  },
+  threadSilence: {
+    name: 'MILLRACE_THREAD_SILENCE',
+    fallback: '30s',
+    unit: 'duration',
+    help: 'A worker thread that does not answer its heartbeat (one a second) for so long is ended and replaced; its jobs restart.',
+    parse: duration(2000, 3_600_000),
+  },
 } as const satisfies Record<string, Setting<unknown>>
 
 /** The settings as one value. */
 export function toJobsConfig(values: ValuesOf<typeof jobSettings> & { readonly accessFile: string }): JobsConfig {
   const { jobsDir: folder, jobHeap: heapBytes, jobSilence: silenceMs, logDir } = values
-  return { folder, heapBytes, silenceMs, logFolder: logDir === '' && values.accessFile !== '' ? '.' : logDir }
+  const { shutdownGrace: shutdownGraceMs, threadSilence: threadSilenceMs } = values
+  const logFolder = logDir === '' && values.accessFile !== '' ? '.' : logDir
+  return { folder, heapBytes, silenceMs, logFolder, shutdownGraceMs, threadSilenceMs }
 }

@@ -11,22 +11,23 @@
  */
 import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { type ErrorData, invariant, MillraceError } from '../core/errors.ts'
+import type { RestartDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import { Failures } from './failures.ts'
 import { type CheckpointRecord, JobHistory } from './job-history.ts'
 import { type JobMemory, newJobMemory } from './job-memory.ts'
 import { defaultJobSettings, type JobPorts, type JobSettings } from './job-ports.ts'
 import { JobRun } from './job-run.ts'
 import { type JobEffect, type JobEventType, type JobState, jobTransition, restStates } from './job-state.ts'
 import type { CoordinatorListener, JobStatus } from './job-status.ts'
+import { lastCheckpoint } from './last-checkpoint.ts'
 import { LeaseKeeper } from './lease.ts'
 import { refused } from './refusals.ts'
-import { isRecoverable } from './restart.ts'
 import { RestartSchedule } from './restart-schedule.ts'
 import type { RestorePoint } from './restore-point.ts'
 import { dropState } from './retention.ts'
-
-const RECLAIM_PAUSE_MS = 1000
+import { reclaimStore } from './store-loss.ts'
 
 /** The coordinator of one job. */
 export class JobCoordinator {
@@ -39,6 +40,7 @@ export class JobCoordinator {
   readonly #listener: CoordinatorListener
   readonly #lease: LeaseKeeper
   readonly #restart: RestartSchedule
+  readonly #failures: Failures
   readonly #detach: () => void
   readonly #queue: { type: JobEventType; reason: string; error: ErrorData | null }[] = []
   #draining = false
@@ -67,7 +69,8 @@ export class JobCoordinator {
     this.#memory = memory
     this.#status = { state: 'CREATED', reason: '', error: null, sinceMs: ports.clock.nowMs(), attempt: 0, restarts: 0 }
     this.#lease = new LeaseKeeper(plan.jobName, ports, this.#settings.leaseTtlMs, (error) => this.#leaseLost(error))
-    this.#restart = new RestartSchedule(this.#settings.restart, ports.clock, ports.scheduler, ports.random)
+    this.#restart = new RestartSchedule(this.#strategyOf(plan), ports.clock, ports.scheduler, ports.random)
+    this.#failures = new Failures(this.history, this.#restart, ports)
     this.#detach = ports.hub.attach(number, {
       onMessage: (thread, message) => {
         const run = this.#run?.spec.attempt === message.attempt ? this.#run : this.#disposing
@@ -142,6 +145,7 @@ export class JobCoordinator {
     if (jobId !== this.#memory.jobId) this.#memory = newJobMemory(jobId)
     this.#memory.firstSplits = firstSplits
     this.#plan = plan
+    this.#restart.use(this.#strategyOf(plan))
     this.#ask('submit', reason)
   }
 
@@ -169,8 +173,13 @@ export class JobCoordinator {
     throw new MillraceError('UNAVAILABLE', `job ${this.name} is ${state} (${reason}): its values cannot be read now`)
   }
 
-  /** Leaves the job as a crash would, but tidily: no last checkpoint, the lease given back. For the process's end. */
-  async close(): Promise<void> {
+  /**
+   * Leaves the job for another process, which goes on from its latest checkpoint: from a last one, if the job runs and it
+   * takes no longer than `graceMs`. The lease is given back.
+   */
+  async close(graceMs = 0): Promise<void> {
+    this.#restart.clear()
+    if (this.#status.state === 'RUNNING' && graceMs > 0) await lastCheckpoint(this.#run!, this.#ports, graceMs)
     this.#restart.clear()
     const run = this.#run ?? this.#disposing
     this.#run = undefined
@@ -179,6 +188,10 @@ export class JobCoordinator {
     await this.#storeWork
     await this.#lease.release()
     this.#detach()
+  }
+
+  #strategyOf({ definition }: JobPlan): RestartDefinition {
+    return definition.restart ?? this.#settings.restart
   }
 
   #ask(type: 'submit' | 'stop' | 'cancel', reason: string): void {
@@ -256,16 +269,13 @@ export class JobCoordinator {
   }
 
   #failed(error: ErrorData, operator: string, subtask: number, attempt: number): void {
-    this.history.addFailure({
-      code: error.code,
-      message: error.message,
-      atMs: this.#ports.clock.nowMs(),
-      operator,
-      subtask,
-      attempt,
-    })
-    const where = operator === '' ? '' : `${operator} ${subtask}: `
-    this.#raise(isRecoverable(error) ? 'failed' : 'failedForGood', `${error.code}: ${where}${error.message}`, error)
+    const { type, reason } = this.#failures.judge(
+      error,
+      { operator, subtask, attempt },
+      this.#plan.definition,
+      this.#memory,
+    )
+    this.#raise(type, reason, error)
   }
 
   #finalCheckpoint(): void {
@@ -278,7 +288,8 @@ export class JobCoordinator {
       (thrown: unknown) => {
         if (this.#run !== run) return
         const error = MillraceError.from(thrown).toData()
-        this.#raise('finalCheckpointFailed', `the last checkpoint failed: ${error.message}`, error)
+        const { type, reason } = this.#failures.judgeFinal(error, this.#status.state)
+        this.#raise(type, reason, error)
       },
     )
   }
@@ -317,29 +328,15 @@ export class JobCoordinator {
       this.#raise('fenced', error.message, error.toData())
       return
     }
-    void this.#reclaim(this.#run)
-  }
-
-  /** The store is empty and this process lives: what it holds in memory is all there is, and goes back at once. */
-  async #reclaim(run: JobRun): Promise<void> {
-    while (this.#run === run) {
-      try {
-        await this.#lease.acquire(() => {}, this.#memory.lastCheckpointId)
-        if (this.#run !== run) return
-        this.#memory.storeId = await this.#ports.store.storeId()
-        await this.#listener.storeRecord()
-        run.rewriteAll()
-        await run.checkpoint()
-        return
-      } catch (thrown) {
-        const error = MillraceError.from(thrown)
-        if (error.code === 'CANCELLED') return
-        this.#ports.log('error', `job ${this.name}: the lost store could not be written again yet: ${error.message}`, {
-          job: this.name,
-        })
-        await new Promise<void>((resolve) => this.#ports.scheduler.after(RECLAIM_PAUSE_MS, resolve))
-      }
-    }
+    const run = this.#run
+    void reclaimStore({
+      ports: this.#ports,
+      lease: this.#lease,
+      memory: this.#memory,
+      run,
+      wanted: () => this.#run === run,
+      storeRecord: () => this.#listener.storeRecord(),
+    })
   }
 
   #afterwards(work: () => Promise<void>): void {

@@ -200,10 +200,10 @@ export class JobManager {
     return this.#jobs.onState(listener)
   }
 
-  /** Leaves all jobs for the next process, as they are wanted. */
-  async close(): Promise<void> {
+  /** Leaves all jobs for the next process, as they are wanted; those that run after a last checkpoint, if it takes no longer than `graceMs`. */
+  async close(graceMs = 0): Promise<void> {
     this.#closed = true
-    await Promise.all(this.jobs().map((job) => job.coordinator.close()))
+    await Promise.all(this.jobs().map((job) => job.coordinator.close(graceMs)))
   }
 
   #held(name: string): HeldJob {

@@ -1,5 +1,6 @@
 /** What a coordinator remembers of a job from one attempt to the next, beyond what the store holds. */
 import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
+import { PoisonBook } from './poison-book.ts'
 
 /** Mutable; owned by the job's coordinator, filled in by its attempts. */
 export interface JobMemory {
@@ -13,9 +14,12 @@ export interface JobMemory {
   lastCheckpointId: number
   /** Highest checkpoint id completed; 0 for none. */
   completedCheckpointId: number
+  /** Records on which the job's code has failed since the last checkpoint that passed them. */
+  readonly poison: PoisonBook
 }
 
 /** Nothing known yet but what the job's record says. */
 export function newJobMemory(jobId: string, firstSplits: readonly SplitSnapshot[] | null = null): JobMemory {
-  return { jobId, firstSplits, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
+  const poison = new PoisonBook()
+  return { jobId, firstSplits, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0, poison }
 }

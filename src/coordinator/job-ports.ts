@@ -1,12 +1,12 @@
 /** What the coordinator of a job is handed: the world, as ports, and its settings. Types and defaults only. */
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import type { Clock, Random, Scheduler } from '../core/clock.ts'
-import type { SourceDefinition } from '../job/definition.ts'
+import type { RestartDefinition, SourceDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { DeployMessage } from '../runtime/messages.ts'
 import type { SourceEnumerator } from '../source/source.ts'
 import type { CoordinatorLog } from './log.ts'
-import { defaultRestartPolicy, type RestartPolicy } from './restart.ts'
+import { defaultRestartPolicy } from './restart.ts'
 import type { WriterSchemas } from './schema-desk.ts'
 import type { ThreadHub } from './thread-hub.ts'
 
@@ -39,7 +39,8 @@ export interface JobPorts {
 
 /** Numbers that tests and operators may change. */
 export interface JobSettings {
-  readonly restart: RestartPolicy
+  /** The strategy of jobs that name none. */
+  readonly restart: RestartDefinition
   readonly leaseTtlMs: number
   /** Most time from `deploy` to `deployed`; restoring reads all state. */
   readonly deployMs: number

@@ -245,6 +245,7 @@ export class JobRun implements ThreadListener {
       restore: restore?.snapshots ?? null,
       chunkStore: this.#ports.chunkStore,
       chunkPrefix: chunkKeyPrefix(plan.jobName, lease.generation, attempt, lease.nonce),
+      poison: memory.poison.condemned(plan.definition.poison?.afterFailures ?? Number.POSITIVE_INFINITY),
     })
     this.#checkWanted()
     this.#checkpoints = new CheckpointCoordinator({
@@ -317,6 +318,7 @@ export class JobRun implements ThreadListener {
   }
 
   #publishPositions(positions: Readonly<Record<number, number>>): void {
+    this.spec.memory.poison.passed(positions)
     const { input } = this.spec.plan.definition.source
     if (input.kind !== 'kafka' || input.groupId === '' || this.#enumerator === undefined) return
     const fields = { job: this.spec.plan.jobName, group: input.groupId }

@@ -1,11 +1,12 @@
 /** The restart that is scheduled for a job, if any: the strategy of restart.ts with its memory and its timer. */
 import type { Cancel, Clock, Random, Scheduler } from '../core/clock.ts'
 import type { ErrorData } from '../core/errors.ts'
-import { decideRestart, noFailures, type RestartMemory, type RestartPolicy, restartBegun } from './restart.ts'
+import type { RestartDefinition } from '../job/definition.ts'
+import { decideRestart, noFailures, type RestartMemory, restartBegun, whyNoMore } from './restart.ts'
 
 /** At most one restart is scheduled. */
 export class RestartSchedule {
-  readonly #policy: RestartPolicy
+  #policy: RestartDefinition
   readonly #clock: Clock
   readonly #scheduler: Scheduler
   readonly #random: Random
@@ -13,7 +14,7 @@ export class RestartSchedule {
   #cancel: Cancel = () => {}
   #due = false
 
-  constructor(policy: RestartPolicy, clock: Clock, scheduler: Scheduler, random: Random) {
+  constructor(policy: RestartDefinition, clock: Clock, scheduler: Scheduler, random: Random) {
     this.#policy = policy
     this.#clock = clock
     this.#scheduler = scheduler
@@ -23,6 +24,16 @@ export class RestartSchedule {
   /** True from the end of the delay until the restart has begun or was called off. */
   get due(): boolean {
     return this.#due
+  }
+
+  /** Why the strategy would not restart after a failure now, for people; '' when it would. */
+  whyNoMore(): string {
+    return whyNoMore(this.#policy, this.#memory, this.#clock.monotonicMs())
+  }
+
+  /** Goes by another strategy from now on. */
+  use(policy: RestartDefinition): void {
+    this.#policy = policy
   }
 
   /** Schedules a restart after a failure and returns its delay in ms; `onDue` is called when it is over. */

@@ -1,37 +1,35 @@
 /**
- * When a failed job starts again: the exponential-delay strategy, as a pure function.
+ * When a failed job starts again: Flink's restart strategies, as pure functions.
  *
- * The delay begins at `initialMs`, grows by `multiplier` with each failure up to `maxMs`, is spread by `jitter` to both
- * sides, and goes back to the beginning once the job has stayed healthy for `resetAfterMs` after a restart was due.
+ *   exponentialDelay  the delay begins at `initialMs`, grows by `multiplier` with each failure up to `maxMs`, is spread by
+ *                     `jitter` to both sides, and goes back to the beginning once the job has stayed healthy for
+ *                     `resetAfterMs` after a restart was due; `attempts` restarts between two resets, if not 0
+ *   fixedDelay        `attempts` restarts in all, each after `delayMs`
+ *   failureRate       fails with more than `failures` within `intervalMs`; restarts after `delayMs`
+ *   none              fails at once
+ *
  * Failures that arrive while a restart is already scheduled belong to the same incident: they merge into one attempt
- * and do not grow the delay. What can never succeed again without a person (`retry: 'never'`) is not retried at all.
+ * and count once. What can never succeed again without a person (`retry: 'never'`) is not retried at all.
  */
 import { nextFraction, type Random } from '../core/clock.ts'
 import type { ErrorData } from '../core/errors.ts'
+import { jobDefaults } from '../job/defaults.ts'
+import type { RestartDefinition } from '../job/definition.ts'
 
-/** The numbers of the strategy. */
-export interface RestartPolicy {
-  readonly initialMs: number
-  readonly multiplier: number
-  readonly maxMs: number
-  /** Share of the delay by which it may be longer or shorter: 0.1 is 10 %. */
-  readonly jitter: number
-  readonly resetAfterMs: number
-}
+type ExponentialDelay = Extract<RestartDefinition, { kind: 'exponentialDelay' }>
 
-/** 1 s, x 1.5, at most 1 min, 10 % jitter, reset after 1 h: Flink's defaults for checkpointed jobs. */
-export const defaultRestartPolicy: RestartPolicy = {
-  initialMs: 1000,
-  multiplier: 1.5,
-  maxMs: 60_000,
-  jitter: 0.1,
-  resetAfterMs: 3_600_000,
+/** What a job gets that says nothing: Flink's default for checkpointed jobs. */
+export const defaultRestartPolicy: ExponentialDelay = {
+  kind: 'exponentialDelay',
+  ...jobDefaults.restart.exponentialDelay,
 }
 
 /** What the strategy remembers of a job. */
 export interface RestartMemory {
   /** Failures since the last reset that led to a restart. */
   readonly failures: number
+  /** Monotonic ms of the failures that a rate is judged by, oldest first. */
+  readonly recentMs: readonly number[]
   /** Monotonic ms at which the last restart was due; -Infinity before the first. */
   readonly dueMs: number
   /** True from a failure until its restart begins: more failures merge into it. */
@@ -39,7 +37,12 @@ export interface RestartMemory {
 }
 
 /** A job that has never failed. */
-export const noFailures: RestartMemory = { failures: 0, dueMs: Number.NEGATIVE_INFINITY, pending: false }
+export const noFailures: RestartMemory = {
+  failures: 0,
+  recentMs: [],
+  dueMs: Number.NEGATIVE_INFINITY,
+  pending: false,
+}
 
 /** What to do about a failure. */
 export type RestartDecision =
@@ -47,8 +50,8 @@ export type RestartDecision =
   | { readonly kind: 'restart'; readonly delayMs: number; readonly memory: RestartMemory }
   /** A restart is already scheduled; this failure is part of it. */
   | { readonly kind: 'merged'; readonly memory: RestartMemory }
-  /** No attempt can help: fail the job. */
-  | { readonly kind: 'fail'; readonly memory: RestartMemory }
+  /** No attempt can help, or the strategy allows no more: fail the job. `why` is empty for the former. */
+  | { readonly kind: 'fail'; readonly why: string; readonly memory: RestartMemory }
 
 /**
  * Whether a job that failed with `error` may be started again. A topic that is not there may still appear, so that
@@ -58,23 +61,48 @@ export function isRecoverable(error: ErrorData): boolean {
   return error.retry !== 'never' || error.code === 'TOPIC_NOT_FOUND'
 }
 
-/** Decides about one failure at monotonic time `nowMs`. Draws one number when it restarts. */
+/** Decides about one failure at monotonic time `nowMs`. Draws one number when an exponential delay restarts. */
 export function decideRestart(
-  policy: RestartPolicy,
+  policy: RestartDefinition,
   memory: RestartMemory,
   error: ErrorData,
   nowMs: number,
   random: Random,
 ): RestartDecision {
-  if (!isRecoverable(error)) return { kind: 'fail', memory: { ...memory, pending: false } }
+  if (!isRecoverable(error)) return { kind: 'fail', why: '', memory: { ...memory, pending: false } }
   if (memory.pending) return { kind: 'merged', memory }
-  const healthy = memory.failures > 0 && nowMs - memory.dueMs >= policy.resetAfterMs
-  const failures = healthy ? 0 : memory.failures
-  const delayMs = jittered(policy, baseDelayMs(policy, failures), random)
+  const why = whyNoMore(policy, memory, nowMs)
+  if (why !== '') return { kind: 'fail', why, memory }
+  const failures = failuresNow(policy, memory, nowMs)
+  const recentMs = policy.kind === 'failureRate' ? [...recentOf(policy, memory, nowMs), nowMs] : []
+  const delayMs = delayOf(policy, failures, random)
   return {
     kind: 'restart',
     delayMs,
-    memory: { failures: failures + 1, dueMs: nowMs + delayMs, pending: true },
+    memory: { failures: failures + 1, recentMs, dueMs: nowMs + delayMs, pending: true },
+  }
+}
+
+/** Why the strategy would not restart after one more failure at `nowMs`, for people; '' when it would. */
+export function whyNoMore(policy: RestartDefinition, memory: RestartMemory, nowMs: number): string {
+  if (memory.pending) return ''
+  switch (policy.kind) {
+    case 'none':
+      return 'its restart strategy is none'
+    case 'fixedDelay': {
+      const { attempts } = policy
+      return memory.failures < attempts ? '' : `its restart strategy allows ${attempts} attempts, and all are used`
+    }
+    case 'exponentialDelay': {
+      const { attempts } = policy
+      if (attempts === 0 || failuresNow(policy, memory, nowMs) < attempts) return ''
+      return `its restart strategy allows ${attempts} attempts between two healthy times, and all are used`
+    }
+    case 'failureRate': {
+      const { failures, intervalMs } = policy
+      if (recentOf(policy, memory, nowMs).length < failures) return ''
+      return `its restart strategy allows ${failures} failures within ${intervalMs} ms, and this is one more`
+    }
   }
 }
 
@@ -84,11 +112,33 @@ export function restartBegun(memory: RestartMemory): RestartMemory {
 }
 
 /** Delay before jitter after `failures` earlier failures. */
-export function baseDelayMs(policy: RestartPolicy, failures: number): number {
+export function baseDelayMs(policy: ExponentialDelay, failures: number): number {
   // The power is capped by itself: it may reach Infinity, and the minimum still holds.
   return Math.min(policy.maxMs, policy.initialMs * policy.multiplier ** failures)
 }
 
-function jittered(policy: RestartPolicy, delayMs: number, random: Random): number {
-  return delayMs * (1 + policy.jitter * (2 * nextFraction(random) - 1))
+/** Failures that count at `nowMs`: none any more once an exponential delay was followed by health. */
+function failuresNow(policy: RestartDefinition, memory: RestartMemory, nowMs: number): number {
+  const healthy = policy.kind === 'exponentialDelay' && nowMs - memory.dueMs >= policy.resetAfterMs
+  return healthy ? 0 : memory.failures
+}
+
+function recentOf(
+  { intervalMs }: { readonly intervalMs: number },
+  memory: RestartMemory,
+  nowMs: number,
+): readonly number[] {
+  return memory.recentMs.filter((ms) => nowMs - ms < intervalMs)
+}
+
+function delayOf(policy: RestartDefinition, failures: number, random: Random): number {
+  switch (policy.kind) {
+    case 'none':
+      return 0
+    case 'fixedDelay':
+    case 'failureRate':
+      return policy.delayMs
+    case 'exponentialDelay':
+      return baseDelayMs(policy, failures) * (1 + policy.jitter * (2 * nextFraction(random) - 1))
+  }
 }

@@ -83,6 +83,13 @@ export interface Violation {
   readonly column: number
 }
 
+/** A record of a source, for errors that one record causes. */
+export interface RecordOrigin {
+  /** Number of the partition as the engine counts it, over all sources of the job. */
+  readonly partition: number
+  readonly offset: number
+}
+
 /** Optional parts of a MillraceError. */
 export interface ErrorOptionsMillrace {
   readonly domain?: ErrorDomain
@@ -90,6 +97,8 @@ export interface ErrorOptionsMillrace {
   readonly cause?: unknown
   /** All that is wrong in a submitted document, in document order. */
   readonly violations?: readonly Violation[]
+  /** The record that was being worked on, where the failure is of one. */
+  readonly record?: RecordOrigin | undefined
 }
 
 /** A MillraceError as plain data, to cross threads and wires. */
@@ -99,6 +108,7 @@ export interface ErrorData {
   readonly retry: RetryHint
   readonly message: string
   readonly violations: readonly Violation[]
+  readonly record?: RecordOrigin
 }
 
 const defaults: Partial<Record<ErrorCode, readonly [ErrorDomain, RetryHint]>> = {
@@ -137,6 +147,7 @@ export class MillraceError extends Error {
   readonly domain: ErrorDomain
   readonly retry: RetryHint
   readonly violations: readonly Violation[]
+  readonly record: RecordOrigin | undefined
 
   constructor(code: ErrorCode, message: string, options: ErrorOptionsMillrace = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -145,6 +156,7 @@ export class MillraceError extends Error {
     this.domain = options.domain ?? domain
     this.retry = options.retry ?? retry
     this.violations = options.violations ?? []
+    this.record = options.record
   }
 
   /** The error as plain data. The cause stays on this side: its message is already in ours where it helps. */
@@ -155,6 +167,7 @@ export class MillraceError extends Error {
       retry: this.retry,
       message: this.message,
       violations: this.violations,
+      ...(this.record === undefined ? {} : { record: this.record }),
     }
   }
 

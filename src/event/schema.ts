@@ -143,6 +143,7 @@ export const deadLetterReasons = [
   'schema_unknown',
   'schema_incompatible',
   'unknown_type',
+  'poison',
 ] as const
 
 /** Why an event could not be used. */

@@ -35,6 +35,19 @@ export const jobDefaults = {
   watermark: { outOfOrdernessMs: 5 * SECOND, idlenessMs: 30 * SECOND, maxDriftMs: 0 },
   /** Flink's: ten minutes for a checkpoint, no failure tolerated. Every second is what makes exactly-once output live. */
   checkpoint: { everyMs: SECOND, retain: 3, timeoutMs: 10 * MINUTE, tolerableFailures: 0 },
+  /** Flink's of each strategy: exponential delay of 1 s, x 1.5, at most 1 min, 10 % jitter, reset after 1 h of health. */
+  restart: {
+    exponentialDelay: {
+      initialMs: SECOND,
+      multiplier: 1.5,
+      maxMs: MINUTE,
+      jitter: 0.1,
+      resetAfterMs: 60 * MINUTE,
+      attempts: 0,
+    },
+    fixedDelay: { attempts: 1, delayMs: SECOND },
+    failureRate: { failures: 1, intervalMs: MINUTE, delayMs: SECOND },
+  },
   parallelism: 0,
   keyGroups: 128,
   preAggregation: true,

@@ -26,6 +26,10 @@ export interface JobDefinition {
   readonly event: EventDefinition
   readonly watermark: WatermarkDefinition
   readonly checkpoint: CheckpointDefinition
+  /** What follows a failure; absent: the server's own (exponential delay). */
+  readonly restart?: RestartDefinition
+  /** What becomes of a record on which the job's code fails again and again; absent: the job fails each time. */
+  readonly poison?: PoisonDefinition
   /** Subtasks per operator; 0 means one per worker thread. */
   readonly parallelism: number
   /** Key groups of keyed state; fixed for the life of the state. */
@@ -182,6 +186,33 @@ export interface CheckpointDefinition {
   readonly retain: number
   readonly timeoutMs: number
   readonly tolerableFailures: number
+}
+
+/** When a failed job starts again: Flink's strategies, by their names. */
+export type RestartDefinition =
+  | {
+      /** The delay grows with each failure, and is forgotten once the job has stayed healthy. */
+      readonly kind: 'exponentialDelay'
+      readonly initialMs: number
+      readonly multiplier: number
+      readonly maxMs: number
+      /** Share of the delay by which it may be longer or shorter: 0.1 is 10 %. */
+      readonly jitter: number
+      readonly resetAfterMs: number
+      /** Restarts between two resets; 0 for any number. */
+      readonly attempts: number
+    }
+  /** `attempts` restarts in all, each after `delayMs`. */
+  | { readonly kind: 'fixedDelay'; readonly attempts: number; readonly delayMs: number }
+  /** Fails when there are more than `failures` within `intervalMs`. */
+  | { readonly kind: 'failureRate'; readonly failures: number; readonly intervalMs: number; readonly delayMs: number }
+  /** The first failure is the last. */
+  | { readonly kind: 'none' }
+
+/** Records that fail the job's code. */
+export interface PoisonDefinition {
+  /** A record on which the job has failed this often becomes a dead letter. */
+  readonly afterFailures: number
 }
 
 /** One metric. */

@@ -21,6 +21,7 @@ import type {
 import { readEvent } from './parse-event.ts'
 import { readMetric } from './parse-metric.ts'
 import { type DocumentProblem, describe, formatPath, MappingReader } from './parse-reader.ts'
+import { readRestart } from './parse-restart.ts'
 import { readSample } from './parse-sample.ts'
 import { type Place, readYaml } from './parse-yaml.ts'
 import type { SampleDefinition } from './sample.ts'
@@ -104,6 +105,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     event: readEvent(root.mapping('event', true)),
     watermark: readWatermark(root.mapping('watermark', true)),
     checkpoint: readCheckpoint(root.mapping('checkpoint', true)),
+    ...readRestart(root),
     parallelism: root.number('parallelism', defaults.parallelism, 0, 1024),
     keyGroups: root.number('keyGroups', defaults.keyGroups, 0, 32_768) || defaults.keyGroups,
     preAggregation: root.flag('preAggregation', defaults.preAggregation),

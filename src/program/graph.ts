@@ -8,7 +8,14 @@
  * are no circles.
  */
 import { invariant } from '../core/errors.ts'
-import type { CheckpointDefinition, SinkOutput, SourceDefinition, WatermarkDefinition } from '../job/definition.ts'
+import type {
+  CheckpointDefinition,
+  PoisonDefinition,
+  RestartDefinition,
+  SinkOutput,
+  SourceDefinition,
+  WatermarkDefinition,
+} from '../job/definition.ts'
 import type { Key } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
 
@@ -96,6 +103,8 @@ export interface ProgramSettings {
   readonly maxFutureMs: number
   readonly watermark: WatermarkDefinition
   readonly checkpoint: CheckpointDefinition
+  readonly restart?: RestartDefinition
+  readonly poison?: PoisonDefinition
   readonly parallelism: number
   readonly keyGroups: number
   readonly stateLimitBytes: number

@@ -7,13 +7,16 @@ export function programDefinition(
   module: string,
   { settings, nodes, sinks, subjects }: ProgramDescription,
 ): JobDefinition {
-  const { name, description, source, watermark, checkpoint, parallelism, keyGroups, stateLimitBytes } = settings
+  const { name, description, source, watermark, checkpoint, restart, poison, parallelism, keyGroups, stateLimitBytes } =
+    settings
   return {
     name,
     source,
     event: { message: '', time: '', timeUnit: 'ms', key: '', maxFutureMs: settings.maxFutureMs },
     watermark,
     checkpoint,
+    ...(restart === undefined ? {} : { restart }),
+    ...(poison === undefined ? {} : { poison }),
     parallelism,
     keyGroups,
     preAggregation: false,

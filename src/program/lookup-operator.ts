@@ -22,6 +22,9 @@ export interface Lookup<In, R, Out> {
 interface Question {
   readonly value: unknown
   readonly timestampMs: number
+  /** The record of the source that it comes from. */
+  readonly partition: number
+  readonly offset: number
   answer: unknown
   done: boolean
 }
@@ -30,6 +33,10 @@ interface Question {
 export function openLookup(lookup: Lookup<unknown, unknown, unknown>, runtime: OperatorRuntime): KeyedOperator {
   const concurrency = lookup.concurrency ?? 32
   const queue: Question[] = []
+  const take = ({ partition, offset }: Question): void => {
+    runtime.current.partition = partition
+    runtime.current.offset = offset
+  }
   const ask = (question: Question): void => {
     Promise.resolve(lookup.lookup(question.value)).then(
       (answer) => {
@@ -37,7 +44,10 @@ export function openLookup(lookup: Lookup<unknown, unknown, unknown>, runtime: O
         question.done = true
         runtime.wake()
       },
-      (error: unknown) => runtime.fail(error),
+      (error: unknown) => {
+        take(question)
+        runtime.fail(error)
+      },
     )
   }
   return {
@@ -45,13 +55,15 @@ export function openLookup(lookup: Lookup<unknown, unknown, unknown>, runtime: O
       return queue.length >= concurrency
     },
     onRecord(_input, value, timestampMs) {
-      const question = { value, timestampMs, answer: undefined, done: false }
+      const question = { value, timestampMs, ...runtime.current, answer: undefined, done: false }
       queue.push(question)
       ask(question)
     },
     poll() {
       while (queue[0]?.done === true) {
-        const { value, answer, timestampMs } = queue.shift()!
+        const question = queue.shift()!
+        const { value, answer, timestampMs } = question
+        take(question)
         const out = lookup.join(value, answer)
         if (out !== undefined) runtime.emit(out, timestampMs)
       }

@@ -9,6 +9,13 @@ import type { BroadcastStore } from './broadcast-store.ts'
 import type { Entry } from './keyed-store.ts'
 import type { TimeDomain } from './keys.ts'
 
+/** The record of a source that is being worked on. `offset` is -1 for what is of no single one: a timer, a watermark. */
+export interface CurrentRecord {
+  /** Counted over all sources of the job. */
+  partition: number
+  offset: number
+}
+
 /** What an operator may call. */
 export interface OperatorRuntime {
   /** Last merged watermark, epoch ms; -Infinity before the first. */
@@ -19,6 +26,8 @@ export interface OperatorRuntime {
   emit(value: unknown, timestampMs: number): void
   /** Sends a record to side output `side`. */
   emitSide(side: string, value: unknown, timestampMs: number): void
+  /** Whose results are emitted now; operators that answer later put it back to what it was. */
+  readonly current: CurrentRecord
   /** State that every subtask has the same of. */
   readonly broadcast: BroadcastStore
   /** The state of `entry` has changed. */
@@ -29,7 +38,7 @@ export interface OperatorRuntime {
   countLate(): void
   /** A started piece of asynchronous work has ended: its results can be taken by `poll`. */
   wake(): void
-  /** Fails the attempt with what asynchronous work has thrown. */
+  /** Fails the attempt with what asynchronous work for the current record has thrown. */
   fail(error: unknown): void
 }
 

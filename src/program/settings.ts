@@ -8,6 +8,8 @@ import { DEFAULT_KEY_GROUPS, KEY_GROUPS_MAX } from '../core/key-groups.ts'
 import { jobDefaults as defaults } from '../job/defaults.ts'
 import type { SingleInput, SinkOutput, SourceDefinition, StartPosition } from '../job/definition.ts'
 import { parseDuration, parseSize } from '../job/duration.ts'
+import { formatPath, MappingReader } from '../job/parse-reader.ts'
+import { readRestart } from '../job/parse-restart.ts'
 import type { ProgramSettings } from './graph.ts'
 import type { Duration } from './windows.ts'
 
@@ -34,6 +36,26 @@ export type OutputSpec =
 
 /** Where results go: a topic; or nowhere, counted and with a checksum, to measure a job. */
 export type SinkTarget = OutputSpec | { readonly discard: Readonly<Record<never, never>> }
+
+/** When a failed job starts again: Flink's strategies. What is left out has the defaults of YAML definitions. */
+export type RestartSpec =
+  | {
+      readonly exponentialDelay: {
+        readonly initial?: Duration
+        readonly multiplier?: number
+        readonly max?: Duration
+        /** Share of the delay by which it may be longer or shorter. */
+        readonly jitter?: number
+        readonly resetAfter?: Duration
+        /** Restarts between two resets; 0 for any number. */
+        readonly attempts?: number
+      }
+    }
+  | { readonly fixedDelay: { readonly attempts?: number; readonly delay?: Duration } }
+  | {
+      readonly failureRate: { readonly failures?: number; readonly interval?: Duration; readonly delay?: Duration }
+    }
+  | { readonly none: Readonly<Record<never, never>> }
 
 /** Where and how the source reads. */
 export interface SourceSpec {
@@ -64,6 +86,13 @@ export interface JobSettings {
     readonly timeout?: Duration
     readonly tolerableFailures?: number
   }
+  /** When the job starts again after a failure; by exponential delay unless given. */
+  readonly restart?: RestartSpec
+  /**
+   * A record on which the code has failed this often is passed over and becomes a dead letter, so `deadLetters` must be
+   * given; unless given, the job fails on it until somebody helps.
+   */
+  readonly poison?: { readonly afterFailures: number }
   /** Subtasks of each operator, each in a thread of its own; one a core of the server unless given. */
   readonly parallelism?: number
   /** Fixed for the life of the state; 128 unless given. */
@@ -136,6 +165,8 @@ export function completeSettings(settings: JobSettings, sources: readonly Source
         'checkpoint.tolerableFailures',
       ),
     },
+    ...restartOf(settings, report),
+    ...poisonOf(settings, whole, report),
     parallelism: whole(settings.parallelism, defaults.parallelism, 0, 256, 'parallelism'),
     keyGroups: whole(settings.keyGroups, DEFAULT_KEY_GROUPS, 1, KEY_GROUPS_MAX, 'keyGroups'),
     stateLimitBytes,
@@ -143,6 +174,31 @@ export function completeSettings(settings: JobSettings, sources: readonly Source
   }
   if (violations.length > 0) throw jobInvalid(settings.name, violations)
   return complete
+}
+
+type Report = (field: string, message: string) => void
+
+function restartOf({ restart }: JobSettings, report: Report): Pick<ProgramSettings, 'restart'> {
+  if (restart === undefined) return {}
+  // Authors may give durations as numbers of milliseconds, documents may not.
+  const durations = new Set(['initial', 'max', 'resetAfter', 'interval', 'delay'])
+  const asText = (key: string, value: unknown): unknown =>
+    durations.has(key) && typeof value === 'number' ? `${value}ms` : value
+  const plain: unknown = JSON.parse(JSON.stringify(restart, asText))
+  const reader = new MappingReader({ restart: plain }, [], [])
+  const read = readRestart(reader)
+  for (const { path, message } of reader.problems) report(formatPath(path), message)
+  return read
+}
+
+function poisonOf(
+  { poison, deadLetters }: JobSettings,
+  whole: (given: number | undefined, otherwise: number, least: number, most: number, field: string) => number,
+  report: Report,
+): Pick<ProgramSettings, 'poison'> {
+  if (poison === undefined) return {}
+  if (deadLetters === undefined) report('poison', 'needs deadLetters: what is passed over must be kept somewhere')
+  return { poison: { afterFailures: whole(poison.afterFailures, 0, 1, 1000, 'poison.afterFailures') } }
 }
 
 /** One source as it is; several as one, under the id of the first: a job may get a second source and go on. */

@@ -10,7 +10,7 @@
  */
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { StoreConfig } from '../checkpoint/store.ts'
-import type { ErrorData } from '../core/errors.ts'
+import type { ErrorData, RecordOrigin } from '../core/errors.ts'
 import type { WriterSchema } from '../event/schema.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
@@ -40,6 +40,8 @@ export interface DeployMessage extends AttemptRef {
   readonly chunkStore: StoreConfig
   /** Prefix of the chunk keys that this attempt writes: holds job, generation, attempt and nonce. */
   readonly chunkPrefix: string
+  /** Records that the job's code is not given: dead letters. */
+  readonly poison: readonly RecordOrigin[]
 }
 
 /** Coordinator to worker. */

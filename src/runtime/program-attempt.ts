@@ -15,6 +15,7 @@ import { InputGate } from '../exchange/input-gate.ts'
 import type { Message } from '../exchange/message.ts'
 import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourcesOf } from '../program/graph.ts'
 import { withSchemas } from '../program/message-types.ts'
+import type { CurrentRecord } from '../program/operator.ts'
 import { type ChainEnds, chainOf, outputsOf, type Push, planStages, type StagePlan } from '../program/stages.ts'
 import { BoundedWriter } from '../sink/bounded-writer.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
@@ -138,7 +139,7 @@ export class ProgramAttempt {
     stage: number,
     index: number,
     context: SubtaskContext,
-    current: CurrentEvent | null,
+    current: CurrentEvent | CurrentRecord,
   ) {
     const outputs = new ProgramOutputs()
     const head = this.#plan.heads[stage]!
@@ -147,9 +148,9 @@ export class ProgramAttempt {
       link: (node, nodeIndex, input, raw) => {
         const to = this.#plan.heads.indexOf(nodeIndex)
         const number = this.#plan.links.findIndex((l) => l.from === stage && l.to === to && l.input === input)
-        const link = byLink.get(number) ?? this.#openLink(number, index, node, input, outputs)
+        const link = byLink.get(number) ?? this.#openLink(number, index, node, input, outputs, current)
         byLink.set(number, link)
-        if (!raw || current === null) return (value, timestampMs) => link.write(value, timestampMs, null, 0)
+        if (!raw || !('bytes' in current)) return (value, timestampMs) => link.write(value, timestampMs, null, 0)
         return (value, timestampMs) => link.write(value, timestampMs, current.bytes, source)
       },
       sink: (node) => this.#openSink(node, index, context, outputs),
@@ -162,12 +163,19 @@ export class ProgramAttempt {
     return { outputs, pushes }
   }
 
-  #openLink(number: number, from: number, node: KeyedNode, input: number, outputs: ProgramOutputs): ProgramLink {
+  #openLink(
+    number: number,
+    from: number,
+    node: KeyedNode,
+    input: number,
+    outputs: ProgramOutputs,
+    current: CurrentRecord,
+  ): ProgramLink {
     const { placement, plan } = this.deploy
     const channels = new OutputChannels(placement.length, CREDITS, PROGRAM_BATCH_BYTES, (to, message) =>
       this.#post(number, from, to, placement[to]!, message, null),
     )
-    const link = new ProgramLink(node, input, plan.keyGroups, channels)
+    const link = new ProgramLink(node, input, plan.keyGroups, channels, current)
     outputs.links.push(link)
     const senders = this.#links.get(number) ?? new Map<number, ProgramLink>()
     this.#links.set(number, senders.set(from, link))
@@ -220,7 +228,7 @@ export class ProgramAttempt {
     const { watermark, source, deadLetters } = definition
     const { ports } = this.#environment
     const context = this.#environment.contextOf(source.id, index)
-    const current: CurrentEvent = { bytes: new Uint8Array(0) }
+    const current: CurrentEvent = { partition: 0, offset: -1, bytes: new Uint8Array(0) }
     const { outputs, pushes } = this.#buildOutputs(program, 0, index, context, current)
     const restored = this.#restored(source.id)
     checkSources(program, restored.snapshots)
@@ -251,6 +259,7 @@ export class ProgramAttempt {
         outputs,
         current,
         deadLetters: dead,
+        poison: this.deploy.poison,
         counters: restored.counters(index),
         onFinished: () => this.#environment.sourceFinished(index),
         onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
@@ -273,7 +282,8 @@ export class ProgramAttempt {
     for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
     const links = this.#inputLinks(stage)
     const gate = new InputGate(links.length * parallelism, restored.watermarkMs(index), 0)
-    const { outputs, pushes } = this.#buildOutputs(program, stage, index, context, null)
+    const current: CurrentRecord = { partition: 0, offset: -1 }
+    const { outputs, pushes } = this.#buildOutputs(program, stage, index, context, current)
     return new ProgramStage(
       {
         node,
@@ -284,6 +294,7 @@ export class ProgramAttempt {
         inputOf: links.flatMap((link) => new Array<number>(parallelism).fill(this.#plan.links[link]!.input)),
         eventTypes: sourcesOf(program).map((node) => node.type),
         outputs,
+        current,
         pushes,
         writer,
         stateLimitBytes: Math.floor(plan.definition.stateLimitBytes / parallelism),

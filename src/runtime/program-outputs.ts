@@ -4,7 +4,11 @@
  * Owns: batches under construction, one a link and receiver. Does not own: credits and transport (exchange/channel.ts),
  * the form of values (program/value-writer.ts).
  *
- *   record = key group u16 | timestamp f64 | key, a value | u8 RAW + source, bytes with length  or  u8 VALUE, a value
+ *   record = key group u16 | timestamp f64 | partition f64 | offset f64 | key, a value | u8 RAW + source, bytes with length
+ *            or u8 VALUE, a value
+ *
+ * Partition and offset are those of the source's record that it was made of, for the words of a failure; offset -1 where it
+ * was made of none.
  *
  * A record of a broadcast input has key group BROADCAST and no key. A batch grows as needed: what one record of input
  * makes is always taken, and `ready` says no before the next one until full batches are on their way. So a stage needs
@@ -16,6 +20,7 @@ import type { OutputChannels } from '../exchange/channel.ts'
 import type { Message } from '../exchange/message.ts'
 import type { KeyedNode } from '../program/graph.ts'
 import { groupOfKey, mapKeyOf } from '../program/keys.ts'
+import type { CurrentRecord } from '../program/operator.ts'
 import { ValueWriter } from '../program/value-writer.ts'
 import type { BoundedWriter } from '../sink/bounded-writer.ts'
 
@@ -41,8 +46,11 @@ export class ProgramLink {
   readonly #keyGroups: number
   readonly #writers: readonly ValueWriter[]
   readonly #open: Uint8Array
+  readonly #current: CurrentRecord
 
-  constructor(node: KeyedNode, input: number, keyGroups: number, channels: OutputChannels) {
+  /** `current` says of which record what is written was made. */
+  constructor(node: KeyedNode, input: number, keyGroups: number, channels: OutputChannels, current: CurrentRecord) {
+    this.#current = current
     this.#node = node
     this.#keyOf = node.inputs[input]!.keyOf
     this.#keyGroups = keyGroups
@@ -56,8 +64,7 @@ export class ProgramLink {
     if (this.#keyOf === null) {
       for (let receiver = 0; receiver < this.channels.receivers; receiver++) {
         const writer = this.#writer(receiver)
-        writer.writeU16(BROADCAST)
-        writer.writeF64(timestampMs)
+        this.#head(writer, BROADCAST, timestampMs)
         this.#value(writer, value, raw, source)
       }
       return
@@ -65,8 +72,7 @@ export class ProgramLink {
     const key = this.#keyOf(value) as Parameters<typeof mapKeyOf>[0]
     const group = groupOfKey(mapKeyOf(key, this.#node.id), this.#keyGroups)
     const writer = this.#writer(subtaskOf(group, this.#keyGroups, this.channels.receivers))
-    writer.writeU16(group)
-    writer.writeF64(timestampMs)
+    this.#head(writer, group, timestampMs)
     writer.write(key)
     this.#value(writer, value, raw, source)
   }
@@ -93,6 +99,13 @@ export class ProgramLink {
   /** True while something waits to be sent. */
   get pending(): boolean {
     return this.#open.includes(1)
+  }
+
+  #head(writer: ValueWriter, group: number, timestampMs: number): void {
+    writer.writeU16(group)
+    writer.writeF64(timestampMs)
+    writer.writeF64(this.#current.partition)
+    writer.writeF64(this.#current.offset)
   }
 
   #value(writer: ValueWriter, value: unknown, raw: Uint8Array | null, source: number): void {

@@ -6,20 +6,21 @@
  * An event from which the chain made nothing is filtered; one from which it made something is applied.
  */
 import { noPages } from '../checkpoint/snapshot.ts'
-import { MillraceError } from '../core/errors.ts'
+import { MillraceError, type RecordOrigin } from '../core/errors.ts'
 import { TIME_MS_MAX } from '../core/limits.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { DeadLetterReason } from '../event/schema.ts'
 import type { SourceNode } from '../program/graph.ts'
 import { reasonOf } from '../program/message-types.ts'
+import type { CurrentRecord } from '../program/operator.ts'
 import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { writeDeadLetter } from '../sink/side-output.ts'
 import { partitionInSource, sourceOfPartition } from '../source/several-sources.ts'
 import type { RecordChunk, SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
-import { codeFailure } from './program-failure.ts'
+import { codeFailure, ofRecord } from './program-failure.ts'
 import type { ProgramOutputs } from './program-outputs.ts'
 import { encodeSources, type ReadSource } from './program-sources.ts'
 import { SourcePartitions } from './source-partitions.ts'
@@ -30,8 +31,8 @@ const MARK_INTERVAL_MS = 20
 /** Records of one step, between two looks at credits and time. */
 const RECORDS_PER_STEP = 256
 
-/** The event that is being worked on, as bytes. */
-export interface CurrentEvent {
+/** The event that is being worked on, and its bytes. */
+export interface CurrentEvent extends CurrentRecord {
   bytes: Uint8Array
 }
 
@@ -50,6 +51,8 @@ export interface ProgramSourceParts {
   readonly outputs: ProgramOutputs
   readonly current: CurrentEvent
   readonly deadLetters: BoundedWriter | null
+  /** Records that the job's code has failed on too often. */
+  readonly poison: readonly RecordOrigin[]
   readonly counters: Readonly<Record<string, number>>
   readonly onFinished: () => void
   readonly onWatermark: (watermarkMs: number, idle: boolean) => void
@@ -223,7 +226,11 @@ export class ProgramSource implements Subtask {
     let timeMs = Number.NEGATIVE_INFINITY
     let reason: DeadLetterReason | null = null
     let event: unknown
-    if (cursor.valueStart < 0) {
+    current.partition = chunk.partition
+    current.offset = position - 1
+    if (this.#isPoison(current)) {
+      reason = 'poison'
+    } else if (cursor.valueStart < 0) {
       reason = 'null_value'
     } else {
       // A copy: decoders may keep views of it, and the reader's buffer is used again.
@@ -249,7 +256,7 @@ export class ProgramSource implements Subtask {
     try {
       push(event, timeMs)
     } catch (thrown) {
-      throw codeFailure(node.id, thrown)
+      throw ofRecord(codeFailure(node.id, thrown), current)
     }
     if (outputs.recordsOut === before) this.#filtered++
     this.#partitions.advance(chunk.partition, position, timeMs)
@@ -262,8 +269,13 @@ export class ProgramSource implements Subtask {
       if (typeof time === 'number' || time instanceof Date) return Number(time)
       return Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6)
     } catch (thrown) {
-      throw codeFailure(node.id, thrown)
+      throw ofRecord(codeFailure(node.id, thrown), this.#parts.current)
     }
+  }
+
+  #isPoison({ partition, offset }: CurrentRecord): boolean {
+    const { poison } = this.#parts
+    return poison.length > 0 && poison.some((record) => record.offset === offset && record.partition === partition)
   }
 
   #deadLetter(chunk: RecordChunk, reason: DeadLetterReason): void {

@@ -19,13 +19,13 @@ import type { BatchMessage, Message } from '../exchange/message.ts'
 import type { EventType, KeyedNode } from '../program/graph.ts'
 import type { Entry } from '../program/keyed-store.ts'
 import type { Key, TimeDomain } from '../program/keys.ts'
-import type { KeyedOperator, OperatorRuntime } from '../program/operator.ts'
+import type { CurrentRecord, KeyedOperator, OperatorRuntime } from '../program/operator.ts'
 import type { Push } from '../program/stages.ts'
 import { ExpirySweep } from '../program/state.ts'
 import type { TimerQueue } from '../program/timer-queue.ts'
 import { ValueReader } from '../program/value-reader.ts'
 import type { SubtaskStats } from './messages.ts'
-import { codeFailure } from './program-failure.ts'
+import { codeFailure, ofRecord } from './program-failure.ts'
 import { BROADCAST, type ProgramOutputs, RAW, VALUE } from './program-outputs.ts'
 import { encodeStageMeta, type StageState } from './stage-state.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
@@ -55,6 +55,8 @@ export interface ProgramStageParts {
   readonly writer: PageWriter
   readonly stateLimitBytes: number
   readonly counters: Readonly<Record<string, number>>
+  /** Of which record what it does is; shared with the outputs. */
+  readonly current: CurrentRecord
   /** Gives a consumed batch back to its sender. */
   readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
 }
@@ -73,7 +75,7 @@ export class ProgramStage implements Subtask {
   #barrier = 0
   #recordsIn = 0
   #late: number
-  #failure: unknown = null
+  #failure: MillraceError | null = null
   /** Asynchronous work is under way. */
   #unsettled = false
 
@@ -94,12 +96,14 @@ export class ProgramStage implements Subtask {
   }
 
   step(): StepResult {
-    const { outputs, gate } = this.#parts
-    if (this.#failure !== null) throw codeFailure(this.operator, this.#failure)
+    const { outputs, gate, current } = this.#parts
+    if (this.#failure !== null) throw this.#failure
+    current.offset = -1
     outputs.sendFull()
     if (!outputs.ready) return 'blocked'
     try {
       this.#unsettled = this.#keyed.poll?.() ?? false
+      current.offset = -1
       if (this.#batch !== null) return this.#workOnBatch()
       const phases = this.#runPhases()
       if (phases !== 'idle') return phases
@@ -111,7 +115,7 @@ export class ProgramStage implements Subtask {
         return 'worked'
       }
     } catch (thrown) {
-      throw codeFailure(this.operator, thrown)
+      throw ofRecord(codeFailure(this.operator, thrown), current)
     }
     if (outputs.pending && !outputs.flush()) return 'blocked'
     this.#sweep.sweep(SWEEP_ENTRIES, this.#context.clock.nowMs())
@@ -164,7 +168,7 @@ export class ProgramStage implements Subtask {
   async close(): Promise<void> {}
 
   #runtime(): OperatorRuntime {
-    const { state, gate, pushes } = this.#parts
+    const { state, gate, pushes, current } = this.#parts
     const context = this.#context
     return {
       get watermarkMs() {
@@ -173,6 +177,7 @@ export class ProgramStage implements Subtask {
       nowMs: () => context.clock.nowMs(),
       emit: pushes.get('') ?? (() => {}),
       emitSide: (side, value, timestampMs) => pushes.get(side)?.(value, timestampMs),
+      current,
       broadcast: state.broadcast,
       touch: (entry) => state.store.touch(entry),
       addTimer: (entry, domain, timeMs) => this.#addTimer(entry, domain, timeMs),
@@ -184,7 +189,7 @@ export class ProgramStage implements Subtask {
       },
       wake: () => context.wake(),
       fail: (error) => {
-        this.#failure ??= error
+        this.#failure ??= ofRecord(codeFailure(this.operator, error), current)
         context.wake()
       },
     }
@@ -242,6 +247,7 @@ export class ProgramStage implements Subtask {
       if (!outputs.ready || this.#context.clock.monotonicMs() > untilMs) return 'worked'
     }
     this.#batch = null
+    this.#parts.current.offset = -1
     this.#parts.returnCredit(channel, message.buffer as ArrayBuffer)
     this.#fireProcessing()
     this.#sweep.sweep(SWEEP_ENTRIES, this.#context.clock.nowMs())
@@ -249,9 +255,11 @@ export class ProgramStage implements Subtask {
   }
 
   #work(reader: ValueReader, input: number): void {
-    const { state, eventTypes } = this.#parts
+    const { state, eventTypes, current } = this.#parts
     const group = reader.readU16()
     const timestampMs = reader.readF64()
+    current.partition = reader.readF64()
+    current.offset = reader.readF64()
     const key = group === BROADCAST ? null : (reader.read() as Key)
     // Copied: a decoder may keep views of it, and the buffer goes back to its sender.
     const form = reader.readU8()
@@ -324,14 +332,7 @@ export class ProgramStage implements Subtask {
     const checkpointId = this.#barrier
     const pack = writer.begin()
     state.pages.copy(pack, writer)
-    const { storedBytes } = state.pages
-    if (storedBytes > stateLimitBytes) {
-      throw new MillraceError(
-        'STATE_LIMIT',
-        `operator ${node.id} holds ${storedBytes} bytes of state in one subtask, above its share of the job's stateLimit ` +
-          `(${stateLimitBytes}): raise stateLimit, or give state a time to live`,
-      )
-    }
+    state.checkLimit(stateLimitBytes)
     const facts = {
       operatorId: node.id,
       subtask: this.index,

@@ -1,4 +1,5 @@
 /** The state of one keyed stage of a program in one subtask: keyed and broadcast entries, their pages, and timers. */
+import { MillraceError } from '../core/errors.ts'
 import { BroadcastStore } from '../program/broadcast-store.ts'
 import type { KeyedNode } from '../program/graph.ts'
 import { KeyedStore } from '../program/keyed-store.ts'
@@ -20,6 +21,17 @@ export class StageState {
     this.#node = node
     this.store = new KeyedStore(node.id, node.slots.length, range)
     this.pages = new StatePages(this.store, this.broadcast)
+  }
+
+  /** Throws STATE_LIMIT when there is more stored than `limitBytes`. */
+  checkLimit(limitBytes: number): void {
+    const { storedBytes } = this.pages
+    if (storedBytes <= limitBytes) return
+    throw new MillraceError(
+      'STATE_LIMIT',
+      `operator ${this.#node.id} holds ${storedBytes} bytes of state in one subtask, above its share of the job's ` +
+        `stateLimit (${limitBytes}): raise stateLimit, or give state a time to live`,
+    )
   }
 
   /** What is kept of a key, by the names of its parts and of its timers; undefined when nothing is. */

@@ -97,6 +97,7 @@ export class JobHarness<T> {
       ...({ type: 'deploy', job: 1, attempt: this.#attempt, plan, placement, splits } as const),
       restore: this.#restored,
       chunkStore: { kind: 'memory', name: 'harness' } as const,
+      poison: [],
       chunkPrefix: chunkKeyPrefix(plan.jobName, 1, this.#attempt, 'harness'),
     }
     const attempts = placement.map((thread) => new ProgramAttempt(deploy, this.#environment(life, thread)))

@@ -69,6 +69,7 @@ async function restoredWatermarks(watermarks: readonly number[], parallelism: nu
       splits: [],
       restore,
       chunkStore: { kind: 'memory', name: 'test' },
+      poison: [],
       chunkPrefix: 'shop/1-2-n',
     },
     {

@@ -70,6 +70,14 @@ export class MillraceServer {
     await this.#process?.kill()
   }
 
+  /** Ends the process softly, by its id; everything it wrote stays. Returns its exit code, or the signal that ended it. */
+  async end(): Promise<string> {
+    this.#client?.close()
+    this.#client = undefined
+    await this.#process?.terminate(30_000)
+    return this.#process?.ending ?? ''
+  }
+
   /** The last lines that the process has logged. */
   logTail(): string {
     return this.#process?.logTail() ?? ''

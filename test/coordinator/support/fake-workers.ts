@@ -9,7 +9,7 @@ import { noPages, type SubtaskSnapshot } from '../../../src/checkpoint/snapshot.
 import type { ChunkWriter } from '../../../src/checkpoint/store.ts'
 import type { WorkerSet } from '../../../src/coordinator/worker-set.ts'
 import { nextBelow, SeededRandom } from '../../../src/core/clock.ts'
-import { type ErrorCode, type ErrorData, MillraceError } from '../../../src/core/errors.ts'
+import { type ErrorCode, type ErrorData, MillraceError, type RecordOrigin } from '../../../src/core/errors.ts'
 import type {
   AttemptRef,
   DeployMessage,
@@ -129,10 +129,10 @@ export class FakeThread implements WorkerPort {
   }
 
   /** Makes a subtask of the newest attempt fail. */
-  fail(code: ErrorCode, operator = 'window'): void {
+  fail(code: ErrorCode, operator = 'window', record?: RecordOrigin): void {
     const attempt = [...this.hosted.values()].at(-1)
     if (attempt === undefined) return
-    const error = new MillraceError(code, `${code} asked for by the test`).toData()
+    const error = new MillraceError(code, `${code} asked for by the test`, { record }).toData()
     this.say({ type: 'failed', ...ref(attempt.deploy), thread: this.thread, operator, subtask: 0, error })
   }
 

@@ -160,7 +160,15 @@ export function makePlan(definition: JobDefinition = makeDefinition(), definitio
 
 /** Settings with short pauses, so that a test shows them in a few virtual seconds. */
 export const quickSettings: Partial<JobSettings> = {
-  restart: { initialMs: 200, multiplier: 1.5, maxMs: 2000, jitter: 0.1, resetAfterMs: 60_000 },
+  restart: {
+    kind: 'exponentialDelay',
+    attempts: 0,
+    initialMs: 200,
+    multiplier: 1.5,
+    maxMs: 2000,
+    jitter: 0.1,
+    resetAfterMs: 60_000,
+  },
   threadWaitMs: 500,
   disposeMs: 2000,
   deployMs: 5000,

@@ -54,7 +54,11 @@ export interface JobDefinition {
     | JobSample
     | undefined;
   /** Fold events that no metric can tell apart before they cross threads; true by default. Changes no result. */
-  preAggregation?: boolean | undefined;
+  preAggregation?:
+    | boolean
+    | undefined;
+  /** When the job starts again after a failure; by exponential delay unless given. */
+  restart?: JobRestart | undefined;
 }
 
 /** What names a job. */
@@ -256,6 +260,62 @@ export interface JobCheckpoint {
   timeout: string;
   /** Failed checkpoints in a row that the job lives with; one more restarts it. */
   tolerableFailures?: number | undefined;
+}
+
+/** What follows a failure that a restart can help. Failures while a restart waits are part of the same incident. */
+export interface JobRestart {
+  strategy?:
+    | { $case: "exponentialDelay"; value: ExponentialDelayRestart }
+    | { $case: "fixedDelay"; value: FixedDelayRestart }
+    | { $case: "failureRate"; value: FailureRateRestart }
+    | { $case: "none"; value: NoRestart }
+    | undefined;
+}
+
+/** The delay grows with each failure, and is forgotten once the job has stayed healthy. */
+export interface ExponentialDelayRestart {
+  /** The first delay, `1s` by default. */
+  initial: string;
+  /** What each further one is longer by, 1.5 by default. */
+  multiplier?:
+    | number
+    | undefined;
+  /** The longest, `1m` by default. */
+  max: string;
+  /** Share of the delay by which it may be longer or shorter, 0.1 by default. */
+  jitter?:
+    | number
+    | undefined;
+  /** Health after which the job counts as one that has never failed, `1h` by default. */
+  resetAfter: string;
+  /** Restarts between two resets; 0, the default, for any number. */
+  attempts?: number | undefined;
+}
+
+/** A number of restarts in all, each after the same delay. */
+export interface FixedDelayRestart {
+  /** 1 by default. */
+  attempts?:
+    | number
+    | undefined;
+  /** `1s` by default. */
+  delay: string;
+}
+
+/** Restarts until failures come too fast. */
+export interface FailureRateRestart {
+  /** Failures within the interval that the job lives with, 1 by default. */
+  failures?:
+    | number
+    | undefined;
+  /** `1m` by default. */
+  interval: string;
+  /** `1s` by default. */
+  delay: string;
+}
+
+/** The first failure is the last. */
+export interface NoRestart {
 }
 
 /** One metric. */
@@ -522,6 +582,7 @@ function createBaseJobDefinition(): JobDefinition {
     stateLimit: "",
     sample: undefined,
     preAggregation: undefined,
+    restart: undefined,
   };
 }
 
@@ -574,6 +635,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     }
     if (message.preAggregation !== undefined) {
       writer.uint32(128).bool(message.preAggregation);
+    }
+    if (message.restart !== undefined) {
+      JobRestart.encode(message.restart, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -719,6 +783,14 @@ export const JobDefinition: MessageFns<JobDefinition> = {
             message.preAggregation = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.restart = JobRestart.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -769,6 +841,7 @@ export const JobDefinition: MessageFns<JobDefinition> = {
         : isSet(object.pre_aggregation)
         ? globalThis.Boolean(object.pre_aggregation)
         : undefined,
+      restart: isSet(object.restart) ? JobRestart.fromJSON(object.restart) : undefined,
     };
   },
 
@@ -822,6 +895,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     if (message.preAggregation !== undefined) {
       obj.preAggregation = message.preAggregation;
     }
+    if (message.restart !== undefined) {
+      obj.restart = JobRestart.toJSON(message.restart);
+    }
     return obj;
   },
 
@@ -860,6 +936,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
       ? JobSample.fromPartial(object.sample)
       : undefined;
     message.preAggregation = object.preAggregation ?? undefined;
+    message.restart = (object.restart !== undefined && object.restart !== null)
+      ? JobRestart.fromPartial(object.restart)
+      : undefined;
     return message;
   },
 };
@@ -2896,6 +2975,552 @@ export const JobCheckpoint: MessageFns<JobCheckpoint> = {
     message.retain = object.retain ?? undefined;
     message.timeout = object.timeout ?? "";
     message.tolerableFailures = object.tolerableFailures ?? undefined;
+    return message;
+  },
+};
+
+function createBaseJobRestart(): JobRestart {
+  return { strategy: undefined };
+}
+
+export const JobRestart: MessageFns<JobRestart> = {
+  encode(message: JobRestart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.strategy?.$case) {
+      case "exponentialDelay":
+        ExponentialDelayRestart.encode(message.strategy.value, writer.uint32(10).fork()).join();
+        break;
+      case "fixedDelay":
+        FixedDelayRestart.encode(message.strategy.value, writer.uint32(18).fork()).join();
+        break;
+      case "failureRate":
+        FailureRateRestart.encode(message.strategy.value, writer.uint32(26).fork()).join();
+        break;
+      case "none":
+        NoRestart.encode(message.strategy.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobRestart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobRestart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.strategy = {
+              $case: "exponentialDelay",
+              value: ExponentialDelayRestart.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.strategy = { $case: "fixedDelay", value: FixedDelayRestart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.strategy = { $case: "failureRate", value: FailureRateRestart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.strategy = { $case: "none", value: NoRestart.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobRestart {
+    return {
+      strategy: isSet(object.exponentialDelay)
+        ? { $case: "exponentialDelay", value: ExponentialDelayRestart.fromJSON(object.exponentialDelay) }
+        : isSet(object.exponential_delay)
+        ? { $case: "exponentialDelay", value: ExponentialDelayRestart.fromJSON(object.exponential_delay) }
+        : isSet(object.fixedDelay)
+        ? { $case: "fixedDelay", value: FixedDelayRestart.fromJSON(object.fixedDelay) }
+        : isSet(object.fixed_delay)
+        ? { $case: "fixedDelay", value: FixedDelayRestart.fromJSON(object.fixed_delay) }
+        : isSet(object.failureRate)
+        ? { $case: "failureRate", value: FailureRateRestart.fromJSON(object.failureRate) }
+        : isSet(object.failure_rate)
+        ? { $case: "failureRate", value: FailureRateRestart.fromJSON(object.failure_rate) }
+        : isSet(object.none)
+        ? { $case: "none", value: NoRestart.fromJSON(object.none) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: JobRestart): unknown {
+    const obj: any = {};
+    if (message.strategy?.$case === "exponentialDelay") {
+      obj.exponentialDelay = ExponentialDelayRestart.toJSON(message.strategy.value);
+    } else if (message.strategy?.$case === "fixedDelay") {
+      obj.fixedDelay = FixedDelayRestart.toJSON(message.strategy.value);
+    } else if (message.strategy?.$case === "failureRate") {
+      obj.failureRate = FailureRateRestart.toJSON(message.strategy.value);
+    } else if (message.strategy?.$case === "none") {
+      obj.none = NoRestart.toJSON(message.strategy.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobRestart>, I>>(base?: I): JobRestart {
+    return JobRestart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobRestart>, I>>(object: I): JobRestart {
+    const message = createBaseJobRestart();
+    switch (object.strategy?.$case) {
+      case "exponentialDelay": {
+        if (object.strategy?.value !== undefined && object.strategy?.value !== null) {
+          message.strategy = {
+            $case: "exponentialDelay",
+            value: ExponentialDelayRestart.fromPartial(object.strategy.value),
+          };
+        }
+        break;
+      }
+      case "fixedDelay": {
+        if (object.strategy?.value !== undefined && object.strategy?.value !== null) {
+          message.strategy = { $case: "fixedDelay", value: FixedDelayRestart.fromPartial(object.strategy.value) };
+        }
+        break;
+      }
+      case "failureRate": {
+        if (object.strategy?.value !== undefined && object.strategy?.value !== null) {
+          message.strategy = { $case: "failureRate", value: FailureRateRestart.fromPartial(object.strategy.value) };
+        }
+        break;
+      }
+      case "none": {
+        if (object.strategy?.value !== undefined && object.strategy?.value !== null) {
+          message.strategy = { $case: "none", value: NoRestart.fromPartial(object.strategy.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseExponentialDelayRestart(): ExponentialDelayRestart {
+  return { initial: "", multiplier: undefined, max: "", jitter: undefined, resetAfter: "", attempts: undefined };
+}
+
+export const ExponentialDelayRestart: MessageFns<ExponentialDelayRestart> = {
+  encode(message: ExponentialDelayRestart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.initial !== "") {
+      writer.uint32(10).string(message.initial);
+    }
+    if (message.multiplier !== undefined) {
+      writer.uint32(17).double(message.multiplier);
+    }
+    if (message.max !== "") {
+      writer.uint32(26).string(message.max);
+    }
+    if (message.jitter !== undefined) {
+      writer.uint32(33).double(message.jitter);
+    }
+    if (message.resetAfter !== "") {
+      writer.uint32(42).string(message.resetAfter);
+    }
+    if (message.attempts !== undefined) {
+      writer.uint32(48).int32(message.attempts);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExponentialDelayRestart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExponentialDelayRestart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.initial = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.multiplier = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.max = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.jitter = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.resetAfter = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.attempts = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExponentialDelayRestart {
+    return {
+      initial: isSet(object.initial) ? globalThis.String(object.initial) : "",
+      multiplier: isSet(object.multiplier) ? globalThis.Number(object.multiplier) : undefined,
+      max: isSet(object.max) ? globalThis.String(object.max) : "",
+      jitter: isSet(object.jitter) ? globalThis.Number(object.jitter) : undefined,
+      resetAfter: isSet(object.resetAfter)
+        ? globalThis.String(object.resetAfter)
+        : isSet(object.reset_after)
+        ? globalThis.String(object.reset_after)
+        : "",
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : undefined,
+    };
+  },
+
+  toJSON(message: ExponentialDelayRestart): unknown {
+    const obj: any = {};
+    if (message.initial !== "") {
+      obj.initial = message.initial;
+    }
+    if (message.multiplier !== undefined) {
+      obj.multiplier = floatToJson(message.multiplier);
+    }
+    if (message.max !== "") {
+      obj.max = message.max;
+    }
+    if (message.jitter !== undefined) {
+      obj.jitter = floatToJson(message.jitter);
+    }
+    if (message.resetAfter !== "") {
+      obj.resetAfter = message.resetAfter;
+    }
+    if (message.attempts !== undefined) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExponentialDelayRestart>, I>>(base?: I): ExponentialDelayRestart {
+    return ExponentialDelayRestart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExponentialDelayRestart>, I>>(object: I): ExponentialDelayRestart {
+    const message = createBaseExponentialDelayRestart();
+    message.initial = object.initial ?? "";
+    message.multiplier = object.multiplier ?? undefined;
+    message.max = object.max ?? "";
+    message.jitter = object.jitter ?? undefined;
+    message.resetAfter = object.resetAfter ?? "";
+    message.attempts = object.attempts ?? undefined;
+    return message;
+  },
+};
+
+function createBaseFixedDelayRestart(): FixedDelayRestart {
+  return { attempts: undefined, delay: "" };
+}
+
+export const FixedDelayRestart: MessageFns<FixedDelayRestart> = {
+  encode(message: FixedDelayRestart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attempts !== undefined) {
+      writer.uint32(8).int32(message.attempts);
+    }
+    if (message.delay !== "") {
+      writer.uint32(18).string(message.delay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FixedDelayRestart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFixedDelayRestart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.attempts = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.delay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FixedDelayRestart {
+    return {
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : undefined,
+      delay: isSet(object.delay) ? globalThis.String(object.delay) : "",
+    };
+  },
+
+  toJSON(message: FixedDelayRestart): unknown {
+    const obj: any = {};
+    if (message.attempts !== undefined) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.delay !== "") {
+      obj.delay = message.delay;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FixedDelayRestart>, I>>(base?: I): FixedDelayRestart {
+    return FixedDelayRestart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FixedDelayRestart>, I>>(object: I): FixedDelayRestart {
+    const message = createBaseFixedDelayRestart();
+    message.attempts = object.attempts ?? undefined;
+    message.delay = object.delay ?? "";
+    return message;
+  },
+};
+
+function createBaseFailureRateRestart(): FailureRateRestart {
+  return { failures: undefined, interval: "", delay: "" };
+}
+
+export const FailureRateRestart: MessageFns<FailureRateRestart> = {
+  encode(message: FailureRateRestart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.failures !== undefined) {
+      writer.uint32(8).int32(message.failures);
+    }
+    if (message.interval !== "") {
+      writer.uint32(18).string(message.interval);
+    }
+    if (message.delay !== "") {
+      writer.uint32(26).string(message.delay);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailureRateRestart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailureRateRestart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.failures = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.interval = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.delay = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FailureRateRestart {
+    return {
+      failures: isSet(object.failures) ? globalThis.Number(object.failures) : undefined,
+      interval: isSet(object.interval) ? globalThis.String(object.interval) : "",
+      delay: isSet(object.delay) ? globalThis.String(object.delay) : "",
+    };
+  },
+
+  toJSON(message: FailureRateRestart): unknown {
+    const obj: any = {};
+    if (message.failures !== undefined) {
+      obj.failures = Math.round(message.failures);
+    }
+    if (message.interval !== "") {
+      obj.interval = message.interval;
+    }
+    if (message.delay !== "") {
+      obj.delay = message.delay;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FailureRateRestart>, I>>(base?: I): FailureRateRestart {
+    return FailureRateRestart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FailureRateRestart>, I>>(object: I): FailureRateRestart {
+    const message = createBaseFailureRateRestart();
+    message.failures = object.failures ?? undefined;
+    message.interval = object.interval ?? "";
+    message.delay = object.delay ?? "";
+    return message;
+  },
+};
+
+function createBaseNoRestart(): NoRestart {
+  return {};
+}
+
+export const NoRestart: MessageFns<NoRestart> = {
+  encode(_: NoRestart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoRestart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoRestart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): NoRestart {
+    return {};
+  },
+
+  toJSON(_: NoRestart): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<NoRestart>, I>>(base?: I): NoRestart {
+    return NoRestart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NoRestart>, I>>(_: I): NoRestart {
+    const message = createBaseNoRestart();
     return message;
   },
 };
