@@ -33,8 +33,8 @@ export function addServerCommands(program: Command, deps: CliDeps): void {
     .description(
       'Starts a server: recovers the jobs that its store holds, then takes jobs and questions over gRPC (MILLRACE_GRPC_PORT, ' +
         'default 7420) and serves /metrics, /healthz and /readyz over HTTP (MILLRACE_HTTP_PORT, default 7425). Checkpoints go ' +
-        'to MILLRACE_REDIS, or to files in MILLRACE_DATA_DIR (default .millrace). Ends on Ctrl-C or SIGTERM; its jobs go on ' +
-        'with the next start.',
+        'to MILLRACE_REDIS, or to files in MILLRACE_DATA_DIR (default .millrace). Ends on Ctrl-C or SIGTERM after a last ' +
+        'checkpoint of each job (MILLRACE_SHUTDOWN_GRACE, default 20s); its jobs go on with the next start.',
     )
     .action(() => untilSignal(deps, (signal) => serve(deps, signal)))
   withOutput(program.command('run'))

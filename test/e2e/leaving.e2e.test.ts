@@ -3,7 +3,15 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DeadLetter } from '../../src/gen/millrace/v1/metric.ts'
-import { engineForTest, folderForTest, submitJob, untilJob, untilRead, untilState } from '../support/engine.ts'
+import {
+  engineForTest,
+  folderForTest,
+  submitJob,
+  summaryOf,
+  untilJob,
+  untilRead,
+  untilState,
+} from '../support/engine.ts'
 import { fillPartitions, makeEvent } from '../support/events.ts'
 import { createLogTopic, readLogTopic } from '../support/events-log.ts'
 import { countingJob, writeModule } from '../support/job-modules.ts'
@@ -30,13 +38,16 @@ metrics: [{ id: events, count: {}, window: { tumbling: 1h } }]
       const events = Array.from({ length: 5000 }, (_, i) => makeEvent({ person: `p${i % 50}`, timeMs: 1000 + i }))
       await topic.append(fillPartitions(events, PARTITIONS, 'hash'))
       await untilRead(server.client, job, events.length)
-      expect((await server.client.control.describe(job)).checkpoints.latest).toBeUndefined()
+      expect((await server.client.control.describe(job)).checkpoints?.latest).toBeUndefined()
       expect(await server.end()).toBe('0')
       await server.restart()
       await untilState(server.client, job, 'RUNNING')
-      const { summary, checkpoints } = await server.client.control.describe(job)
-      expect(checkpoints.restored?.id).toBeGreaterThan(0)
-      expect(summary.events).toMatchObject({ read: events.length, applied: events.length })
+      const { checkpoints } = await server.client.control.describe(job)
+      expect(checkpoints?.restored?.id).toBeGreaterThan(0)
+      expect((await summaryOf(server.client, job)).events).toMatchObject({
+        read: events.length,
+        applied: events.length,
+      })
     } finally {
       await topic.close()
       await server.stop()
