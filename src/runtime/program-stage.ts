@@ -55,7 +55,6 @@ export interface ProgramStageParts {
   readonly writer: PageWriter
   readonly stateLimitBytes: number
   readonly counters: Readonly<Record<string, number>>
-  /** Of which record what it does is; shared with the outputs. */
   readonly current: CurrentRecord
   /** Gives a consumed batch back to its sender. */
   readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
@@ -233,8 +232,8 @@ export class ProgramStage implements Subtask {
   /** Works on the batch until it ends, time is up, or nothing more can be sent. */
   #workOnBatch(): StepResult {
     const { message, channel } = this.#batch!
-    const { outputs } = this.#parts
-    const input = this.#parts.inputOf[channel]!
+    const { outputs, inputOf } = this.#parts
+    const input = inputOf[channel]!
     const untilMs = this.#context.clock.monotonicMs() + SLICE_MS
     const reader = this.#reader
     let worked: StepResult = 'blocked'
@@ -247,8 +246,8 @@ export class ProgramStage implements Subtask {
       if (!outputs.ready || this.#context.clock.monotonicMs() > untilMs) return 'worked'
     }
     this.#batch = null
-    this.#parts.current.offset = -1
     this.#parts.returnCredit(channel, message.buffer as ArrayBuffer)
+    this.#parts.current.offset = -1
     this.#fireProcessing()
     this.#sweep.sweep(SWEEP_ENTRIES, this.#context.clock.nowMs())
     return 'worked'
