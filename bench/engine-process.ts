@@ -101,6 +101,13 @@ export class EngineProcess {
     return this.#process.logTail()
   }
 
+  /** Kills the process as a power cut would, and removes its data folder: what it left in Redis stays. */
+  async kill(): Promise<void> {
+    this.client.close()
+    await this.#process.kill()
+    removeDataDir(this.#dataDir)
+  }
+
   /** Ends the process and removes its data. */
   async stop(): Promise<void> {
     this.client.close()

@@ -6,6 +6,7 @@ import { latency } from './latency.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
 import { preAggregation } from './pre-aggregation.ts'
+import { recovery } from './recovery.ts'
 import { stateMemory } from './state-memory.ts'
 import { typescript } from './typescript.ts'
 
@@ -18,5 +19,6 @@ export const measures: readonly Measure[] = [
   latency,
   memory,
   coldStart,
+  recovery,
   stateMemory,
 ]

@@ -9,6 +9,7 @@ export type MeasureId =
   | 'latency'
   | 'memory'
   | 'cold-start'
+  | 'recovery'
   | 'state-memory'
 
 /** What a measure is given. */
