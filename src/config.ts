@@ -26,6 +26,8 @@ export interface Config {
   readonly redisUrl: string
   /** First part of every key in Redis. */
   readonly redisPrefix: string
+  /** Replicas of Redis that are waited for before a checkpoint counts. */
+  readonly redisReplicas: number
   /** Folder of checkpoints (without Redis) and of the embedded log. */
   readonly dataDir: string
   /** Names this server in leases: the same after a restart, different from any other that shares the store. */
@@ -87,6 +89,13 @@ export const settings = {
     unit: 'name',
     help: 'First part of every key in Redis, so that deployments can share one.',
     parse: matching(/^[A-Za-z0-9_.-]{1,64}$/, 'a name of letters, digits, `_`, `.` and `-`'),
+  },
+  redisReplicas: {
+    name: 'MILLRACE_REDIS_REPLICAS',
+    fallback: '0',
+    unit: 'replicas',
+    help: 'Replicas of Redis that must have a checkpoint before it counts (WAIT): as many as may take over from the primary.',
+    parse: integer(0, 100),
   },
   dataDir: {
     name: 'MILLRACE_DATA_DIR',
@@ -251,6 +260,7 @@ function nest(values: Values): Config {
     brokers: values.brokers,
     redisUrl: values.redisUrl,
     redisPrefix: values.redisPrefix,
+    redisReplicas: values.redisReplicas,
     dataDir: values.dataDir,
     instanceId: values.instanceId,
     threads: values.threads,

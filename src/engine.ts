@@ -245,7 +245,7 @@ function registryOf({ schemas }: Config): SchemaRegistry | null {
 function storeConfigOf(config: Config): StoreConfig {
   if (config.redisUrl !== '') {
     const redis = loadRedisAccess(config.security.redis, config.redisUrl)
-    return { kind: 'redis', url: config.redisUrl, prefix: config.redisPrefix, ...redis }
+    return { kind: 'redis', url: config.redisUrl, prefix: config.redisPrefix, replicas: config.redisReplicas, ...redis }
   }
   return { kind: 'directory', path: resolve(join(config.dataDir, 'checkpoints')) }
 }

@@ -19,6 +19,7 @@ describe('parseConfig', () => {
       brokers: '',
       redisUrl: '',
       redisPrefix: 'millrace',
+      redisReplicas: 0,
       dataDir: '.millrace',
       instanceId: 'millrace',
       threads: 0,

@@ -19,7 +19,7 @@ import { DirectoryChunkStore, jobDirectory } from './directory-chunk-store.ts'
 import { isDefinition, readDefinition, swapDefinition } from './directory-definition.ts'
 import { DirectoryLeases } from './directory-lease.ts'
 import type { CheckpointStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
-import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
+import { fencedError, randomId, staleIdError, storeLostError, storeWentBackError } from './store-errors.ts'
 
 const GENERATION = 'generation-'
 
@@ -102,11 +102,13 @@ export class DirectoryCheckpointStore extends DirectoryChunkStore implements Che
     nonce: string,
     checkpointId: number,
     manifest: Uint8Array,
+    publishedId = 0,
   ): Promise<void> {
     await this.#checkOwned(job, generation, nonce)
     const directory = this.#generation(job, generation)
     const path = join(directory, String(checkpointId))
     const last = await this.#lastId(job, generation)
+    if (last < publishedId) throw storeWentBackError(job, this.files.root, last, publishedId)
     try {
       if (checkpointId <= last || !(await this.files.create(path, manifest))) {
         const existing = await this.files.read(path)
@@ -180,6 +182,8 @@ export class DirectoryCheckpointStore extends DirectoryChunkStore implements Che
     this.#knownId ??= id
     return id
   }
+
+  readonly connection = 0
 
   async describe(): Promise<StoreDescription> {
     this.checkOpen()

@@ -12,12 +12,19 @@ import { closedError } from './store-errors.ts'
 export function lazyCheckpointStore(kind: string, open: () => Promise<CheckpointStore>): CheckpointStore {
   let opening: Promise<CheckpointStore> | undefined
   let closed = false
+  let opened: CheckpointStore | undefined
   const store = async (): Promise<CheckpointStore> => {
     if (closed) throw closedError(kind)
-    opening ??= open().catch((error: unknown) => {
-      opening = undefined
-      throw error
-    })
+    opening ??= open().then(
+      (store) => {
+        opened = store
+        return store
+      },
+      (error: unknown) => {
+        opening = undefined
+        throw error
+      },
+    )
     return opening
   }
   return {
@@ -37,10 +44,13 @@ export function lazyCheckpointStore(kind: string, open: () => Promise<Checkpoint
     deleteJob: async (...args) => (await store()).deleteJob(...args),
     listJobs: async () => (await store()).listJobs(),
     storeId: async () => (await store()).storeId(),
+    get connection() {
+      return opened?.connection ?? 0
+    },
     describe: async () => (await store()).describe(),
     close: async () => {
       closed = true
-      const opened = await opening?.catch(() => undefined)
+      await opening?.catch(() => undefined)
       await opened?.close()
     },
   }

@@ -11,7 +11,7 @@ import type { Clock, Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { checkJobName, splitChunkKey } from './chunk-key.ts'
 import type { CheckpointStore, ChunkStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
-import { fencedError, randomId, sameBytes, staleIdError, storeLostError } from './store-errors.ts'
+import { fencedError, randomId, sameBytes, staleIdError, storeLostError, storeWentBackError } from './store-errors.ts'
 
 /** Called around every operation; throws to make it fail. */
 export type StoreFault = (operation: keyof CheckpointStore, when: 'before' | 'after', target: string) => void
@@ -30,6 +30,8 @@ interface JobData {
 /** What a memory store holds; outlives its handles. */
 export class MemoryStoreData {
   storeId = ''
+  /** See CheckpointStore.connection; raised by whoever plays a server that another one has taken over from. */
+  connection = 0
   readonly jobs = new Map<string, JobData>()
   fault: StoreFault | undefined
 
@@ -177,9 +179,12 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
     nonce: string,
     checkpointId: number,
     manifest: Uint8Array,
+    publishedId = 0,
   ): Promise<void> {
     this.run('publishManifest', `${job} ${checkpointId}`, () => {
       const data = this.#owned(job, generation, nonce)
+      if (data.lastCheckpointId < publishedId)
+        throw storeWentBackError(job, 'memory', data.lastCheckpointId, publishedId)
       if (checkpointId <= data.lastCheckpointId) {
         const existing = data.manifests.get(checkpointId)
         if (existing !== undefined && Buffer.compare(existing, manifest) === 0) return
@@ -245,6 +250,10 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
       this.#knownId ??= id
       return id
     })
+  }
+
+  get connection(): number {
+    return this.data.connection
   }
 
   async describe(): Promise<StoreDescription> {

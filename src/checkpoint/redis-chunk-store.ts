@@ -10,6 +10,8 @@ import type { ChunkStore } from './store.ts'
 /** Where the keys are. */
 export interface RedisStoreOptions extends RedisConnectionOptions {
   readonly prefix: string
+  /** Replicas that are waited for; 0 unless given. */
+  readonly replicas?: number
 }
 
 /** The chunk half of a Redis store. */

@@ -37,12 +37,16 @@ export interface RedisConnectionOptions {
 export class RedisConnection {
   /** Host and port, for messages: never the password. */
   readonly location: string
+  /** How often it has been made: after a break another server may answer. */
+  connection = 0
   readonly #client: Redis
+  readonly #timeoutMs: number
   #closed = false
 
   private constructor(options: RedisConnectionOptions) {
     this.location = locationOf(options.url)
     const commandTimeout = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS
+    this.#timeoutMs = commandTimeout
     const { username, password, tls } = options
     this.#client = new Redis(options.url, {
       ...(username === undefined ? {} : { username }),
@@ -64,6 +68,9 @@ export class RedisConnection {
     })
     // Without a listener the client prints to the console; commands report the same errors to whoever sent them.
     this.#client.on('error', () => undefined)
+    this.#client.on('ready', () => {
+      this.connection++
+    })
   }
 
   /** Connects and waits until the server serves. Rejects with STORE_UNREACHABLE or CONFIG_INVALID. */
@@ -165,14 +172,27 @@ export class RedisConnection {
     return found
   }
 
-  /** `master`, `slave` or `sentinel`; undefined when the server does not tell. */
-  async role(): Promise<string | undefined> {
+  /**
+   * Resolves when `count` replicas have every write made so far on this connection. Rejects with STORE_UNREACHABLE when
+   * fewer have within the time of a command: the writes may have taken effect.
+   */
+  async replicated(count: number): Promise<void> {
+    if (count === 0) return
+    const waitMs = this.#timeoutMs / 2
+    const have = Number(await this.#run('WAIT', () => this.#client.wait(count, waitMs)))
+    if (have >= count) return
+    const text = `${have} of ${count} replicas of Redis at ${this.location} have acknowledged a write within ${waitMs} ms`
+    throw new MillraceError('STORE_UNREACHABLE', text)
+  }
+
+  /** `master`, `slave` or `sentinel`, with how many replicas are connected; nothing when the server does not tell. */
+  async role(): Promise<{ readonly role?: string; readonly replicas?: number }> {
     try {
-      const reply = (await this.#run('ROLE', () => this.#client.role())) as readonly unknown[]
-      return String(reply[0])
+      const [role, , replicas] = (await this.#run('ROLE', () => this.#client.role())) as readonly unknown[]
+      return { role: String(role), ...(Array.isArray(replicas) ? { replicas: replicas.length } : {}) }
     } catch (error) {
       if (error instanceof MillraceError && error.code === 'STORE_UNREACHABLE') throw error
-      return undefined
+      return {}
     }
   }
 

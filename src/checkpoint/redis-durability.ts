@@ -12,7 +12,11 @@ export interface RedisSettings {
   readonly maxmemoryPolicy: string | undefined
   readonly noAppendfsyncOnRewrite: string | undefined
   /** `master` or `slave`, from ROLE. */
-  readonly role: string | undefined
+  readonly role?: string | undefined
+  /** Replicas that are connected. */
+  readonly replicas?: number | undefined
+  /** Replicas that are waited for. */
+  readonly wantedReplicas: number
 }
 
 /** Names for CONFIG GET. */
@@ -20,7 +24,7 @@ export const redisSettingNames = ['appendonly', 'appendfsync', 'maxmemory-policy
 
 /** Why checkpoints in a Redis with these settings are not durable, with what to change; empty when they are. */
 export function durabilityReasons(settings: RedisSettings): readonly string[] {
-  const { appendonly, appendfsync, maxmemoryPolicy, noAppendfsyncOnRewrite, role } = settings
+  const { appendonly, appendfsync, maxmemoryPolicy, noAppendfsyncOnRewrite, role, replicas, wantedReplicas } = settings
   const reasons: string[] = []
   if (appendonly === undefined || appendfsync === undefined || maxmemoryPolicy === undefined) {
     reasons.push(
@@ -46,6 +50,18 @@ export function durabilityReasons(settings: RedisSettings): readonly string[] {
   }
   if (role !== undefined && role !== 'master') {
     reasons.push(`this Redis is a replica (${role}): what it holds is behind its primary. Name the primary`)
+  }
+  if (replicas !== undefined && replicas < wantedReplicas) {
+    reasons.push(
+      `${replicas} replicas are connected, and ${wantedReplicas} are waited for: no checkpoint completes. Connect them, or ` +
+        'set MILLRACE_REDIS_REPLICAS lower',
+    )
+  }
+  if (replicas !== undefined && replicas > wantedReplicas) {
+    reasons.push(
+      `${replicas} replicas are connected, and ${wantedReplicas} are waited for: a failover to one that is behind loses the ` +
+        'newest checkpoints. Set MILLRACE_REDIS_REPLICAS to the number of replicas that may take over',
+    )
   }
   return reasons
 }

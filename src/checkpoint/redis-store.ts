@@ -15,24 +15,26 @@ import { durabilityReasons, redisSettingNames } from './redis-durability.ts'
 import { RedisKeys } from './redis-keys.ts'
 import type { ScriptName } from './redis-scripts.ts'
 import type { CheckpointStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
-import { fencedError, randomId, staleIdError, storeLostError } from './store-errors.ts'
+import { fencedError, randomId, staleIdError, storeLostError, storeWentBackError } from './store-errors.ts'
 
 const CHECKPOINT_FIELD = 'checkpoint:'
 
 /** Connects a store. Rejects with STORE_UNREACHABLE or CONFIG_INVALID. */
 export async function openRedisStore(options: RedisStoreOptions, random: Random): Promise<RedisCheckpointStore> {
   const keys = new RedisKeys(options.prefix)
-  return new RedisCheckpointStore(await RedisConnection.open(options), keys, random)
+  return new RedisCheckpointStore(await RedisConnection.open(options), keys, random, options.replicas ?? 0)
 }
 
 /** A store over one connection. */
 export class RedisCheckpointStore extends RedisChunkStore implements CheckpointStore {
   readonly #random: Random
+  readonly #replicas: number
   #knownId: string | undefined
 
-  constructor(redis: RedisConnection, keys: RedisKeys, random: Random) {
+  constructor(redis: RedisConnection, keys: RedisKeys, random: Random, replicas: number) {
     super(redis, keys)
     this.#random = random
+    this.#replicas = replicas
   }
 
   async acquireLease(
@@ -51,6 +53,7 @@ export class RedisCheckpointStore extends RedisChunkStore implements CheckpointS
       String(floor?.generation ?? 0),
       String(floor?.checkpointId ?? 0),
     ])
+    await this.redis.replicated(this.#replicas)
     if (acquired === 1) return { acquired: true, generation: Number(text(a)), lastCheckpointId: Number(text(b)) }
     return { acquired: false, heldBy: text(a), retryAfterMs: Math.max(1, Number(b)) }
   }
@@ -71,11 +74,16 @@ export class RedisCheckpointStore extends RedisChunkStore implements CheckpointS
     nonce: string,
     checkpointId: number,
     manifest: Uint8Array,
+    publishedId = 0,
   ): Promise<void> {
     const keys = [this.keys.record(job), this.keys.manifest(job, checkpointId)]
-    const args = [String(checkpointId), manifest]
+    const args = [String(checkpointId), manifest, String(publishedId)]
     const reply = await this.#fenced('publish-manifest', job, generation, keys, nonce, args)
-    if (reply[0] === -2) throw staleIdError(job, checkpointId, Number(text(reply[1])))
+    const last = Number(text(reply[1]))
+    if (reply[0] === -2) throw staleIdError(job, checkpointId, last)
+    if (reply[0] === -3) throw storeWentBackError(job, this.redis.location, last, publishedId)
+    // Replicas get writes in their order: what has this one has every chunk that it names.
+    await this.redis.replicated(this.#replicas)
   }
 
   async listCheckpoints(job: string): Promise<readonly number[]> {
@@ -101,6 +109,7 @@ export class RedisCheckpointStore extends RedisChunkStore implements CheckpointS
     await this.redis.addToSet(this.keys.jobs, job)
     // No definition is empty: '' stands for none.
     const [done] = await this.redis.script('swap-definition', [key], [before ?? '', bytes])
+    await this.redis.replicated(this.#replicas)
     return done === 1
   }
 
@@ -130,6 +139,10 @@ export class RedisCheckpointStore extends RedisChunkStore implements CheckpointS
     return id
   }
 
+  get connection(): number {
+    return this.redis.connection
+  }
+
   async describe(): Promise<StoreDescription> {
     const settings = await this.redis.settings(redisSettingNames)
     const reasons = durabilityReasons({
@@ -137,7 +150,8 @@ export class RedisCheckpointStore extends RedisChunkStore implements CheckpointS
       appendfsync: settings.get('appendfsync'),
       maxmemoryPolicy: settings.get('maxmemory-policy'),
       noAppendfsyncOnRewrite: settings.get('no-appendfsync-on-rewrite'),
-      role: await this.redis.role(),
+      ...(await this.redis.role()),
+      wantedReplicas: this.#replicas,
     })
     const guarantee = reasons.length === 0 ? 'exactly-once' : 'at-least-once'
     return { kind: 'redis', location: this.redis.location, guarantee, reasons }
@@ -161,7 +175,7 @@ export class RedisCheckpointStore extends RedisChunkStore implements CheckpointS
   ): Promise<ScriptReply> {
     const reply = await this.redis.script(script, keys, [String(generation), nonce, ...rest])
     const [status, owner] = reply
-    if (status === 1 || status === -2) return reply
+    if (status === 1 || status === -2 || status === -3) return reply
     if (status === 0) throw fencedError(job, generation, text(owner) === '' ? undefined : Number(text(owner)))
     if (status !== -1) throw new MillraceError('INTERNAL', `script ${script} returned ${String(status)}`)
     const id = await this.redis.get(this.keys.storeId)

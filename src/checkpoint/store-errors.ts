@@ -25,6 +25,15 @@ export function storeLostError(job: string, location: string): MillraceError {
   )
 }
 
+/** STORE_LOST: the store under a live owner has gone back to an earlier state. */
+export function storeWentBackError(job: string, location: string, last: number, publishedId: number): MillraceError {
+  return new MillraceError(
+    'STORE_LOST',
+    `the checkpoint store (${location}) has lost its newest data: checkpoint ${publishedId} of job ${job} was published, and ` +
+      `it knows of ${last} only. Make it durable, then write a full checkpoint under a new lease`,
+  )
+}
+
 /** CHECKPOINT_FAILED: an id that has been published before. */
 export function staleIdError(job: string, checkpointId: number, last: number): MillraceError {
   return new MillraceError(

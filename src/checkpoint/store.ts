@@ -32,6 +32,8 @@ export type StoreConfig =
       readonly password?: string
       /** What TLS needs beyond `rediss://`, PEM. */
       readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
+      /** Replicas that must have what makes a checkpoint exist before it is reported; 0 unless given. */
+      readonly replicas?: number
       /** A command without an answer for this long is STORE_UNREACHABLE; 4000 unless given. */
       readonly commandTimeoutMs?: number
     }
@@ -122,6 +124,8 @@ export interface CheckpointStore extends ChunkStore {
   /**
    * Makes checkpoint `checkpointId` exist. Ids rise; an id at or below the last one published rejects with
    * CHECKPOINT_FAILED, unless it is the same manifest under the same lease: a repeated call, which succeeds.
+   * `publishedId` is the highest id that the caller knows to be published: a store that knows of less has gone back in
+   * time (a failover, a crash without fsync), and the call rejects with STORE_LOST.
    */
   publishManifest(
     job: string,
@@ -129,6 +133,7 @@ export interface CheckpointStore extends ChunkStore {
     nonce: string,
     checkpointId: number,
     manifest: Uint8Array,
+    publishedId?: number,
   ): Promise<void>
   /** Ids of the checkpoints that exist, ascending. */
   listCheckpoints(job: string): Promise<readonly number[]>
@@ -154,6 +159,11 @@ export interface CheckpointStore extends ChunkStore {
    * and should write a full checkpoint at once, under a new lease with a LeaseFloor.
    */
   storeId(): Promise<string>
+  /**
+   * Changes whenever another server may have answered than before: chunks that were acknowledged until then may be gone,
+   * with a store that is not, or not always, durable. Constant where there is no server.
+   */
+  readonly connection: number
   /** What the setup of the store is worth now; asks the server anew at every call. */
   describe(): Promise<StoreDescription>
 }

@@ -8,6 +8,8 @@ const durable: RedisSettings = {
   maxmemoryPolicy: 'noeviction',
   noAppendfsyncOnRewrite: 'no',
   role: 'master',
+  replicas: 1,
+  wantedReplicas: 1,
 }
 
 describe('durability of Redis', () => {
@@ -22,6 +24,8 @@ describe('durability of Redis', () => {
     [{ maxmemoryPolicy: 'allkeys-lru' }, /Set maxmemory-policy noeviction/],
     [{ noAppendfsyncOnRewrite: 'yes' }, /Set no-appendfsync-on-rewrite no/],
     [{ role: 'slave' }, /replica/],
+    [{ replicas: 0 }, /1 are waited for: no checkpoint completes/],
+    [{ replicas: 2 }, /Set MILLRACE_REDIS_REPLICAS/],
     [{ appendfsync: undefined }, /CONFIG GET/],
   ])('%o is one reason that says what to change', (change, reason) => {
     const reasons = durabilityReasons({ ...durable, ...change })

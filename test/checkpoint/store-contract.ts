@@ -256,6 +256,20 @@ export function describeStore(name: string, makeFixture: () => Promise<StoreFixt
         expect(textOf(await b.readManifest(job, 2))).toBe('m2')
       })
 
+      test('are not published to a store that has gone back behind what its owner knows', async () => {
+        await owner(a, 'a', 'n1')
+        await a.publishManifest(job, 1, 'n1', 3, bytes('m3'), 0)
+        await expect(a.publishManifest(job, 1, 'n1', 6, bytes('m6'), 5)).rejects.toMatchObject({ code: 'STORE_LOST' })
+        expect(await b.listCheckpoints(job)).toEqual([3])
+        // Under a new lease, whose floor says what was published, it is taken.
+        const lease = await a.acquireLease(job, 'a', 'n2', TTL_MS, { generation: 1, checkpointId: 5 })
+        expect(lease).toEqual({ acquired: true, generation: 2, lastCheckpointId: 5 })
+        await a.publishManifest(job, 2, 'n2', 6, bytes('m6'), 5)
+        // The answer may have been lost.
+        await a.publishManifest(job, 2, 'n2', 6, bytes('m6'), 5)
+        expect(await b.listCheckpoints(job)).toEqual([3, 6])
+      })
+
       test('a large manifest is one piece', async () => {
         await owner(a, 'a', 'n1')
         const manifest = new Uint8Array(3_000_000).map((_, i) => (i * 7) & 0xff)
