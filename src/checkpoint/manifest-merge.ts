@@ -5,8 +5,8 @@
  * deleted (chunk-ledger.ts).
  */
 import { invariant } from '../core/errors.ts'
-import { type CheckpointManifest, chunksOf } from './manifest.ts'
-import type { ChunkRef, SubtaskSnapshot } from './snapshot.ts'
+import { type CheckpointManifest, pageChunksOf } from './manifest.ts'
+import type { ChunkRef, OutboxPart, SubtaskSnapshot } from './snapshot.ts'
 
 /** A manifest but for what the snapshots say. */
 export type ManifestHeader = Omit<CheckpointManifest, 'subtasks' | 'counters'>
@@ -14,7 +14,8 @@ export type ManifestHeader = Omit<CheckpointManifest, 'subtasks' | 'counters'>
 /**
  * The manifest of one checkpoint: the snapshots, ordered by operator and subtask, and the sum of their counters on top
  * of `baseCounters` (what the job had counted before its subtasks' own counters began at 0; empty if they never do).
- * Throws INTERNAL when a subtask is missing or there twice.
+ * Blocks of an outbox that the checkpoint before this one has are left out: a subtask may reach the next barrier before it
+ * hears that the last one counts. Throws INTERNAL when a subtask is missing or there twice.
  */
 export function mergeSnapshots(
   header: ManifestHeader,
@@ -45,7 +46,17 @@ export function mergeSnapshots(
   for (const s of sorted) {
     for (const [name, count] of Object.entries(s.counters)) counters.set(name, (counters.get(name) ?? 0) + count)
   }
-  return { ...header, counters: Object.fromEntries(counters), subtasks: sorted.map((s) => ({ ...s, written: [] })) }
+  const subtasks = sorted.map((s) => ({ ...s, outbox: outboxSince(s.outbox, header), written: [] }))
+  return { ...header, counters: Object.fromEntries(counters), subtasks }
+}
+
+/** What was not part of the checkpoint before; all of it is this one's now, what aborted ones had ended too. */
+function outboxSince(outbox: readonly OutboxPart[], header: ManifestHeader): readonly OutboxPart[] {
+  const { checkpointId, previousCheckpointId } = header
+  return outbox.flatMap(({ sink, blocks }) => {
+    const left = blocks.filter(({ epoch }) => epoch > previousCheckpointId)
+    return left.length === 0 ? [] : [{ sink, blocks: left.map((block) => ({ ...block, epoch: checkpointId })) }]
+  })
 }
 
 /** Bytes of a manifest's state: `live` in pages, `stored` in the chunks that hold them. */
@@ -53,7 +64,7 @@ export function stateBytes(manifest: CheckpointManifest): { readonly live: numbe
   let live = 0
   for (const { pages } of manifest.subtasks) for (const length of pages.length) live += length
   let stored = 0
-  for (const { sizeBytes } of chunksOf(manifest)) stored += sizeBytes
+  for (const { sizeBytes } of pageChunksOf(manifest)) stored += sizeBytes
   return { live, stored }
 }
 

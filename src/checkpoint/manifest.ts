@@ -2,7 +2,8 @@
  * The manifest of a checkpoint: what it says, and its stored form.
  *
  * Owns: the domain type, its mapping to `millrace.v1.CheckpointManifest`, the versioned and checksummed envelope, and the
- * checks that make a decoded manifest safe to use. Does not own: how one is put together (manifest-merge.ts).
+ * checks that make a decoded manifest safe to use (those of pages and outboxes: manifest-parts.ts). Does not own: how one
+ * is put together (manifest-merge.ts).
  */
 import { MillraceError } from '../core/errors.ts'
 import { crc32c } from '../event/crc32c.ts'
@@ -10,12 +11,15 @@ import {
   CheckpointFile,
   CheckpointKind as GenKind,
   CheckpointManifest as GenManifest,
-  type CheckpointPages as GenPages,
 } from '../gen/millrace/v1/checkpoint.ts'
-import { type ChunkRef, noPages, type PageList, type SplitSnapshot, type SubtaskSnapshot } from './snapshot.ts'
+import { corrupt, outboxFromGen, outboxToGen, pagesFromGen, pagesToGen } from './manifest-parts.ts'
+import type { ChunkRef, SplitSnapshot, SubtaskSnapshot } from './snapshot.ts'
 
-/** Version of the stored form that this build writes; it reads this one and all before. */
-export const MANIFEST_FORMAT_VERSION = 1
+/** Newest version of the stored form; this build reads it and all before. */
+export const MANIFEST_FORMAT_VERSION = 2
+
+/** The version of a manifest without outboxes: builds that know of none may read it, and would lose those of others. */
+const FORMAT_WITHOUT_OUTBOX = 1
 
 /** Why a checkpoint was made: `checkpoint` is dropped by retention, `savepoint` is kept until somebody deletes it. */
 export type CheckpointKind = 'checkpoint' | 'savepoint'
@@ -41,10 +45,28 @@ export interface CheckpointManifest {
   readonly counters: Readonly<Record<string, number>>
   /** One per subtask, each with its own chunk table; `written` is empty. */
   readonly subtasks: readonly SubtaskSnapshot[]
+  /** Earlier checkpoints whose outboxes some sink had not applied when this one was published, ascending. */
+  readonly owed: readonly OwedOutbox[]
 }
 
-/** Every chunk that a manifest refers to, once each. */
+/** An outbox that waits for sinks. */
+export interface OwedOutbox {
+  readonly checkpointId: number
+  /** Sinks that it has records for, ascending. */
+  readonly sinks: readonly string[]
+}
+
+/** Every chunk that a manifest refers to, once each: pages first, then blocks of outboxes. */
 export function chunksOf(manifest: CheckpointManifest): readonly ChunkRef[] {
+  const chunks = new Map(pageChunksOf(manifest).map((ref) => [ref.key, ref]))
+  for (const { outbox } of manifest.subtasks) {
+    for (const { blocks } of outbox) for (const { chunk } of blocks) chunks.set(chunk.key, chunk)
+  }
+  return [...chunks.values()]
+}
+
+/** Every chunk that holds pages of a manifest, once each. */
+export function pageChunksOf(manifest: CheckpointManifest): readonly ChunkRef[] {
   const chunks = new Map<string, ChunkRef>()
   for (const { pages } of manifest.subtasks) for (const ref of pages.chunks) chunks.set(ref.key, ref)
   return [...chunks.values()]
@@ -56,15 +78,16 @@ export function encodeManifest(manifest: CheckpointManifest): Uint8Array {
   const indexes = new Map<string, number>()
   const splits: GenManifest['splits'] = []
   const subtasks: GenManifest['subtasks'] = []
+  const indexOf = (ref: ChunkRef): number => {
+    let index = indexes.get(ref.key)
+    if (index === undefined) {
+      index = chunks.push(ref) - 1
+      indexes.set(ref.key, index)
+    }
+    return index
+  }
   for (const s of manifest.subtasks) {
-    const global = s.pages.chunks.map((ref) => {
-      let index = indexes.get(ref.key)
-      if (index === undefined) {
-        index = chunks.push(ref) - 1
-        indexes.set(ref.key, index)
-      }
-      return index
-    })
+    const global = s.pages.chunks.map(indexOf)
     for (const { state, partition, offset, stopOffset, topicId, maxTimestampMs } of s.splits) {
       splits.push({
         operatorId: s.operatorId,
@@ -86,6 +109,7 @@ export function encodeManifest(manifest: CheckpointManifest): Uint8Array {
       tables: [...s.pages.tables],
       pages: pagesToGen(s.pages, global),
       counters: { ...s.counters },
+      outbox: s.outbox.map((part) => outboxToGen(part, indexOf)),
     })
   }
   const body = GenManifest.encode({
@@ -105,9 +129,11 @@ export function encodeManifest(manifest: CheckpointManifest): Uint8Array {
     splits,
     subtasks,
     counters: { ...manifest.counters },
+    owed: manifest.owed.map(({ checkpointId, sinks }) => ({ checkpointId, sinks: [...sinks] })),
   }).finish()
+  const plain = manifest.owed.length === 0 && manifest.subtasks.every(({ outbox }) => outbox.length === 0)
   return CheckpointFile.encode({
-    formatVersion: MANIFEST_FORMAT_VERSION,
+    formatVersion: plain ? FORMAT_WITHOUT_OUTBOX : MANIFEST_FORMAT_VERSION,
     manifestCrc32c: crc32c(body),
     manifest: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
   }).finish()
@@ -161,6 +187,7 @@ function fromGen(gen: GenManifest, what: string): CheckpointManifest {
       counters: s.counters,
       splits: own,
       pages: pagesFromGen(s.pages, s.tables, gen.chunks, `${what}, subtask ${owner}`),
+      outbox: s.outbox.map((part) => outboxFromGen(part, gen.checkpointId, gen.chunks, `${what}, subtask ${owner}`)),
       written: [],
     }
   })
@@ -180,6 +207,7 @@ function fromGen(gen: GenManifest, what: string): CheckpointManifest {
     definitionHash: gen.definitionHash,
     counters: gen.counters,
     subtasks,
+    owed: gen.owed,
   }
 }
 
@@ -187,70 +215,4 @@ function kindFromGen(kind: GenKind, what: string): CheckpointKind {
   if (kind === GenKind.CHECKPOINT_KIND_CHECKPOINT) return 'checkpoint'
   if (kind === GenKind.CHECKPOINT_KIND_SAVEPOINT) return 'savepoint'
   throw corrupt(what, `its kind is ${kind}`)
-}
-
-function pagesToGen(pages: PageList, globalChunks: readonly number[]): GenPages {
-  return {
-    tableIndex: Array.from(pages.tableIndex),
-    keyGroup: Array.from(pages.keyGroup),
-    pageNumber: Array.from(pages.pageNumber),
-    rowCount: Array.from(pages.rowCount),
-    chunkIndex: Array.from(pages.chunkIndex, (local) => globalChunks[local]!),
-    offset: Array.from(pages.offset),
-    length: Array.from(pages.length),
-    crc32c: Array.from(pages.crc32c),
-  }
-}
-
-function pagesFromGen(
-  gen: GenPages | undefined,
-  tables: readonly string[],
-  manifestChunks: readonly ChunkRef[],
-  what: string,
-): PageList {
-  if (gen === undefined || gen.tableIndex.length === 0) return noPages
-  const count = gen.tableIndex.length
-  for (const column of [
-    gen.keyGroup,
-    gen.pageNumber,
-    gen.rowCount,
-    gen.chunkIndex,
-    gen.offset,
-    gen.length,
-    gen.crc32c,
-  ]) {
-    if (column.length !== count) throw corrupt(what, 'its page columns differ in length')
-  }
-  const chunks: ChunkRef[] = []
-  const local = new Map<number, number>()
-  const chunkIndex = new Uint32Array(count)
-  for (let i = 0; i < count; i++) {
-    const table = gen.tableIndex[i]!
-    const global = gen.chunkIndex[i]!
-    const chunk = manifestChunks[global]
-    if (table >= tables.length || chunk === undefined) throw corrupt(what, `page ${i} refers to nothing`)
-    if (gen.offset[i]! + gen.length[i]! > chunk.sizeBytes) throw corrupt(what, `page ${i} ends outside its chunk`)
-    let index = local.get(global)
-    if (index === undefined) {
-      index = chunks.push({ key: chunk.key, sizeBytes: chunk.sizeBytes }) - 1
-      local.set(global, index)
-    }
-    chunkIndex[i] = index
-  }
-  return {
-    tables,
-    chunks,
-    tableIndex: Uint32Array.from(gen.tableIndex),
-    keyGroup: Int32Array.from(gen.keyGroup),
-    pageNumber: Uint32Array.from(gen.pageNumber),
-    rowCount: Uint32Array.from(gen.rowCount),
-    chunkIndex,
-    offset: Uint32Array.from(gen.offset),
-    length: Uint32Array.from(gen.length),
-    crc32c: Uint32Array.from(gen.crc32c),
-  }
-}
-
-function corrupt(what: string, why: string, cause?: unknown): MillraceError {
-  return new MillraceError('CHECKPOINT_CORRUPT', `${what} cannot be used: ${why}. Restore an older one`, { cause })
 }

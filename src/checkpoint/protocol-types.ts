@@ -44,7 +44,16 @@ export interface ProtocolBase {
   readonly retained: readonly RetainedCheckpoint[]
   /** Checkpoints whose publication did not end well: they may exist. Deleted with the next success. */
   readonly uncertain: readonly number[]
+  /** Completed ones whose outboxes have not been applied, ascending; the first is being applied. */
+  readonly unapplied: readonly number[]
+  /** Newest that completed in this attempt; 0 for none. */
+  readonly completedId: number
+  /** What to start once few enough are unapplied; null for nothing. */
+  readonly wanted: CheckpointKind | null
 }
+
+/** Outboxes that may wait for sinks: with as many, sources are held and no checkpoint begins. */
+export const UNAPPLIED_MAX = 2
 
 /** The checkpoint in flight. */
 export interface CurrentCheckpoint {
@@ -72,12 +81,15 @@ export type ProtocolState =
 /** Why a checkpoint ended without success. The first four are counted, `cancelled` is not. */
 export type CheckpointFailure = 'io' | 'async' | 'declined' | 'expired' | 'cancelled'
 
+/** Why a checkpoint is triggered. `outboxFull`: an epoch has so much for the sinks that it should end. */
+export type TriggerReason = 'periodic' | 'requested' | 'savepoint' | 'outboxFull'
+
 /** Everything that can happen. `nowMs` is monotonic. */
 export type ProtocolEvent =
   /** A `periodic` trigger comes from a timer and may come at any time; the others are somebody's wish. */
   | {
       readonly type: 'trigger'
-      readonly reason: 'periodic' | 'requested' | 'savepoint'
+      readonly reason: TriggerReason
       readonly nowMs: number
     }
   /** A subtask's snapshot is durable. */
@@ -95,10 +107,19 @@ export type ProtocolEvent =
   | { readonly type: 'taskFinished'; readonly task: string; readonly nowMs: number }
   /** Time has passed; see `nextWakeMs`. Too early, or for another checkpoint, it does nothing. */
   | { readonly type: 'timeout'; readonly checkpointId: number; readonly nowMs: number }
-  /** The manifest is durable. */
-  | { readonly type: 'publishDone'; readonly checkpointId: number; readonly nowMs: number }
+  /** The manifest is durable. `outbox`: it has records for sinks. */
+  | {
+      readonly type: 'publishDone'
+      readonly checkpointId: number
+      readonly outbox: boolean
+      readonly nowMs: number
+    }
   /** The manifest could not be written, or nobody knows. */
   | { readonly type: 'publishFailed'; readonly checkpointId: number; readonly message: string; readonly nowMs: number }
+  /** Every sink has applied the outbox. */
+  | { readonly type: 'outboxApplied'; readonly checkpointId: number; readonly nowMs: number }
+  /** A sink has not, and nobody knows how far it came: the attempt is over. */
+  | { readonly type: 'outboxFailed'; readonly checkpointId: number; readonly message: string; readonly nowMs: number }
   /** The store says that the lease is another's. */
   | { readonly type: 'fenced'; readonly message: string }
   /** The job stops or restarts: the checkpoint in flight is not wanted any more. Not a failure. */
@@ -113,6 +134,8 @@ export const protocolEventTypes = [
   'timeout',
   'publishDone',
   'publishFailed',
+  'outboxApplied',
+  'outboxFailed',
   'fenced',
   'abort',
 ] as const satisfies readonly ProtocolEvent['type'][]
@@ -125,6 +148,12 @@ export type ProtocolEffect =
   | { readonly type: 'publish'; readonly checkpointId: number; readonly kind: CheckpointKind }
   /** Tell all subtasks and sinks that it exists. Best effort: it may be lost, a later one stands for it. */
   | { readonly type: 'notifyComplete'; readonly checkpointId: number }
+  /** Have all sinks apply its outbox; report outboxApplied or outboxFailed. */
+  | { readonly type: 'applyOutbox'; readonly checkpointId: number }
+  /** Every outbox up to this checkpoint's has been applied: whoever waited for that goes on. */
+  | { readonly type: 'settled'; readonly checkpointId: number }
+  /** Sources stop reading, or go on. */
+  | { readonly type: 'hold'; readonly held: boolean }
   /** Delete these checkpoints, then the chunks that only they referred to. They may not exist. */
   | { readonly type: 'subsume'; readonly checkpointIds: readonly number[] }
   /** Tell all subtasks to forget it: sources send a cancel mark, so that nobody waits for its barrier. */
@@ -135,7 +164,11 @@ export type ProtocolEffect =
       readonly message: string
     }
   /** Fail the job. The protocol has stopped. */
-  | { readonly type: 'failJob'; readonly code: 'CHECKPOINT_FAILED' | 'STORE_FENCED'; readonly message: string }
+  | {
+      readonly type: 'failJob'
+      readonly code: 'CHECKPOINT_FAILED' | 'STORE_FENCED' | 'SINK_FAILED'
+      readonly message: string
+    }
 
 /** A transition. */
 export interface ProtocolStep {

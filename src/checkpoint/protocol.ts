@@ -21,8 +21,12 @@
  * 5. A success subsumes: of checkpoints the newest `retain` stay, savepoints stay, and those whose publication had an
  *    uncertain end go.
  * 6. Whatever is said of another checkpoint than the one in flight is too late and ignored.
+ * 7. What a completed checkpoint has for sinks is applied, oldest first, one at a time. Until then it is not subsumed.
+ *    While two wait, sources are held, and what is asked for starts when one is applied. A sink that fails ends the
+ *    attempt: how far it came, only its marker says (outbox-restore.ts).
  */
 import type { CheckpointKind } from './manifest.ts'
+import { afterApplied, afterPublished, mayBegin } from './protocol-outbox.ts'
 import type {
   CheckpointFailure,
   CurrentCheckpoint,
@@ -71,6 +75,9 @@ export function startProtocol(start: ProtocolStart): ProtocolState {
       failures: 0,
       retained: [...retained].sort((a, b) => a.checkpointId - b.checkpointId),
       uncertain: [],
+      unapplied: [],
+      completedId: 0,
+      wanted: null,
     },
   }
 }
@@ -86,7 +93,8 @@ export function stepProtocol(state: ProtocolState, event: ProtocolEvent): Protoc
 export function nextWakeMs(state: ProtocolState): number {
   switch (state.phase) {
     case 'idle':
-      return state.base.dueMs
+      // While too many outboxes wait for sinks, it is their being applied that is waited for.
+      return mayBegin(state.base) ? state.base.dueMs : Number.POSITIVE_INFINITY
     case 'collecting':
     case 'publishing':
       return state.current.startedMs + state.base.settings.timeoutMs
@@ -100,8 +108,8 @@ const ignore = (state: ProtocolState): ProtocolStep => ({ state, effects: [] })
 const table: Table = {
   idle: {
     trigger: (state, { reason, nowMs }) => {
-      if (reason === 'periodic' && nowMs < state.base.dueMs) return ignore(state)
-      return begin(state.base, reason === 'savepoint' ? 'savepoint' : 'checkpoint', nowMs)
+      if (reason === 'periodic' && (nowMs < state.base.dueMs || !mayBegin(state.base))) return ignore(state)
+      return beginOrWait(state.base, reason === 'savepoint' ? 'savepoint' : 'checkpoint', nowMs, [])
     },
     ack: ignore,
     decline: ignore,
@@ -109,8 +117,21 @@ const table: Table = {
     timeout: ignore,
     publishDone: ignore,
     publishFailed: ignore,
+    outboxApplied: (state, { checkpointId, nowMs }) => {
+      const applied = afterApplied(state.base, checkpointId)
+      if (applied === null) return ignore(state)
+      const { base, effects } = applied
+      if (base.wanted === null || !mayBegin(base)) return { state: { ...state, base }, effects }
+      return beginOrWait({ ...base, wanted: null }, base.wanted, nowMs, effects)
+    },
+    outboxFailed: (state, event) => outboxFailed(state, null, event),
     fenced: (state, { message }) => fenced(state.base, null, message),
-    abort: ignore,
+    abort: (state) => {
+      // Nothing is in flight, but what waits for sinks was wanted of the job that stops.
+      return state.base.wanted === null
+        ? ignore(state)
+        : { state: { ...state, base: { ...state.base, wanted: null } }, effects: [] }
+    },
   },
   collecting: {
     trigger: (state, { reason }) => enqueue(state, reason),
@@ -128,6 +149,8 @@ const table: Table = {
     },
     publishDone: ignore,
     publishFailed: ignore,
+    outboxApplied: (state, { checkpointId }) => applied(state, checkpointId),
+    outboxFailed: (state, event) => outboxFailed(state, state.current, event),
     fenced: (state, { message }) => fenced(state.base, state.current, message),
     abort: (state, { message, nowMs }) => cancelled(state.base, state.current, message, nowMs),
   },
@@ -137,12 +160,14 @@ const table: Table = {
     decline: ignore,
     taskFinished: (state, { task }) => ({ state: { ...state, base: withFinished(state.base, task) }, effects: [] }),
     timeout: (state, event) => expired(state, event, 'the store has not answered'),
-    publishDone: (state, { checkpointId, nowMs }) =>
-      checkpointId === state.current.checkpointId ? completed(state.base, state.current, nowMs) : ignore(state),
+    publishDone: (state, { checkpointId, outbox, nowMs }) =>
+      checkpointId === state.current.checkpointId ? completed(state.base, state.current, outbox, nowMs) : ignore(state),
     publishFailed: (state, { checkpointId, message, nowMs }) => {
       if (checkpointId !== state.current.checkpointId) return ignore(state)
       return failed(uncertain(state).base, state.current, 'io', message, nowMs)
     },
+    outboxApplied: (state, { checkpointId }) => applied(state, checkpointId),
+    outboxFailed: (state, event) => outboxFailed(state, state.current, event),
     fenced: (state, { message }) => fenced(state.base, state.current, message),
     abort: (state, { message, nowMs }) => cancelled(uncertain(state).base, state.current, message, nowMs),
   },
@@ -154,6 +179,8 @@ const table: Table = {
     timeout: ignore,
     publishDone: ignore,
     publishFailed: ignore,
+    outboxApplied: ignore,
+    outboxFailed: ignore,
     fenced: ignore,
     abort: ignore,
   },
@@ -198,21 +225,39 @@ function enqueue(state: In<'collecting'> | In<'publishing'>, reason: Event<'trig
   return { state: { ...state, current: { ...current, queued } }, effects: [] }
 }
 
-function completed(base: ProtocolBase, current: CurrentCheckpoint, nowMs: number): ProtocolStep {
-  const { checkpointId, kind, queued } = current
-  const all = [...base.retained, { checkpointId, kind }]
-  const plain = all.filter((entry) => entry.kind === 'checkpoint').map((entry) => entry.checkpointId)
-  const dropped = new Set(plain.slice(0, Math.max(0, plain.length - Math.max(1, base.settings.retain))))
-  const subsumed = [...dropped, ...base.uncertain].sort((a, b) => a - b)
-  const next: ProtocolBase = {
-    ...base,
-    failures: 0,
-    retained: all.filter((entry) => !dropped.has(entry.checkpointId)),
-    uncertain: [],
+/** Begins, or waits until few enough outboxes are unapplied. */
+function beginOrWait(
+  base: ProtocolBase,
+  kind: CheckpointKind,
+  nowMs: number,
+  effects: readonly ProtocolEffect[],
+): ProtocolStep {
+  if (!mayBegin(base)) {
+    const wanted = kind === 'savepoint' || base.wanted === 'savepoint' ? 'savepoint' : 'checkpoint'
+    return { state: { phase: 'idle', base: { ...base, wanted } }, effects }
   }
-  const effects: ProtocolEffect[] = [{ type: 'notifyComplete', checkpointId }]
-  if (subsumed.length > 0) effects.push({ type: 'subsume', checkpointIds: subsumed })
-  return toIdle(next, queued, nowMs, effects)
+  const { state, effects: more } = begin(base, kind, nowMs)
+  return { state, effects: [...effects, ...more] }
+}
+
+function completed(base: ProtocolBase, current: CurrentCheckpoint, outbox: boolean, nowMs: number): ProtocolStep {
+  const { checkpointId, kind, queued } = current
+  const published = afterPublished({ ...base, failures: 0 }, { checkpointId, kind }, outbox)
+  return toIdle(published.base, queued, nowMs, [{ type: 'notifyComplete', checkpointId }, ...published.effects])
+}
+
+function applied<P extends In<'collecting'> | In<'publishing'>>(state: P, checkpointId: number): ProtocolStep {
+  const step = afterApplied(state.base, checkpointId)
+  return step === null ? ignore(state) : { state: { ...state, base: step.base }, effects: step.effects }
+}
+
+function outboxFailed(
+  state: ProtocolState,
+  current: CurrentCheckpoint | null,
+  { checkpointId, message }: Event<'outboxFailed'>,
+): ProtocolStep {
+  if (state.base.unapplied[0] !== checkpointId) return ignore(state)
+  return stopped(state.base, current, 'SINK_FAILED', message)
 }
 
 function failed(
@@ -241,11 +286,20 @@ function cancelled(base: ProtocolBase, current: CurrentCheckpoint, message: stri
 }
 
 function fenced(base: ProtocolBase, current: CurrentCheckpoint | null, message: string): ProtocolStep {
+  return stopped(base, current, 'STORE_FENCED', message)
+}
+
+function stopped(
+  base: ProtocolBase,
+  current: CurrentCheckpoint | null,
+  code: 'STORE_FENCED' | 'SINK_FAILED',
+  message: string,
+): ProtocolStep {
   const effects: ProtocolEffect[] = []
   if (current !== null) {
     effects.push({ type: 'abort', checkpointId: current.checkpointId, failure: 'cancelled', message })
   }
-  effects.push({ type: 'failJob', code: 'STORE_FENCED', message })
+  effects.push({ type: 'failJob', code, message })
   return { state: { phase: 'stopped', base }, effects }
 }
 
@@ -266,8 +320,7 @@ function toIdle(
 ): ProtocolStep {
   const rested: ProtocolBase = { ...base, dueMs: Math.max(base.dueMs, nowMs + base.settings.minPauseMs) }
   if (queued === null) return { state: { phase: 'idle', base: rested }, effects }
-  const next = begin(rested, queued, nowMs)
-  return { state: next.state, effects: [...effects, ...next.effects] }
+  return beginOrWait(rested, queued, nowMs, effects)
 }
 
 function uncertain(state: In<'publishing'>): In<'publishing'> {

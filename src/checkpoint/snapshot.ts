@@ -51,6 +51,23 @@ export interface SplitSnapshot {
   readonly maxTimestampMs: number
 }
 
+/** A block of an outbox (sink/outbox-block.ts): one chunk, whole. */
+export interface OutboxBlock {
+  readonly chunk: ChunkRef
+  /** Checkpoint whose barrier ended it. One of a completed checkpoint is not said again: the manifest leaves it out. */
+  readonly epoch: number
+  readonly records: number
+  /** CRC-32C of the bytes. */
+  readonly crc32c: number
+}
+
+/** What one subtask has to say to one sink, in order. */
+export interface OutboxPart {
+  /** Id of the sink within the job (job/delivery.ts). */
+  readonly sink: string
+  readonly blocks: readonly OutboxBlock[]
+}
+
 /** The state of one subtask of one operator at a barrier. */
 export interface SubtaskSnapshot {
   readonly operatorId: string
@@ -66,6 +83,8 @@ export interface SubtaskSnapshot {
   /** Sources only; empty elsewhere. */
   readonly splits: readonly SplitSnapshot[]
   readonly pages: PageList
+  /** Records for sinks since the last completed checkpoint, a sink each; those without any are left out. */
+  readonly outbox: readonly OutboxPart[]
   /**
    * Every chunk this subtask has put since its last ack, used or not: what no retained checkpoint refers to is freed.
    * Empty in a snapshot that comes from a manifest.

@@ -203,7 +203,7 @@ export class CheckpointCoordinator {
         checkpointId,
         encodeManifest(manifest),
       )
-      this.#dispatch({ type: 'publishDone', checkpointId, nowMs: this.#nowMs() })
+      this.#dispatch({ type: 'publishDone', checkpointId, outbox: false, nowMs: this.#nowMs() })
     } catch (thrown) {
       const error = MillraceError.from(thrown)
       if (error.code === 'STORE_FENCED' || error.code === 'STORE_LOST') lease.lost(held.generation, error)
@@ -230,6 +230,7 @@ export class CheckpointCoordinator {
         keyHashSeed: KEY_HASH_SEED,
         keyGroups: plan.keyGroups,
         definitionHash: plan.definitionHash,
+        owed: [],
       },
       [...this.#snapshots.values()],
     )

@@ -321,6 +321,7 @@ export class ProgramSource implements Subtask {
       counters: { read: this.#read, deadLettered: this.#deadLettered, filtered: this.#filtered, lost },
       splits,
       pages: noPages,
+      outbox: [],
       written: [],
     }
     Promise.all([outputs.durable(), deadLetters?.flush()]).then(

@@ -11,23 +11,21 @@
  * barrier finds nothing half done. A batch is worked off in slices of SLICE_MS; timers of the wall clock fire between
  * slices. Does not own: what operators do (program/), what pages are (program/state-pages.ts).
  */
-import type { PageWriter } from '../checkpoint/chunk-writer.ts'
 import { MillraceError } from '../core/errors.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
-import type { GateEvent, InputGate } from '../exchange/input-gate.ts'
+import type { GateEvent } from '../exchange/input-gate.ts'
 import type { BatchMessage, Message } from '../exchange/message.ts'
-import type { EventType, KeyedNode } from '../program/graph.ts'
 import type { Entry } from '../program/keyed-store.ts'
 import type { Key, TimeDomain } from '../program/keys.ts'
 import type { CurrentRecord, KeyedOperator, OperatorRuntime } from '../program/operator.ts'
-import type { Push } from '../program/stages.ts'
 import { ExpirySweep } from '../program/state.ts'
 import type { TimerQueue } from '../program/timer-queue.ts'
 import { ValueReader } from '../program/value-reader.ts'
 import type { SubtaskStats } from './messages.ts'
 import { codeFailure, ofRecord } from './program-failure.ts'
-import { BROADCAST, type ProgramOutputs, RAW, VALUE } from './program-outputs.ts'
-import { encodeStageMeta, type StageState } from './stage-state.ts'
+import { BROADCAST, RAW, VALUE } from './program-outputs.ts'
+import type { ProgramStageParts } from './program-stage-parts.ts'
+import { encodeStageMeta } from './stage-state.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
 /** Longest work on one batch before other things get their turn. */
@@ -38,27 +36,6 @@ const LOOK_EVERY = 32
 const SWEEP_ENTRIES = 256
 
 type Phase = 'settle' | 'fire' | 'flush' | 'watermark' | 'barrier'
-
-/** What a stage's subtask is made of. */
-export interface ProgramStageParts {
-  readonly node: KeyedNode
-  readonly index: number
-  readonly parallelism: number
-  readonly state: StageState
-  readonly gate: InputGate
-  /** Input of the operator by channel of the gate. */
-  readonly inputOf: readonly number[]
-  readonly eventTypes: readonly EventType<unknown>[]
-  readonly outputs: ProgramOutputs
-  /** What happens to results, by side; '' is the main output. */
-  readonly pushes: ReadonlyMap<string, Push>
-  readonly writer: PageWriter
-  readonly stateLimitBytes: number
-  readonly counters: Readonly<Record<string, number>>
-  readonly current: CurrentRecord
-  /** Gives a consumed batch back to its sender. */
-  readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
-}
 
 /** Runs one keyed operator with what is chained to it. */
 export class ProgramStage implements Subtask {
@@ -343,7 +320,7 @@ export class ProgramStage implements Subtask {
     }
     outputs.broadcast({ kind: 'barrier', checkpointId })
     Promise.all([pack.finish(), outputs.durable()]).then(
-      ([{ pages, written }]) => this.#context.ack(checkpointId, { ...facts, pages, written }),
+      ([{ pages, written }]) => this.#context.ack(checkpointId, { ...facts, pages, outbox: [], written }),
       (error: unknown) => this.#context.decline(checkpointId, MillraceError.from(error).toData()),
     )
   }

@@ -55,6 +55,7 @@ export class SnapshotWriter {
       counters,
       splits: [],
       pages,
+      outbox: [],
       written,
     }))
   }

@@ -11,20 +11,15 @@
 import { noPages } from '../checkpoint/snapshot.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
-import { FramedDecoder, OTHER_TYPE, type RecordDecoder, SCHEMA_WANTED } from '../event/event-decoder.ts'
+import { FramedDecoder, OTHER_TYPE, SCHEMA_WANTED } from '../event/event-decoder.ts'
 import { reasonCode } from '../event/projection.ts'
 import { RecordCursor } from '../event/records.ts'
-import type { ScanBatch } from '../event/scan.ts'
 import type { WriterSchema } from '../event/schema.ts'
-import type { OutputChannels } from '../exchange/channel.ts'
-import type { Combiner } from '../exchange/combiner.ts'
-import type { KeyedOutput } from '../exchange/keyed-output.ts'
-import type { BoundedWriter } from '../sink/bounded-writer.ts'
-import type { RecordChunk, SourceReader } from '../source/source.ts'
-import type { PartitionWatermarks } from '../source/watermark.ts'
+import type { RecordChunk } from '../source/source.ts'
 import { DeadLetters } from './dead-letters.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
 import { SourcePartitions } from './source-partitions.ts'
+import type { SourceParts } from './source-parts.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 
 /** Marks are sent at most this often, and what is buffered leaves at the latest then. */
@@ -32,38 +27,6 @@ const MARK_INTERVAL_MS = 20
 
 const NULL_VALUE = reasonCode('null_value')
 const TIME_IN_FUTURE = reasonCode('time_in_future')
-
-/** Sets the mask of every row of a scan; returns the number of rows that some predicate takes. */
-export interface PredicateEvaluator {
-  evaluate(batch: ScanBatch): number
-}
-
-/** What a source subtask is made of. */
-export interface SourceParts {
-  readonly operator: string
-  readonly index: number
-  readonly parallelism: number
-  readonly job: string
-  readonly topic: string
-  readonly maxFutureMs: number
-  readonly maxDriftMs: number
-  readonly bounded: boolean
-  readonly reader: SourceReader
-  readonly decoder: RecordDecoder
-  readonly scan: ScanBatch
-  readonly predicates: PredicateEvaluator
-  /** Folds rows before they are sent; null where the plan does not allow it. */
-  readonly combiner: Combiner | null
-  readonly watermarks: PartitionWatermarks
-  readonly channels: OutputChannels
-  readonly output: KeyedOutput
-  /** Whether rows carry their partition, for late events. */
-  readonly origins: boolean
-  readonly deadLetters: BoundedWriter | null
-  readonly counters: Readonly<Record<string, number>>
-  readonly onFinished: () => void
-  readonly onWatermark: (watermarkMs: number, idle: boolean) => void
-}
 
 /** Reads the partitions of one source subtask. */
 export class SourceSubtask implements Subtask {
@@ -317,6 +280,7 @@ export class SourceSubtask implements Subtask {
       counters: { read: this.#read, deadLettered: this.#deadLetters.count, filtered: this.#filtered, lost },
       splits,
       pages: noPages,
+      outbox: [],
       written: [],
     }
     this.#deadLetters.flush().then(

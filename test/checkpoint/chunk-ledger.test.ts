@@ -84,6 +84,25 @@ describe('chunk ledger', () => {
     expect(ledger.takeGarbage()).toEqual([])
   })
 
+  test('blocks of an outbox are kept as pages are, as long as a checkpoint that has them', () => {
+    const ledger = new ChunkLedger()
+    const withOutbox = (id: number, page: number, block: number) => {
+      const manifest = manifestOf(id, [key(page)])
+      const blocks = [{ chunk: ref(block), epoch: id, records: 1, crc32c: 0 }]
+      return { ...manifest, subtasks: [{ ...manifest.subtasks[0]!, outbox: [{ sink: 'out', blocks }] }] }
+    }
+    ledger.note([ref(1), ref(2)])
+    ledger.add(withOutbox(1, 1, 2))
+    // The page stays where it is; the next epoch has a block of its own.
+    ledger.note([ref(3)])
+    ledger.add(withOutbox(2, 1, 3))
+    expect(ledger.takeGarbage()).toEqual([])
+    ledger.remove(1)
+    expect(ledger.takeGarbage()).toEqual([key(2)])
+    ledger.addStray([key(1), key(2), key(3)], 2, 1)
+    expect(ledger.takeGarbage()).toEqual([key(2)])
+  })
+
   test('strays are what older owners and attempts left and nobody refers to', () => {
     const ledger = new ChunkLedger()
     const old = chunkKey(chunkKeyPrefix('j', 1, 9, 'x'), 'window', 0, 1)

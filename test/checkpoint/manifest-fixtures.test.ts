@@ -11,7 +11,7 @@ function format1(): CheckpointManifest {
   builder.add('views', -1, 0, 12, { chunk: 'j/2-3-n.window.0.1', offset: 0, length: 4096, crc: 0xdeadbeef })
   builder.add('users', 127, 3, 1, { chunk: 'j/1-1-n.window.0.9', offset: 4096, length: 16, crc: 7 })
   const split = { partition: 4, topicId: 'topic', state: '{}', maxTimestampMs: 1_700_000_000_000 }
-  const base = { subtask: 0, parallelism: 1, meta: new Uint8Array([1, 2]), written: [] }
+  const base = { subtask: 0, parallelism: 1, meta: new Uint8Array([1, 2]), outbox: [], written: [] }
   return mergeSnapshots(header, [
     {
       ...base,
@@ -34,6 +34,36 @@ function format1(): CheckpointManifest {
     },
   ])
 }
+
+/** Format 2 adds outboxes, and what is owed of earlier ones. */
+function format2(): CheckpointManifest {
+  const one = format1()
+  const block = (n: number, records: number) => ({
+    chunk: { key: `j/2-3-n.window.0.${n}`, sizeBytes: 524_288 + n },
+    epoch: one.checkpointId,
+    records,
+    crc32c: 0xfeedface - n,
+  })
+  return {
+    ...one,
+    subtasks: [
+      { ...one.subtasks[0]!, outbox: [{ sink: 'deadLetters', blocks: [block(5, 1)] }] },
+      {
+        ...one.subtasks[1]!,
+        outbox: [
+          { sink: 'out', blocks: [block(6, 3000), block(7, 12)] },
+          { sink: 'lateEvents', blocks: [block(8, 1)] },
+        ],
+      },
+    ],
+    owed: [{ checkpointId: 6, sinks: ['deadLetters', 'out'] }],
+  }
+}
+
+test('format 2', () => {
+  const bytes = readFileSync(new URL('./fixtures/manifest-2.binpb', import.meta.url))
+  expect(decodeManifest(bytes, 'the fixture')).toEqual(format2())
+})
 
 test('format 1', () => {
   const bytes = readFileSync(new URL('./fixtures/manifest-1.binpb', import.meta.url))

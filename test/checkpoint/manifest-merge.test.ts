@@ -21,6 +21,8 @@ function snapshotOf(
   return { ...base, subtask, parallelism, pages: builder.build((k) => sizes.get(k)!) } satisfies SubtaskSnapshot
 }
 
+const limits = { bytesMax: 1000, smallBytes: 10, smallCountMax: 3 }
+
 describe('merge', () => {
   test('does not depend on the order of acks', () => {
     fc.assert(
@@ -46,6 +48,30 @@ describe('merge', () => {
     expect(mergeSnapshots(header, [acked]).subtasks[0]!.written).toEqual([])
   })
 
+  test('what the checkpoint before has is not said again, what aborted ones had is', () => {
+    const block = (n: number, epoch: number) => ({ chunk: { key: key(n), sizeBytes: 9 }, epoch, records: 1, crc32c: 0 })
+    const acked = {
+      ...snapshotOf(0, 1, []),
+      outbox: [
+        { sink: 'out', blocks: [block(1, 4), block(2, 5), block(3, 7)] },
+        { sink: 'late', blocks: [block(4, 4)] },
+      ],
+    }
+    // Four completed, five and six were aborted.
+    const [merged] = mergeSnapshots({ ...header, previousCheckpointId: 4 }, [acked]).subtasks
+    expect(merged!.outbox).toEqual([{ sink: 'out', blocks: [block(2, 7), block(3, 7)] }])
+  })
+
+  test('outboxes are no state: they are not counted as such, nor written anew', () => {
+    const block = { chunk: { key: key(9), sizeBytes: 1000 }, epoch: 7, records: 1, crc32c: 0 }
+    const merged = mergeSnapshots(header, [
+      { ...snapshotOf(0, 1, [[key(1), 90, 100]]), outbox: [{ sink: 'out', blocks: [block] }] },
+    ])
+    expect(chunksOf(merged).map((chunk) => chunk.key)).toEqual([key(1), key(9)])
+    expect(stateBytes(merged)).toEqual({ live: 90, stored: 100 })
+    expect(rewriteHints(merged, limits)).toEqual([])
+  })
+
   test('a subtask that is missing, there twice or too many is a bug', () => {
     fc.assert(
       fc.property(
@@ -63,8 +89,6 @@ describe('merge', () => {
 })
 
 describe('rewrite hints', () => {
-  const limits = { bytesMax: 1000, smallBytes: 10, smallCountMax: 3 }
-
   test('chunks under half live, the emptiest first', () => {
     const manifest = mergeSnapshots(header, [
       snapshotOf(0, 1, [

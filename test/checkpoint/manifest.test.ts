@@ -15,18 +15,26 @@ function seal(manifest: GenManifest, formatVersion = 1): Uint8Array {
 }
 
 function tampered(change: (manifest: GenManifest) => void): Uint8Array {
-  const file = CheckpointFile.decode(encodeManifest(manifestOf(7, ['j/1-1-n.window.0.1', 'j/1-1-n.window.0.2'])))
+  const whole = manifestOf(7, ['j/1-1-n.window.0.1', 'j/1-1-n.window.0.2'])
+  const block = { chunk: { key: 'j/1-1-n.window.0.3', sizeBytes: 9 }, epoch: 7, records: 1, crc32c: 5 }
+  const subtasks = [{ ...whole.subtasks[0]!, outbox: [{ sink: 'out', blocks: [block] }] }]
+  const file = CheckpointFile.decode(encodeManifest({ ...whole, subtasks }))
   const manifest = GenManifest.decode(file.manifest)
   change(manifest)
-  return seal(manifest)
+  return seal(manifest, 2)
 }
 
 describe('manifest', () => {
   test('round trip', () => {
     fc.assert(
-      fc.property(anySnapshots, fc.constantFrom('checkpoint', 'savepoint'), (snapshots, kind) => {
-        const manifest: CheckpointManifest = mergeSnapshots({ ...header, kind }, snapshots, { read: 5 })
-        expect(decodeManifest(encodeManifest(manifest), what)).toEqual(manifest)
+      fc.property(anySnapshots, fc.constantFrom('checkpoint', 'savepoint'), fc.boolean(), (snapshots, kind, more) => {
+        const owed = more ? [{ checkpointId: 5, sinks: ['deadLetters', 'out'] }] : []
+        const manifest: CheckpointManifest = mergeSnapshots({ ...header, kind, owed }, snapshots, { read: 5 })
+        const bytes = encodeManifest(manifest)
+        expect(decodeManifest(bytes, what)).toEqual(manifest)
+        // A build that knows no outboxes must not read one that has some: it would lose them.
+        const plain = !more && snapshots.every(({ outbox }) => outbox.length === 0)
+        expect(CheckpointFile.decode(bytes).formatVersion).toBe(plain ? 1 : 2)
       }),
     )
   })
@@ -70,9 +78,9 @@ describe('manifest', () => {
 
   test('a newer format is refused with what to do', () => {
     const file = CheckpointFile.decode(encodeManifest(manifestOf(7, [])))
-    const newer = seal(GenManifest.decode(file.manifest), 2)
+    const newer = seal(GenManifest.decode(file.manifest), 3)
     expect(() => decodeManifest(newer, what)).toThrow(
-      expect.objectContaining({ code: 'STATE_INCOMPATIBLE', message: expect.stringContaining('format 2') as string }),
+      expect.objectContaining({ code: 'STATE_INCOMPATIBLE', message: expect.stringContaining('format 3') as string }),
     )
   })
 
@@ -82,6 +90,8 @@ describe('manifest', () => {
     ['a page in no chunk', (m: GenManifest) => (m.subtasks[0]!.pages!.chunkIndex[0] = 9)],
     ['a page of no table', (m: GenManifest) => (m.subtasks[0]!.tables = [])],
     ['a page beyond its chunk', (m: GenManifest) => (m.subtasks[0]!.pages!.offset[0] = 1)],
+    ['a block in no chunk', (m: GenManifest) => (m.subtasks[0]!.outbox[0]!.chunkIndex[0] = 9)],
+    ['columns of an outbox of different length', (m: GenManifest) => m.subtasks[0]!.outbox[0]!.records.pop()],
     ['columns of different length', (m: GenManifest) => m.subtasks[0]!.pages!.crc32c.pop()],
     [
       'a split of no subtask',

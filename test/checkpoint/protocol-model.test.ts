@@ -7,6 +7,8 @@ import {
   type ProtocolState,
   protocolEventTypes,
   protocolPhases,
+  type TriggerReason,
+  UNAPPLIED_MAX,
 } from '../../src/checkpoint/protocol-types.ts'
 import { ack, Run, trigger } from './protocol-run.ts'
 
@@ -16,11 +18,13 @@ const anyAction = fc.record({
   type: fc.oneof(
     { weight: 30, arbitrary: fc.constantFrom('trigger' as const, 'publishDone' as const) },
     { weight: 60, arbitrary: fc.constant('ack' as const) },
+    { weight: 12, arbitrary: fc.constant('outboxApplied' as const) },
     { weight: 5, arbitrary: fc.constantFrom('decline', 'taskFinished', 'timeout', 'publishFailed', 'abort') },
-    { weight: 1, arbitrary: fc.constant('fenced' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('fenced', 'outboxFailed') },
   ) as fc.Arbitrary<ProtocolEvent['type']>,
   task: fc.constantFrom(...tasks),
-  reason: fc.constantFrom('periodic' as const, 'periodic' as const, 'requested' as const, 'savepoint' as const),
+  reason: fc.constantFrom<TriggerReason>('periodic', 'periodic', 'requested', 'savepoint', 'outboxFull'),
+  outbox: fc.boolean(),
   failure: fc.constantFrom('async' as const, 'declined' as const),
   offBy: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
   passMs: fc.constantFrom(0, 1, 400, 3000),
@@ -35,6 +39,7 @@ function concrete(
   const current =
     state.phase === 'collecting' || state.phase === 'publishing' ? state.current.checkpointId : state.base.nextId - 1
   const checkpointId = current + action.offBy
+  const applying = state.base.unapplied[0] ?? current
   const message = 'why'
   switch (type) {
     case 'trigger':
@@ -46,8 +51,13 @@ function concrete(
     case 'taskFinished':
       return { type, task, nowMs }
     case 'timeout':
-    case 'publishDone':
       return { type, checkpointId, nowMs }
+    case 'publishDone':
+      return { type, checkpointId, outbox: action.outbox, nowMs }
+    case 'outboxApplied':
+      return { type, checkpointId: applying + action.offBy, nowMs }
+    case 'outboxFailed':
+      return { type, checkpointId: applying + action.offBy, message, nowMs }
     case 'publishFailed':
       return { type, checkpointId, message, nowMs }
     case 'fenced':
@@ -82,6 +92,11 @@ describe('checkpoint protocol, any events in any order', () => {
         let stopped = false
         const exists: { id: number; savepoint: boolean }[] = []
         const uncertain = new Set<number>()
+        /** Completed, with records that sinks have not applied; and the one that they have been asked to apply. */
+        const unapplied: number[] = []
+        let asked = 0
+        let settled = 0
+        let held = false
         for (const action of actions) {
           nowMs += action.passMs
           const event = concrete(action, run.state, nowMs)
@@ -95,10 +110,17 @@ describe('checkpoint protocol, any events in any order', () => {
             continue
           }
           if (effects.length === 0 && run.state === before) continue
+          if (event.type === 'outboxApplied') {
+            // Only what was asked for changes anything but wishes.
+            expect(event.checkpointId).toBe(asked)
+            expect(unapplied.shift()).toBe(asked)
+            asked = 0
+          }
           for (const effect of effects) {
             switch (effect.type) {
               case 'injectBarriers':
                 expect(current).toBeNull()
+                expect(unapplied.length).toBeLessThan(UNAPPLIED_MAX)
                 expect(effect.checkpointId).toBe(lastId + 1)
                 if (event.type === 'trigger' && event.reason === 'periodic') {
                   expect(nowMs).toBeGreaterThanOrEqual(startedMs + chosen.intervalMs)
@@ -112,6 +134,7 @@ describe('checkpoint protocol, any events in any order', () => {
               case 'publish': {
                 // With everybody finished there are no barriers.
                 if (current === null) {
+                  expect(unapplied.length).toBeLessThan(UNAPPLIED_MAX)
                   expect([...finished].sort()).toEqual(tasks)
                   expect(effect.checkpointId).toBe(lastId + 1)
                   lastId = effect.checkpointId
@@ -129,12 +152,29 @@ describe('checkpoint protocol, any events in any order', () => {
                 expect(event).toMatchObject({ type: 'publishDone', checkpointId: effect.checkpointId })
                 expect(current).toMatchObject({ id: effect.checkpointId, published: true })
                 exists.push({ id: effect.checkpointId, savepoint: current!.savepoint })
+                if (event.type === 'publishDone' && event.outbox) unapplied.push(effect.checkpointId)
                 failures = 0
                 current = null
                 endedMs = nowMs
                 break
+              case 'applyOutbox':
+                // It exists, it is the oldest, and no other is being applied.
+                expect(asked).toBe(0)
+                expect(effect.checkpointId).toBe(unapplied[0])
+                asked = effect.checkpointId
+                break
+              case 'settled':
+                expect(effect.checkpointId).toBeGreaterThan(settled)
+                expect(exists.at(-1)?.id ?? lastId).toBeGreaterThanOrEqual(effect.checkpointId)
+                settled = effect.checkpointId
+                break
+              case 'hold':
+                expect(effect.held).toBe(!held)
+                held = effect.held
+                break
               case 'subsume':
                 for (const id of effect.checkpointIds) {
+                  expect(unapplied).not.toContain(id)
                   const index = exists.findIndex((entry) => entry.id === id)
                   if (index < 0) expect(uncertain.has(id)).toBe(true)
                   else {
@@ -142,29 +182,44 @@ describe('checkpoint protocol, any events in any order', () => {
                     exists.splice(index, 1)
                   }
                 }
-                uncertain.clear()
+                if (event.type === 'publishDone') uncertain.clear()
                 break
               case 'abort':
                 expect(effect.checkpointId).toBe(current?.id)
-                if ('checkpointId' in event) expect(event.checkpointId).toBe(effect.checkpointId)
+                if ('checkpointId' in event && event.type !== 'outboxFailed')
+                  expect(event.checkpointId).toBe(effect.checkpointId)
                 if (effect.failure !== 'cancelled' && !current!.savepoint) failures++
                 if (effect.failure === 'expired') {
                   expect(nowMs).toBeGreaterThanOrEqual(current!.startedMs + chosen.timeoutMs)
                 }
-                if (current!.published && event.type !== 'fenced') uncertain.add(effect.checkpointId)
+                if (current!.published && event.type !== 'fenced' && event.type !== 'outboxFailed') {
+                  uncertain.add(effect.checkpointId)
+                }
                 current = null
                 endedMs = nowMs
                 break
               case 'failJob':
                 stopped = true
                 if (effect.code === 'STORE_FENCED') expect(event.type).toBe('fenced')
-                else expect(failures).toBe(chosen.tolerableFailures + 1)
+                else if (effect.code === 'SINK_FAILED') {
+                  expect(event).toMatchObject({ type: 'outboxFailed', checkpointId: asked })
+                } else expect(failures).toBe(chosen.tolerableFailures + 1)
                 break
             }
           }
           if (!stopped) {
             expect(failures).toBeLessThanOrEqual(chosen.tolerableFailures)
-            expect(exists.filter((entry) => !entry.savepoint).length).toBeLessThanOrEqual(chosen.retain)
+            const plain = exists.filter((entry) => !entry.savepoint)
+            const old = plain.slice(0, Math.max(0, plain.length - chosen.retain))
+            for (const entry of old) expect(unapplied).toContain(entry.id)
+            expect(unapplied.length).toBeLessThanOrEqual(UNAPPLIED_MAX)
+            expect(run.state.base.unapplied).toEqual(unapplied)
+            expect(held).toBe(unapplied.length === UNAPPLIED_MAX)
+            expect(asked).toBe(unapplied[0] ?? 0)
+            // Whoever waits for results to be with the sinks is told, neither too early nor never.
+            const newest = exists.filter((entry) => entry.id < (unapplied[0] ?? Infinity)).at(-1)?.id ?? 0
+            expect(settled).toBeGreaterThanOrEqual(newest)
+            expect(settled).toBeLessThan(unapplied[0] ?? Infinity)
             expect(run.state.base.retained.map((entry) => entry.checkpointId)).toEqual(exists.map((entry) => entry.id))
             expect([...run.state.base.uncertain].sort()).toEqual([...uncertain].sort())
             expect(run.state.phase).toBe(current === null ? 'idle' : current.published ? 'publishing' : 'collecting')
@@ -178,10 +233,16 @@ describe('checkpoint protocol, any events in any order', () => {
         }
         if (run.state.phase === 'publishing') {
           const { checkpointId, queued } = run.state.current
-          const effects = run.feed({ type: 'publishDone', checkpointId, nowMs })
+          const effects = run.feed({ type: 'publishDone', checkpointId, outbox: false, nowMs })
           expect(effects[0]).toEqual({ type: 'notifyComplete', checkpointId })
           const phases: string[] = [run.state.phase]
-          expect(phases.includes('idle')).toBe(queued === null)
+          expect(phases.includes('idle')).toBe(queued === null || unapplied.length === UNAPPLIED_MAX)
+        }
+        // And what waits for sinks begins once they have applied what they were given.
+        if (run.state.phase === 'idle' && run.state.base.wanted !== null) {
+          run.feed({ type: 'outboxApplied', checkpointId: run.state.base.unapplied[0]!, nowMs })
+          const phases: string[] = [run.state.phase]
+          expect(phases[0]).not.toBe('idle')
         }
       }),
       { numRuns: 500 },
@@ -204,7 +265,15 @@ describe('checkpoint protocol, any events in any order', () => {
     expect([...reached.keys()].sort()).toEqual([...protocolPhases].sort())
     for (const state of reached.values()) {
       for (const type of protocolEventTypes) {
-        const action = { type, task: 'w/0', reason: 'requested', failure: 'async', offBy: 0, passMs: 0 } as const
+        const action = {
+          type,
+          task: 'w/0',
+          reason: 'requested',
+          outbox: true,
+          failure: 'async',
+          offBy: 0,
+          passMs: 0,
+        } as const
         const { state: next } = stepProtocol(state, concrete(action, state, 1500))
         expect(protocolPhases).toContain(next.phase)
       }

@@ -5,6 +5,7 @@ import type {
   ProtocolEvent,
   ProtocolSettings,
   ProtocolState,
+  TriggerReason,
 } from '../../src/checkpoint/protocol-types.ts'
 
 export const settings: ProtocolSettings = {
@@ -33,16 +34,16 @@ export class Run {
     return step.effects
   }
 
-  /** Runs one checkpoint to its end. */
-  complete(nowMs: number): readonly ProtocolEffect[] {
-    this.feed({ type: 'trigger', reason: 'requested', nowMs })
+  /** Runs one checkpoint to its end; `outbox`: it has records for sinks. */
+  complete(nowMs: number, outbox = false): readonly ProtocolEffect[] {
+    if (this.state.phase === 'idle') this.feed({ type: 'trigger', reason: 'requested', nowMs })
     const checkpointId = this.state.phase === 'collecting' ? this.state.current.checkpointId : 0
     for (const task of this.state.base.tasks) this.feed({ type: 'ack', checkpointId, task, nowMs })
-    return this.feed({ type: 'publishDone', checkpointId, nowMs })
+    return this.feed({ type: 'publishDone', checkpointId, outbox, nowMs })
   }
 }
 
-export const trigger = (nowMs: number, reason: 'periodic' | 'requested' | 'savepoint' = 'periodic'): ProtocolEvent => ({
+export const trigger = (nowMs: number, reason: TriggerReason = 'periodic'): ProtocolEvent => ({
   type: 'trigger',
   reason,
   nowMs,

@@ -13,8 +13,9 @@ describe('checkpoint protocol', () => {
     expect(run.feed(ack(2, 'w/0'))).toEqual([])
     expect(run.feed(ack(1, 'nobody'))).toEqual([])
     expect(run.feed(ack(1, 'w/0'))).toEqual([{ type: 'publish', checkpointId: 1, kind: 'checkpoint' }])
-    expect(run.feed({ type: 'publishDone', checkpointId: 1, nowMs: 1100 })).toEqual([
+    expect(run.feed({ type: 'publishDone', checkpointId: 1, outbox: false, nowMs: 1100 })).toEqual([
       { type: 'notifyComplete', checkpointId: 1 },
+      { type: 'settled', checkpointId: 1 },
     ])
     expect(run.state.phase).toBe('idle')
     expect(nextWakeMs(run.state)).toBe(2000)
@@ -34,8 +35,9 @@ describe('checkpoint protocol', () => {
     expect(run.feed(trigger(2000, 'requested'))).toEqual([])
     run.feed(ack(1, 's/0'))
     run.feed(ack(1, 'w/0'))
-    expect(run.feed({ type: 'publishDone', checkpointId: 1, nowMs: 3000 })).toEqual([
+    expect(run.feed({ type: 'publishDone', checkpointId: 1, outbox: false, nowMs: 3000 })).toEqual([
       { type: 'notifyComplete', checkpointId: 1 },
+      { type: 'settled', checkpointId: 1 },
       { type: 'injectBarriers', checkpointId: 2, kind: 'savepoint' },
     ])
   })
@@ -45,7 +47,7 @@ describe('checkpoint protocol', () => {
     run.feed(trigger(1000))
     run.feed(ack(1, 's/0'))
     run.feed(ack(1, 'w/0'))
-    run.feed({ type: 'publishDone', checkpointId: 1, nowMs: 1900 })
+    run.feed({ type: 'publishDone', checkpointId: 1, outbox: false, nowMs: 1900 })
     expect(nextWakeMs(run.state)).toBe(2600)
     expect(run.feed(trigger(2599))).toEqual([])
     expect(run.feed(trigger(2600))).toHaveLength(1)
@@ -64,7 +66,10 @@ describe('checkpoint protocol', () => {
       { checkpointId: 4, kind: 'savepoint' },
     ]
     const run = new Run({ lastCheckpointId: 5, retained })
-    expect(run.complete(10)).toEqual([{ type: 'notifyComplete', checkpointId: 6 }])
+    expect(run.complete(10)).toEqual([
+      { type: 'notifyComplete', checkpointId: 6 },
+      { type: 'settled', checkpointId: 6 },
+    ])
     run.feed(trigger(20, 'requested'))
     run.feed(ack(7, 's/0'))
     run.feed(ack(7, 'w/0'))
@@ -73,6 +78,7 @@ describe('checkpoint protocol', () => {
     ])
     expect(run.complete(40)).toEqual([
       { type: 'notifyComplete', checkpointId: 8 },
+      { type: 'settled', checkpointId: 8 },
       { type: 'subsume', checkpointIds: [5, 7] },
     ])
     expect(run.state.base.retained.map((entry) => entry.checkpointId)).toEqual([4, 6, 8])
@@ -103,7 +109,7 @@ describe('checkpoint protocol', () => {
     run.feed({ type: 'timeout', checkpointId: 1, nowMs: 11_000 })
     expect(run.state.base.uncertain).toEqual([1])
     // The answer comes after all: too late.
-    expect(run.feed({ type: 'publishDone', checkpointId: 1, nowMs: 11_001 })).toEqual([])
+    expect(run.feed({ type: 'publishDone', checkpointId: 1, outbox: false, nowMs: 11_001 })).toEqual([])
     expect(run.complete(12_000).at(-1)).toEqual({ type: 'subsume', checkpointIds: [1] })
   })
 
@@ -148,7 +154,7 @@ describe('checkpoint protocol', () => {
     expect(run.feed({ type: 'taskFinished', task: 'w/0', nowMs: 1000 })).toEqual([
       { type: 'publish', checkpointId: 1, kind: 'checkpoint' },
     ])
-    run.feed({ type: 'publishDone', checkpointId: 1, nowMs: 1001 })
+    run.feed({ type: 'publishDone', checkpointId: 1, outbox: false, nowMs: 1001 })
     expect(run.feed(trigger(2000))).toEqual([{ type: 'publish', checkpointId: 2, kind: 'checkpoint' }])
   })
 

@@ -1,7 +1,7 @@
 /** Arbitrary snapshots and manifests. */
 import fc from 'fast-check'
 import type { CheckpointManifest } from '../../src/checkpoint/manifest.ts'
-import { type PageList, PageListBuilder, type SubtaskSnapshot } from '../../src/checkpoint/snapshot.ts'
+import { type OutboxPart, type PageList, PageListBuilder, type SubtaskSnapshot } from '../../src/checkpoint/snapshot.ts'
 
 const watermark = fc.oneof(
   fc.constantFrom(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, -1.5, 0),
@@ -47,6 +47,30 @@ const anySplit = fc.record({
   maxTimestampMs: watermark,
 })
 
+/** Outboxes for up to two sinks, of the epoch that the manifest's `header` ends. */
+const anyOutbox: fc.Arbitrary<readonly OutboxPart[]> = fc
+  .uniqueArray(fc.constantFrom('out', 'deadLetters', 'ünïcode'), { maxLength: 2 })
+  .chain((sinks) =>
+    fc.tuple(
+      ...sinks.map((sink) =>
+        fc
+          .array(fc.record({ n: fc.integer({ min: 10, max: 19 }), records: fc.nat(1e6), crc: fc.nat(0xffff_ffff) }), {
+            minLength: 1,
+            maxLength: 4,
+          })
+          .map((blocks) => ({
+            sink,
+            blocks: blocks.map(({ n, records, crc }) => ({
+              chunk: { key: `j/1-1-n.window.0.${n}`, sizeBytes: 500 },
+              epoch: 7,
+              records,
+              crc32c: crc,
+            })),
+          })),
+      ),
+    ),
+  )
+
 /** All snapshots of a job of one source and one keyed operator. */
 export const anySnapshots: fc.Arbitrary<SubtaskSnapshot[]> = fc
   .tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 4 }))
@@ -61,6 +85,7 @@ export const anySnapshots: fc.Arbitrary<SubtaskSnapshot[]> = fc
         counters,
         splits: operatorId === 'events' ? fc.array(anySplit, { maxLength: 3 }) : fc.constant([]),
         pages: anyPages,
+        outbox: anyOutbox,
         written: fc.constant([]),
       })
     return fc.tuple(
@@ -83,6 +108,7 @@ export const header: Omit<CheckpointManifest, 'subtasks' | 'counters'> = {
   keyHashSeed: 0,
   keyGroups: 128,
   definitionHash: 'abc',
+  owed: [],
 }
 
 /** A manifest with nothing in it but chunks: one page over the whole of each. */
@@ -103,6 +129,7 @@ export function manifestOf(checkpointId: number, chunkKeys: readonly string[]): 
         counters: {},
         splits: [],
         pages: builder.build(() => 10),
+        outbox: [],
         written: [],
       },
     ],

@@ -38,6 +38,7 @@ const base: SubtaskSnapshot = {
   counters: {},
   splits: [],
   pages: noPages,
+  outbox: [],
   written: [],
 }
 

@@ -56,6 +56,7 @@ async function restoredWatermarks(watermarks: readonly number[], parallelism: nu
       counters: {},
       splits: [],
       pages: noPages,
+      outbox: [],
       written: [],
     }),
   )

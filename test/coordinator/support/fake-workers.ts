@@ -235,7 +235,16 @@ export class FakeThread implements WorkerPort {
       return
     }
     const { parallelism } = plan
-    const base = { subtask, parallelism, watermarkMs: 0, counters: {}, splits: [], pages: noPages, written: [] }
+    const base = {
+      subtask,
+      parallelism,
+      watermarkMs: 0,
+      counters: {},
+      splits: [],
+      pages: noPages,
+      outbox: [],
+      written: [],
+    }
     const splits = hosted.splits.map((split) => ({ ...split, state: split.state ?? '', maxTimestampMs: split.offset }))
     const source: SubtaskSnapshot = {
       ...base,

@@ -98,12 +98,14 @@ export interface CheckpointManifest {
   keyGroups: number;
   /** Hash of what state depends on in the job's definition. */
   definitionHash: string;
-  /** Every chunk that a page of this checkpoint lies in. */
+  /** Every chunk that a page or an outbox of this checkpoint lies in. */
   chunks: CheckpointChunk[];
   splits: CheckpointSplit[];
   subtasks: CheckpointSubtask[];
   /** Totals over all subtasks since the job first started: records read, applied, late, dead-lettered, filtered, by name. */
   counters: { [key: string]: number };
+  /** Checkpoints before this one whose outboxes some sink had not applied when this one was published. */
+  owed: CheckpointOwed[];
 }
 
 export interface CheckpointManifest_CountersEntry {
@@ -111,7 +113,14 @@ export interface CheckpointManifest_CountersEntry {
   value: number;
 }
 
-/** An immutable blob that holds pages. */
+/** What was owed of one checkpoint. */
+export interface CheckpointOwed {
+  checkpointId: number;
+  /** Sinks that its outbox has records for. */
+  sinks: string[];
+}
+
+/** An immutable blob that holds pages, or a block of an outbox. */
 export interface CheckpointChunk {
   key: string;
   sizeBytes: number;
@@ -152,11 +161,24 @@ export interface CheckpointSubtask {
     | undefined;
   /** Event accounting of this subtask, by name. */
   counters: { [key: string]: number };
+  /** What it has to say to sinks since the last completed checkpoint, a sink each. */
+  outbox: CheckpointOutbox[];
 }
 
 export interface CheckpointSubtask_CountersEntry {
   key: string;
   value: number;
+}
+
+/** Records of one subtask for one sink, as blocks in their order; entry i of each column describes block i, a whole chunk. */
+export interface CheckpointOutbox {
+  sink: string;
+  /** Index into CheckpointManifest.chunks. */
+  chunkIndex: number[];
+  /** Records in the block. */
+  records: number[];
+  /** CRC-32C of the block. */
+  crc32c: number[];
 }
 
 /** The live pages of a subtask, as columns of equal length: entry i of each describes page i. */
@@ -305,6 +327,7 @@ function createBaseCheckpointManifest(): CheckpointManifest {
     splits: [],
     subtasks: [],
     counters: {},
+    owed: [],
   };
 }
 
@@ -358,6 +381,9 @@ export const CheckpointManifest: MessageFns<CheckpointManifest> = {
     globalThis.Object.entries(message.counters).forEach(([key, value]: [string, number]) => {
       CheckpointManifest_CountersEntry.encode({ key: key as any, value }, writer.uint32(130).fork()).join();
     });
+    for (const v of message.owed) {
+      CheckpointOwed.encode(v!, writer.uint32(138).fork()).join();
+    }
     return writer;
   },
 
@@ -505,6 +531,14 @@ export const CheckpointManifest: MessageFns<CheckpointManifest> = {
             }
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.owed.push(CheckpointOwed.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -590,6 +624,9 @@ export const CheckpointManifest: MessageFns<CheckpointManifest> = {
           {},
         )
         : {},
+      owed: globalThis.Array.isArray(object?.owed)
+        ? object.owed.map((e: any) => CheckpointOwed.fromJSON(e))
+        : [],
     };
   },
 
@@ -649,6 +686,9 @@ export const CheckpointManifest: MessageFns<CheckpointManifest> = {
         });
       }
     }
+    if (message.owed?.length) {
+      obj.owed = message.owed.map((e) => CheckpointOwed.toJSON(e));
+    }
     return obj;
   },
 
@@ -681,6 +721,7 @@ export const CheckpointManifest: MessageFns<CheckpointManifest> = {
       },
       {},
     );
+    message.owed = object.owed?.map((e) => CheckpointOwed.fromPartial(e)) || [];
     return message;
   },
 };
@@ -770,6 +811,95 @@ export const CheckpointManifest_CountersEntry: MessageFns<CheckpointManifest_Cou
     const message = createBaseCheckpointManifest_CountersEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseCheckpointOwed(): CheckpointOwed {
+  return { checkpointId: 0, sinks: [] };
+}
+
+export const CheckpointOwed: MessageFns<CheckpointOwed> = {
+  encode(message: CheckpointOwed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkpointId !== 0) {
+      writer.uint32(8).uint64(message.checkpointId);
+    }
+    for (const v of message.sinks) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointOwed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointOwed();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.checkpointId = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sinks.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointOwed {
+    return {
+      checkpointId: isSet(object.checkpointId)
+        ? globalThis.Number(object.checkpointId)
+        : isSet(object.checkpoint_id)
+        ? globalThis.Number(object.checkpoint_id)
+        : 0,
+      sinks: globalThis.Array.isArray(object?.sinks) ? object.sinks.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: CheckpointOwed): unknown {
+    const obj: any = {};
+    if (message.checkpointId !== 0) {
+      obj.checkpointId = Math.round(message.checkpointId);
+    }
+    if (message.sinks?.length) {
+      obj.sinks = message.sinks;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CheckpointOwed>, I>>(base?: I): CheckpointOwed {
+    return CheckpointOwed.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckpointOwed>, I>>(object: I): CheckpointOwed {
+    const message = createBaseCheckpointOwed();
+    message.checkpointId = object.checkpointId ?? 0;
+    message.sinks = object.sinks?.map((e) => e) || [];
     return message;
   },
 };
@@ -1079,6 +1209,7 @@ function createBaseCheckpointSubtask(): CheckpointSubtask {
     tables: [],
     pages: undefined,
     counters: {},
+    outbox: [],
   };
 }
 
@@ -1108,6 +1239,9 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
     globalThis.Object.entries(message.counters).forEach(([key, value]: [string, number]) => {
       CheckpointSubtask_CountersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    for (const v of message.outbox) {
+      CheckpointOutbox.encode(v!, writer.uint32(74).fork()).join();
+    }
     return writer;
   },
 
@@ -1191,6 +1325,14 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
             }
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.outbox.push(CheckpointOutbox.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1230,6 +1372,9 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
           {},
         )
         : {},
+      outbox: globalThis.Array.isArray(object?.outbox)
+        ? object.outbox.map((e: any) => CheckpointOutbox.fromJSON(e))
+        : [],
     };
   },
 
@@ -1265,6 +1410,9 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
         });
       }
     }
+    if (message.outbox?.length) {
+      obj.outbox = message.outbox.map((e) => CheckpointOutbox.toJSON(e));
+    }
     return obj;
   },
 
@@ -1291,6 +1439,7 @@ export const CheckpointSubtask: MessageFns<CheckpointSubtask> = {
       },
       {},
     );
+    message.outbox = object.outbox?.map((e) => CheckpointOutbox.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1378,6 +1527,169 @@ export const CheckpointSubtask_CountersEntry: MessageFns<CheckpointSubtask_Count
     const message = createBaseCheckpointSubtask_CountersEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseCheckpointOutbox(): CheckpointOutbox {
+  return { sink: "", chunkIndex: [], records: [], crc32c: [] };
+}
+
+export const CheckpointOutbox: MessageFns<CheckpointOutbox> = {
+  encode(message: CheckpointOutbox, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sink !== "") {
+      writer.uint32(10).string(message.sink);
+    }
+    if (message.chunkIndex.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.chunkIndex) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.records.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.records) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.crc32c.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.crc32c) {
+        writer.fixed32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointOutbox {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointOutbox();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sink = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.chunkIndex.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.chunkIndex.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.records.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.records.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 37) {
+              message.crc32c.push(reader.fixed32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.crc32c.push(reader.fixed32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointOutbox {
+    return {
+      sink: isSet(object.sink) ? globalThis.String(object.sink) : "",
+      chunkIndex: globalThis.Array.isArray(object?.chunkIndex)
+        ? object.chunkIndex.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.chunk_index)
+        ? object.chunk_index.map((e: any) => globalThis.Number(e))
+        : [],
+      records: globalThis.Array.isArray(object?.records) ? object.records.map((e: any) => globalThis.Number(e)) : [],
+      crc32c: globalThis.Array.isArray(object?.crc32c) ? object.crc32c.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: CheckpointOutbox): unknown {
+    const obj: any = {};
+    if (message.sink !== "") {
+      obj.sink = message.sink;
+    }
+    if (message.chunkIndex?.length) {
+      obj.chunkIndex = message.chunkIndex.map((e) => Math.round(e));
+    }
+    if (message.records?.length) {
+      obj.records = message.records.map((e) => Math.round(e));
+    }
+    if (message.crc32c?.length) {
+      obj.crc32c = message.crc32c.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CheckpointOutbox>, I>>(base?: I): CheckpointOutbox {
+    return CheckpointOutbox.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckpointOutbox>, I>>(object: I): CheckpointOutbox {
+    const message = createBaseCheckpointOutbox();
+    message.sink = object.sink ?? "";
+    message.chunkIndex = object.chunkIndex?.map((e) => e) || [];
+    message.records = object.records?.map((e) => e) || [];
+    message.crc32c = object.crc32c?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,41 @@
+/** What a source subtask is made of. Types only. */
+import type { RecordDecoder } from '../event/event-decoder.ts'
+import type { ScanBatch } from '../event/scan.ts'
+import type { OutputChannels } from '../exchange/channel.ts'
+import type { Combiner } from '../exchange/combiner.ts'
+import type { KeyedOutput } from '../exchange/keyed-output.ts'
+import type { BoundedWriter } from '../sink/bounded-writer.ts'
+import type { SourceReader } from '../source/source.ts'
+import type { PartitionWatermarks } from '../source/watermark.ts'
+
+/** Sets the mask of every row of a scan; returns the number of rows that some predicate takes. */
+export interface PredicateEvaluator {
+  evaluate(batch: ScanBatch): number
+}
+
+/** What a source subtask is made of. */
+export interface SourceParts {
+  readonly operator: string
+  readonly index: number
+  readonly parallelism: number
+  readonly job: string
+  readonly topic: string
+  readonly maxFutureMs: number
+  readonly maxDriftMs: number
+  readonly bounded: boolean
+  readonly reader: SourceReader
+  readonly decoder: RecordDecoder
+  readonly scan: ScanBatch
+  readonly predicates: PredicateEvaluator
+  /** Folds rows before they are sent; null where the plan does not allow it. */
+  readonly combiner: Combiner | null
+  readonly watermarks: PartitionWatermarks
+  readonly channels: OutputChannels
+  readonly output: KeyedOutput
+  /** Whether rows carry their partition, for late events. */
+  readonly origins: boolean
+  readonly deadLetters: BoundedWriter | null
+  readonly counters: Readonly<Record<string, number>>
+  readonly onFinished: () => void
+  readonly onWatermark: (watermarkMs: number, idle: boolean) => void
+}
