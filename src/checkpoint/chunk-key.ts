@@ -53,6 +53,22 @@ export function chunkKey(prefix: string, operatorId: string, subtask: number, se
   return `${prefix}.${operatorId}.${subtask}.${sequence}`
 }
 
+/** Gives the chunks of one subtask of an attempt their keys, each once. */
+export class ChunkNames {
+  readonly #keyOf: (sequence: number) => string
+  #sequence = 0
+
+  /** `prefix` is that of the attempt (`chunkKeyPrefix`). */
+  constructor(prefix: string, operatorId: string, subtask: number) {
+    this.#keyOf = (sequence) => chunkKey(prefix, operatorId, subtask, sequence)
+  }
+
+  /** A key that was not given before. */
+  next(): string {
+    return this.#keyOf(++this.#sequence)
+  }
+}
+
 /** The parts of a key; undefined for what is not a chunk key. */
 export function parseChunkKey(key: string): ChunkKeyParts | undefined {
   const match = keyPattern.exec(key)

@@ -26,7 +26,7 @@
 import { invariant, MillraceError } from '../core/errors.ts'
 import { crc32c } from '../event/crc32c.ts'
 import type { PageLocation } from '../state/pages.ts'
-import { chunkKey } from './chunk-key.ts'
+import type { ChunkNames } from './chunk-key.ts'
 import { type ChunkRef, type PageList, PageListBuilder } from './snapshot.ts'
 import type { ChunkWriter } from './store.ts'
 
@@ -41,10 +41,7 @@ const CHUNK_BYTES_FIRST = 16 * 1024
 /** Whose chunks a writer writes. */
 export interface PageWriterOptions {
   readonly store: ChunkWriter
-  /** See chunk-key.ts `chunkKeyPrefix`. */
-  readonly chunkPrefix: string
-  readonly operatorId: string
-  readonly subtask: number
+  readonly names: ChunkNames
   /** Chunks in flight at once; 4 unless given. */
   readonly concurrencyMax?: number
 }
@@ -77,7 +74,6 @@ export class PageWriter {
   /** Waiting for a free place among those in flight. */
   readonly #queue: (() => void)[] = []
   #inFlight = 0
-  #sequence = 0
   #packs = 0
   /** Put and not yet reported in `written`. */
   #unreported: ChunkRecord[] = []
@@ -118,8 +114,7 @@ export class PageWriter {
   }
 
   #open(pack: number): OpenChunk {
-    const { chunkPrefix, operatorId, subtask } = this.#options
-    const key = chunkKey(chunkPrefix, operatorId, subtask, ++this.#sequence)
+    const key = this.#options.names.next()
     const { promise: done, resolve, reject } = Promise.withResolvers<void>()
     // Whoever refers to the chunk awaits it; one that nobody refers to any more must not end the process.
     done.catch(() => undefined)

@@ -327,6 +327,8 @@ export interface TriggerDefinition {
 export interface SinkDefinition {
   readonly id: string
   readonly output: SinkOutput
+  /** Absent: `at-least-once`, also in what was stored before there was a choice. */
+  readonly delivery?: Delivery
 }
 
 /** The kinds of output. */
@@ -336,7 +338,18 @@ export type SinkOutput =
   /** Counts rows and sums an order-free checksum: for benches. */
   | { readonly kind: 'discard' }
 
+/** Outputs that take records. */
+export type RecordOutput = Exclude<SinkOutput, { kind: 'discard' }>
+
 /** Where dead letters or late events go. */
 export interface SideOutputDefinition {
-  readonly output: Exclude<SinkOutput, { kind: 'discard' }>
+  readonly output: RecordOutput
+  /** As a sink's. */
+  readonly delivery?: Delivery
 }
+
+/**
+ * `exactly-once`: records are part of the checkpoint, and applied when it exists. `at-least-once`: they are written at
+ * once, and perhaps again after a failure.
+ */
+export type Delivery = 'exactly-once' | 'at-least-once'

@@ -26,7 +26,7 @@ export function withServerDefaults(definition: JobDefinition, brokers: string, s
     )
   }
   const side = (output: SideOutputDefinition | null, what: string): SideOutputDefinition | null =>
-    output === null ? null : { output: fill(output.output, what) }
+    output === null ? null : { ...output, output: fill(output.output, what) }
   const inputOf = ({ id, input }: SourceDefinition): SourceInput => {
     if (input.kind !== 'several') return fill(input, `source ${id}`)
     return { ...input, parts: input.parts.map((part) => ({ ...part, input: fill(part.input, `source ${part.id}`) })) }

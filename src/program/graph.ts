@@ -10,6 +10,7 @@
 import { invariant } from '../core/errors.ts'
 import type {
   CheckpointDefinition,
+  Delivery,
   PoisonDefinition,
   RestartDefinition,
   SinkOutput,
@@ -88,6 +89,8 @@ export interface SinkNode {
   readonly id: string
   readonly inputs: readonly OutputRef[]
   readonly output: SinkOutput
+  /** Absent: at-least-once. */
+  readonly delivery?: Delivery
   readonly keyOf: ((value: unknown) => string | Uint8Array | null) | null
   readonly encode: (value: unknown) => Uint8Array
 }

@@ -17,6 +17,7 @@ import { type ExchangedColumns, KeyedOutput } from '../exchange/keyed-output.ts'
 import type { Message } from '../exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../exchange/partial-batch.ts'
 import type { SideOutputDefinition } from '../job/definition.ts'
+import { DEAD_LETTERS_SINK, LATE_SINK } from '../job/delivery.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
 import { compilePredicates } from '../operator/filter.ts'
@@ -24,9 +25,10 @@ import type { FiringTable } from '../operator/firing-table.ts'
 import { PartialTable } from '../operator/partial-table.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
-import { BoundedWriter } from '../sink/bounded-writer.ts'
+import type { SubtaskWriter } from '../sink/sink.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
 import { PagePool } from '../state/page-pool.ts'
+import type { AttemptEnvironment } from './attempt-environment.ts'
 import { buildSinks } from './build-sinks.ts'
 import { buildMergeTable, buildWindowTable } from './build-tables.ts'
 import { EventInput } from './event-input.ts'
@@ -36,29 +38,18 @@ import { EVENTS_EDGE, type LinkMessage, PARTIALS_EDGE } from './links.ts'
 import type { DeployMessage } from './messages.ts'
 import { PartialInput } from './partial-input.ts'
 import { exchangedColumns, topicOf } from './plan-facts.ts'
-import type { WorkerPorts } from './ports.ts'
 import { combinerPlan } from './pre-aggregation.ts'
 import { restoreTables } from './restore.ts'
 import { Restored } from './restored.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { SourceSubtask } from './source-subtask.ts'
 import type { Subtask, SubtaskContext } from './subtask.ts'
+import { SubtaskOutputs } from './subtask-outputs.ts'
 
 /** Batches in flight a channel of the events edge. */
 const EVENT_CREDITS = 8
 /** Batches in flight a channel of the partials edge. */
 const PARTIAL_CREDITS = 4
-
-/** What an attempt may call. */
-export interface AttemptEnvironment {
-  readonly ports: WorkerPorts
-  readonly thread: number
-  readonly send: (thread: number, message: LinkMessage) => void
-  readonly contextOf: (operator: string, subtask: number) => SubtaskContext
-  readonly sourceFinished: (subtask: number) => void
-  readonly sourceWatermark: (subtask: number, watermarkMs: number, idle: boolean) => void
-  readonly schemaWanted: (subtask: number, schemaId: number) => void
-}
 
 /** The subtasks of one attempt that run in this thread. */
 export class Attempt {
@@ -170,6 +161,7 @@ export class Attempt {
     const { source, event, watermark } = definition
     const { ports } = this.#environment
     const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
+    const outputs = this.#outputs(source.id, index)
     const restored = this.#restored(source.id)
     return new SourceSubtask(
       {
@@ -194,7 +186,8 @@ export class Attempt {
         channels,
         output: new KeyedOutput(this.#layout, this.#columns, channels, keyGroups),
         origins: this.#layout.origins,
-        deadLetters: this.#sideOutput(definition.deadLetters, index, source.id),
+        deadLetters: this.#sideOutput(DEAD_LETTERS_SINK, definition.deadLetters, index, source.id, outputs),
+        outbox: outputs.outbox,
         counters: restored.counters(index),
         onFinished: () => this.#environment.sourceFinished(index),
         onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
@@ -204,17 +197,25 @@ export class Attempt {
     )
   }
 
-  #sinks(operator: 'window' | 'merge', index: number, context: SubtaskContext): ResultSink[] {
-    const sinks = buildSinks(this.#plan, this.deploy.attempt, operator, index, this.#environment.ports, context.wake)
+  #outputs(operator: string, index: number): SubtaskOutputs {
+    return new SubtaskOutputs(this.deploy, this.#environment, this.#store!, operator, index)
+  }
+
+  #sinks(operator: 'window' | 'merge', index: number, outputs: SubtaskOutputs): ResultSink[] {
+    const sinks = buildSinks(this.#plan, this.deploy.attempt, operator, index, outputs)
     this.#opened.push(...sinks)
     return sinks
   }
 
-  #sideOutput(output: SideOutputDefinition | null, index: number, operator: string): BoundedWriter | null {
+  #sideOutput(
+    sink: string,
+    output: SideOutputDefinition | null,
+    index: number,
+    operator: string,
+    outputs: SubtaskOutputs,
+  ): SubtaskWriter | null {
     if (output === null) return null
-    const { wake } = this.#environment.contextOf(operator, index)
-    const owner = `${this.#plan.jobName}/${operator}//${index}`
-    const writer = new BoundedWriter(this.#environment.ports.openWriter(output.output, owner), wake)
+    const writer = outputs.open(sink, output, `${this.#plan.jobName}/${operator}//${index}`)
     this.#opened.push(writer)
     return writer
   }
@@ -223,7 +224,8 @@ export class Attempt {
     const { tables, metrics, definition, jobName, keyGroups } = this.#plan
     const context = this.#environment.contextOf('window', index)
     const keyed = tables.some((table) => table.keyed)
-    const sinks = keyed ? this.#sinks('window', index, context) : []
+    const outputs = this.#outputs('window', index)
+    const sinks = keyed ? this.#sinks('window', index, outputs) : []
     const numberAt = (column: number): number => this.#columns.numbers.indexOf(column)
     const textAt = (column: number): number => this.#columns.texts.indexOf(column)
     const pool = new PagePool()
@@ -233,7 +235,7 @@ export class Attempt {
     })
     const results = built.filter((table) => 'history' in table)
     const partials = built.filter((table) => table instanceof PartialTable)
-    const late = this.#sideOutput(definition.late, index, 'window')
+    const late = this.#sideOutput(LATE_SINK, definition.late, index, 'window', outputs)
     const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? -1 : textAt(column))))
     const origin = { job: jobName, topic: topicOf(this.#plan) }
     const input = new EventInput(
@@ -255,6 +257,7 @@ export class Attempt {
       sinks,
       channels,
       output,
+      outputs,
       context,
     })
   }
@@ -263,7 +266,8 @@ export class Attempt {
     const { tables } = this.#plan
     if (tables.every((table) => table.keyed)) return null
     const context = this.#environment.contextOf('merge', index)
-    const sinks = this.#sinks('merge', index, context)
+    const outputs = this.#outputs('merge', index)
+    const sinks = this.#sinks('merge', index, outputs)
     const pool = new PagePool()
     const built = tables.map((table, i) => buildMergeTable(table, i, pool, sinks))
     const results = built.filter((table) => table !== null)
@@ -275,6 +279,7 @@ export class Attempt {
       sinks,
       channels: null,
       output: null,
+      outputs,
       context,
     })
   }
@@ -292,13 +297,14 @@ export class Attempt {
       sinks: readonly ResultSink[]
       channels: OutputChannels | null
       output: PartialOutput | null
+      outputs: SubtaskOutputs
       context: SubtaskContext
     },
   ): Promise<KeyedSubtask> {
     const { keyGroups, definition, metrics } = this.#plan
     const parallelism = this.deploy.placement.length
     const store = this.#store!
-    const writer = new PageWriter({ store, chunkPrefix: this.deploy.chunkPrefix, operatorId: operator, subtask: index })
+    const writer = new PageWriter({ store, names: rest.outputs.names })
     const kept = await restoreTables(tables, this.#restored(operator).snapshots, index, parallelism, keyGroups, store)
     for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
     const local = this.deploy.placement.filter((thread) => thread === this.#environment.thread).length
@@ -316,6 +322,7 @@ export class Attempt {
       pool: rest.pool,
       stateBytes: () => this.#stateBytes(),
       stateLimitBytes: Math.floor((definition.stateLimitBytes * local) / parallelism),
+      outbox: rest.outputs.outbox,
       snapshots: new SnapshotWriter(operator, index, parallelism, tables, writer),
       returnCredit: this.#returnCredit(edge, index),
     }

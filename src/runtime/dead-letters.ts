@@ -1,18 +1,18 @@
 /** Dead letters of a source subtask: counted always, written where the job has an output for them. */
 import { reasonOf } from '../event/projection.ts'
 import type { RecordCursor } from '../event/records.ts'
-import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { type Origin, writeDeadLetter } from '../sink/side-output.ts'
+import type { SubtaskWriter } from '../sink/sink.ts'
 import type { RecordChunk } from '../source/source.ts'
 
 /** Takes records that no event can be made of. */
 export class DeadLetters {
   /** How many there were, since the job first began. */
   count: number
-  readonly #writer: BoundedWriter | null
+  readonly #writer: SubtaskWriter | null
   readonly #origin: Origin
 
-  constructor(writer: BoundedWriter | null, job: string, topic: string, count: number) {
+  constructor(writer: SubtaskWriter | null, job: string, topic: string, count: number) {
     this.#writer = writer
     this.#origin = { job, topic, partition: 0, offset: 0 }
     this.count = count

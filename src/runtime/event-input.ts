@@ -12,8 +12,8 @@ import type { EventAggregator, LateRow } from '../operator/aggregate-events.ts'
 import type { SessionAggregator } from '../operator/aggregate-sessions.ts'
 import { GroupKeyBuilder } from '../operator/group-key.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
-import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { type Origin, writeLateEvent } from '../sink/side-output.ts'
+import type { SubtaskWriter } from '../sink/sink.ts'
 import { buildAggregator } from './build-tables.ts'
 import type { BatchInput } from './keyed-parts.ts'
 
@@ -31,7 +31,7 @@ export class EventInput implements BatchInput {
   readonly #layout: EventBatchLayout
   readonly #targets: readonly Target[]
   readonly #metrics: readonly MetricPlan[]
-  readonly #lateOutput: BoundedWriter | null
+  readonly #lateOutput: SubtaskWriter | null
   readonly #origin: Origin
   readonly #accepted = new Uint8Array(ROWS_MAX)
   /** Rows that were late for some table, and the metrics' predicate bits that missed them, in this batch. */
@@ -45,7 +45,7 @@ export class EventInput implements BatchInput {
     tables: readonly SnapshotTable[],
     dimensions: readonly (readonly number[])[],
     metrics: readonly MetricPlan[],
-    lateOutput: BoundedWriter | null,
+    lateOutput: SubtaskWriter | null,
     origin: { readonly job: string; readonly topic: string },
     counters: Readonly<Record<string, number>>,
   ) {

@@ -9,6 +9,7 @@ import type { PartialTable } from '../operator/partial-table.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import type { SnapshotWriter } from './snapshot-writer.ts'
+import type { SubtaskOutbox } from './subtask-outbox.ts'
 
 /** Takes the batches of the input edge. */
 export interface BatchInput {
@@ -45,6 +46,8 @@ export interface KeyedParts {
   readonly stateBytes: () => number
   readonly stateLimitBytes: number
   readonly snapshots: SnapshotWriter
+  /** Of sinks and side outputs that are delivered exactly once. */
+  readonly outbox: SubtaskOutbox
   /** Gives a consumed batch back to its sender. */
   readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
 }

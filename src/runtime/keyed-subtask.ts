@@ -23,6 +23,7 @@ import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { KeyedParts } from './keyed-parts.ts'
 import { latencyBucketsMs, type SubtaskStats } from './messages.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+import { withOutbox } from './subtask-outbox.ts'
 import { TableClock } from './table-clock.ts'
 
 /** Partials are sent at least this often while events flow, and at once when the input is drained. */
@@ -100,7 +101,8 @@ export class KeyedSubtask implements Subtask {
     this.#context.wake()
   }
 
-  checkpointComplete(_checkpointId: number, rewrite: readonly string[]): void {
+  checkpointComplete(checkpointId: number, rewrite: readonly string[]): void {
+    this.#parts.outbox.completed(checkpointId)
     this.#parts.snapshots.rewrite(rewrite)
   }
 
@@ -271,14 +273,14 @@ export class KeyedSubtask implements Subtask {
   }
 
   #snapshot(): void {
-    const { snapshots, gate, input, sinks, channels } = this.#parts
+    const { snapshots, gate, input, sinks, channels, outbox } = this.#parts
     const checkpointId = this.#barrier
     // The copy comes first, then the barrier: no message can arrive in between, as both are one step.
     const copy = snapshots.copy(gate.watermarkMs, { ...input.counters })
     channels?.broadcast({ kind: 'barrier', checkpointId })
     const outputs = [input.flush(), ...sinks.map((sink) => sink.flush())]
-    Promise.all([copy, ...outputs]).then(
-      ([snapshot]) => this.#context.ack(checkpointId, snapshot),
+    Promise.all([copy, outbox.snapshot(checkpointId), ...outputs]).then(
+      ([snapshot, said]) => this.#context.ack(checkpointId, withOutbox(snapshot, said)),
       (error: unknown) => this.#context.decline(checkpointId, MillraceError.from(error).toData()),
     )
   }

@@ -5,15 +5,16 @@
  * either side, so that a late answer of a dead attempt never counts. Order is kept per direction.
  *
  * Life of an attempt on a thread:
- *   deploy -> deployed -> run -> (barrier -> ack|decline)* -> dispose -> disposed
- * with `failed` possible at any time after `deploy`; after it the thread waits for `dispose`.
+ *   deploy -> deployed -> (openOutbox -> outboxOpened)* -> run -> (barrier -> ack|decline)* -> dispose -> disposed
+ * with `applyOutbox -> outboxApplied` for each sink and epoch from `outboxOpened` on, and `failed` possible at any time after `deploy`; after it the thread waits for `dispose`.
  */
-import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import type { OutboxBlock, SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { StoreConfig } from '../checkpoint/store.ts'
 import type { ErrorData, RecordOrigin } from '../core/errors.ts'
 import type { WriterSchema } from '../event/schema.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import type { OutboxMarker, OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { SplitAssignment } from '../source/source.ts'
 
 /** One run of one job: `job` is unique in the process, `attempt` rises with each restart. */
@@ -59,6 +60,17 @@ export type ToWorker =
     })
   /** The checkpoint will never exist: forget it, unblock what it blocks. */
   | (AttemptRef & { readonly type: 'checkpointAborted'; readonly checkpointId: number })
+  /** Opens a sink that takes outboxes, in this thread. Answered by `outboxOpened` or `outboxFailed`. */
+  | (AttemptRef & { readonly type: 'openOutbox'; readonly sink: string; readonly owner: OutboxOwner })
+  /** Applies an epoch to it. Answered by `outboxApplied` or `outboxFailed`; one at a time a sink. */
+  | (AttemptRef & {
+      readonly type: 'applyOutbox'
+      readonly sink: string
+      readonly epoch: number
+      readonly blocks: readonly OutboxBlock[]
+    })
+  /** Sources stop reading until told otherwise: sinks have more to apply than they should. Barriers go on. */
+  | (AttemptRef & { readonly type: 'hold'; readonly held: boolean })
   /** Partitions found later. */
   | (AttemptRef & { readonly type: 'assign'; readonly subtask: number; readonly splits: readonly SplitStart[] })
   /** Alignment: partitions whose watermark is above `maxWatermarkMs` wait. */
@@ -135,6 +147,22 @@ export type FromWorker =
       readonly subtask: number
       readonly error: ErrorData
     })
+  | (AttemptRef & {
+      readonly type: 'outboxOpened'
+      readonly sink: string
+      readonly marker: OutboxMarker | null
+      readonly guarantee: OutboxSink['guarantee']
+    })
+  | (AttemptRef & { readonly type: 'outboxApplied'; readonly sink: string; readonly epoch: number })
+  /** `epoch` is 0 when it was `openOutbox` that failed. */
+  | (AttemptRef & {
+      readonly type: 'outboxFailed'
+      readonly sink: string
+      readonly epoch: number
+      readonly error: ErrorData
+    })
+  /** A subtask has so much for sinks since the last barrier that a checkpoint should be made. */
+  | (AttemptRef & { readonly type: 'epochFull' })
   /** A bounded source subtask has read all its splits and sent the MAX watermark. It still takes barriers. */
   | (AttemptRef & { readonly type: 'sourceFinished'; readonly subtask: number })
   /** Watermark of a source subtask, for alignment; sent at most every 100 ms when it changed. */

@@ -3,14 +3,12 @@
  */
 import type { ChunkStore, StoreConfig } from '../checkpoint/store.ts'
 import type { Clock, Random, Scheduler } from '../core/clock.ts'
-import type { SinkOutput } from '../job/definition.ts'
+import type { RecordOutput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { JobProgram } from '../program/graph.ts'
+import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import type { SourceReader } from '../source/source.ts'
-
-/** Outputs that take records. */
-export type RecordOutput = Exclude<SinkOutput, { kind: 'discard' }>
 
 /** Opens the outside world for one worker. */
 export interface WorkerPorts {
@@ -24,6 +22,11 @@ export interface WorkerPorts {
    * output and subtask.
    */
   openWriter(output: RecordOutput, owner: string): RecordWriter
+  /**
+   * The sink of an output that takes outboxes (job/delivery.ts `outboxKinds`). Nothing is done before its `open`.
+   * Absent where there are none.
+   */
+  openOutboxSink?(output: RecordOutput, owner: OutboxOwner): OutboxSink
   openChunkStore(config: StoreConfig): ChunkStore
   /** The job in a module on disk, by its path. JOB_INVALID when there is none. */
   readonly loadProgram?: (file: string) => Promise<JobProgram>

@@ -13,25 +13,28 @@ import { MIN_WATERMARK } from '../core/time.ts'
 import { OutputChannels } from '../exchange/channel.ts'
 import { InputGate } from '../exchange/input-gate.ts'
 import type { Message } from '../exchange/message.ts'
+import { DEAD_LETTERS_SINK } from '../job/delivery.ts'
 import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourcesOf } from '../program/graph.ts'
 import { withSchemas } from '../program/message-types.ts'
 import type { CurrentRecord } from '../program/operator.ts'
 import { type ChainEnds, chainOf, outputsOf, type Push, planStages, type StagePlan } from '../program/stages.ts'
-import { BoundedWriter } from '../sink/bounded-writer.ts'
+import type { SubtaskWriter } from '../sink/sink.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
-import type { AttemptEnvironment } from './attempt.ts'
+import type { AttemptEnvironment } from './attempt-environment.ts'
 import type { LinkMessage } from './links.ts'
 import type { DeployMessage } from './messages.ts'
 import { topicOfInput } from './plan-facts.ts'
 import { codeFailure } from './program-failure.ts'
 import { PROGRAM_BATCH_BYTES, ProgramLink, ProgramOutputs } from './program-outputs.ts'
 import { restoreStage } from './program-restore.ts'
-import { type CurrentEvent, ProgramSource } from './program-source.ts'
+import { ProgramSource } from './program-source.ts'
+import type { CurrentEvent } from './program-source-parts.ts'
 import { checkSources } from './program-sources.ts'
 import { ProgramStage } from './program-stage.ts'
 import { Restored } from './restored.ts'
 import { StageState } from './stage-state.ts'
-import type { Subtask, SubtaskContext } from './subtask.ts'
+import type { Subtask } from './subtask.ts'
+import { type OutputDefinition, SubtaskOutputs } from './subtask-outputs.ts'
 
 /** Batches in flight a channel. */
 const CREDITS = 4
@@ -46,8 +49,8 @@ export class ProgramAttempt {
   readonly #environment: AttemptEnvironment
   /** By link, then by sending subtask. */
   readonly #links = new Map<number, Map<number, ProgramLink>>()
-  /** By sink id and subtask: stages that write the same sink share its writer. */
-  readonly #writers = new Map<string, BoundedWriter>()
+  /** By output and subtask: stages that write the same output at once share its writer. */
+  readonly #writers = new Map<string, SubtaskWriter>()
   #store: ChunkStore | null = null
   #plan: StagePlan = { heads: [], links: [] }
 
@@ -138,7 +141,7 @@ export class ProgramAttempt {
     program: JobProgram,
     stage: number,
     index: number,
-    context: SubtaskContext,
+    written: SubtaskOutputs,
     current: CurrentEvent | CurrentRecord,
   ) {
     const outputs = new ProgramOutputs()
@@ -153,7 +156,7 @@ export class ProgramAttempt {
         if (!raw || !('bytes' in current)) return (value, timestampMs) => link.write(value, timestampMs, null, 0)
         return (value, timestampMs) => link.write(value, timestampMs, current.bytes, source)
       },
-      sink: (node) => this.#openSink(node, index, context, outputs),
+      sink: (node) => this.#openSink(node, index, written, outputs),
     })
     const pushes = new Map<string, Push>()
     for (const ref of outputsOf(program, head)) {
@@ -182,9 +185,8 @@ export class ProgramAttempt {
     return link
   }
 
-  #openSink(node: SinkNode, index: number, context: SubtaskContext, outputs: ProgramOutputs): Push {
-    const { ports } = this.#environment
-    const output = this.deploy.plan.definition.sinks.find((sink) => sink.id === node.id)?.output ?? node.output
+  #openSink(node: SinkNode, index: number, written: SubtaskOutputs, outputs: ProgramOutputs): Push {
+    const { output, delivery } = this.deploy.plan.definition.sinks.find((sink) => sink.id === node.id) ?? node
     if (output.kind === 'discard') {
       return (value) => {
         outputs.results++
@@ -196,10 +198,7 @@ export class ProgramAttempt {
         }
       }
     }
-    const key = `${node.id} ${index}`
-    const writer =
-      this.#writers.get(key) ?? new BoundedWriter(ports.openWriter(output, this.#ownerOf(node.id, index)), context.wake)
-    this.#writers.set(key, writer)
+    const writer = this.#openWriter(node.id, delivery === undefined ? { output } : { output, delivery }, index, written)
     outputs.addSink(writer)
     const encoder = new TextEncoder()
     return (value, timestampMs) => {
@@ -214,9 +213,18 @@ export class ProgramAttempt {
     }
   }
 
-  /** Names a writer among all that live. */
-  #ownerOf(output: string, index: number): string {
-    return `${this.deploy.plan.jobName}/program/${output}/${index}`
+  #openWriter(sink: string, definition: OutputDefinition, index: number, written: SubtaskOutputs): SubtaskWriter {
+    // Barriers pass stages at different times: what goes by the outbox is each stage's own.
+    if (definition.delivery === 'exactly-once') return written.open(sink, definition, '')
+    const key = `${sink} ${index}`
+    const owner = `${this.deploy.plan.jobName}/program/${sink === DEAD_LETTERS_SINK ? '' : sink}/${index}`
+    const writer = this.#writers.get(key) ?? written.open(sink, definition, owner)
+    this.#writers.set(key, writer)
+    return writer
+  }
+
+  #outputsOf(operator: string, index: number): SubtaskOutputs {
+    return new SubtaskOutputs(this.deploy, this.#environment, this.#store!, operator, index)
   }
 
   #restored(operator: string): Restored {
@@ -229,14 +237,11 @@ export class ProgramAttempt {
     const { ports } = this.#environment
     const context = this.#environment.contextOf(source.id, index)
     const current: CurrentEvent = { partition: 0, offset: -1, bytes: new Uint8Array(0) }
-    const { outputs, pushes } = this.#buildOutputs(program, 0, index, context, current)
+    const written = this.#outputsOf(source.id, index)
+    const { outputs, pushes } = this.#buildOutputs(program, 0, index, written, current)
     const restored = this.#restored(source.id)
     checkSources(program, restored.snapshots)
-    const dead =
-      deadLetters === null
-        ? null
-        : new BoundedWriter(ports.openWriter(deadLetters.output, this.#ownerOf('', index)), context.wake)
-    if (dead !== null) this.#writers.set(`(dead letters) ${index}`, dead)
+    const dead = deadLetters === null ? null : this.#openWriter(DEAD_LETTERS_SINK, deadLetters, index, written)
     return new ProgramSource(
       {
         operator: source.id,
@@ -260,6 +265,7 @@ export class ProgramAttempt {
         current,
         deadLetters: dead,
         poison: this.deploy.poison,
+        outbox: written.outbox,
         counters: restored.counters(index),
         onFinished: () => this.#environment.sourceFinished(index),
         onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
@@ -270,20 +276,21 @@ export class ProgramAttempt {
   }
 
   async #buildStage(program: JobProgram, stage: number, index: number): Promise<ProgramStage> {
-    const { plan, placement, chunkPrefix } = this.deploy
+    const { plan, placement } = this.deploy
     const parallelism = this.#parallelism
     const node = program.nodes[this.#plan.heads[stage]!] as KeyedNode
     const context = this.#environment.contextOf(node.id, index)
     const range = keyGroupRangeOf(index, plan.keyGroups, parallelism)
     const state = new StageState(node, range)
-    const writer = new PageWriter({ store: this.#store!, chunkPrefix, operatorId: node.id, subtask: index })
+    const written = this.#outputsOf(node.id, index)
+    const writer = new PageWriter({ store: this.#store!, names: written.names })
     const restored = this.#restored(node.id)
     const kept = await restoreStage(node, state, restored.snapshots, index, parallelism, range, this.#store!)
     for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
     const links = this.#inputLinks(stage)
     const gate = new InputGate(links.length * parallelism, restored.watermarkMs(index), 0)
     const current: CurrentRecord = { partition: 0, offset: -1 }
-    const { outputs, pushes } = this.#buildOutputs(program, stage, index, context, current)
+    const { outputs, pushes } = this.#buildOutputs(program, stage, index, written, current)
     return new ProgramStage(
       {
         node,
@@ -297,6 +304,7 @@ export class ProgramAttempt {
         current,
         pushes,
         writer,
+        outbox: written.outbox,
         stateLimitBytes: Math.floor(plan.definition.stateLimitBytes / parallelism),
         counters: restored.counters(index),
         returnCredit: (channel, buffer) => {

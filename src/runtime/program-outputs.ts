@@ -22,7 +22,7 @@ import type { KeyedNode } from '../program/graph.ts'
 import { groupOfKey, mapKeyOf } from '../program/keys.ts'
 import type { CurrentRecord } from '../program/operator.ts'
 import { ValueWriter } from '../program/value-writer.ts'
-import type { BoundedWriter } from '../sink/bounded-writer.ts'
+import type { SubtaskWriter } from '../sink/sink.ts'
 
 /** Key group of records without a key. */
 export const BROADCAST = 0xffff
@@ -153,10 +153,10 @@ export class ProgramOutputs {
   /** Sum, modulo 2^32, of the hashes of what was discarded: the same in any order. */
   checksum = 0
   readonly links: ProgramLink[] = []
-  readonly #sinks = new Set<BoundedWriter>()
+  readonly #sinks = new Set<SubtaskWriter>()
 
   /** Adds a sink's writer; one that several stages write is flushed by each. */
-  addSink(writer: BoundedWriter): void {
+  addSink(writer: SubtaskWriter): void {
     this.#sinks.add(writer)
   }
 

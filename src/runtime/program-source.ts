@@ -6,57 +6,28 @@
  * An event from which the chain made nothing is filtered; one from which it made something is applied.
  */
 import { noPages } from '../checkpoint/snapshot.ts'
-import { MillraceError, type RecordOrigin } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
 import { TIME_MS_MAX } from '../core/limits.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { DeadLetterReason } from '../event/schema.ts'
 import type { SourceNode } from '../program/graph.ts'
 import { reasonOf } from '../program/message-types.ts'
-import type { CurrentRecord } from '../program/operator.ts'
-import type { BoundedWriter } from '../sink/bounded-writer.ts'
 import { writeDeadLetter } from '../sink/side-output.ts'
 import { partitionInSource, sourceOfPartition } from '../source/several-sources.ts'
-import type { RecordChunk, SourceReader } from '../source/source.ts'
-import type { PartitionWatermarks } from '../source/watermark.ts'
+import type { RecordChunk } from '../source/source.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
 import { codeFailure, ofRecord } from './program-failure.ts'
-import type { ProgramOutputs } from './program-outputs.ts'
-import { encodeSources, type ReadSource } from './program-sources.ts'
+import type { ProgramSourceParts } from './program-source-parts.ts'
+import { encodeSources } from './program-sources.ts'
 import { SourcePartitions } from './source-partitions.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+import { withOutbox } from './subtask-outbox.ts'
 
 /** Marks are sent at most this often, and what is buffered leaves at the latest then. */
 const MARK_INTERVAL_MS = 20
 /** Records of one step, between two looks at credits and time. */
 const RECORDS_PER_STEP = 256
-
-/** The event that is being worked on, and its bytes. */
-export interface CurrentEvent extends CurrentRecord {
-  bytes: Uint8Array
-}
-
-/** What a program's source is made of. */
-export interface ProgramSourceParts {
-  /** Id of the operator: that of the first source. */
-  readonly operator: string
-  readonly sources: readonly ReadSource[]
-  readonly index: number
-  readonly parallelism: number
-  readonly job: string
-  readonly maxDriftMs: number
-  readonly bounded: boolean
-  readonly reader: SourceReader
-  readonly watermarks: PartitionWatermarks
-  readonly outputs: ProgramOutputs
-  readonly current: CurrentEvent
-  readonly deadLetters: BoundedWriter | null
-  /** Records that the job's code has failed on too often. */
-  readonly poison: readonly RecordOrigin[]
-  readonly counters: Readonly<Record<string, number>>
-  readonly onFinished: () => void
-  readonly onWatermark: (watermarkMs: number, idle: boolean) => void
-}
 
 /** Reads the partitions of one source subtask of a program. */
 export class ProgramSource implements Subtask {
@@ -70,6 +41,8 @@ export class ProgramSource implements Subtask {
   #cursor: RecordCursor
   #chunk: RecordChunk | null = null
   #barrier = 0
+  /** Sinks have more to apply than they should. */
+  #stopped = false
   #lastMarkMs = Number.NEGATIVE_INFINITY
   #sentMs = MIN_WATERMARK
   #sentIdle = false
@@ -106,6 +79,12 @@ export class ProgramSource implements Subtask {
     this.#context.wake()
   }
 
+  /** Reads no further record while `held`. Barriers and marks go on. */
+  hold(held: boolean): void {
+    this.#stopped = held
+    this.#context.wake()
+  }
+
   /** Alignment: partitions ahead of `maxWatermarkMs` wait. */
   align(maxWatermarkMs: number): void {
     this.#partitions.align(maxWatermarkMs)
@@ -135,7 +114,7 @@ export class ProgramSource implements Subtask {
       this.#sendMarks()
     }
     outputs.sendFull()
-    if (!outputs.ready || deadLetters?.full === true) return 'blocked'
+    if (this.#stopped || !outputs.ready || deadLetters?.full === true) return 'blocked'
     if (this.#work()) return 'worked'
     if (!outputs.flush()) return 'blocked'
     if (this.#finished) return 'idle'
@@ -309,7 +288,7 @@ export class ProgramSource implements Subtask {
   #takeBarrier(): void {
     const checkpointId = this.#barrier
     this.#barrier = 0
-    const { watermarks, outputs, deadLetters } = this.#parts
+    const { watermarks, outputs, deadLetters, outbox } = this.#parts
     const [splits, lost] = [this.#partitions.snapshot(), this.#partitions.lost]
     outputs.broadcast({ kind: 'barrier', checkpointId })
     const snapshot = {
@@ -324,8 +303,8 @@ export class ProgramSource implements Subtask {
       outbox: [],
       written: [],
     }
-    Promise.all([outputs.durable(), deadLetters?.flush()]).then(
-      () => this.#context.ack(checkpointId, snapshot),
+    Promise.all([outbox.snapshot(checkpointId), outputs.durable(), deadLetters?.flush()]).then(
+      ([said]) => this.#context.ack(checkpointId, withOutbox(snapshot, said)),
       (error: unknown) => this.#context.decline(checkpointId, MillraceError.from(error).toData()),
     )
   }

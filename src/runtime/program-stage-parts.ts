@@ -6,6 +6,7 @@ import type { CurrentRecord } from '../program/operator.ts'
 import type { Push } from '../program/stages.ts'
 import type { ProgramOutputs } from './program-outputs.ts'
 import type { StageState } from './stage-state.ts'
+import type { SubtaskOutbox } from './subtask-outbox.ts'
 
 /** What a stage's subtask is made of. */
 export interface ProgramStageParts {
@@ -21,6 +22,8 @@ export interface ProgramStageParts {
   /** What happens to results, by side; '' is the main output. */
   readonly pushes: ReadonlyMap<string, Push>
   readonly writer: PageWriter
+  /** Of sinks that are delivered exactly once. */
+  readonly outbox: SubtaskOutbox
   readonly stateLimitBytes: number
   readonly counters: Readonly<Record<string, number>>
   readonly current: CurrentRecord

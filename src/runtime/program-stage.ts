@@ -17,7 +17,7 @@ import type { GateEvent } from '../exchange/input-gate.ts'
 import type { BatchMessage, Message } from '../exchange/message.ts'
 import type { Entry } from '../program/keyed-store.ts'
 import type { Key, TimeDomain } from '../program/keys.ts'
-import type { CurrentRecord, KeyedOperator, OperatorRuntime } from '../program/operator.ts'
+import type { KeyedOperator, OperatorRuntime } from '../program/operator.ts'
 import { ExpirySweep } from '../program/state.ts'
 import type { TimerQueue } from '../program/timer-queue.ts'
 import { ValueReader } from '../program/value-reader.ts'
@@ -27,6 +27,7 @@ import { BROADCAST, RAW, VALUE } from './program-outputs.ts'
 import type { ProgramStageParts } from './program-stage-parts.ts'
 import { encodeStageMeta } from './stage-state.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+import { withOutbox } from './subtask-outbox.ts'
 
 /** Longest work on one batch before other things get their turn. */
 const SLICE_MS = 4
@@ -106,7 +107,8 @@ export class ProgramStage implements Subtask {
     this.#context.wake()
   }
 
-  checkpointComplete(_checkpointId: number, rewrite: readonly string[]): void {
+  checkpointComplete(checkpointId: number, rewrite: readonly string[]): void {
+    this.#parts.outbox.completed(checkpointId)
     this.#parts.writer.rewrite(rewrite)
   }
 
@@ -304,7 +306,7 @@ export class ProgramStage implements Subtask {
   }
 
   #snapshot(): void {
-    const { state, gate, outputs, writer, node, parallelism, stateLimitBytes } = this.#parts
+    const { state, gate, outputs, writer, outbox, node, parallelism, stateLimitBytes } = this.#parts
     const checkpointId = this.#barrier
     const pack = writer.begin()
     state.pages.copy(pack, writer)
@@ -316,11 +318,11 @@ export class ProgramStage implements Subtask {
       watermarkMs: gate.watermarkMs,
       meta: encodeStageMeta(node.slots),
       counters: { late: this.#late },
-      splits: [],
+      ...{ splits: [], outbox: [] },
     }
     outputs.broadcast({ kind: 'barrier', checkpointId })
-    Promise.all([pack.finish(), outputs.durable()]).then(
-      ([{ pages, written }]) => this.#context.ack(checkpointId, { ...facts, pages, outbox: [], written }),
+    Promise.all([pack.finish(), outbox.snapshot(checkpointId), outputs.durable()]).then(
+      ([pack, said]) => this.#context.ack(checkpointId, withOutbox({ ...facts, ...pack }, said)),
       (error: unknown) => this.#context.decline(checkpointId, MillraceError.from(error).toData()),
     )
   }

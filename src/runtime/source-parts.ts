@@ -4,9 +4,10 @@ import type { ScanBatch } from '../event/scan.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { Combiner } from '../exchange/combiner.ts'
 import type { KeyedOutput } from '../exchange/keyed-output.ts'
-import type { BoundedWriter } from '../sink/bounded-writer.ts'
+import type { SubtaskWriter } from '../sink/sink.ts'
 import type { SourceReader } from '../source/source.ts'
 import type { PartitionWatermarks } from '../source/watermark.ts'
+import type { SubtaskOutbox } from './subtask-outbox.ts'
 
 /** Sets the mask of every row of a scan; returns the number of rows that some predicate takes. */
 export interface PredicateEvaluator {
@@ -34,7 +35,9 @@ export interface SourceParts {
   readonly output: KeyedOutput
   /** Whether rows carry their partition, for late events. */
   readonly origins: boolean
-  readonly deadLetters: BoundedWriter | null
+  readonly deadLetters: SubtaskWriter | null
+  /** Of outputs that are delivered exactly once. */
+  readonly outbox: SubtaskOutbox
   readonly counters: Readonly<Record<string, number>>
   readonly onFinished: () => void
   readonly onWatermark: (watermarkMs: number, idle: boolean) => void

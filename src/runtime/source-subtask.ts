@@ -21,6 +21,7 @@ import type { SplitStart, SubtaskStats } from './messages.ts'
 import { SourcePartitions } from './source-partitions.ts'
 import type { SourceParts } from './source-parts.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
+import { withOutbox } from './subtask-outbox.ts'
 
 /** Marks are sent at most this often, and what is buffered leaves at the latest then. */
 const MARK_INTERVAL_MS = 20
@@ -42,6 +43,8 @@ export class SourceSubtask implements Subtask {
   /** The cursor stands at a record whose schema is waited for. */
   #held = false
   #barrier = 0
+  /** Sinks have more to apply than they should. */
+  #stopped = false
   #lastMarkMs = Number.NEGATIVE_INFINITY
   /** Last watermark that the receivers of this attempt have been told: after a restore they know none. */
   #sentMs = MIN_WATERMARK
@@ -78,6 +81,12 @@ export class SourceSubtask implements Subtask {
     this.#context.wake()
   }
 
+  /** Reads no further record while `held`. Barriers and marks go on. */
+  hold(held: boolean): void {
+    this.#stopped = held
+    this.#context.wake()
+  }
+
   /** Alignment: partitions ahead of `maxWatermarkMs` wait. */
   align(maxWatermarkMs: number): void {
     this.#partitions.align(maxWatermarkMs)
@@ -105,7 +114,7 @@ export class SourceSubtask implements Subtask {
       this.#lastMarkMs = nowMs
       this.#sendMarks()
     }
-    if (!channels.ready || this.#deadLetters.full) return 'blocked'
+    if (this.#stopped || !channels.ready || this.#deadLetters.full) return 'blocked'
     const rows = this.#fillScan()
     if (rows > 0) {
       this.#sendScan()
@@ -131,8 +140,9 @@ export class SourceSubtask implements Subtask {
     this.#context.wake()
   }
 
-  checkpointComplete(): void {
-    const { decoder } = this.#parts
+  checkpointComplete(checkpointId: number): void {
+    const { decoder, outbox } = this.#parts
+    outbox.completed(checkpointId)
     if (decoder instanceof FramedDecoder) decoder.forgetUnknown()
   }
 
@@ -283,8 +293,8 @@ export class SourceSubtask implements Subtask {
       outbox: [],
       written: [],
     }
-    this.#deadLetters.flush().then(
-      () => this.#context.ack(checkpointId, snapshot),
+    Promise.all([this.#parts.outbox.snapshot(checkpointId), this.#deadLetters.flush()]).then(
+      ([said]) => this.#context.ack(checkpointId, withOutbox(snapshot, said)),
       (error: unknown) => this.#context.decline(checkpointId, toErrorData(error)),
     )
   }

@@ -15,6 +15,7 @@ import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { Attempt } from './attempt.ts'
 import type { LinkMessage } from './links.ts'
 import type { AttemptRef, DeployMessage, FromWorker, SubtaskStats, ToWorker } from './messages.ts'
+import { OutboxApplier } from './outbox-applier.ts'
 import type { WorkerPorts } from './ports.ts'
 import { ProgramAttempt } from './program-attempt.ts'
 import { QuestionQueue } from './question-queue.ts'
@@ -38,6 +39,7 @@ interface StepTimes {
 
 interface Running {
   readonly attempt: Attempt | ProgramAttempt
+  readonly applier: OutboxApplier
   state: 'opening' | 'deployed' | 'running' | 'failed'
   readonly times: Map<Subtask, StepTimes>
   readonly reportedMs: Map<number, number>
@@ -99,6 +101,15 @@ export class WorkerLoop {
       case 'checkpointAborted':
         for (const subtask of running.attempt.subtasks) subtask.checkpointAborted(message.checkpointId)
         break
+      case 'openOutbox':
+        void running.applier.open(message.sink, message.owner)
+        return
+      case 'applyOutbox':
+        void running.applier.apply(message.sink, message.epoch, message.blocks)
+        return
+      case 'hold':
+        for (const source of running.attempt.sources.values()) source.hold(message.held)
+        break
       case 'assign':
         running.attempt.sources.get(message.subtask)?.assign(message.splits)
         break
@@ -137,7 +148,7 @@ export class WorkerLoop {
     this.#running.clear()
     this.#tick?.()
     this.#turn?.()
-    await Promise.allSettled(running.map(({ attempt }) => attempt.close()))
+    await Promise.allSettled(running.map(closeRunning))
   }
 
   #answer(message: Extract<ToWorker, { type: 'query' }>): void {
@@ -165,16 +176,18 @@ export class WorkerLoop {
         this.#reportWatermark(ref, subtask, watermarkMs, idle),
       schemaWanted: (subtask: number, schemaId: number) =>
         this.#send({ type: 'schemaWanted', ...ref, subtask, schemaId }),
+      epochFull: () => this.#send({ type: 'epochFull', ...ref }),
     }
     const attempt =
       message.plan.program === undefined ? new Attempt(message, environment) : new ProgramAttempt(message, environment)
-    const running: Running = { attempt, state: 'opening', times: new Map(), reportedMs: new Map() }
+    const applier = new OutboxApplier(message, this.#ports, this.#send)
+    const running: Running = { attempt, applier, state: 'opening', times: new Map(), reportedMs: new Map() }
     this.#running.set(message.job, running)
     try {
-      await old?.attempt.close()
+      if (old !== undefined) await closeRunning(old)
       await attempt.open()
       if (this.#find(ref) !== running) {
-        await attempt.close()
+        await closeRunning(running)
         return
       }
       const lastMs = this.#ports.clock.monotonicMs()
@@ -193,7 +206,7 @@ export class WorkerLoop {
     const running = this.#find(ref)
     if (running !== undefined) {
       this.#running.delete(ref.job)
-      await running.attempt.close()
+      await closeRunning(running)
     }
     this.#send({ type: 'disposed', ...ref, thread: this.#thread })
   }
@@ -307,6 +320,10 @@ export class WorkerLoop {
     }
     return stats
   }
+}
+
+async function closeRunning({ attempt, applier }: Running): Promise<void> {
+  await Promise.all([attempt.close(), applier.close()])
 }
 
 function refOf({ job, attempt }: AttemptRef): AttemptRef {

@@ -7,7 +7,7 @@
 import { openChunkStore } from '../checkpoint/open-store.ts'
 import { invariant } from '../core/errors.ts'
 import { systemClock, systemRandom, systemScheduler } from '../core/system.ts'
-import type { SingleInput } from '../job/definition.ts'
+import type { RecordOutput, SingleInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { openKafkaRecordWriter } from '../sink/kafka-sink.ts'
 import { LogRecordWriter } from '../sink/log-sink.ts'
@@ -19,7 +19,7 @@ import { KafkaReader } from '../source/kafka/kafka-reader.ts'
 import { LogSourceReader } from '../source/log-source.ts'
 import { SeveralReader } from '../source/several-sources.ts'
 import type { SourceReader } from '../source/source.ts'
-import type { RecordOutput, WorkerPorts } from './ports.ts'
+import type { WorkerPorts } from './ports.ts'
 import { loadProgram } from './program-load.ts'
 
 const clock = systemClock

@@ -4,7 +4,7 @@
  * Owns: starting a flush when much is buffered, and `full`, by which a subtask stops until the flush is through. Does not
  * own: the writer behind it.
  */
-import type { RecordWriter } from './sink.ts'
+import type { RecordWriter, SubtaskWriter } from './sink.ts'
 
 /** Buffered bytes at which a flush starts. */
 const FLUSH_BYTES = 256 * 1024
@@ -12,7 +12,7 @@ const FLUSH_BYTES = 256 * 1024
 const FULL_BYTES = 4 * 1024 * 1024
 
 /** Bounds what a RecordWriter buffers. */
-export class BoundedWriter implements RecordWriter {
+export class BoundedWriter implements SubtaskWriter {
   readonly #writer: RecordWriter
   readonly #wake: () => void
   #flushing: Promise<void> | null = null

@@ -10,17 +10,17 @@ import type { JobPlan, TablePlan } from '../job/plan.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
 import { readDetail, readMetric } from '../operator/read-metric.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
-import type { BoundedWriter } from './bounded-writer.ts'
 import { toDate } from './dates.ts'
+import type { SubtaskWriter } from './sink.ts'
 
 /** Writes results to a topic, at least once. */
 export class MetricValueSink implements ResultSink {
   readonly #plan: JobPlan
   readonly #attempt: number
-  readonly #writer: BoundedWriter
+  readonly #writer: SubtaskWriter
   readonly #encoder = new TextEncoder()
 
-  constructor(plan: JobPlan, attempt: number, writer: BoundedWriter) {
+  constructor(plan: JobPlan, attempt: number, writer: SubtaskWriter) {
     this.#plan = plan
     this.#attempt = attempt
     this.#writer = writer

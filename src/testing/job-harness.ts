@@ -325,6 +325,7 @@ export class JobHarness<T> {
       sourceFinished: () => {},
       sourceWatermark: () => {},
       schemaWanted: () => {},
+      epochFull: () => {},
     }
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { chunkKeyPrefix } from '../../src/checkpoint/chunk-key.ts'
+import { ChunkNames, chunkKeyPrefix } from '../../src/checkpoint/chunk-key.ts'
 import { CHUNK_BYTES_FULL, CHUNK_BYTES_MAX, PageWriter } from '../../src/checkpoint/chunk-writer.ts'
 import { MemoryChunkStore, MemoryStoreData } from '../../src/checkpoint/memory-store.ts'
 import { readPages } from '../../src/checkpoint/page-reader.ts'
@@ -12,7 +12,7 @@ import type { PageLocation } from '../../src/state/pages.ts'
 const chunkPrefix = chunkKeyPrefix('j', 3, 2, 'abc')
 
 function make(store: ChunkWriter, concurrencyMax = 4): PageWriter {
-  return new PageWriter({ store, chunkPrefix, operatorId: 'window', subtask: 1, concurrencyMax })
+  return new PageWriter({ store, names: new ChunkNames(chunkPrefix, 'window', 1), concurrencyMax })
 }
 
 async function readAll(data: MemoryStoreData, pages: PageList): Promise<Map<string, number[]>> {
@@ -245,9 +245,7 @@ describe('page writer', () => {
     const { pages } = await pack.finish()
     const writer = new PageWriter({
       store: new MemoryChunkStore(data),
-      chunkPrefix: chunkKeyPrefix('j', 4, 1, 'def'),
-      operatorId: 'window',
-      subtask: 1,
+      names: new ChunkNames(chunkKeyPrefix('j', 4, 1, 'def'), 'window', 1),
     })
     const location = pageLocation(pages, 0)
     expect(writer.isStale(location)).toBe(true)

@@ -1,7 +1,7 @@
 /** The Redis checkpoint store against a real server. */
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { chunkKey, chunkKeyPrefix } from '../../src/checkpoint/chunk-key.ts'
+import { ChunkNames, chunkKey, chunkKeyPrefix } from '../../src/checkpoint/chunk-key.ts'
 import { PageWriter } from '../../src/checkpoint/chunk-writer.ts'
 import { openCheckpointStore, openChunkStore } from '../../src/checkpoint/open-store.ts'
 import type { CheckpointStore, StoreConfig } from '../../src/checkpoint/store.ts'
@@ -195,9 +195,7 @@ describe('redis that goes away', () => {
     const chunks = openChunkStore(config)
     const writer = new PageWriter({
       store: chunks,
-      chunkPrefix: chunkKeyPrefix('j', 1, 1, 'n1'),
-      operatorId: 'window',
-      subtask: 0,
+      names: new ChunkNames(chunkKeyPrefix('j', 1, 1, 'n1'), 'window', 0),
     })
     const page = new Uint8Array(100_000).fill(3)
     const first = writer.begin()

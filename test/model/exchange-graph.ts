@@ -4,6 +4,7 @@
  *
  * A run ends when nothing can happen any more. `stuck` says whether something still should have.
  */
+import { ChunkNames } from '../../src/checkpoint/chunk-key.ts'
 import { PageWriter } from '../../src/checkpoint/chunk-writer.ts'
 import type { SubtaskSnapshot } from '../../src/checkpoint/snapshot.ts'
 import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
@@ -24,6 +25,7 @@ import { PagePool } from '../../src/state/page-pool.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 import type { Result } from '../operator/reference.ts'
 import { accumulator, NUMBERS, RecordingSink, tablePlan } from '../operator/support.ts'
+import { noOutbox } from './exchange-outbox.ts'
 import { type Ack, KEY_GROUPS, layout, type Node, Source, type SourceStep } from './exchange-source.ts'
 
 const textAt = (column: number) => column - NUMBERS
@@ -237,7 +239,7 @@ export class ExchangeGraph {
 
   #snapshots(operator: string, index: number, built: readonly (ResultTable | PartialTable)[]): SnapshotWriter {
     const store = { putChunk: async () => undefined }
-    const writer = new PageWriter({ store, chunkPrefix: 'model', operatorId: operator, subtask: index })
+    const writer = new PageWriter({ store, names: new ChunkNames('model', operator, index) })
     return new SnapshotWriter(operator, index, this.#options.windows, built, writer)
   }
 
@@ -320,6 +322,7 @@ export class ExchangeGraph {
         stateBytes: () => 0,
         stateLimitBytes: Number.POSITIVE_INFINITY,
         snapshots: this.#snapshots(operator, index, rest.built),
+        outbox: noOutbox(),
         returnCredit: (channel, buffer) => {
           if (this.#options.bug === 'creditHeldWhileAligning' && aligning.size > 0) return
           const moved = buffer.transfer()

@@ -88,6 +88,7 @@ async function restoredWatermarks(watermarks: readonly number[], parallelism: nu
       sourceFinished: () => {},
       schemaWanted: () => {},
       sourceWatermark: () => {},
+      epochFull: () => {},
     },
   )
   await attempt.open()

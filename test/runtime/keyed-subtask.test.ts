@@ -78,9 +78,10 @@ function subtaskOf(waits: readonly number[]) {
       copy: async () => {
         expect(pending, 'gains that were not sent are in no snapshot').toBe(false)
         log.push('copy')
-        return {}
+        return { written: [] }
       },
     },
+    outbox: { snapshot: async () => ({ outbox: [], written: [] }) },
     returnCredit: () => {},
   } as unknown as KeyedParts
   const subtask = new KeyedSubtask(parts, {

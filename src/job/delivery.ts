@@ -1,0 +1,40 @@
+/**
+ * How results leave a job: once whatever fails, or at once and perhaps again.
+ *
+ * Pure. Owns: which outputs of a definition go through the outbox, and under which name. `exactly-once` records are part
+ * of the checkpoint and are applied after it; `at-least-once` ones are written at once.
+ */
+import type { Delivery, JobDefinition, RecordOutput, SinkOutput } from './definition.ts'
+
+/** The name of the dead letters among a job's sinks: no id of a sink has upper-case letters. */
+export const DEAD_LETTERS_SINK = 'deadLetters'
+/** The name of the late events. */
+export const LATE_SINK = 'lateEvents'
+
+/**
+ * Kinds of output that runtime/worker-ports.ts can apply an outbox to. They are exactly-once unless the job says
+ * otherwise; the others are at-least-once, and a job that asks them for more is refused.
+ */
+export const outboxKinds: ReadonlySet<SinkOutput['kind']> = new Set<SinkOutput['kind']>()
+
+/** The delivery of an output whose job does not say. */
+export function defaultDelivery(output: SinkOutput): Delivery {
+  return outboxKinds.has(output.kind) ? 'exactly-once' : 'at-least-once'
+}
+
+/** Every output of a job that takes records, by its name among the sinks, whatever its delivery. */
+export function recordSinks(definition: JobDefinition): ReadonlyMap<string, RecordOutput> {
+  const sinks = new Map<string, RecordOutput>()
+  for (const { id, output } of definition.sinks) if (output.kind !== 'discard') sinks.set(id, output)
+  if (definition.deadLetters !== null) sinks.set(DEAD_LETTERS_SINK, definition.deadLetters.output)
+  if (definition.late !== null) sinks.set(LATE_SINK, definition.late.output)
+  return sinks
+}
+
+/** Names of the outputs that go through the outbox. */
+export function outboxSinkIds({ sinks, deadLetters, late }: JobDefinition): readonly string[] {
+  const ids = sinks.flatMap(({ id, delivery }) => (delivery === 'exactly-once' ? [id] : []))
+  if (deadLetters?.delivery === 'exactly-once') ids.push(DEAD_LETTERS_SINK)
+  if (late?.delivery === 'exactly-once') ids.push(LATE_SINK)
+  return ids
+}
