@@ -4,6 +4,7 @@
  * Owns: the shape. Does not own: its YAML, JSON and Protobuf forms (job/parse.ts), whether it makes sense against the
  * event's descriptor (job/validate.ts), how it is executed (job/plan.ts). Plain data throughout.
  */
+import type { EventDefinition } from './event-definition.ts'
 
 /** Where reading a partition starts when no checkpoint says otherwise. */
 export type StartPosition =
@@ -127,48 +128,6 @@ export type SingleInput =
       /** Event time of the first event, epoch ms. */
       readonly startMs: number
     }
-
-/** How an event's bytes become time and key. */
-export interface EventDefinition {
-  /** Full name of the Protobuf message. */
-  readonly message: string
-  /** Path of the event time: a google.protobuf.Timestamp, or an integer of `timeUnit`. */
-  readonly time: string
-  readonly timeUnit: 's' | 'ms' | 'us' | 'ns'
-  /** Path of the key: a string or integer field; an event without it is dead-lettered. */
-  readonly key: string
-  /** An event later than wall clock plus this is dead-lettered and moves no watermark. */
-  readonly maxFutureMs: number
-  /** Where the descriptors of its messages come from; absent: those of this program. */
-  readonly schema?: SchemaDefinition
-  /** The types of event in the topic, if there are several: then fields of all of them may be named. */
-  readonly types?: readonly EventTypeDefinition[]
-  /** What a record becomes that is of no type here; absent: `filter`. */
-  readonly others?: 'filter' | 'deadLetter'
-}
-
-/** Where descriptors come from. */
-export type SchemaDefinition =
-  /** A file in the server's folder of schemas, or the bytes that came with the submission in its place. */
-  | { readonly kind: 'descriptorSet'; readonly path: string }
-  /** The latest versions of subjects; values are framed with their schema's id. None is the topic's name and `-value`. */
-  | { readonly kind: 'registry'; readonly subjects: readonly string[] }
-
-/** One of several types of event. */
-export interface EventTypeDefinition {
-  /** What `event_type` says. */
-  readonly type: string
-  /** Full name of its message; '' when `when` names a field, whose message it is. */
-  readonly message: string
-  /** How it is told apart; null: by its message, which the schema registry's framing names. */
-  readonly when:
-    | { readonly kind: 'header'; readonly header: string; readonly equals: string }
-    | { readonly kind: 'field'; readonly field: string }
-    | null
-  /** Paths of its time and key; '' for those of the event. */
-  readonly time: string
-  readonly key: string
-}
 
 /** How far event time is behind what has been seen. */
 export interface WatermarkDefinition {

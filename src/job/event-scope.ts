@@ -12,7 +12,7 @@
 import { invariant } from '../core/errors.ts'
 import type { Descriptors, FieldResolution } from '../event/descriptor.ts'
 import type { Column, EventFormat, EventTypeLayout, FieldRef, FieldType, TypeTest } from '../event/schema.ts'
-import type { EventDefinition, EventTypeDefinition } from './definition.ts'
+import type { EventDefinition, EventTypeDefinition } from './event-definition.ts'
 
 /** The virtual field that holds the name of an event's type. */
 export const EVENT_TYPE_FIELD = 'event_type'

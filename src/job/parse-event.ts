@@ -5,7 +5,7 @@
  * the schema: `schemaRequest` says beforehand which one is wanted.
  */
 import { jobDefaults as defaults } from './defaults.ts'
-import type { EventDefinition, EventTypeDefinition, SchemaDefinition } from './definition.ts'
+import type { EventDefinition, EventTypeDefinition, SchemaDefinition } from './event-definition.ts'
 import { MappingReader } from './parse-reader.ts'
 import { readYaml } from './parse-yaml.ts'
 

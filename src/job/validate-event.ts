@@ -7,7 +7,7 @@
 import { didYouMean } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldType } from '../event/schema.ts'
-import type { EventDefinition, EventTypeDefinition } from './definition.ts'
+import type { EventDefinition, EventTypeDefinition } from './event-definition.ts'
 import type { EventScope } from './event-scope.ts'
 import type { DocumentPath } from './parse-reader.ts'
 
