@@ -7,14 +7,13 @@
  * A store that cannot be reached is waited out: its failures end a checkpoint but are not counted against the job. To
  * restart would need the store as well, and meanwhile the job reads on and answers queries.
  */
-import { type CheckpointKind, type CheckpointManifest, chunksOf, encodeManifest } from '../checkpoint/manifest.ts'
-import { mergeSnapshots, rewriteHints, stateBytes } from '../checkpoint/manifest-merge.ts'
+import type { CheckpointKind, CheckpointManifest } from '../checkpoint/manifest.ts'
+import { rewriteHints, stateBytes } from '../checkpoint/manifest-merge.ts'
 import { nextWakeMs, startProtocol, stepProtocol } from '../checkpoint/protocol.ts'
 import type { CheckpointFailure, ProtocolEffect, ProtocolEvent, ProtocolState } from '../checkpoint/protocol-types.ts'
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { Cancel } from '../core/clock.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
-import { KEY_HASH_NAME, KEY_HASH_SEED } from '../core/hash.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { CheckpointCleaner } from './checkpoint-cleaner.ts'
 import type { Deployment } from './deployment.ts'
@@ -22,7 +21,10 @@ import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts } from './job-ports.ts'
 import type { LeaseKeeper } from './lease.ts'
+import { ManifestPublisher } from './manifest-publisher.ts'
+import type { OutboxCoordinator } from './outbox-coordinator.ts'
 import { operatorIdsOf, type StoredCheckpoints } from './restore-point.ts'
+import { Settling } from './settling.ts'
 import { Waiters } from './waiters.ts'
 
 /** What it is made of. */
@@ -33,6 +35,7 @@ export interface CheckpointOptions {
   readonly memory: JobMemory
   readonly lease: LeaseKeeper
   readonly deployment: Deployment
+  readonly outbox: OutboxCoordinator
   /** What the store held when the attempt began. */
   readonly stored: StoredCheckpoints
   readonly pauseMs: number
@@ -40,7 +43,7 @@ export interface CheckpointOptions {
   readonly onEnded: (record: CheckpointRecord) => void
   /** Positions of a completed checkpoint by partition. */
   readonly onPositions: (positions: Readonly<Record<number, number>>) => void
-  /** More failures than are tolerated. */
+  /** More failures than are tolerated, or a sink that failed. */
   readonly onFailed: (error: MillraceError) => void
 }
 
@@ -49,9 +52,13 @@ export class CheckpointCoordinator {
   readonly #options: CheckpointOptions
   readonly #cleaner: CheckpointCleaner
   readonly #waiters = new Waiters<CheckpointRecord>()
+  readonly #settling: Settling
+  readonly #publisher: ManifestPublisher
   #state: ProtocolState
   #snapshots = new Map<string, SubtaskSnapshot>()
   #manifest: CheckpointManifest | undefined
+  /** What a sink has failed with. */
+  #sinkFailure: MillraceError | null = null
   #triggeredMs = 0
   #periodic = false
   /** True while chunks that subtasks believe durable may not be in the store. */
@@ -61,8 +68,10 @@ export class CheckpointCoordinator {
 
   constructor(options: CheckpointOptions) {
     this.#options = options
-    const { plan, stored, ports, pauseMs, lease } = options
+    const { plan, stored, ports, pauseMs, lease, memory } = options
+    this.#settling = new Settling(ports.scheduler, memory.outbox)
     this.#cleaner = new CheckpointCleaner(plan.jobName, ports.store, lease, ports.log)
+    this.#publisher = new ManifestPublisher(options, this.#cleaner)
     const { everyMs, timeoutMs, retain, tolerableFailures } = plan.definition.checkpoint
     const operators = operatorIdsOf(plan)
     this.#state = startProtocol({
@@ -98,17 +107,30 @@ export class CheckpointCoordinator {
   stop(why: MillraceError): void {
     this.#periodic = false
     this.#abort(why.message)
-    this.#waiters.rejectAll(why)
+    this.#rejectAll(why)
   }
 
-  /** A checkpoint that begins after this call. Rejects CHECKPOINT_FAILED, or what `stop` is called with. */
-  request(): Promise<CheckpointRecord> {
+  /**
+   * A checkpoint that begins after this call, once it is complete, or settled: sinks have applied what it has for them.
+   * Rejects CHECKPOINT_FAILED, what a sink fails with, or what `stop` is called with.
+   */
+  request(until: 'complete' | 'settled' = 'complete'): Promise<CheckpointRecord> {
     if (this.#state.phase === 'stopped') {
       return Promise.reject(new MillraceError('CHECKPOINT_FAILED', 'checkpoints of this attempt have been given up'))
     }
-    const answer = this.#waiters.wait(this.#state.base.nextId)
+    const answer = (until === 'settled' ? this.#settling : this.#waiters).wait(this.#state.base.nextId)
     this.#dispatch({ type: 'trigger', reason: 'requested', nowMs: this.#nowMs() })
     return answer
+  }
+
+  /** Whoever waits for sinks hears of it when they take longer than `limitMs`. */
+  limitSettling(limitMs: number): void {
+    this.#settling.limit(limitMs)
+  }
+
+  /** An epoch has so much for sinks that it should end. */
+  onEpochFull(): void {
+    if (this.#periodic) this.#dispatch({ type: 'trigger', reason: 'outboxFull', nowMs: this.#nowMs() })
   }
 
   /** From now on a chunk counts as written only when the store lists it: it has lost what it had. */
@@ -138,6 +160,11 @@ export class CheckpointCoordinator {
     }
     const failure = error.domain === 'external' ? 'async' : 'declined'
     this.#dispatch({ type: 'decline', checkpointId, task, failure, message, nowMs: this.#nowMs() })
+  }
+
+  #rejectAll(why: MillraceError): void {
+    this.#waiters.rejectAll(why)
+    this.#settling.rejectAll(why)
   }
 
   /** Resolves when nothing of this attempt is on its way to the store any more. */
@@ -170,6 +197,15 @@ export class CheckpointCoordinator {
       case 'notifyComplete':
         this.#completed(effect.checkpointId)
         return
+      case 'applyOutbox':
+        void this.#applyOutbox(effect.checkpointId)
+        return
+      case 'settled':
+        this.#settling.settled(effect.checkpointId)
+        return
+      case 'hold':
+        this.#options.outbox.hold(effect.held)
+        return
       case 'subsume':
         this.#cleaner.forget(effect.checkpointIds)
         return
@@ -177,74 +213,37 @@ export class CheckpointCoordinator {
         this.#aborted(effect.checkpointId, effect.failure, effect.message)
         return
       case 'failJob': {
-        const error = new MillraceError(effect.code, effect.message)
-        this.#waiters.rejectAll(error)
+        const error = this.#sinkFailure ?? new MillraceError(effect.code, effect.message)
+        this.#rejectAll(error)
         this.#options.onFailed(error)
       }
     }
   }
 
   async #publish(checkpointId: number, kind: CheckpointKind): Promise<void> {
-    const { ports, plan, lease } = this.#options
-    const held = lease.held
-    if (held === undefined) {
-      this.#endUncounted(checkpointId, 'the lease is being acquired anew')
-      return
+    const outcome = await this.#publisher.publish({
+      checkpointId,
+      kind,
+      snapshots: [...this.#snapshots.values()],
+      unapplied: this.#options.outbox.owed,
+      distrust: this.#distrust,
+    })
+    switch (outcome.kind) {
+      case 'published': {
+        this.#manifest = outcome.manifest
+        const outbox = outcome.manifest.subtasks.some((subtask) => subtask.outbox.length > 0)
+        this.#dispatch({ type: 'publishDone', checkpointId, outbox, nowMs: this.#nowMs() })
+        return
+      }
+      case 'uncounted':
+        this.#endUncounted(checkpointId, outcome.message)
+        return
+      case 'failed':
+        this.#dispatch({ type: 'publishFailed', checkpointId, message: outcome.message, nowMs: this.#nowMs() })
+        return
+      case 'lost':
+        this.#options.onFailed(outcome.error)
     }
-    try {
-      const manifest = this.#merge(checkpointId, kind, held.generation)
-      if (this.#distrust && !(await this.#allStored(checkpointId, manifest))) return
-      this.#manifest = manifest
-      this.#cleaner.keep(manifest)
-      await ports.store.publishManifest(
-        plan.jobName,
-        held.generation,
-        held.nonce,
-        checkpointId,
-        encodeManifest(manifest),
-      )
-      this.#dispatch({ type: 'publishDone', checkpointId, outbox: false, nowMs: this.#nowMs() })
-    } catch (thrown) {
-      const error = MillraceError.from(thrown)
-      if (error.code === 'STORE_FENCED' || error.code === 'STORE_LOST') lease.lost(held.generation, error)
-      const uncounted =
-        error.code === 'STORE_UNREACHABLE' || error.code === 'STORE_LOST' || error.code === 'STORE_FENCED'
-      if (uncounted) this.#endUncounted(checkpointId, error.message)
-      else this.#dispatch({ type: 'publishFailed', checkpointId, message: error.message, nowMs: this.#nowMs() })
-    }
-  }
-
-  #merge(checkpointId: number, kind: CheckpointKind, generation: number): CheckpointManifest {
-    const { plan, memory, attempt, ports } = this.#options
-    return mergeSnapshots(
-      {
-        jobName: plan.jobName,
-        jobId: memory.jobId,
-        checkpointId,
-        previousCheckpointId: memory.completedCheckpointId,
-        generation,
-        attempt,
-        kind,
-        createdAtMs: ports.clock.nowMs(),
-        keyHashName: KEY_HASH_NAME,
-        keyHashSeed: KEY_HASH_SEED,
-        keyGroups: plan.keyGroups,
-        definitionHash: plan.definitionHash,
-        owed: [],
-      },
-      [...this.#snapshots.values()],
-    )
-  }
-
-  /** After a loss: whether every chunk is in the store. If not, asks for those to be written and ends the checkpoint. */
-  async #allStored(checkpointId: number, manifest: CheckpointManifest): Promise<boolean> {
-    const { ports, plan, memory, deployment } = this.#options
-    const present = new Set(await ports.store.listChunks(plan.jobName))
-    const rewrite = chunksOf(manifest).flatMap(({ key }) => (present.has(key) ? [] : [key]))
-    if (rewrite.length === 0) return true
-    deployment.broadcast({ type: 'checkpointComplete', checkpointId: memory.completedCheckpointId, rewrite })
-    this.#endUncounted(checkpointId, `${rewrite.length} chunks are lost and will be written again by the next one`)
-    return false
   }
 
   #completed(checkpointId: number): void {
@@ -268,6 +267,19 @@ export class CheckpointCoordinator {
     onPositions(Object.fromEntries(manifest.subtasks.flatMap((s) => s.splits).map((s) => [s.partition, s.offset])))
     this.#cleaner.forget([])
     this.#waiters.resolve(checkpointId, record)
+    this.#settling.completed(record)
+    this.#options.outbox.owe(manifest)
+  }
+
+  async #applyOutbox(checkpointId: number): Promise<void> {
+    try {
+      await this.#options.outbox.apply(checkpointId)
+      this.#dispatch({ type: 'outboxApplied', checkpointId, nowMs: this.#nowMs() })
+    } catch (thrown) {
+      const error = MillraceError.from(thrown)
+      this.#sinkFailure = error
+      this.#dispatch({ type: 'outboxFailed', checkpointId, message: error.message, nowMs: this.#nowMs() })
+    }
   }
 
   #aborted(checkpointId: number, failure: CheckpointFailure, message: string): void {
@@ -284,10 +296,9 @@ export class CheckpointCoordinator {
       attempt,
       failure: text,
     })
-    this.#waiters.reject(
-      checkpointId,
-      new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${text}`),
-    )
+    const error = new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${text}`)
+    this.#waiters.reject(checkpointId, error)
+    this.#settling.reject(checkpointId, error)
   }
 
   /** Ends the checkpoint in flight without counting it as a failure; what waited for the next one is let go too. */
@@ -296,7 +307,9 @@ export class CheckpointCoordinator {
     if (state.phase !== 'collecting' && state.phase !== 'publishing') return
     if (state.current.checkpointId !== checkpointId) return
     this.#abort(message)
-    this.#waiters.rejectAll(new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${message}`))
+    const error = new MillraceError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} failed: ${message}`)
+    this.#waiters.rejectAll(error)
+    this.#settling.rejectIncomplete(error)
   }
 
   #abort(message: string): void {

@@ -152,6 +152,7 @@ export class JobCoordinator {
   /** Stops with a last checkpoint; the job is SUSPENDED later. Throws JOB_STATE where there is nothing to stop. */
   stop(reason: string): void {
     this.#ask('stop', reason)
+    this.#run?.hurry()
   }
 
   /** Ends the job and drops its state; CANCELLED later. */

@@ -1,5 +1,6 @@
 /** What a coordinator remembers of a job from one attempt to the next, beyond what the store holds. */
 import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
+import { newOutboxStatus, type OutboxStatus } from './outbox-status.ts'
 import { PoisonBook } from './poison-book.ts'
 
 /** Mutable; owned by the job's coordinator, filled in by its attempts. */
@@ -16,10 +17,12 @@ export interface JobMemory {
   completedCheckpointId: number
   /** Records on which the job's code has failed since the last checkpoint that passed them. */
   readonly poison: PoisonBook
+  readonly outbox: OutboxStatus
 }
 
 /** Nothing known yet but what the job's record says. */
 export function newJobMemory(jobId: string, firstSplits: readonly SplitSnapshot[] | null = null): JobMemory {
   const poison = new PoisonBook()
-  return { jobId, firstSplits, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0, poison }
+  const outbox = newOutboxStatus()
+  return { jobId, firstSplits, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0, poison, outbox }
 }

@@ -48,6 +48,8 @@ export interface JobSettings {
   readonly disposeMs: number
   /** How long a start waits for threads that are being replaced before it makes do with the others. */
   readonly threadWaitMs: number
+  /** How long a job that is told to stop waits for sinks to apply its last results; they stay owed then. */
+  readonly outboxStopMs: number
   /** Pause between two checkpoints, from the end of one to the trigger of the next. */
   readonly checkpointPauseMs: number
 }
@@ -59,5 +61,6 @@ export const defaultJobSettings: JobSettings = {
   deployMs: 300_000,
   disposeMs: 30_000,
   threadWaitMs: 10_000,
+  outboxStopMs: 60_000,
   checkpointPauseMs: 0,
 }

@@ -16,16 +16,18 @@ import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SplitStart } from '../runtime/messages.ts'
 import type { SourceEnumerator } from '../source/source.ts'
 import { Alignment } from './alignment.ts'
-import { distribute, placeSubtasks, subtaskOfPartition } from './assignment.ts'
+import { distribute, placeSubtasks } from './assignment.ts'
 import { AttemptThreads } from './attempt-threads.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { Deployment } from './deployment.ts'
-import { Discovery, discoveryMsOf } from './discovery.ts'
+import type { Discovery } from './discovery.ts'
+import { openDiscovery } from './job-discovery.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
 import type { CoordinatorListener } from './job-status.ts'
 import type { Lease, LeaseKeeper } from './lease.ts'
+import { OutboxCoordinator } from './outbox-coordinator.ts'
 import { QueryRouter } from './query-router.ts'
 import { type RestorePoint, readStoredCheckpoints, type StoredCheckpoints } from './restore-point.ts'
 import { openSchemaDesk, type SchemaDesk } from './schema-desk.ts'
@@ -65,6 +67,7 @@ export class JobRun implements ThreadListener {
   #deployment: Deployment | undefined
   #enumerator: SourceEnumerator | undefined
   #checkpoints: CheckpointCoordinator | undefined
+  #outbox: OutboxCoordinator | undefined
   #alignment: Alignment | undefined
   #discovery: Discovery | undefined
   #schemas: SchemaDesk | undefined
@@ -112,11 +115,16 @@ export class JobRun implements ThreadListener {
     return this.#checkpoints.request()
   }
 
-  /** The last checkpoint of the attempt: no periodic ones follow. */
+  /** The last checkpoint of the attempt, with all its results applied: no periodic ones follow. Rejects SINK_FAILED too. */
   finalCheckpoint(): Promise<CheckpointRecord> {
     this.#discovery?.stop()
     this.#checkpoints?.stopPeriodic()
-    return this.checkpoint()
+    return this.#checkpoints?.request('settled') ?? this.checkpoint()
+  }
+
+  /** A person waits: sinks that take long do not hold the last checkpoint up for ever. */
+  hurry(): void {
+    this.#checkpoints?.limitSettling(this.#settings.outboxStopMs)
   }
 
   /** The store has lost its data and the lease is a new one: all state must be written anew. */
@@ -141,6 +149,7 @@ export class JobRun implements ThreadListener {
     if (first) {
       this.quiesce()
       this.#alignment?.stop()
+      this.#outbox?.close()
       this.#schemas?.close()
       this.#queries.failAll(notDeployed(this.spec.plan.jobName))
       const enumerator = this.#enumerator
@@ -172,6 +181,14 @@ export class JobRun implements ThreadListener {
         return
       case 'decline':
         this.#checkpoints?.onDecline(message.checkpointId, message.operator, message.subtask, message.error)
+        return
+      case 'outboxOpened':
+      case 'outboxApplied':
+      case 'outboxFailed':
+        this.#outbox?.onMessage(message)
+        return
+      case 'epochFull':
+        this.#checkpoints?.onEpochFull()
         return
       case 'sourceFinished':
         this.#finishedSources.add(message.subtask)
@@ -248,6 +265,12 @@ export class JobRun implements ThreadListener {
       poison: memory.poison.condemned(plan.definition.poison?.afterFailures ?? Number.POSITIVE_INFINITY),
     })
     this.#checkWanted()
+    const owner = { generation: lease.generation, nonce: `${lease.nonce}_${attempt}` }
+    const outbox = new OutboxCoordinator({ plan, deployment, owner, memory, log: this.#ports.log })
+    this.#outbox = outbox
+    this.#progress('asking sinks what they have, and giving them what they are owed')
+    await outbox.start(stored)
+    this.#checkWanted()
     this.#checkpoints = new CheckpointCoordinator({
       ports: this.#ports,
       plan,
@@ -255,6 +278,7 @@ export class JobRun implements ThreadListener {
       memory,
       lease: this.#lease,
       deployment,
+      outbox,
       stored,
       pauseMs: this.#settings.checkpointPauseMs,
       onEnded: (record) => this.#listener.onCheckpoint(record),
@@ -266,7 +290,9 @@ export class JobRun implements ThreadListener {
     this.#alignment = new Alignment(plan.parallelism, maxDriftMs, this.#ports.scheduler, (maxWatermarkMs) =>
       deployment.broadcast({ type: 'align', maxWatermarkMs }),
     )
-    this.#discovery = this.#makeDiscovery(deployment)
+    this.#discovery = openDiscovery(plan, this.#ports, this.#enumerator, this.#splits, deployment, (error) =>
+      this.#fail(error.toData(), plan.definition.source.id, 0),
+    )
     this.#schemas = openSchemaDesk(plan, this.#ports, deployment, (error) =>
       this.#fail(error.toData(), plan.definition.source.id, 0),
     )
@@ -290,30 +316,6 @@ export class JobRun implements ThreadListener {
         await this.#listener.storeFirstSplits(splits)
         memory.firstSplits = splits
       },
-    })
-  }
-
-  #makeDiscovery(deployment: Deployment): Discovery | undefined {
-    const { plan } = this.spec
-    const { source } = plan.definition
-    const everyMs = discoveryMsOf(source.input)
-    if (source.bounded || everyMs === 0 || this.#enumerator === undefined) return undefined
-    const fields = { job: plan.jobName, source: source.id }
-    return new Discovery({
-      enumerator: this.#enumerator,
-      scheduler: this.#ports.scheduler,
-      everyMs,
-      known: this.#splits,
-      onAdded: (splits) => {
-        const partitions = splits.map((split) => split.partition)
-        this.#ports.log('info', `source ${source.id} gained partitions`, { ...fields, partitions })
-        for (const split of splits) {
-          const subtask = subtaskOfPartition(split.partition, plan.parallelism)
-          deployment.sendTo(subtask, { type: 'assign', subtask, splits: [split] })
-        }
-      },
-      onRecreated: (error) => this.#fail(error.toData(), source.id, 0),
-      onFailed: (error) => this.#ports.log('warn', `partitions of source ${source.id}: ${error.message}`, fields),
     })
   }
 

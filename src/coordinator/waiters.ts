@@ -22,6 +22,11 @@ export class Waiters<T> {
     for (const waiter of this.#take(id)) waiter.resolve(value)
   }
 
+  /** Numbers that are waited for. */
+  get ids(): readonly number[] {
+    return [...this.#waiters.keys()]
+  }
+
   /** The same without success. */
   reject(id: number, error: MillraceError): void {
     for (const waiter of this.#take(id)) waiter.reject(error)

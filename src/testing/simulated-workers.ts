@@ -21,7 +21,7 @@ import type { ManualClock } from './manual-clock.ts'
 const STEP_COST_MS_MAX = 0.5
 
 /** What the workers are handed besides time and chance. */
-export type SimulatedWorld = Pick<WorkerPorts, 'openReader' | 'openWriter' | 'openChunkStore'>
+export type SimulatedWorld = Pick<WorkerPorts, 'openReader' | 'openWriter' | 'openOutboxSink' | 'openChunkStore'>
 
 interface Life {
   readonly loop: WorkerLoop

@@ -19,6 +19,7 @@ import type { RecordWriter } from '../sink/sink.ts'
 import { MemorySourceEnumerator, MemorySourceReader } from '../source/memory-source.ts'
 import type { MemoryTopic } from '../source/memory-topic.ts'
 import { ManualClock, ManualScheduler } from './manual-clock.ts'
+import { MemoryOutboxData, MemoryOutboxSink } from './memory-outbox-sink.ts'
 import { SimulatedWorkers } from './simulated-workers.ts'
 
 /** What is simulated. */
@@ -47,7 +48,9 @@ export class Simulation {
   readonly workers: SimulatedWorkers
   readonly manager: JobManager
   readonly store = new MemoryStoreData()
-  /** What sinks and side outputs were given and had flushed, in order. */
+  /** What sinks that take outboxes have applied. */
+  readonly sinks = new MemoryOutboxData()
+  /** What outputs that are written at once were given and had flushed, in order. */
   readonly written: WrittenRecord[] = []
   /** Every line that was logged, with its virtual time: the trace by which two runs are compared. */
   readonly trace: string[] = []
@@ -62,6 +65,7 @@ export class Simulation {
     this.workers = new SimulatedWorkers(options.workers, clock, scheduler, random, {
       openReader: () => new MemorySourceReader(topic, clock, scheduler),
       openWriter: (output) => this.#writer(output.topic),
+      openOutboxSink: (_output, owner) => new MemoryOutboxSink(this.sinks, owner),
       openChunkStore: () => new MemoryChunkStore(this.store),
     })
     const log = (level: string, message: string): void => {

@@ -1,0 +1,30 @@
+/** What is known of a job's outboxes, for people: what sinks are owed, and whether sources wait for them. */
+
+/** What sinks are owed of one checkpoint. */
+export interface OwedEpoch {
+  readonly checkpointId: number
+  readonly records: number
+  /** Bytes of its blocks. */
+  readonly bytes: number
+  readonly sinks: readonly string[]
+}
+
+/** Where the outboxes of a job stand; for people. */
+export interface OutboxStatus {
+  /** Completed checkpoints whose outboxes are not applied yet, oldest first. */
+  owed: OwedEpoch[]
+  /** Sources wait for sinks. */
+  held: boolean
+  /** What each sink promises, as far as one was opened. */
+  readonly guarantees: Map<string, 'exactly-once' | 'idempotent'>
+}
+
+/** As `checkpoint 7 (12 records, 3400 bytes)`. */
+export function owedText({ checkpointId, records, bytes }: OwedEpoch): string {
+  return `the results of checkpoint ${checkpointId} (${records} records, ${bytes} bytes)`
+}
+
+/** Nothing owed. */
+export function newOutboxStatus(): OutboxStatus {
+  return { owed: [], held: false, guarantees: new Map() }
+}

@@ -1,0 +1,211 @@
+/** A whole job in virtual time, with sinks that take outboxes: whatever fails, each record is there once. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { decodeManifest } from '../../src/checkpoint/manifest.ts'
+import { MemoryCheckpointStore } from '../../src/checkpoint/memory-store.ts'
+import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
+import { MillraceError } from '../../src/core/errors.ts'
+import { loadDescriptors } from '../../src/event/descriptor.ts'
+import { Event } from '../../src/gen/millrace/v1/event.ts'
+import { DeadLetter, LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
+import type { JobDefinition } from '../../src/job/definition.ts'
+import { parseJob } from '../../src/job/parse.ts'
+import { MemoryTopic } from '../../src/source/memory-topic.ts'
+import { Simulation } from '../../src/testing/simulation.ts'
+
+const descriptors = loadDescriptors(readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)))
+
+const parsed = parseJob(
+  `
+apiVersion: millrace.dev/v1
+kind: Job
+metadata: { name: shop }
+sources: [{ id: events, log: { path: none, topic: events, bounded: true } }]
+event: { message: millrace.v1.Event, time: occurred_at, key: person, maxFuture: 3650d }
+watermark: { outOfOrderness: 1s }
+checkpoint: { every: 50ms, retain: 1 }
+parallelism: 3
+metrics:
+  - { id: views, count: {}, where: "name == 'view'", window: { tumbling: 10s }, by: [platform] }
+  - { id: spent, sum: { field: revenue_minor }, window: { tumbling: 10s }, by: [person], allowedLateness: 2s }
+sinks: [{ id: out, log: { path: none, topic: out } }]
+deadLetters: { log: { path: none, topic: dead } }
+late: { log: { path: none, topic: late } }
+`,
+  descriptors,
+).definition
+
+const delivery = 'exactly-once' as const
+const definition: JobDefinition = {
+  ...parsed,
+  sinks: parsed.sinks.map((sink) => ({ ...sink, delivery })),
+  deadLetters: { ...parsed.deadLetters!, delivery },
+  late: { ...parsed.late!, delivery },
+}
+
+const EVENTS = 20_000
+const startMs = 1_700_000_040_000
+
+interface Drawn {
+  readonly person: string
+  readonly name: string
+  readonly platform: string
+  readonly revenueMinor: number
+  readonly timeMs: number
+  readonly broken: boolean
+}
+
+function draw(seed: number): Drawn[] {
+  const random = new SeededRandom(seed)
+  return Array.from({ length: EVENTS }, (_, i) => ({
+    person: `p${nextBelow(random, 100)}`,
+    name: ['view', 'click'][nextBelow(random, 2)]!,
+    platform: ['web', 'ios'][nextBelow(random, 2)]!,
+    revenueMinor: nextBelow(random, 500),
+    // Some come too late for their window, some for the correction of it.
+    timeMs: startMs + i * 20 - nextBelow(random, nextBelow(random, 50) === 0 ? 20_000 : 900),
+    broken: nextBelow(random, 200) === 0,
+  }))
+}
+
+function topicOf(events: readonly Drawn[], seed: number): MemoryTopic {
+  const topic = new MemoryTopic('events', 4, new SeededRandom(seed))
+  for (let at = 0; at < events.length; at += 100) {
+    for (let partition = 0; partition < 4; partition++) {
+      const batch = events.slice(at, at + 100).filter((_, i) => i % 4 === partition)
+      const records = batch.map(({ timeMs, broken, ...rest }) => {
+        const value = Event.encode(Event.fromPartial({ ...rest, occurredAt: new Date(timeMs) })).finish()
+        return { key: null, value: broken ? new Uint8Array([255]) : value, timestampMs: timeMs }
+      })
+      topic.append(partition, records)
+    }
+  }
+  return topic
+}
+
+const decoder = new TextDecoder()
+
+/** What the last checkpoint says was counted, over all subtasks. */
+async function countersOf(simulation: Simulation): Promise<Readonly<Record<string, number>>> {
+  const store = new MemoryCheckpointStore(simulation.store, simulation.clock, new SeededRandom(1))
+  const id = (await store.listCheckpoints('shop')).at(-1)!
+  return decodeManifest((await store.readManifest('shop', id))!, 'the last checkpoint').counters
+}
+
+/** `window|group` to value, as the views of the job say it. */
+async function viewOf(simulation: Simulation, metric: number): Promise<Map<string, number>> {
+  const values = new Map<string, number>()
+  for (const rows of await simulation.rows('shop', metric)) {
+    for (let i = 0; i < rows.count; i++)
+      values.set(`${rows.windowStartMs[i]}|${rows.dimensions[i]!.join('|')}`, rows.values[i]!)
+  }
+  return values
+}
+
+/** Checks what the sinks hold against what went in, and against the state of the job: nothing lost, nothing twice. */
+async function checkSinks(simulation: Simulation, events: readonly Drawn[]): Promise<void> {
+  const counters = await countersOf(simulation)
+  expect(counters.read).toBe(events.length)
+  const originsOf = (sink: string, type: typeof DeadLetter | typeof LateEvent): string[] =>
+    simulation.sinks.records('shop', sink).map(({ value }) => {
+      const { partition, offset } = type.decode(value)
+      return `${partition}/${offset}`
+    })
+  const dead = originsOf('deadLetters', DeadLetter)
+  expect(new Set(dead).size).toBe(dead.length)
+  expect(dead.length).toBe(events.filter((event) => event.broken).length)
+  const late = originsOf('lateEvents', LateEvent)
+  expect(new Set(late).size).toBe(late.length)
+  expect(late.length).toBe(counters.late)
+  // Revisions of each window and group: one after the other, none twice, none left out; the last is what the view says.
+  const newest = new Map<string, MetricValue>()
+  for (const { key, value } of simulation.sinks.records('shop', 'out')) {
+    const name = decoder.decode(key!)
+    const result = MetricValue.decode(value)
+    expect(result.revision, `${name} of attempt ${result.attempt}`).toBe((newest.get(name)?.revision ?? 0) + 1)
+    newest.set(name, result)
+  }
+  for (const [index, { id }] of definition.metrics.entries()) {
+    const said = [...newest.values()].filter(({ metric }) => metric === id)
+    const values = said.map(({ windowStart, dimensions, value }) => [
+      `${windowStart!.getTime()}|${dimensions.map((dimension) => dimension.value).join('|')}`,
+      value?.value,
+    ])
+    expect(new Map(values as [string, number][])).toEqual(await viewOf(simulation, index))
+    expect(said.length).toBeGreaterThan(10)
+  }
+}
+
+async function run(seed: number, disturb: (simulation: Simulation, random: SeededRandom) => Promise<void>) {
+  const events = draw(seed)
+  const simulation = new Simulation({ seed, workers: 2, topic: topicOf(events, seed), descriptors })
+  await simulation.submit(definition)
+  await simulation.runUntilState('shop', 'RUNNING')
+  await disturb(simulation, new SeededRandom(seed + 1))
+  simulation.sinks.fault = undefined
+  simulation.store.fault = undefined
+  await simulation.runUntilState('shop', 'FINISHED')
+  await checkSinks(simulation, events)
+  const { attempt } = simulation.status('shop')
+  const { trace } = simulation
+  await simulation.close()
+  return { attempt, trace }
+}
+
+const lost = () => new MillraceError('SINK_FAILED', 'the answer is lost')
+
+describe('outboxes in simulation', () => {
+  it.each([1, 2, 3])('gives every record once, whatever the order of things (seed %i)', async (seed) => {
+    const { attempt } = await run(seed, async () => {})
+    expect(attempt).toBe(1)
+  })
+
+  it.each([11, 12, 13, 14, 15, 16])('when workers crash at any moment (seed %i)', async (seed) => {
+    const { attempt } = await run(seed, async (simulation, random) => {
+      for (let i = 0; i < 3; i++) {
+        await simulation.scheduler.runFor(20 + nextBelow(random, 100))
+        simulation.workers.crash(nextBelow(random, 2))
+        await simulation.scheduler.runFor(nextBelow(random, 2500))
+      }
+    })
+    expect(attempt).toBeGreaterThan(1)
+  })
+
+  it.each([21, 22, 23, 24, 25, 26])('when sinks fail, before or after they have applied (seed %i)', async (seed) => {
+    const { attempt } = await run(seed, async (simulation, random) => {
+      simulation.sinks.fault = () => {
+        if (nextBelow(random, 3) === 0) throw lost()
+      }
+      await simulation.scheduler.runFor(8000)
+    })
+    expect(attempt).toBeGreaterThan(1)
+  })
+
+  it.each([31, 32, 33])('when the store is away for a while (seed %i)', async (seed) => {
+    await run(seed, async (simulation, random) => {
+      for (let i = 0; i < 3; i++) {
+        await simulation.scheduler.runFor(20 + nextBelow(random, 80))
+        simulation.store.fault = (_operation, when) => {
+          if (nextBelow(random, when === 'before' ? 2 : 4) === 0) throw new MillraceError('STORE_UNREACHABLE', 'away')
+        }
+        await simulation.scheduler.runFor(nextBelow(random, 400))
+        simulation.store.fault = undefined
+      }
+    })
+  })
+
+  it.each([41, 42, 43])('when everything fails together (seed %i)', async (seed) => {
+    await run(seed, async (simulation, random) => {
+      simulation.sinks.fault = () => {
+        if (nextBelow(random, 10) === 0) throw lost()
+      }
+      simulation.store.fault = () => {
+        if (nextBelow(random, 30) === 0) throw new MillraceError('STORE_UNREACHABLE', 'away')
+      }
+      for (let i = 0; i < 4; i++) {
+        await simulation.scheduler.runFor(20 + nextBelow(random, 1000))
+        if (nextBelow(random, 2) === 0) simulation.workers.crash(nextBelow(random, 2))
+      }
+    })
+  })
+})
