@@ -11,7 +11,6 @@
  */
 import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { type ErrorData, invariant, MillraceError } from '../core/errors.ts'
-import type { RestartDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import { Failures } from './failures.ts'
@@ -23,9 +22,8 @@ import { type JobEffect, type JobEventType, type JobState, jobTransition, restSt
 import type { CoordinatorListener, JobStatus } from './job-status.ts'
 import { lastCheckpoint } from './last-checkpoint.ts'
 import { LeaseKeeper } from './lease.ts'
-import { refused } from './refusals.ts'
+import { notServing, refused } from './refusals.ts'
 import { RestartSchedule } from './restart-schedule.ts'
-import type { RestorePoint } from './restore-point.ts'
 import { dropState } from './retention.ts'
 import { reclaimStore } from './store-loss.ts'
 
@@ -96,13 +94,18 @@ export class JobCoordinator {
   }
 
   /** What the current attempt began from. */
-  get restored(): RestorePoint | null {
+  get restored(): JobRun['restored'] {
     return this.#run?.restored ?? null
   }
 
   /** Id of the newest completed checkpoint known; 0 for none. */
   get lastCheckpointId(): number {
     return this.#memory.completedCheckpointId
+  }
+
+  /** What sinks are owed, and whether sources wait for them. */
+  get outbox(): JobMemory['outbox'] {
+    return this.#memory.outbox
   }
 
   /** The instance whose lease a start waits for; empty when it does not. */
@@ -170,8 +173,7 @@ export class JobCoordinator {
   /** Rows of the views. Rejects UNAVAILABLE while nothing is deployed, DEADLINE_EXCEEDED. */
   async query(query: ViewQuery, deadlineMs: number): Promise<readonly ViewRows[]> {
     if (this.#run !== undefined) return this.#run.query(query, deadlineMs)
-    const { state, reason } = this.#status
-    throw new MillraceError('UNAVAILABLE', `job ${this.name} is ${state} (${reason}): its values cannot be read now`)
+    throw notServing(this.name, this.#status)
   }
 
   /**
@@ -191,7 +193,7 @@ export class JobCoordinator {
     this.#detach()
   }
 
-  #strategyOf({ definition }: JobPlan): RestartDefinition {
+  #strategyOf({ definition }: JobPlan) {
     return definition.restart ?? this.#settings.restart
   }
 

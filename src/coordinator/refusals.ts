@@ -34,3 +34,8 @@ export function stoppedWithout(name: string, checkpointId: number, reason: strin
     `job ${name} has stopped without a last checkpoint and will go on ${next}: ${reason}`,
   )
 }
+
+/** The answer to a question about values that nobody has at hand now. */
+export function notServing(job: string, { state, reason }: JobStatus): MillraceError {
+  return new MillraceError('UNAVAILABLE', `job ${job} is ${state} (${reason}): its values cannot be read now`)
+}

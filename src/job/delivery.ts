@@ -17,10 +17,38 @@ export const LATE_SINK = 'lateEvents'
  */
 export const outboxKinds: ReadonlySet<SinkOutput['kind']> = new Set<SinkOutput['kind']>()
 
+/** What a job may say. */
+export const deliveries = ['exactly-once', 'at-least-once'] as const satisfies readonly Delivery[]
+
 /** The delivery of an output whose job does not say. */
-export function defaultDelivery(output: SinkOutput): Delivery {
-  return outboxKinds.has(output.kind) ? 'exactly-once' : 'at-least-once'
+export function defaultDelivery(kind: SinkOutput['kind']): Delivery {
+  return outboxKinds.has(kind) ? 'exactly-once' : 'at-least-once'
 }
+
+/** What is wrong with the delivery that a job asks of a kind of output; '' for nothing. */
+export function deliveryProblem(kind: SinkOutput['kind'], asked: Delivery): string {
+  if (asked === 'at-least-once' || outboxKinds.has(kind)) return ''
+  return `${kind} outputs cannot be exactly-once in this version: say at-least-once, or leave it out`
+}
+
+/** A delivery as definitions keep it: absent is at-least-once. */
+export function deliveryPart(kind: SinkOutput['kind'], asked: Delivery = defaultDelivery(kind)) {
+  return asked === 'exactly-once' ? { delivery: asked } : {}
+}
+
+/** The same job with everything written at once, as test harnesses that read outputs want it. */
+export function withoutOutbox(definition: JobDefinition): JobDefinition {
+  const side = (output: JobDefinition['late']) => (output === null ? null : { ...output, ...atLeastOnce })
+  const { sinks, deadLetters, late } = definition
+  return {
+    ...definition,
+    sinks: sinks.map((sink) => ({ ...sink, ...atLeastOnce })),
+    deadLetters: side(deadLetters),
+    late: side(late),
+  }
+}
+
+const atLeastOnce = { delivery: 'at-least-once' } as const
 
 /** Every output of a job that takes records, by its name among the sinks, whatever its delivery. */
 export function recordSinks(definition: JobDefinition): ReadonlyMap<string, RecordOutput> {

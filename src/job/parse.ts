@@ -18,6 +18,7 @@ import type {
   SourceDefinition,
   SourceInput,
 } from './definition.ts'
+import { defaultDelivery, deliveries, deliveryPart, deliveryProblem } from './delivery.ts'
 import { readEvent } from './parse-event.ts'
 import { readMetric } from './parse-metric.ts'
 import { type DocumentProblem, describe, formatPath, MappingReader } from './parse-reader.ts'
@@ -226,9 +227,11 @@ function readCheckpoint(reader: MappingReader): JobDefinition['checkpoint'] {
 function readSink(reader: MappingReader): SinkDefinition {
   const id = reader.text('id')
   const kind = reader.only(['kafka', 'log', 'discard'], 'kind of sink')
-  const output = kind === undefined ? null : readOutput(reader, kind)
-  if (kind !== undefined) reader.finish()
-  return { id, output: output ?? { kind: 'discard' } }
+  if (kind === undefined) return { id, output: { kind: 'discard' } }
+  const output = readOutput(reader, kind)
+  const delivery = kind === 'discard' ? {} : readDelivery(reader, kind)
+  reader.finish()
+  return { id, output, ...delivery }
 }
 
 function readSideOutput(root: MappingReader, key: string): SideOutputDefinition | null {
@@ -237,8 +240,16 @@ function readSideOutput(root: MappingReader, key: string): SideOutputDefinition 
   const kind = reader.only(['kafka', 'log'], 'kind of output')
   if (kind === undefined) return null
   const output = readOutput(reader, kind)
+  const delivery = readDelivery(reader, kind)
   reader.finish()
-  return { output: output as SideOutputDefinition['output'] }
+  return { output: output as SideOutputDefinition['output'], ...delivery }
+}
+
+function readDelivery(reader: MappingReader, kind: SinkOutput['kind']): Pick<SinkDefinition, 'delivery'> {
+  const delivery = reader.choice('delivery', deliveries, defaultDelivery(kind))
+  const problem = deliveryProblem(kind, delivery)
+  if (problem !== '') reader.problem('delivery', problem)
+  return deliveryPart(kind, delivery)
 }
 
 function readOutput(reader: MappingReader, kind: SinkOutput['kind']): SinkOutput {

@@ -5,6 +5,7 @@
  * program/streams.ts.
  */
 import type { Violation } from '../core/errors.ts'
+import { deliveryProblem } from '../job/delivery.ts'
 import type { OutputRef, ProgramNode, SourceNode } from './graph.ts'
 import { idMessage, isId } from './settings.ts'
 
@@ -19,6 +20,8 @@ export class GraphBuilder {
     if (!isId(node.id)) this.#report(node.kind, idMessage(node.id))
     else if (this.#ids.has(node.id)) this.#report(node.id, 'another operator has this id: state is found by ids')
     this.#ids.add(node.id)
+    const problem = node.kind === 'sink' ? deliveryProblem(node.output.kind, node.delivery ?? 'at-least-once') : ''
+    if (problem !== '') this.#report(node.id, problem)
     return { node: this.nodes.push(node) - 1, side: '' }
   }
 

@@ -13,10 +13,12 @@ import type {
   Delivery,
   PoisonDefinition,
   RestartDefinition,
+  SinkDefinition,
   SinkOutput,
   SourceDefinition,
   WatermarkDefinition,
 } from '../job/definition.ts'
+import { deliveryPart } from '../job/delivery.ts'
 import type { Key } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
 
@@ -139,7 +141,7 @@ export interface NodeDescription {
 export interface ProgramDescription {
   readonly settings: ProgramSettings
   readonly nodes: readonly NodeDescription[]
-  readonly sinks: readonly { readonly id: string; readonly output: SinkOutput }[]
+  readonly sinks: readonly SinkDefinition[]
   /** Subjects of the schema registry whose latest schemas it needs. */
   readonly subjects: readonly string[]
 }
@@ -167,7 +169,11 @@ export function describeProgram(program: JobProgram): ProgramDescription {
     settings: program.settings,
     nodes: program.nodes.map(describeNode),
     subjects: [...new Set(sourcesOf(program).flatMap(({ type }) => type.registered?.subject ?? []))],
-    sinks: program.nodes.flatMap((node) => (node.kind === 'sink' ? [{ id: node.id, output: node.output }] : [])),
+    sinks: program.nodes.flatMap((node) =>
+      node.kind === 'sink'
+        ? [{ id: node.id, output: node.output, ...deliveryPart(node.output.kind, node.delivery) }]
+        : [],
+    ),
   }
 }
 

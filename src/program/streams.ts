@@ -4,6 +4,8 @@
  * Does not own: what nodes do.
  */
 import { MillraceError } from '../core/errors.ts'
+import type { Delivery } from '../job/definition.ts'
+import { defaultDelivery } from '../job/delivery.ts'
 import { type BroadcastFunction, openBroadcast } from './broadcast-operator.ts'
 import type { KeyedInput, OutputRef } from './graph.ts'
 import type { GraphBuilder } from './graph-builder.ts'
@@ -23,6 +25,11 @@ export interface SinkSpec<T> {
   /** Names the sink. */
   readonly id: string
   readonly to: SinkTarget
+  /**
+   * `exactly-once`: records are part of the checkpoint and applied when it exists; `at-least-once`: they are written at
+   * once, and again after a failure. The first unless given, for every kind of output that can.
+   */
+  readonly delivery?: Delivery
   /** The record's value: bytes, or something with `finish()` as Protobuf encoders give. JSON unless given. */
   readonly encode?: (value: T) => Uint8Array | { finish(): Uint8Array }
   /** The record's key; none unless given. */
@@ -80,14 +87,16 @@ export class Stream<T> {
     return new KeyedStream<K, T>(this.builder, { from: this.refs, keyOf: keyOf as (value: unknown) => Key })
   }
 
-  /** Writes records out, at least once: after a restart, those since the last checkpoint are written again. */
+  /** Writes records out, by the sink's `delivery`. */
   sinkTo(sink: SinkSpec<T>): void {
-    const { id, to, key, encode } = sink
+    const { id, to, delivery, key, encode } = sink
+    const output = targetOf(to)
     this.builder.add({
       kind: 'sink',
       id,
       inputs: this.refs,
-      output: targetOf(to),
+      output,
+      ...(output.kind === 'discard' ? {} : { delivery: delivery ?? defaultDelivery(output.kind) }),
       keyOf: (key ?? null) as ((value: unknown) => string | Uint8Array | null) | null,
       encode: (value) => bytesOf(encode === undefined ? JSON.stringify(value) : encode(value as T)),
     })

@@ -5,12 +5,13 @@
  * paths are filled in by the server (see main). What brokers want of a client comes with the thread, not with a job.
  */
 import { openChunkStore } from '../checkpoint/open-store.ts'
-import { invariant } from '../core/errors.ts'
+import { invariant, MillraceError } from '../core/errors.ts'
 import { systemClock, systemRandom, systemScheduler } from '../core/system.ts'
 import type { RecordOutput, SingleInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { openKafkaRecordWriter } from '../sink/kafka-sink.ts'
 import { LogRecordWriter } from '../sink/log-sink.ts'
+import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import { shopEventEncoder } from '../source/generator-events.ts'
 import { GeneratorSourceReader, generatorAdvance } from '../source/generator-source.ts'
@@ -34,6 +35,7 @@ export function createWorkerPorts(kafka: KafkaSecurity): WorkerPorts {
     random,
     openReader: (plan) => openReader(plan, kafka),
     openWriter: (output, owner) => openWriter(output, owner, kafka),
+    openOutboxSink,
     openChunkStore,
     loadProgram,
   }
@@ -67,6 +69,11 @@ function openWriter(output: RecordOutput, owner: string, kafka: KafkaSecurity): 
     return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic, ...kafka })
   }
   return new LogRecordWriter({ root: output.path, topic: output.topic, owner, clock, random })
+}
+
+/** Every kind that `outboxKinds` of job/delivery.ts names has its sink here. */
+function openOutboxSink(output: RecordOutput, owner: OutboxOwner): OutboxSink {
+  throw new MillraceError('INTERNAL', `sink ${owner.sink} is of kind ${output.kind}, which takes no outboxes`)
 }
 
 function brokersOf(brokers: string): string[] {

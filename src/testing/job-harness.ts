@@ -14,6 +14,7 @@ import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { nextBelow, type Random, SeededRandom } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { systemScheduler } from '../core/system.ts'
+import { withoutOutbox } from '../job/delivery.ts'
 import { planProgram } from '../job/program-plan.ts'
 import { describeProgram, type JobProgram } from '../program/graph.ts'
 import { programDefinition } from '../program/job-definition.ts'
@@ -85,7 +86,7 @@ export class JobHarness<T> {
   async start(parallelism: number): Promise<void> {
     const life: Life = { attempts: [], mail: new Map(), acks: new Map(), failure: null, woken: true }
     const placement = Array.from({ length: parallelism }, (_, index) => index)
-    const definition = programDefinition('job.ts', describeProgram(this.#job))
+    const definition = withoutOutbox(programDefinition('job.ts', describeProgram(this.#job)))
     // Partitions never fall idle: what time it is in events is the test's to say.
     const plan = planProgram(
       { ...definition, parallelism, watermark: { ...definition.watermark, idlenessMs: 0 } },

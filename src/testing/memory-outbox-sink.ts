@@ -35,6 +35,8 @@ interface StoredSink {
 /** What all sinks of a deployment hold; outlives the threads that write it. */
 export class MemoryOutboxData {
   fault: OutboxFault | undefined
+  /** Epochs that a sink was given though it had them: whoever reads markers first gives none. */
+  repeated = 0
   readonly #sinks = new Map<string, StoredSink>()
 
   /** What sink `sink` of `job` has applied, in order. */
@@ -104,6 +106,8 @@ export class MemoryOutboxSink implements OutboxSink {
     if (marker === null || marker.jobId !== jobId || marker.epoch < epoch) {
       stored.records.push(...records)
       stored.marker = { jobId, generation, epoch }
+    } else {
+      this.#data.repeated++
     }
     await this.#data.fault?.('apply', 'after', sink, epoch)
   }

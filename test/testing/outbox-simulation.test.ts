@@ -23,7 +23,7 @@ metadata: { name: shop }
 sources: [{ id: events, log: { path: none, topic: events, bounded: true } }]
 event: { message: millrace.v1.Event, time: occurred_at, key: person, maxFuture: 3650d }
 watermark: { outOfOrderness: 1s }
-checkpoint: { every: 50ms, retain: 1 }
+checkpoint: { every: 10ms, retain: 1 }
 parallelism: 3
 metrics:
   - { id: views, count: {}, where: "name == 'view'", window: { tumbling: 10s }, by: [platform] }
@@ -104,6 +104,7 @@ async function viewOf(simulation: Simulation, metric: number): Promise<Map<strin
 
 /** Checks what the sinks hold against what went in, and against the state of the job: nothing lost, nothing twice. */
 async function checkSinks(simulation: Simulation, events: readonly Drawn[]): Promise<void> {
+  expect(simulation.sinks.repeated).toBe(0)
   const counters = await countersOf(simulation)
   expect(counters.read).toBe(events.length)
   const originsOf = (sink: string, type: typeof DeadLetter | typeof LateEvent): string[] =>
@@ -141,15 +142,27 @@ async function run(seed: number, disturb: (simulation: Simulation, random: Seede
   const simulation = new Simulation({ seed, workers: 2, topic: topicOf(events, seed), descriptors })
   await simulation.submit(definition)
   await simulation.runUntilState('shop', 'RUNNING')
+  let most = 0
+  const watch = (): void => {
+    most = Math.max(most, simulation.manager.job('shop').coordinator.outbox.owed.length)
+    simulation.scheduler.after(1, watch)
+  }
+  watch()
   await disturb(simulation, new SeededRandom(seed + 1))
   simulation.sinks.fault = undefined
   simulation.store.fault = undefined
   await simulation.runUntilState('shop', 'FINISHED')
+  expect(most).toBeLessThanOrEqual(2)
   await checkSinks(simulation, events)
   const { attempt } = simulation.status('shop')
   const { trace } = simulation
   await simulation.close()
-  return { attempt, trace }
+  return { attempt, trace, most }
+}
+
+/** Virtual time passes. */
+function pause(simulation: Simulation, ms: number): Promise<void> {
+  return new Promise<void>((resolve) => void simulation.scheduler.after(ms, resolve))
 }
 
 const lost = () => new MillraceError('SINK_FAILED', 'the answer is lost')
@@ -160,7 +173,7 @@ describe('outboxes in simulation', () => {
     expect(attempt).toBe(1)
   })
 
-  it.each([11, 12, 13, 14, 15, 16])('when workers crash at any moment (seed %i)', async (seed) => {
+  it.each([11, 12, 13, 14])('when workers crash at any moment (seed %i)', async (seed) => {
     const { attempt } = await run(seed, async (simulation, random) => {
       for (let i = 0; i < 3; i++) {
         await simulation.scheduler.runFor(20 + nextBelow(random, 100))
@@ -171,12 +184,35 @@ describe('outboxes in simulation', () => {
     expect(attempt).toBeGreaterThan(1)
   })
 
-  it.each([21, 22, 23, 24, 25, 26])('when sinks fail, before or after they have applied (seed %i)', async (seed) => {
+  it.each([21, 22, 23, 24])('when sinks fail, before or after they have applied (seed %i)', async (seed) => {
     const { attempt } = await run(seed, async (simulation, random) => {
       simulation.sinks.fault = () => {
         if (nextBelow(random, 3) === 0) throw lost()
       }
       await simulation.scheduler.runFor(8000)
+    })
+    expect(attempt).toBeGreaterThan(1)
+  })
+
+  it.each([51, 52, 53, 54])('when sinks are slow, and sources wait for them (seed %i)', async (seed) => {
+    const { most } = await run(seed, async (simulation, random) => {
+      simulation.sinks.fault = () => pause(simulation, 200 + nextBelow(random, 300))
+      await simulation.scheduler.runFor(3000)
+    })
+    expect(most).toBe(2)
+  })
+
+  it.each([61, 62, 63, 64, 65])('when slow sinks fail and workers crash (seed %i)', async (seed) => {
+    const { attempt } = await run(seed, async (simulation, random) => {
+      simulation.sinks.fault = async () => {
+        await pause(simulation, nextBelow(random, 200))
+        if (nextBelow(random, 8) === 0) throw lost()
+      }
+      for (let i = 0; i < 4; i++) {
+        await simulation.scheduler.runFor(20 + nextBelow(random, 700))
+        simulation.workers.crash(nextBelow(random, 2))
+      }
+      await simulation.scheduler.runFor(2000)
     })
     expect(attempt).toBeGreaterThan(1)
   })

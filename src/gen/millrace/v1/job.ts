@@ -480,15 +480,26 @@ export interface JobTrigger {
 export interface JobSink {
   /** Names the sink; unique in the job. */
   id: string;
-  output?: { $case: "kafka"; value: KafkaOutput } | { $case: "log"; value: LogOutput } | {
-    $case: "discard";
-    value: DiscardOutput;
-  } | undefined;
+  output?:
+    | { $case: "kafka"; value: KafkaOutput }
+    | { $case: "log"; value: LogOutput }
+    | { $case: "discard"; value: DiscardOutput }
+    | undefined;
+  /**
+   * `exactly-once`: results are part of the checkpoint and applied when it exists. `at-least-once`: they are written at
+   * once, and again after a failure. By default the first, for every kind that can.
+   */
+  delivery: string;
 }
 
 /** Where dead letters or late events go. */
 export interface JobSideOutput {
-  output?: { $case: "kafka"; value: KafkaOutput } | { $case: "log"; value: LogOutput } | undefined;
+  output?:
+    | { $case: "kafka"; value: KafkaOutput }
+    | { $case: "log"; value: LogOutput }
+    | undefined;
+  /** As a sink's. */
+  delivery: string;
 }
 
 /** A topic of a Redpanda or Kafka cluster. */
@@ -5058,7 +5069,7 @@ export const JobTrigger: MessageFns<JobTrigger> = {
 };
 
 function createBaseJobSink(): JobSink {
-  return { id: "", output: undefined };
+  return { id: "", output: undefined, delivery: "" };
 }
 
 export const JobSink: MessageFns<JobSink> = {
@@ -5076,6 +5087,9 @@ export const JobSink: MessageFns<JobSink> = {
       case "discard":
         DiscardOutput.encode(message.output.value, writer.uint32(34).fork()).join();
         break;
+    }
+    if (message.delivery !== "") {
+      writer.uint32(82).string(message.delivery);
     }
     return writer;
   },
@@ -5125,6 +5139,14 @@ export const JobSink: MessageFns<JobSink> = {
             message.output = { $case: "discard", value: DiscardOutput.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.delivery = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5147,6 +5169,7 @@ export const JobSink: MessageFns<JobSink> = {
         : isSet(object.discard)
         ? { $case: "discard", value: DiscardOutput.fromJSON(object.discard) }
         : undefined,
+      delivery: isSet(object.delivery) ? globalThis.String(object.delivery) : "",
     };
   },
 
@@ -5161,6 +5184,9 @@ export const JobSink: MessageFns<JobSink> = {
       obj.log = LogOutput.toJSON(message.output.value);
     } else if (message.output?.$case === "discard") {
       obj.discard = DiscardOutput.toJSON(message.output.value);
+    }
+    if (message.delivery !== "") {
+      obj.delivery = message.delivery;
     }
     return obj;
   },
@@ -5191,12 +5217,13 @@ export const JobSink: MessageFns<JobSink> = {
         break;
       }
     }
+    message.delivery = object.delivery ?? "";
     return message;
   },
 };
 
 function createBaseJobSideOutput(): JobSideOutput {
-  return { output: undefined };
+  return { output: undefined, delivery: "" };
 }
 
 export const JobSideOutput: MessageFns<JobSideOutput> = {
@@ -5208,6 +5235,9 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
       case "log":
         LogOutput.encode(message.output.value, writer.uint32(18).fork()).join();
         break;
+    }
+    if (message.delivery !== "") {
+      writer.uint32(82).string(message.delivery);
     }
     return writer;
   },
@@ -5241,6 +5271,14 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
             message.output = { $case: "log", value: LogOutput.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.delivery = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5260,6 +5298,7 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
         : isSet(object.log)
         ? { $case: "log", value: LogOutput.fromJSON(object.log) }
         : undefined,
+      delivery: isSet(object.delivery) ? globalThis.String(object.delivery) : "",
     };
   },
 
@@ -5269,6 +5308,9 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
       obj.kafka = KafkaOutput.toJSON(message.output.value);
     } else if (message.output?.$case === "log") {
       obj.log = LogOutput.toJSON(message.output.value);
+    }
+    if (message.delivery !== "") {
+      obj.delivery = message.delivery;
     }
     return obj;
   },
@@ -5292,6 +5334,7 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
         break;
       }
     }
+    message.delivery = object.delivery ?? "";
     return message;
   },
 };
