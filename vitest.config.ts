@@ -1,5 +1,5 @@
 /**
- * Test projects: `unit` needs nothing but Node; `e2e`, `golden` and `chaos` need a broker and a Redis, which their
+ * Test projects: `unit` needs nothing but Node; `e2e`, `golden` and `chaos` need a broker, a Redis and a PostgreSQL, which their
  * global set-up starts or finds once a run. `vitest run --project unit test/window` runs one folder.
  *
  * Forks, not threads: tests start worker pools and native addons of their own.

@@ -1,5 +1,5 @@
 /**
- * `node tools/infra.ts up`: starts the broker and the Redis that tests use and keeps them until interrupted.
+ * `node tools/infra.ts up`: starts the broker, the Redis and the PostgreSQL that tests use and keeps them until interrupted.
  *
  * For developers who run single test files or the server itself: the printed lines can be pasted into another shell.
  */
@@ -14,7 +14,7 @@ const infra = await startInfra()
 for (const [name, value] of Object.entries(infra.env)) process.stdout.write(`export ${name}=${value}\n`)
 process.stdout.write(`export MILLRACE_BROKERS=${infra.env[BROKERS_ENV]}\n`)
 process.stdout.write(`export MILLRACE_REDIS=${infra.env[REDIS_ENV]}\n`)
-process.stderr.write('both run until you press ctrl-c\n')
+process.stderr.write('all run until you press ctrl-c\n')
 
 const keepAlive = setInterval(() => {}, 60_000)
 const end = async (): Promise<void> => {

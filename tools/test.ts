@@ -1,5 +1,5 @@
 /**
- * `make test`: the checks and every test suite in turn, on one broker and one Redis that serve the whole run.
+ * `make test`: the checks and every test suite in turn, on one broker, one Redis and one PostgreSQL that serve the whole run.
  *
  *   node tools/test.ts [SUITE …]
  *
@@ -20,7 +20,7 @@ import { runChecks, type Tally } from './check.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const resultsDir = join(root, '.cache/results')
 
-/** In the order of running: what fails fastest comes first. `servers` says that a suite needs a broker and a Redis. */
+/** In the order of running: what fails fastest comes first. `servers` says that a suite needs those servers. */
 const suites = [
   { name: 'check', servers: false },
   { name: 'unit', servers: false },

@@ -9,7 +9,7 @@
  */
 import { Redis } from 'ioredis'
 import { MillraceError } from '../core/errors.ts'
-import { loadScripts, type ScriptName } from './redis-scripts.ts'
+import { isVariadic, loadScripts, type ScriptName } from './redis-scripts.ts'
 
 /** What a script returns: its table, texts as bytes. */
 export type ScriptReply = readonly (number | Buffer)[]
@@ -63,7 +63,10 @@ export class RedisConnection {
       disableClientInfo: true,
       retryStrategy: (times) => Math.min(RECONNECT_MAX_MS, RECONNECT_FIRST_MS * 2 ** Math.min(times, 10)),
       scripts: Object.fromEntries(
-        loadScripts().map(({ name, lua, keyCount }) => [commandName(name), { lua, numberOfKeys: keyCount }]),
+        loadScripts().map(({ name, lua, keyCount }) => [
+          commandName(name),
+          { lua, ...(keyCount === null ? {} : { numberOfKeys: keyCount }) },
+        ]),
       ),
     })
     // Without a listener the client prints to the console; commands report the same errors to whoever sent them.
@@ -152,9 +155,15 @@ export class RedisConnection {
     keys: readonly string[],
     args: readonly (string | Uint8Array)[],
   ): Promise<ScriptReply> {
-    const commands = this.#client as unknown as Record<string, (...args: (string | Buffer)[]) => Promise<ScriptReply>>
+    const commands = this.#client as unknown as Record<
+      string,
+      (...args: readonly (string | number | Buffer)[]) => Promise<ScriptReply>
+    >
     const values = args.map((arg) => (typeof arg === 'string' ? arg : asBuffer(arg)))
-    return this.#run(name, () => commands[`${commandName(name)}Buffer`]!.call(this.#client, ...keys, ...values))
+    const count = isVariadic(name) ? [keys.length] : []
+    return this.#run(name, () =>
+      commands[`${commandName(name)}Buffer`]!.apply(this.#client, [...count, ...keys, ...values]),
+    )
   }
 
   /** Settings by name; those that the server does not tell are left out. */

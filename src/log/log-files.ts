@@ -103,6 +103,43 @@ export function createExclusive(path: string, text: string): boolean {
   }
 }
 
+/**
+ * Creates a file with `text` unless there is one, and makes it durable; false when there is one. Of several at once one
+ * wins, and nobody sees it half written.
+ */
+export function createDurably(path: string, text: string): boolean {
+  const folder = dirname(path)
+  let temporary: string | undefined
+  try {
+    temporary = fs.mkdtempSync(join(dirname(folder), '.commit-'))
+    const complete = join(temporary, 'complete')
+    const fd = fs.openSync(complete, 'w')
+    try {
+      fs.writeFileSync(fd, text)
+      fs.fsyncSync(fd)
+    } finally {
+      fs.closeSync(fd)
+    }
+    fs.linkSync(complete, path)
+    syncDirectory(folder)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error instanceof MillraceError ? error : ioError('create', path, error)
+  } finally {
+    if (temporary !== undefined) fs.rmSync(temporary, { recursive: true, force: true })
+  }
+}
+
+/** Gives a file a second name; nothing to do when that name is taken, or the file is gone. */
+export function linkFile(from: string, to: string): void {
+  try {
+    fs.linkSync(from, to)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST' && codeOf(error) !== 'ENOENT') throw ioError('link', to, error)
+  }
+}
+
 /** Opens a file for reading; undefined when there is none. */
 export function openToRead(path: string): FileHandle | undefined {
   try {

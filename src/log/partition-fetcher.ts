@@ -4,11 +4,13 @@
  * Owns: finding the segment of an offset, stepping from segment to segment, the two buffers. Does not own: what is in the
  * batches, when to fetch (source/log-source.ts).
  * Invariants: a buffer holds whole batches only, in the order of their offsets; the one handed out is not written to
- * until it is given back by `take`. A segment is left only when the next exists and nothing is left in it.
+ * until it is given back by `take`. A segment is left only when the next exists and nothing is left in it. Nothing is read
+ * that is not committed, where there are commits (commits.ts).
  */
 import type { MillraceError } from '../core/errors.ts'
 import { BATCH_HEADER_SIZE, BATCH_LENGTH_END, batchNextOffset, batchSize } from '../event/record-batch.ts'
-import { closeFile, type FileHandle, fileSize, openToRead, readLater } from './log-files.ts'
+import { type Commit, newestCommit, openSegment, type PartitionView, viewPartition } from './commits.ts'
+import { closeFile, type FileHandle, fileSize, readLater } from './log-files.ts'
 import { positionBeyondEnd, positionLost } from './position-lost.ts'
 import { HeaderWalk, listSegments, logCorrupt, segmentPath } from './segments.ts'
 import { logTopicNotFound, partitionPath } from './topic.ts'
@@ -34,6 +36,8 @@ export class PartitionFetcher {
   #path = ''
   #segment = -1
   #position = 0
+  /** Offset at which reading stops for now: of what is committed, or of the segment; beyond every one without commits. */
+  #limit = Number.POSITIVE_INFINITY
   #current: Region = { bytes: new Uint8Array(0), end: 0 }
   #spare: Region = { bytes: new Uint8Array(0), end: 0 }
   #bufferBytes: number
@@ -60,13 +64,18 @@ export class PartitionFetcher {
   fetch(done: (error: MillraceError | undefined) => void): boolean {
     if (this.fetching || this.ready || this.#closed) return false
     if (this.#file === undefined && !this.#open()) return false
-    let left = fileSize(this.#file!) - this.#position
+    let left = this.#left()
     while (left <= 0) {
       if (!this.#openNext()) return false
-      left = fileSize(this.#file!) - this.#position
+      left = this.#left()
     }
     this.#read(Math.min(left, this.#bufferBytes), done)
     return true
+  }
+
+  /** Bytes of the open segment that may be read and have not been; none beyond the limit. */
+  #left(): number {
+    return this.#offset < this.#limit ? fileSize(this.#file!) - this.#position : 0
   }
 
   /** Hands out the fetched batches, `bytes[0 .. end)`; they stay until `take` is called again. */
@@ -125,7 +134,7 @@ export class PartitionFetcher {
     const { bytes } = region
     let at = 0
     let needed = BATCH_HEADER_SIZE
-    while (length - at >= BATCH_HEADER_SIZE) {
+    while (length - at >= BATCH_HEADER_SIZE && this.#offset < this.#limit) {
       const size = batchSize(bytes, at)
       if (size < BATCH_LENGTH_END + 1) {
         // Nonsense: hand it out, so that the reader says what is wrong with it.
@@ -147,8 +156,9 @@ export class PartitionFetcher {
 
   /** Opens the segment that holds the offset and finds its batch; false when the partition has no segment yet. */
   #open(): boolean {
-    const segments = listSegments(this.#directory)
-    if (segments === undefined) throw logTopicNotFound(this.#root, this.#topic)
+    const view = viewPartition(this.#directory)
+    if (view === undefined) throw logTopicNotFound(this.#root, this.#topic)
+    const { segments, commit } = view
     const earliest = segments[0]
     if (earliest === undefined) {
       if (this.#offset > 0) throw positionBeyondEnd(this.#topic, this.#partition, this.#offset, 0)
@@ -156,8 +166,12 @@ export class PartitionFetcher {
     }
     if (this.#offset < earliest) throw positionLost(this.#topic, this.#partition, this.#offset, earliest)
     const base = segments.findLast((segment) => segment <= this.#offset)!
+    const limit = limitOf(base, segments, commit)
+    // A listing may miss the newest commit: look again before saying that something is lost.
+    if (this.#offset > limit && this.#offset > (newestCommit(this.#directory)?.end ?? 0))
+      throw positionBeyondEnd(this.#topic, this.#partition, this.#offset, limit)
     const path = segmentPath(this.#directory, base)
-    const file = openToRead(path)
+    const file = openSegment(this.#directory, base, commit)
     // Deleted since it was listed: look again next time.
     if (file === undefined) return false
     try {
@@ -178,13 +192,16 @@ export class PartitionFetcher {
     this.#file = file
     this.#path = path
     this.#segment = base
+    this.#limit = limit
     return true
   }
 
   /** Goes to the next segment if there is one and nothing came in meanwhile; false when there is none. */
   #openNext(): boolean {
-    const segments = listSegments(this.#directory)
-    if (segments === undefined) throw logTopicNotFound(this.#root, this.#topic)
+    const view = viewPartition(this.#directory)
+    if (view === undefined) throw logTopicNotFound(this.#root, this.#topic)
+    const { segments, commit } = view
+    if (commit !== undefined) return this.#goOn(view)
     const next = segments.find((segment) => segment > this.#segment)
     if (next === undefined) return false
     // The writer ends a segment before it begins the next: what there is now is all there will be.
@@ -197,8 +214,26 @@ export class PartitionFetcher {
     return this.#open()
   }
 
+  /** As `#openNext`, in a partition with commits: files grow in secret, and a segment is over where the next begins. */
+  #goOn({ commit, segments }: PartitionView): boolean {
+    this.#limit = limitOf(this.#segment, segments, commit)
+    if (this.#left() > 0) return true
+    if (this.#offset >= (commit?.end ?? 0)) return false
+    this.#closeFile()
+    if (!this.#open()) return false
+    if (this.#left() > 0) return true
+    if (this.#offset >= this.#limit) return false
+    throw logCorrupt(this.#path, this.#position, `it ends before offset ${this.#limit}, to which it is committed`)
+  }
+
   #closeFile(): void {
     if (this.#file !== undefined) closeFile(this.#file)
     this.#file = undefined
   }
+}
+
+/** Offset at which reading the segment that begins at `base` stops. */
+function limitOf(base: number, segments: readonly number[], commit: Commit | undefined): number {
+  if (commit === undefined) return Number.POSITIVE_INFINITY
+  return Math.min(commit.end, segments.find((other) => other > base) ?? commit.end)
 }

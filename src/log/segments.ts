@@ -16,7 +16,7 @@ import {
   batchNextOffset,
   batchSize,
 } from '../event/record-batch.ts'
-import { closeFile, type FileHandle, fileSize, listNames, openToRead, readNow } from './log-files.ts'
+import { type FileHandle, fileSize, listNames, readNow } from './log-files.ts'
 
 /** Bytes read at a time when only headers matter: one header of a large batch, many of small ones. */
 const WINDOW_BYTES = 16_384
@@ -34,7 +34,11 @@ export function segmentPath(directory: string, baseOffset: number): string {
 /** Base offsets of the segments in a partition directory, ascending; undefined when there is no such directory. */
 export function listSegments(directory: string): number[] | undefined {
   const names = listNames(directory)
-  if (names === undefined) return undefined
+  return names === undefined ? undefined : segmentsIn(names)
+}
+
+/** Base offsets of the segments among the names of a partition directory, ascending. */
+export function segmentsIn(names: readonly string[]): number[] {
   const offsets: number[] = []
   for (const name of names) if (/^\d{20}\.log$/.test(name)) offsets.push(Number(name.slice(0, 20)))
   return offsets.sort((a, b) => a - b)
@@ -99,54 +103,5 @@ export class HeaderWalk {
     this.offset = batchNextOffset(bytes, at)
     this.position = position + size
     return true
-  }
-}
-
-/** First and last offsets of a partition, as its files say now. */
-export interface PartitionRange {
-  readonly earliest: number
-  /** Offset after the last whole batch. */
-  readonly end: number
-}
-
-/** The range of a partition directory; undefined when there is none. `knownEnd` saves walking to where it was before. */
-export class RangeTracker {
-  readonly #directory: string
-  #segment = -1
-  #position = 0
-  #end = 0
-
-  constructor(directory: string) {
-    this.#directory = directory
-  }
-
-  /** The range now. Reads the headers that were added since the last call. */
-  range(): PartitionRange | undefined {
-    const segments = listSegments(this.#directory)
-    if (segments === undefined) return undefined
-    const last = segments.at(-1)
-    if (last === undefined) return { earliest: 0, end: 0 }
-    if (last !== this.#segment) {
-      this.#segment = last
-      this.#position = 0
-      this.#end = last
-    }
-    const path = segmentPath(this.#directory, last)
-    const file = openToRead(path)
-    if (file === undefined) return { earliest: segments[0]!, end: this.#end }
-    try {
-      if (fileSize(file) < this.#position) {
-        // Cut by a recovery: what was seen is gone.
-        this.#position = 0
-        this.#end = last
-      }
-      const walk = new HeaderWalk(file, path, this.#position, this.#end)
-      while (walk.next());
-      this.#position = walk.position
-      this.#end = walk.offset
-    } finally {
-      closeFile(file)
-    }
-    return { earliest: segments[0]!, end: this.#end }
   }
 }

@@ -4,6 +4,7 @@
  *   <root>/<topic>/topic.json                                version, name, topic id, partitions
  *   <root>/<topic>/<partition>.lock                          the process that writes that partition
  *   <root>/<topic>/<partition>/<base offset, 20 digits>.log  record batches v2, exactly as on the wire
+ *   <root>/<topic>/<partition>/… .commit, … .segment          where an outbox writes: commits.ts
  *
  * Owns: creating, describing, growing and deleting topics. Does not own: their records (log-writer.ts, segments.ts).
  * Invariant: a topic exists from the moment topic.json is there, with all its partitions; the id is new each time.
@@ -132,7 +133,7 @@ function writeTopic(root: string, description: TopicDescription, from: number): 
 function clear(path: string): void {
   const names = listNames(path)
   if (names === undefined) return
-  const foreign = names.find((file) => !/^\d{20}\.log$/.test(file))
+  const foreign = names.find((file) => !/^(\d{20}\.(log|commit)|\d+-\d+\.segment)$/.test(file))
   if (foreign !== undefined) {
     throw new MillraceError(
       'CONFIG_INVALID',

@@ -25,7 +25,7 @@ export class LogRecordWriter implements RecordWriter {
     const { root, topic, owner, clock, random } = options
     this.#topic = topic
     try {
-      if (findTopic(root, topic) === undefined) createTopicOnce(root, topic, random)
+      createTopicOnce(root, topic, random)
       this.#writer = new LogWriter({ root, topic, clock, owner })
       this.#partition = this.#writer.written[0]!
     } catch (cause) {
@@ -66,7 +66,9 @@ export class LogRecordWriter implements RecordWriter {
   }
 }
 
-function createTopicOnce(root: string, topic: string, random: Random): void {
+/** Creates an output topic, unless it is there. */
+export function createTopicOnce(root: string, topic: string, random: Random): void {
+  if (findTopic(root, topic) !== undefined) return
   try {
     createTopic(root, topic, OUTPUT_PARTITIONS, random)
   } catch (error) {

@@ -4,8 +4,10 @@
 import { Decompressor } from '../event/compression.ts'
 import { RecordBatchCursor } from '../event/record-batch.ts'
 import { RecordCursor } from '../event/records.ts'
-import { closeFile, fileSize, openToRead, readNow } from '../log/log-files.ts'
-import { HeaderWalk, listSegments, RangeTracker, segmentPath } from '../log/segments.ts'
+import { openSegment, viewPartition } from '../log/commits.ts'
+import { closeFile, fileSize, readNow } from '../log/log-files.ts'
+import { RangeTracker } from '../log/partition-range.ts'
+import { HeaderWalk, segmentPath } from '../log/segments.ts'
 import { describeTopic, logTopicNotFound, partitionPath } from '../log/topic.ts'
 import { fillChunk, newRecordChunk } from './record-chunk.ts'
 import type { PartitionInfo, SourceEnumerator, StartPosition } from './source.ts'
@@ -42,13 +44,16 @@ export class LogSourceEnumerator implements SourceEnumerator {
   /** Offset of the first record with a timestamp at or after `timestampMs`; the end when there is none. */
   #offsetAt(info: PartitionInfo, timestampMs: number): number {
     const directory = partitionPath(this.#root, this.#topic, info.partition)
-    for (const base of listSegments(directory) ?? []) {
+    const { segments, commit } = viewPartition(directory) ?? { segments: [], commit: undefined }
+    for (const [i, base] of segments.entries()) {
+      // Behind the end of what is committed, or of a segment that was left, there may be what nobody may see.
+      const limit = Math.min(info.end, segments[i + 1] ?? info.end)
       const path = segmentPath(directory, base)
-      const file = openToRead(path)
+      const file = openSegment(directory, base, commit)
       if (file === undefined) continue
       try {
         const walk = new HeaderWalk(file, path, 0, base)
-        while (walk.next()) {
+        while (walk.offset < limit && walk.next()) {
           if (walk.maxTimestampMs < timestampMs) continue
           const bytes = new Uint8Array(Math.min(walk.batchBytes, fileSize(file)))
           readNow(file, bytes, 0, bytes.length, walk.batchPosition)

@@ -7,6 +7,13 @@ import { spawnSync } from 'node:child_process'
  */
 export function aptInstalled(program: string, packageName = program): string {
   if (works(program)) return ''
+  const missing = aptInstall(program, packageName)
+  if (missing !== '') return missing
+  return works(program) ? '' : `${program} does not run after apt-get install`
+}
+
+/** Installs a package by apt, if we may; `program` is what is missing. Returns why it could not, '' when it did. */
+export function aptInstall(program: string, packageName: string): string {
   if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status !== 0) {
     return `${program} is not on PATH`
   }
@@ -16,7 +23,7 @@ export function aptInstalled(program: string, packageName = program): string {
     const step = spawnSync('apt-get', ['-qq', ...args], { env, encoding: 'utf8' })
     if (step.status !== 0) return `apt-get ${args.join(' ')} failed:\n${step.stderr}`
   }
-  return works(program) ? '' : `${program} does not run after apt-get install`
+  return ''
 }
 
 function works(program: string): boolean {

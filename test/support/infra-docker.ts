@@ -33,6 +33,7 @@ export interface ContainerSpec {
   readonly containerPort: number
   readonly hostPort?: number
   command(hostPort: number): string[]
+  readonly env?: Readonly<Record<string, string>>
   wait(): Promise<WaitStrategy>
 }
 
@@ -53,6 +54,7 @@ export async function startContainer(spec: ContainerSpec): Promise<ContainerServ
   const port = spec.hostPort ?? (await freePort())
   const container: StartedTestContainer = await new GenericContainer(spec.image)
     .withExposedPorts({ container: spec.containerPort, host: port })
+    .withEnvironment({ ...spec.env })
     .withCommand(spec.command(port))
     .withWaitStrategy(await spec.wait())
     .withStartupTimeout(120_000)

@@ -1,8 +1,8 @@
 /**
- * Global set-up of the vitest projects that need a broker and a Redis: starts or finds them once, before the first file.
+ * Global set-up of the vitest projects that need a broker, a Redis and a PostgreSQL: starts or finds them once, before the first file.
  *
  * The addresses travel in the environment, which forked workers inherit, so that child processes of a test see the same.
- * A run that was given both (tools/test.ts starts them once for all suites) starts nothing here.
+ * A run that was given all (tools/test.ts starts them once for all suites) starts nothing here.
  */
 import { randomBytes } from 'node:crypto'
 import type { TestProject } from 'vitest/node'

@@ -30,7 +30,8 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   operator: [...model, 'exchange'],
   // jobs in TypeScript: their graph, state and operators, before anything runs them
   program: [...model, 'checkpoint'],
-  sink: [...model, 'log', 'exchange', 'source', 'operator', 'gen'],
+  // of checkpoint: the connection to Redis
+  sink: [...model, 'log', 'exchange', 'checkpoint', 'source', 'operator', 'gen'],
   // the planes themselves; of runtime the others see the messages only, see `shared`
   runtime: parts,
   coordinator: [...parts, 'runtime'],
@@ -125,6 +126,7 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   commander: ['src/cli/*.ts'],
   'grpc-health-check': ['src/rpc/server.ts', 'src/rpc/reflection.ts'],
   ioredis: ['src/checkpoint/redis-*.ts'],
+  pg: ['src/sink/postgres-connection.ts'],
   kafkajs: ['src/source/kafka/admin.ts'],
   pino: ['src/observe/log.ts'],
   piscina: ['src/coordinator/worker-pool.ts'],
@@ -185,6 +187,7 @@ export const capabilities: readonly Capability[] = [
     modules: ['node:net', 'node:tls', 'node:http', 'node:https', 'node:http2', 'node:dgram', 'node:dns'],
     files: [
       'src/event/schema-registry-http.ts',
+      'src/sink/http-post.ts',
       'src/source/kafka/library-connection.ts',
       'src/source/kafka/plain-connection.ts',
       'src/observe/http.ts',
