@@ -16,6 +16,7 @@ import {
   toSecurityConfig,
 } from './config/security.ts'
 import { duration, integer, matching, oneOf, type Setting, size, text, type ValuesOf } from './config/setting.ts'
+import { checkSinks, type SinksConfig, sinkSettings, toSinksConfig } from './config/sinks.ts'
 import { MillraceError, type Violation } from './core/errors.ts'
 
 /** What `parseConfig` makes of the environment. Times in ms, sizes in bytes. */
@@ -45,6 +46,7 @@ export interface Config {
   readonly security: SecurityConfig
   readonly schemas: SchemasConfig
   readonly jobs: JobsConfig
+  readonly sinks: SinksConfig
 }
 
 /** What bounds the clients of a gRPC server. */
@@ -219,6 +221,7 @@ export const settings = {
   ...securitySettings,
   ...schemaSettings,
   ...jobSettings,
+  ...sinkSettings,
 } as const satisfies Record<string, Setting<unknown>>
 
 type Values = ValuesOf<typeof settings>
@@ -246,7 +249,11 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     } else values[key] = parsed.value
   }
   if (violations.length === 0)
-    violations.push(...checkSecurity(values as Values, values as Values), ...checkSchemas(values as Values))
+    violations.push(
+      ...checkSecurity(values as Values, values as Values),
+      ...checkSchemas(values as Values),
+      ...checkSinks(values as Values),
+    )
   violations.push(...misspelt(env))
   if (violations.length > 0) {
     const list = violations.map((violation) => `${violation.field}: ${violation.message}`).join('; ')
@@ -281,6 +288,7 @@ function nest(values: Values): Config {
     security: toSecurityConfig(values),
     schemas: toSchemasConfig(values),
     jobs: toJobsConfig(values),
+    sinks: toSinksConfig(values),
   }
 }
 

@@ -12,6 +12,7 @@ import { openCheckpointStore } from './checkpoint/open-store.ts'
 import type { CheckpointStore, StoreConfig } from './checkpoint/store.ts'
 import type { Engine } from './cli/deps.ts'
 import type { Config } from './config.ts'
+import { checkHttpHosts } from './control/http-hosts.ts'
 import { jobCompiler } from './control/job-compiler.ts'
 import { JobControl } from './control/job-control.ts'
 import { JobSchemas } from './control/job-schemas.ts'
@@ -34,7 +35,7 @@ import type { JobPlan } from './job/plan.ts'
 import { planJob } from './job/planner.ts'
 import { planProgram } from './job/program-plan.ts'
 import { checkSchemaEvolution } from './job/schema-evolution.ts'
-import { withServerDefaults } from './job/server-defaults.ts'
+import { checkSinkServers, withServerDefaults } from './job/server-defaults.ts'
 import { type HttpServer, jobReadiness, type Permission, startHttpServer } from './observe/http.ts'
 import { createLogger, type Logger } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -45,7 +46,7 @@ import { followFiles, loadServingTls } from './rpc/reload.ts'
 import { type RpcServer, type RpcServerOptions, startRpcServer } from './rpc/server.ts'
 import { type Access, processAccess } from './security/access.ts'
 import { newToken } from './security/digest.ts'
-import { loadAccess, loadBrokerAccess, loadRedisAccess } from './security/load.ts'
+import { loadAccess, loadBrokerAccess, loadRedisAccess, loadSinkServers } from './security/load.ts'
 import { readSecret } from './security/secret-files.ts'
 import { openEnumerator } from './source/open-enumerator.ts'
 
@@ -100,7 +101,8 @@ async function assemble(
   const store = await openStore(storeConfig, logger)
   closers.push(() => store.close())
 
-  const pool = new WorkerPool({ threads, clock, scheduler, log, kafka })
+  const sinks = loadSinkServers(config.sinks, security.allowPlaintext)
+  const pool = new WorkerPool({ threads, clock, scheduler, log, kafka, sinks })
   closers.push(() => pool.close())
   await pool.start()
   const hub = new ThreadHub({ workers: pool, clock, scheduler, log, silentMs: config.jobs.threadSilenceMs })
@@ -125,7 +127,7 @@ async function assemble(
     random,
     log,
     hub,
-    openThreads: (of: JobPlan) => openProgramThreads(of, { clock, scheduler, log, kafka, ...config.jobs }),
+    openThreads: (of: JobPlan) => openProgramThreads(of, { clock, scheduler, log, kafka, sinks, ...config.jobs }),
     store,
     chunkStore: storeConfig,
     instanceId: config.instanceId,
@@ -147,6 +149,8 @@ async function assemble(
   const planSubmitted: typeof plan = (definition, ...rest) => {
     const { logFolder } = config.jobs
     if (logFolder !== '' && definition.program === undefined) checkLogFolder(definition, logFolder)
+    if (definition.program === undefined) checkHttpHosts(definition, config.sinks.http.hosts)
+    checkSinkServers(definition, sinks)
     return plan(definition, ...rest)
   }
   const control = new JobControl({

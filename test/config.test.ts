@@ -54,6 +54,11 @@ describe('parseConfig', () => {
         shutdownGraceMs: 20_000,
         threadSilenceMs: 30_000,
       },
+      sinks: {
+        redis: { url: '', user: '', passwordFile: '', caFile: '', certFile: '', keyFile: '' },
+        postgres: { url: '', user: 'millrace', passwordFile: '', tls: false, caFile: '', certFile: '', keyFile: '' },
+        http: { hosts: '', tokenFolder: '' },
+      },
     })
   })
 

@@ -83,6 +83,15 @@ function describeOutput(output: SinkOutput): string {
       return `Kafka topic ${output.topic}`
     case 'log':
       return `log ${output.path}, topic ${output.topic}`
+    case 'redis':
+      return `Redis, ${output.stream === '' ? 'hashes' : `stream ${output.stream}`} under ${output.prefix}`
+    case 'postgres':
+      return `PostgreSQL table ${output.table}`
+    case 'http': {
+      // Without what comes after the path: people put keys there.
+      const { origin, pathname } = new URL(output.url)
+      return `POST to ${origin}${pathname}`
+    }
     case 'discard':
       return 'counted and discarded'
   }

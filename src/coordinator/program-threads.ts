@@ -11,7 +11,8 @@ const SILENT_DEPLOYING_MS = 120_000
 const BUFFER_BYTES_LEAST = 256 * 2 ** 20
 
 /** What such pools are made of. */
-export interface ProgramThreadsOptions extends Pick<WorkerPoolOptions, 'clock' | 'scheduler' | 'log' | 'kafka'> {
+export interface ProgramThreadsOptions
+  extends Pick<WorkerPoolOptions, 'clock' | 'scheduler' | 'log' | 'kafka' | 'sinks'> {
   /** JavaScript heap of each thread, bytes; also the bound of its buffers outside the heap. */
   readonly heapBytes: number
   /** Silence after which a thread is ended. */

@@ -21,6 +21,7 @@ import type { Cancel, Clock, Scheduler } from '../core/clock.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { FromWorker, ToWorker, WorkerPort } from '../runtime/messages.ts'
 import type { ControlMessage, ThreadInit } from '../runtime/thread-init.ts'
+import type { SinkAccess } from '../sink/access.ts'
 import type { KafkaSecurity } from '../source/kafka/connection.ts'
 import { watchBuffers } from './buffer-watch.ts'
 import type { CoordinatorLog } from './log.ts'
@@ -41,6 +42,8 @@ export interface WorkerPoolOptions {
   readonly bufferBytesMax?: number
   /** What brokers want of a client; nothing by default. */
   readonly kafka?: KafkaSecurity
+  /** What the servers of sinks want. */
+  readonly sinks?: SinkAccess
   /** How long a thread may take to say `ready`; 30 s by default. */
   readonly readyTimeoutMs?: number
   /** Failed starts of one thread in a row after which `start` gives up; 3 by default. */
@@ -170,7 +173,13 @@ export class WorkerPool implements WorkerSet {
     }
     this.#lives[thread] = life
     port1.on('message', (message: FromWorker) => this.#received(life, message))
-    const init: ThreadInit = { thread, threads: this.size, control: port2, kafka: this.#options.kafka ?? {} }
+    const init: ThreadInit = {
+      thread,
+      threads: this.size,
+      control: port2,
+      kafka: this.#options.kafka ?? {},
+      sinks: this.#options.sinks ?? {},
+    }
     // Piscina infers the type of the list from an overload of postMessage that Node has changed since.
     const transferList = [port2] as never
     this.#piscina.run(init, { transferList, signal: abort.signal }).then(

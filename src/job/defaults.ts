@@ -53,5 +53,8 @@ export const jobDefaults = {
   preAggregation: true,
   stateLimitBytes: 1024 ** 3,
   metric: { allowedLatenessMs: 0, retainMs: 90 * DAY, timezone: 'UTC', distinctError: 0.02, quantileError: 0.01 },
+  sink: { format: 'protobuf', corrections: 'upsert' },
+  redis: { prefix: 'results', ttlMs: 0 },
+  http: { encoding: 'json', timeoutMs: 30 * SECOND, retryMs: MINUTE },
   sample: { format: 'csv', timezone: 'UTC' },
 } as const

@@ -286,6 +286,10 @@ export interface TriggerDefinition {
 export interface SinkDefinition {
   readonly id: string
   readonly output: SinkOutput
+  /** Form of results in records; absent: `protobuf`. */
+  readonly format?: ResultFormat
+  /** What a value is that takes the place of another; absent: `upsert`. */
+  readonly corrections?: Corrections
   /** Absent: `at-least-once`, also in what was stored before there was a choice. */
   readonly delivery?: Delivery
 }
@@ -294,8 +298,28 @@ export interface SinkDefinition {
 export type SinkOutput =
   | { readonly kind: 'kafka'; readonly topic: string; readonly brokers: string }
   | { readonly kind: 'log'; readonly path: string; readonly topic: string }
+  /** Rows as hashes; records in the stream of a name, if there is one. Which server it is, the operator says. */
+  | { readonly kind: 'redis'; readonly prefix: string; readonly stream: string; readonly ttlMs: number }
+  /** Rows of a table: `name` or `schema.name`. Which server it is, the operator says. */
+  | { readonly kind: 'postgres'; readonly table: string }
+  | {
+      readonly kind: 'http'
+      /** Its host is one that the operator allows. */
+      readonly url: string
+      /** A JSON array a request, or a document a line. */
+      readonly encoding: 'json' | 'ndjson'
+      readonly timeoutMs: number
+      /** How long a request is repeated before the sink has failed. */
+      readonly retryMs: number
+    }
   /** Counts rows and sums an order-free checksum: for benches. */
   | { readonly kind: 'discard' }
+
+/** `protobuf`: `millrace.v1.MetricValue`; `json`: its ProtoJSON. */
+export type ResultFormat = 'protobuf' | 'json'
+
+/** `upsert`: the new value alone, under the same key; `retract`: before it the old one, as a retraction. */
+export type Corrections = 'upsert' | 'retract'
 
 /** Outputs that take records. */
 export type RecordOutput = Exclude<SinkOutput, { kind: 'discard' }>

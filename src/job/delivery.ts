@@ -15,7 +15,15 @@ export const LATE_SINK = 'lateEvents'
  * Kinds of output that runtime/worker-ports.ts can apply an outbox to. They are exactly-once unless the job says
  * otherwise; the others are at-least-once, and a job that asks them for more is refused.
  */
-export const outboxKinds: ReadonlySet<SinkOutput['kind']> = new Set<SinkOutput['kind']>()
+export const outboxKinds: ReadonlySet<SinkOutput['kind']> = new Set<SinkOutput['kind']>([
+  'log',
+  'redis',
+  'postgres',
+  'http',
+])
+
+/** Kinds that can be written at once. */
+const streamKinds: ReadonlySet<SinkOutput['kind']> = new Set<SinkOutput['kind']>(['kafka', 'log', 'discard'])
 
 /** What a job may say. */
 export const deliveries = ['exactly-once', 'at-least-once'] as const satisfies readonly Delivery[]
@@ -27,6 +35,8 @@ export function defaultDelivery(kind: SinkOutput['kind']): Delivery {
 
 /** What is wrong with the delivery that a job asks of a kind of output; '' for nothing. */
 export function deliveryProblem(kind: SinkOutput['kind'], asked: Delivery): string {
+  if (asked === 'at-least-once' && !streamKinds.has(kind))
+    return `${kind} outputs are written by epochs, which are applied once: leave it out`
   if (asked === 'at-least-once' || outboxKinds.has(kind)) return ''
   return `${kind} outputs cannot be exactly-once in this version: say at-least-once, or leave it out`
 }

@@ -10,17 +10,10 @@
 import { MillraceError, type Violation } from '../core/errors.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import { jobDefaults as defaults } from './defaults.ts'
-import type {
-  JobDefinition,
-  SideOutputDefinition,
-  SinkDefinition,
-  SinkOutput,
-  SourceDefinition,
-  SourceInput,
-} from './definition.ts'
-import { defaultDelivery, deliveries, deliveryPart, deliveryProblem } from './delivery.ts'
+import type { JobDefinition, SourceDefinition, SourceInput } from './definition.ts'
 import { readEvent } from './parse-event.ts'
 import { readMetric } from './parse-metric.ts'
+import { readSideOutput, readSink } from './parse-output.ts'
 import { type DocumentProblem, describe, formatPath, MappingReader } from './parse-reader.ts'
 import { readRestart } from './parse-restart.ts'
 import { readSample } from './parse-sample.ts'
@@ -222,41 +215,4 @@ function readCheckpoint(reader: MappingReader): JobDefinition['checkpoint'] {
   }
   reader.finish()
   return checkpoint
-}
-
-function readSink(reader: MappingReader): SinkDefinition {
-  const id = reader.text('id')
-  const kind = reader.only(['kafka', 'log', 'discard'], 'kind of sink')
-  if (kind === undefined) return { id, output: { kind: 'discard' } }
-  const output = readOutput(reader, kind)
-  const delivery = kind === 'discard' ? {} : readDelivery(reader, kind)
-  reader.finish()
-  return { id, output, ...delivery }
-}
-
-function readSideOutput(root: MappingReader, key: string): SideOutputDefinition | null {
-  if (!root.has(key) || root.raw(key) === null) return null
-  const reader = root.mapping(key)
-  const kind = reader.only(['kafka', 'log'], 'kind of output')
-  if (kind === undefined) return null
-  const output = readOutput(reader, kind)
-  const delivery = readDelivery(reader, kind)
-  reader.finish()
-  return { output: output as SideOutputDefinition['output'], ...delivery }
-}
-
-function readDelivery(reader: MappingReader, kind: SinkOutput['kind']): Pick<SinkDefinition, 'delivery'> {
-  const delivery = reader.choice('delivery', deliveries, defaultDelivery(kind))
-  const problem = deliveryProblem(kind, delivery)
-  if (problem !== '') reader.problem('delivery', problem)
-  return deliveryPart(kind, delivery)
-}
-
-function readOutput(reader: MappingReader, kind: SinkOutput['kind']): SinkOutput {
-  const to = reader.mapping(kind, kind === 'discard')
-  let output: SinkOutput = { kind: 'discard' }
-  if (kind === 'kafka') output = { kind, topic: to.text('topic'), brokers: to.text('brokers', '') }
-  if (kind === 'log') output = { kind, path: to.text('path'), topic: to.text('topic') }
-  to.finish()
-  return output
 }

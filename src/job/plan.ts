@@ -146,6 +146,8 @@ export interface TablePlan {
   readonly retainMs: number
   /** Whether events may be taken back (weight -1): then exact distincts count each member. Absent: never. */
   readonly takesBack?: boolean
+  /** Whether a correction comes with what it corrects: some sink retracts that. Absent: no. */
+  readonly retracts?: boolean
   /** Deduplicated: metrics share what is the same. The first accumulators are the `count`s of each predicate in use. */
   readonly accumulators: readonly AccumulatorPlan[]
 }

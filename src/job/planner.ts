@@ -62,7 +62,8 @@ class Planner {
       const accumulators = [...table.counts, ...table.others]
       for (const { index, metric, predicate } of table.metrics)
         metrics[index] = this.#metricPlan(metric, t, predicate, accumulators)
-      return { ...table.plan, accumulators }
+      const retracts = definition.sinks.some(({ corrections }) => corrections === 'retract')
+      return { ...table.plan, accumulators, ...(retracts ? { retracts } : {}) }
     })
     const { event } = definition
     const [type] = this.#scope.types

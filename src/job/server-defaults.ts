@@ -1,6 +1,6 @@
 /** Fills in what a job definition leaves to its server: the brokers of sources and sinks that name none. */
 import { MillraceError } from '../core/errors.ts'
-import type { JobDefinition, SideOutputDefinition, SourceDefinition, SourceInput } from './definition.ts'
+import type { JobDefinition, SideOutputDefinition, SinkOutput, SourceDefinition, SourceInput } from './definition.ts'
 
 /**
  * The definition with brokers everywhere. Throws JOB_INVALID where a job needs brokers and the server has none, and,
@@ -37,6 +37,25 @@ export function withServerDefaults(definition: JobDefinition, brokers: string, s
     sinks: definition.sinks.map((sink) => ({ ...sink, output: fill(sink.output, `sink ${sink.id}`) })),
     deadLetters: side(definition.deadLetters, 'deadLetters'),
     late: side(definition.late, 'late'),
+  }
+}
+
+/** JOB_INVALID for a job with a sink of a kind that this server has nothing for. */
+export function checkSinkServers(
+  { name, sinks, deadLetters, late }: JobDefinition,
+  has: { readonly redis?: unknown; readonly postgres?: unknown },
+): void {
+  const outputs: [string, SinkOutput | undefined][] = [
+    ...sinks.map(({ id, output }): [string, SinkOutput] => [`sink ${id}`, output]),
+    ['deadLetters', deadLetters?.output],
+    ['late', late?.output],
+  ]
+  for (const [what, output] of outputs) {
+    if ((output?.kind !== 'redis' && output?.kind !== 'postgres') || has[output.kind] !== undefined) continue
+    throw new MillraceError(
+      'JOB_INVALID',
+      `${what} of job ${name} is ${output.kind}, but this server has none: set MILLRACE_SINK_${output.kind.toUpperCase()} for it`,
+    )
   }
 }
 

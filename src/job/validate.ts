@@ -8,11 +8,12 @@ import { nearestName } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldRef, FieldType } from '../event/schema.ts'
 import { parseCel } from './cel.ts'
-import type { JobDefinition, MetricDefinition, MetricKind, SinkOutput } from './definition.ts'
+import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
 import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
 import { checkExpression } from './predicate.ts'
 import { validateEvent } from './validate-event.ts'
+import { validateOutputs } from './validate-output.ts'
 import { validateWindow } from './validate-window.ts'
 
 /** Most metrics of a job. */
@@ -58,7 +59,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
     validateWindow(metric, definition.event.key, path, report)
     validateFields(definition, metric, path, scope, report)
   })
-  validateOutputs(definition, report)
+  validateOutputs(definition, scope, report)
   return problems
 }
 
@@ -164,39 +165,4 @@ function fieldProblem(kind: MetricKind['kind'], field: FieldRef): string | null 
   }
   if (numberTypes.has(field.type) || (instantKinds.has(kind) && field.type === 'timestamp')) return null
   return `${kind} takes a number; ${name}${field.type === 'string' ? '; for its different values use distinct' : ''}`
-}
-
-function validateOutputs(definition: JobDefinition, report: Report): void {
-  const { source } = definition
-  const outputs: [DocumentPath, SinkOutput][] = definition.sinks.map((s, i) => [
-    ['sinks', i, s.output.kind, 'topic'],
-    s.output,
-  ])
-  for (const side of ['deadLetters', 'late'] as const) {
-    const output = definition[side]?.output
-    if (output !== undefined) outputs.push([[side, output.kind, 'topic'], output])
-  }
-  for (const [path, output] of outputs) {
-    if (output.kind === 'kafka' && !/^[A-Za-z0-9._-]{1,249}$/.test(output.topic))
-      report(path, topicMessage(output.topic))
-    if (readsWhatItWrites(source.input, output))
-      report(path, 'is the topic that the job reads: its results would come back as events')
-  }
-  if (source.input.kind === 'kafka' && !/^[A-Za-z0-9._-]{1,249}$/.test(source.input.topic)) {
-    report(['sources', 0, 'kafka', 'topic'], topicMessage(source.input.topic))
-  }
-}
-
-function topicMessage(topic: string): string {
-  return `"${topic}" is no topic name: letters, digits, ".", "_" and "-", at most 249`
-}
-
-function readsWhatItWrites(input: JobDefinition['source']['input'], output: SinkOutput): boolean {
-  if (input.kind === 'kafka' && output.kind === 'kafka') {
-    return (
-      input.topic === output.topic &&
-      (input.brokers === output.brokers || input.brokers === '' || output.brokers === '')
-    )
-  }
-  return input.kind === 'log' && output.kind === 'log' && input.topic === output.topic && input.path === output.path
 }

@@ -217,7 +217,10 @@ export class EventAggregator {
     page.dirty = 1
     if (page.u32[changeAt] !== this.change) {
       page.u32[changeAt] = this.change
-      if (this.#collectAlways || slice.fired) slice.touched.push(group)
+      if (this.#collectAlways || slice.fired) {
+        slice.touched.push(group)
+        if (slice.before !== null) slice.keepBefore(f64, base)
+      }
     }
     const weight = batch.weight === null ? 1 : batch.weight[row]!
     for (let i = 0; i < count; i++) {

@@ -72,6 +72,14 @@ export class PartialMerger {
     const place = row & ROW_PAGE_MASK
     const at = place * groups.strideF64 + ROW_HEADER_F64
     const changeAt = place * groups.strideU32 + ROW_CHANGE
+    page.dirty = 1
+    if (page.u32[changeAt] !== table.change) {
+      page.u32[changeAt] = table.change
+      if (slice.fired) {
+        slice.touched.push(row)
+        if (slice.before !== null) slice.keepBefore(page.f64, at)
+      }
+    }
     if (reader.kind === GAIN) {
       mergePartial(table.accumulators, page.f64, at, reader.f64, reader.valuesAt, table.plan.id)
       if (slice.fired) this.#tellMissed(table, slice, reader)
@@ -90,11 +98,6 @@ export class PartialMerger {
         page.f64[at + reader.accumulator]! += this.counts.weigh(members, member, reader.weight)
       } else if (addMember(members, row, reader.bytes, reader.groupEnd, reader.memberEnd))
         page.f64[at + reader.accumulator]!++
-    }
-    page.dirty = 1
-    if (page.u32[changeAt] !== table.change) {
-      page.u32[changeAt] = table.change
-      if (slice.fired) slice.touched.push(row)
     }
   }
 

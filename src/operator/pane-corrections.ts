@@ -110,4 +110,7 @@ function touch({ change }: CorrectedTable, window: Slice, row: number): void {
   if (u32[at] === change) return
   u32[at] = change
   window.touched.push(row)
+  if (window.before === null) return
+  const f64 = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!.f64
+  window.keepBefore(f64, (row & ROW_PAGE_MASK) * groups.strideF64 + ROW_HEADER_F64)
 }

@@ -36,7 +36,7 @@ import { type VisitOpen, visitRows } from './open-rows.ts'
 import { settlePanes } from './pane-corrections.ts'
 import { knownResults, openWindows, panesOf, tellingWindows } from './pane-view.ts'
 import type { ResultSink } from './result-sink.ts'
-import { ResultTable } from './result-table.ts'
+import { columnsBefore, ResultTable } from './result-table.ts'
 import { type Budget, RunningWindow } from './running-window.ts'
 import { type Slice, SliceList } from './slices.ts'
 import type { KeyTest } from './view-filter.ts'
@@ -95,6 +95,9 @@ export class PaneTable extends ResultTable {
       accumulators.initial,
       Array.from(accumulators.kinds, () => false),
     )
+    // Panes are summed up anew; what was given out is in the rows of windows.
+    this.slices.keepsBefore = false
+    this.windows.keepsBefore = plan.retracts === true
     this.slices.onOpen = (pane) => {
       pane.fired = isDue(pane.windows[0]!.endMs, this.firedMs)
       this.#idleUntilMs = MIN_WATERMARK
@@ -115,8 +118,10 @@ export class PaneTable extends ResultTable {
     const table = { accumulators, slices, windows, firedMs, change, plan, running: this.#running }
     if (!settlePanes(table, watermarkMs)) return
     for (const window of windows.slices) {
-      for (const row of window.touched) this.#emitOf(window, row, watermarkMs)
-      window.touched.length = 0
+      const before = columnsBefore(window)
+      const { columns } = window.groups
+      for (const [i, row] of window.touched.entries()) this.#emitOf(window, row, watermarkMs, before, i * columns)
+      window.settle()
     }
   }
 
@@ -262,7 +267,7 @@ export class PaneTable extends ResultTable {
     if (this.#retains) this.history.append(startMs, endMs, groups.keyOf(row), 1, this.change, page.f64, at)
   }
 
-  #emitOf(window: Slice, row: number, watermarkMs: number): void {
+  #emitOf(window: Slice, row: number, watermarkMs: number, before: Float64Array | null = null, beforeAt = 0): void {
     const { groups } = window
     const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
     const place = row & ROW_PAGE_MASK
@@ -271,7 +276,8 @@ export class PaneTable extends ResultTable {
     page.u32[u32 + ROW_CHANGE] = this.change
     page.dirty = 1
     const at = place * groups.strideF64 + ROW_HEADER_F64
-    this.emitter.emit(window.startMs, window.endMs, groups, row, page.f64, at, revision, watermarkMs)
+    const { startMs, endMs } = window
+    this.emitter.emit(startMs, endMs, groups, row, page.f64, at, revision, watermarkMs, before, beforeAt)
   }
 
   /** Retention no longer than the lateness keeps nothing: the window is already out of it when it closes. */

@@ -31,6 +31,8 @@ export class ResultEmitter {
       lateCount: (accumulator) =>
         late.size === 0 ? 0 : late.count(fired.startMs, fired.endMs, fired.groups.keyOf(fired.row), accumulator),
       retracted: false,
+      before: null,
+      beforeAt: 0,
     }
     this.#fired = fired
   }
@@ -41,7 +43,7 @@ export class ResultEmitter {
     return false
   }
 
-  /** Gives one row; `revision` is 0 for a provisional result. Its columns are `f64[at ..]`. */
+  /** Gives one row; `revision` is 0 for a provisional result. Its columns are `f64[at ..]`; those of the result before, `before[beforeAt ..]`. */
   emit(
     startMs: number,
     endMs: number,
@@ -51,6 +53,8 @@ export class ResultEmitter {
     at: number,
     revision: number,
     watermarkMs: number,
+    before: Float64Array | null = null,
+    beforeAt = 0,
   ): void {
     this.results++
     const fired = this.#fired
@@ -62,6 +66,8 @@ export class ResultEmitter {
     fired.at = at
     fired.revision = revision
     fired.watermarkMs = watermarkMs
+    fired.before = before
+    fired.beforeAt = beforeAt
     for (let i = 0; i < this.#sinks.length; i++) this.#sinks[i]!.accept(fired)
   }
 }

@@ -35,6 +35,9 @@ export interface FiredRow {
    * those of before; the value is none.
    */
   retracted: boolean
+  /** The columns, at `beforeAt`, of the row's last result, which this one corrects; null where that is not known. */
+  before: Float64Array | null
+  beforeAt: number
 }
 
 /** Takes results of one subtask. */

@@ -32,6 +32,11 @@ import type { KeyTest } from './view-filter.ts'
 
 const noWindows: readonly Span[] = []
 
+/** What the touched rows of a slice were before, one after the other; null where that was not kept. */
+export function columnsBefore({ before }: Slice): Float64Array | null {
+  return before === null ? null : Float64Array.from(before)
+}
+
 /** Windows of one table whose results this subtask gives out. */
 export class ResultTable {
   readonly plan: TablePlan
@@ -69,6 +74,7 @@ export class ResultTable {
     const withMembers = Array.from(accumulators.kinds, membersHere)
     const memberColumns = memberColumnsOf(accumulators)
     this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window), memberColumns)
+    this.slices.keepsBefore = plan.retracts === true
     if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
     this.settled = withOwnCells(accumulators, pool)
     this.history = new HistoryTable(pool, accumulators.initial.length, historyCells(accumulators, this.settled))
@@ -97,8 +103,10 @@ export class ResultTable {
   correct(watermarkMs: number): void {
     for (const slice of this.slices.slices) {
       if (!slice.fired || slice.touched.length === 0) continue
-      for (const row of slice.touched) this.#emit(slice, row, watermarkMs)
-      slice.touched.length = 0
+      const before = columnsBefore(slice)
+      const { columns } = slice.groups
+      for (const [i, row] of slice.touched.entries()) this.#emit(slice, row, watermarkMs, before, i * columns)
+      slice.settle()
     }
   }
 
@@ -119,7 +127,7 @@ export class ResultTable {
       if (this.#cursor < groups.count) return -1
       this.#cursor = 0
       slice.fired = true
-      slice.touched.length = 0
+      slice.settle()
     }
     while (this.slices.slices.length > 0 && this.#mayClose(this.slices.slices[0]!, watermarkMs)) {
       left = this.#moveToHistory(this.slices.slices[0]!, left)
@@ -196,7 +204,7 @@ export class ResultTable {
     return slice.fired && isClosed(slice.endMs, this.plan.allowedLatenessMs, watermarkMs)
   }
 
-  #emit(slice: Slice, row: number, watermarkMs: number): void {
+  #emit(slice: Slice, row: number, watermarkMs: number, before: Float64Array | null = null, beforeAt = 0): void {
     const groups = slice.groups
     const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
     const place = row & ROW_PAGE_MASK
@@ -206,7 +214,7 @@ export class ResultTable {
     page.dirty = 1
     const { startMs, endMs } = slice
     const at = place * groups.strideF64 + ROW_HEADER_F64
-    this.emitter.emit(startMs, endMs, groups, row, page.f64, at, revision, watermarkMs)
+    this.emitter.emit(startMs, endMs, groups, row, page.f64, at, revision, watermarkMs, before, beforeAt)
   }
 
   #moveToHistory(slice: Slice, budget: number): number {

@@ -92,6 +92,8 @@ export class SessionTable implements FiringTable {
         return this.late.size === 0 ? 0 : this.late.count(startMs, endMs, groups.keyOf(row), accumulator)
       },
       retracted: false,
+      before: null,
+      beforeAt: 0,
       accumulators,
     }
   }

@@ -27,6 +27,8 @@ export class Slice {
   fired = false
   /** Rows touched since they were last sent or corrected, in order; used where somebody must be told. */
   readonly touched: number[] = []
+  /** The columns of each touched row as they were, one row after the other; null where nobody asks for them. */
+  before: number[] | null = null
   /** By accumulator: members with a weight that is still to be sent; only where members have counts. */
   readonly owed: number[][] = []
 
@@ -48,6 +50,17 @@ export class Slice {
     this.groups = groups
     this.members = members
   }
+
+  /** Keeps the columns `f64[at ..]` of a row that is about to change; call with each that is `touched`. */
+  keepBefore(f64: Float64Array, at: number): void {
+    for (let i = 0; i < this.groups.columns; i++) this.before!.push(f64[at + i]!)
+  }
+
+  /** Forgets what was touched. */
+  settle(): void {
+    this.touched.length = 0
+    if (this.before !== null) this.before.length = 0
+  }
 }
 
 /** Open slices, sorted by start, then end. */
@@ -57,6 +70,8 @@ export class SliceList {
   onOpen: ((slice: Slice) => void) | null = null
   /** Told of each slice whose rows are about to go. */
   onDrop: ((slice: Slice) => void) | null = null
+  /** Whether slices keep what touched rows were before. */
+  keepsBefore = false
   readonly #pool: PagePool
   readonly #initial: Float64Array
   /** Which accumulators have a member set. */
@@ -102,6 +117,7 @@ export class SliceList {
         has ? new KeyedTable(this.#pool, this.#memberColumns, this.#membersExpected[i]!) : null,
       ),
     )
+    if (this.keepsBefore) slice.before = []
     slices.splice(at, 0, slice)
     this.onOpen?.(slice)
     return slice

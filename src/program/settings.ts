@@ -29,10 +29,21 @@ export type InputSpec =
   | { readonly log: { readonly path: string; readonly topic: string } }
   | { readonly generator: Partial<Omit<Extract<SingleInput, { kind: 'generator' }>, 'kind'>> }
 
-/** A topic to write. */
+/** Where records are written to. */
 export type OutputSpec =
   | { readonly kafka: { readonly topic: string; readonly brokers?: string } }
   | { readonly log: { readonly path: string; readonly topic: string } }
+  /** A stream of the server's Redis (MILLRACE_SINK_REDIS): entries of key, timestamp and value. */
+  | { readonly redis: { readonly stream: string; readonly prefix?: string } }
+  /** Batches by POST; values are JSON. `timeout` bounds a request, `retry` how long one is repeated. */
+  | {
+      readonly http: {
+        readonly url: string
+        readonly encoding?: 'json' | 'ndjson'
+        readonly timeout?: Duration
+        readonly retry?: Duration
+      }
+    }
 
 /** Where results go: a topic; or nowhere, counted and with a checksum, to measure a job. */
 export type SinkTarget = OutputSpec | { readonly discard: Readonly<Record<never, never>> }
@@ -242,6 +253,19 @@ export function targetOf(spec: SinkTarget): SinkOutput {
 /** The output that a specification names. */
 export function outputOf(spec: OutputSpec): Exclude<SinkOutput, { kind: 'discard' }> {
   if ('log' in spec) return { kind: 'log', path: spec.log.path, topic: spec.log.topic }
+  if ('redis' in spec) {
+    const { stream, prefix = defaults.redis.prefix } = spec.redis
+    return { kind: 'redis', prefix, stream, ttlMs: 0 }
+  }
+  if ('http' in spec) {
+    const { url, encoding = defaults.http.encoding, timeout, retry } = spec.http
+    const msOf = (given: Duration | undefined, otherwise: number): number =>
+      given === undefined ? otherwise : typeof given === 'number' ? given : parseDuration(given)
+    return {
+      ...{ kind: 'http', url, encoding },
+      ...{ timeoutMs: msOf(timeout, defaults.http.timeoutMs), retryMs: msOf(retry, defaults.http.retryMs) },
+    }
+  }
   return { kind: 'kafka', topic: spec.kafka.topic, brokers: spec.kafka.brokers ?? '' }
 }
 

@@ -112,6 +112,7 @@ const statusToWire = {
 /** The values of a result for the wire. `only` picks some of them. */
 export function toValues(result: MetricResult, only: readonly MetricValue[] = result.values): MetricValueMessage[] {
   return only.map((value) => ({
+    retraction: false,
     job: result.info.job,
     metric: result.info.metric,
     dimensions: result.dimensions.map((name, index) => ({ name, value: value.dimensions[index] ?? '' })),

@@ -6,7 +6,9 @@
 import { ChunkNames } from '../checkpoint/chunk-key.ts'
 import type { ChunkStore } from '../checkpoint/store.ts'
 import type { Delivery, RecordOutput } from '../job/definition.ts'
+import { DEAD_LETTERS_SINK, LATE_SINK } from '../job/delivery.ts'
 import { BoundedWriter } from '../sink/bounded-writer.ts'
+import { sideWriter } from '../sink/record-json.ts'
 import type { SubtaskWriter } from '../sink/sink.ts'
 import type { AttemptEnvironment } from './attempt-environment.ts'
 import type { DeployMessage } from './messages.ts'
@@ -52,11 +54,14 @@ export class SubtaskOutputs {
 
   /** The writer for an output, one a name. `owner` tells it from all others that live, where it writes at once. */
   open(sink: string, { output, delivery }: OutputDefinition, owner: string): SubtaskWriter {
-    const writer =
-      this.#writers.get(sink) ??
-      (delivery === 'exactly-once'
+    const known = this.#writers.get(sink)
+    if (known !== undefined) return known
+    const plain =
+      delivery === 'exactly-once'
         ? this.outbox.open(sink)
-        : new BoundedWriter(this.#environment.ports.openWriter(output, owner), this.#wake))
+        : new BoundedWriter(this.#environment.ports.openWriter(output, owner), this.#wake)
+    const side = sink === DEAD_LETTERS_SINK ? 'deadLetters' : sink === LATE_SINK ? 'late' : null
+    const writer = side === null ? plain : sideWriter(plain, output, side)
     this.#writers.set(sink, writer)
     return writer
   }

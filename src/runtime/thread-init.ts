@@ -13,6 +13,7 @@
  * every other such thread; by the order of the control port a `deploy` therefore finds all its peers.
  */
 import type { MessagePort } from 'node:worker_threads'
+import type { SinkAccess } from '../sink/access.ts'
 import type { KafkaSecurity } from '../source/kafka/connection.ts'
 import type { ToWorker } from './messages.ts'
 
@@ -26,6 +27,8 @@ export interface ThreadInit {
   readonly control: MessagePort
   /** What brokers want of a client. Secrets: they stay in the thread's memory. */
   readonly kafka: KafkaSecurity
+  /** What the servers of sinks want. Secrets as well. */
+  readonly sinks: SinkAccess
 }
 
 /** Pool to thread: here is a port straight to another thread. The former port to that peer, if any, is dead. */

@@ -5,13 +5,13 @@
  * paths are filled in by the server (see main). What brokers want of a client comes with the thread, not with a job.
  */
 import { openChunkStore } from '../checkpoint/open-store.ts'
-import { invariant, MillraceError } from '../core/errors.ts'
+import { invariant } from '../core/errors.ts'
 import { systemClock, systemRandom, systemScheduler } from '../core/system.ts'
 import type { RecordOutput, SingleInput } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
+import type { SinkAccess } from '../sink/access.ts'
 import { openKafkaRecordWriter } from '../sink/kafka-sink.ts'
 import { LogRecordWriter } from '../sink/log-sink.ts'
-import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import { shopEventEncoder } from '../source/generator-events.ts'
 import { GeneratorSourceReader, generatorAdvance } from '../source/generator-source.ts'
@@ -22,20 +22,21 @@ import { SeveralReader } from '../source/several-sources.ts'
 import type { SourceReader } from '../source/source.ts'
 import type { WorkerPorts } from './ports.ts'
 import { loadProgram } from './program-load.ts'
+import { openOutboxSink } from './worker-outbox.ts'
 
 const clock = systemClock
 const scheduler = systemScheduler
 const random = systemRandom
 
-/** The ports of a worker thread whose brokers want `kafka` of their clients. */
-export function createWorkerPorts(kafka: KafkaSecurity): WorkerPorts {
+/** The ports of a worker thread whose brokers want `kafka` of their clients, and the servers of sinks `sinks`. */
+export function createWorkerPorts(kafka: KafkaSecurity, sinks: SinkAccess): WorkerPorts {
   return {
     clock,
     scheduler,
     random,
     openReader: (plan) => openReader(plan, kafka),
     openWriter: (output, owner) => openWriter(output, owner, kafka),
-    openOutboxSink,
+    openOutboxSink: (output, owner) => openOutboxSink(output, owner, sinks, { scheduler, random }),
     openChunkStore,
     loadProgram,
   }
@@ -68,12 +69,8 @@ function openWriter(output: RecordOutput, owner: string, kafka: KafkaSecurity): 
   if (output.kind === 'kafka') {
     return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic, ...kafka })
   }
+  invariant(output.kind === 'log', `a sink of kind ${output.kind} is written through the outbox only`)
   return new LogRecordWriter({ root: output.path, topic: output.topic, owner, clock, random })
-}
-
-/** Every kind that `outboxKinds` of job/delivery.ts names has its sink here. */
-function openOutboxSink(output: RecordOutput, owner: OutboxOwner): OutboxSink {
-  throw new MillraceError('INTERNAL', `sink ${owner.sink} is of kind ${output.kind}, which takes no outboxes`)
 }
 
 function brokersOf(brokers: string): string[] {

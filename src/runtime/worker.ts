@@ -17,7 +17,7 @@ export async function runThread(init: ThreadInit): Promise<void> {
   const links = new LinkBook((message) => loop.onLink(message))
   const loop: WorkerLoop = new WorkerLoop(
     thread,
-    createWorkerPorts(init.kafka),
+    createWorkerPorts(init.kafka, init.sinks),
     (message) => control.postMessage(message),
     (peer, message) => links.post(peer, message),
   )

@@ -7,7 +7,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { type Access, openAccess, parseAccess } from './access.ts'
 import { isCertificate, keyPairMistake } from './digest.ts'
-import { mistake, readSecret, readSecretFile } from './secret-files.ts'
+import { mistake, readSecret, readSecretFile, readSecrets } from './secret-files.ts'
 
 /** A key pair and an authority, PEM; absent where there is none. */
 export interface TlsMaterial {
@@ -38,6 +38,19 @@ export interface RedisAccess {
   readonly username?: string
   readonly password?: string
   readonly tls?: TlsMaterial
+}
+
+/** How to reach the servers that results go to. */
+export interface SinkServers {
+  readonly redis?: RedisAccess & { readonly url: string }
+  readonly postgres?: {
+    readonly url: string
+    readonly username: string
+    readonly password?: string
+    readonly tls?: TlsMaterial
+  }
+  readonly httpTokens: Readonly<Record<string, string>>
+  readonly allowPlaintext: boolean
 }
 
 /** How the command line reaches its server. */
@@ -92,12 +105,49 @@ export function loadBrokerAccess(
 export function loadRedisAccess(
   settings: TlsPaths & { readonly user: string; readonly passwordFile: string },
   url: string,
+  prefix = 'MILLRACE_REDIS_',
 ): RedisAccess {
   const { user, passwordFile } = settings
   return {
     ...(user === '' ? {} : { username: user }),
-    ...(passwordFile === '' ? {} : { password: readSecret(passwordFile, 'MILLRACE_REDIS_PASSWORD_FILE') }),
-    ...(url.startsWith('rediss:') ? { tls: loadTls(settings, 'MILLRACE_REDIS_') } : {}),
+    ...(passwordFile === '' ? {} : { password: readSecret(passwordFile, `${prefix}PASSWORD_FILE`) }),
+    ...(url.startsWith('rediss:') ? { tls: loadTls(settings, prefix) } : {}),
+  }
+}
+
+/** Reads what the servers of sinks want. */
+export function loadSinkServers(
+  settings: {
+    readonly redis: TlsPaths & { readonly url: string; readonly user: string; readonly passwordFile: string }
+    readonly postgres: TlsPaths & {
+      readonly url: string
+      readonly user: string
+      readonly passwordFile: string
+      readonly tls: boolean
+    }
+    readonly http: { readonly tokenFolder: string }
+  },
+  allowPlaintext: boolean,
+): SinkServers {
+  const { redis, postgres, http } = settings
+  return {
+    ...(redis.url === ''
+      ? {}
+      : { redis: { url: redis.url, ...loadRedisAccess(redis, redis.url, 'MILLRACE_SINK_REDIS_') } }),
+    ...(postgres.url === ''
+      ? {}
+      : {
+          postgres: {
+            url: postgres.url,
+            username: postgres.user,
+            ...(postgres.passwordFile === ''
+              ? {}
+              : { password: readSecret(postgres.passwordFile, 'MILLRACE_SINK_POSTGRES_PASSWORD_FILE') }),
+            ...(postgres.tls ? { tls: loadTls(postgres, 'MILLRACE_SINK_POSTGRES_') } : {}),
+          },
+        }),
+    httpTokens: http.tokenFolder === '' ? {} : readSecrets(http.tokenFolder, 'MILLRACE_SINK_HTTP_TOKENS'),
+    allowPlaintext,
   }
 }
 

@@ -4,8 +4,9 @@
  * Owns: the one place where files of secrets are read. A failure names the setting and the file, never what is in it.
  * Changes are found by asking again, every few seconds: mounted secrets are swapped by links that no watch sees.
  */
-import { readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Cancel, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 
@@ -36,6 +37,17 @@ export function readSecret(path: string, setting: string): string {
   const secret = readSecretFile(path, setting).replace(/\r?\n$/, '')
   if (/[\r\n]/.test(secret)) throw mistake(setting, path, 'it has more than one line')
   return secret
+}
+
+/** The secrets of a folder, by the names of their files; hidden ones are none. CONFIG_INVALID as above. */
+export function readSecrets(folder: string, setting: string): Readonly<Record<string, string>> {
+  let names: string[]
+  try {
+    names = readdirSync(folder).filter((name) => !name.startsWith('.'))
+  } catch (thrown) {
+    throw mistake(setting, folder, (thrown as Error).message)
+  }
+  return Object.fromEntries(names.map((name) => [name, readSecret(join(folder, name), setting)]))
 }
 
 /** CONFIG_INVALID about a file that a setting names. */

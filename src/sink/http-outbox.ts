@@ -22,8 +22,8 @@ const BACKOFF_MAX_MS = 10_000
 export interface HttpOutboxOptions {
   readonly owner: OutboxOwner
   readonly url: string
-  /** `array`: a JSON array a request; `lines`: a document a line. Records are JSON documents. */
-  readonly encoding: 'array' | 'lines'
+  /** `json`: an array a request; `ndjson`: a document a line. Records are JSON documents. */
+  readonly encoding: 'json' | 'ndjson'
   /** Sent as `Authorization: Bearer`; null for none. */
   readonly token: string | null
   readonly post: HttpPost
@@ -83,11 +83,11 @@ export class HttpOutbox implements OutboxSink {
     const { owner, token, post, encoding, retryMs } = this.#options
     const { job, jobId, sink } = owner
     const headers = {
-      'content-type': encoding === 'array' ? 'application/json' : 'application/x-ndjson',
+      'content-type': encoding === 'json' ? 'application/json' : 'application/x-ndjson',
       'idempotency-key': [job, jobId, sink, epoch, part].join('/'),
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
     }
-    const body = encoding === 'array' ? asArray(batch) : asLines(batch)
+    const body = encoding === 'json' ? asArray(batch) : asLines(batch)
     let waitedMs = 0
     for (let attempt = 0; ; attempt++) {
       if (this.#closed) throw this.#failed('it has been closed')

@@ -1,29 +1,42 @@
 /**
- * Results as Protobuf `MetricValue` records on a topic.
+ * Results as records: a Protobuf `MetricValue`, or its JSON.
  *
  * Owns: one record a metric and fired row, keyed so that the newest value of a (metric, window, group) wins under
- * compaction. Does not own: the writer behind it.
+ * compaction; where corrections are to be retracted, the old value before the new one. Does not own: the writer behind it.
  */
-import { MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
-import type { TriggerDefinition } from '../job/definition.ts'
-import type { JobPlan, TablePlan } from '../job/plan.ts'
+import { type Dimension, MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
+import type { Corrections, ResultFormat, TriggerDefinition } from '../job/definition.ts'
+import type { JobPlan, MetricPlan, TablePlan } from '../job/plan.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
 import { readDetail, readMetric } from '../operator/read-metric.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
 import { toDate } from './dates.ts'
+import { metricValueJson } from './record-json.ts'
 import type { SubtaskWriter } from './sink.ts'
 
-/** Writes results to a topic, at least once. */
+/** How results are written. */
+export interface MetricValueOptions {
+  /** Default protobuf. */
+  readonly format?: ResultFormat
+  /** Default upsert. */
+  readonly corrections?: Corrections
+}
+
+/** Writes results as records. */
 export class MetricValueSink implements ResultSink {
   readonly #plan: JobPlan
   readonly #attempt: number
   readonly #writer: SubtaskWriter
+  readonly #json: boolean
+  readonly #retracts: boolean
   readonly #encoder = new TextEncoder()
 
-  constructor(plan: JobPlan, attempt: number, writer: SubtaskWriter) {
+  constructor(plan: JobPlan, attempt: number, writer: SubtaskWriter, options: MetricValueOptions = {}) {
     this.#plan = plan
     this.#attempt = attempt
     this.#writer = writer
+    this.#json = options.format === 'json'
+    this.#retracts = options.corrections === 'retract'
   }
 
   get full(): boolean {
@@ -36,33 +49,15 @@ export class MetricValueSink implements ResultSink {
     const dimensions = texts.map((value, i) => ({ name: table.dimensionNames[i]!, value }))
     for (let i = 0; i < this.#plan.metrics.length; i++) {
       const metric = this.#plan.metrics[i]!
-      const events = row.f64[row.at + metric.events]!
-      if (metric.table !== row.table || events === 0) continue
-      // What is withdrawn is a correction to nothing: no events are behind it.
-      const value = row.retracted ? 0 : readMetric(metric, row.accumulators, row.f64, row.at)
-      const detail = row.retracted ? null : readDetail(metric, row.accumulators, row.f64, row.at)
-      const message = MetricValue.encode({
-        job: this.#plan.jobName,
-        metric: metric.id,
-        dimensions,
-        windowStart: toDate(row.startMs),
-        windowEnd: toDate(row.endMs),
-        value: Number.isNaN(value)
-          ? undefined
-          : metric.integer
-            ? { $case: 'intValue', value }
-            : { $case: 'doubleValue', value },
-        status: statusOf(row.revision, table.trigger),
-        revision: row.revision,
-        watermark: toDate(row.watermarkMs),
-        lateCount: row.lateCount(metric.events),
-        eventCount: row.retracted ? 0 : events,
-        attempt: this.#attempt,
-        items: detail?.items.map((item) => ({ ...item })) ?? [],
-        ...(detail?.text == null ? {} : { text: detail.text }),
-      }).finish()
+      if (metric.table !== row.table || row.f64[row.at + metric.events] === 0) continue
       const key = this.#encoder.encode(JSON.stringify([metric.id, ...windowParts(row, table), ...texts]))
-      this.#writer.write(key, message, timestampOf(row, table))
+      const timestampMs = timestampOf(row, table)
+      if (this.#retracts && row.before !== null && row.before[row.beforeAt + metric.events]! > 0) {
+        const old = this.#valueOf(metric, row, dimensions, row.before, row.beforeAt, row.revision - 1)
+        this.#writer.write(key, this.#encode({ ...old, retraction: true }), timestampMs)
+      }
+      const value = this.#valueOf(metric, row, dimensions, row.f64, row.at, row.revision)
+      this.#writer.write(key, this.#encode(value), timestampMs)
     }
   }
 
@@ -72,6 +67,45 @@ export class MetricValueSink implements ResultSink {
 
   async close(): Promise<void> {
     await this.#writer.close()
+  }
+
+  #encode(value: MetricValue): Uint8Array {
+    return this.#json ? metricValueJson(value) : MetricValue.encode(value).finish()
+  }
+
+  /** What columns `f64[at ..]` say; they are the row's, or those that it had. */
+  #valueOf(
+    metric: MetricPlan,
+    row: FiredRow,
+    dimensions: Dimension[],
+    f64: Float64Array,
+    at: number,
+    revision: number,
+  ): MetricValue {
+    // What is withdrawn is a correction to nothing: no events are behind it.
+    const value = row.retracted ? 0 : readMetric(metric, row.accumulators, f64, at)
+    const detail = row.retracted ? null : readDetail(metric, row.accumulators, f64, at)
+    return {
+      job: this.#plan.jobName,
+      metric: metric.id,
+      dimensions,
+      windowStart: toDate(row.startMs),
+      windowEnd: toDate(row.endMs),
+      value: Number.isNaN(value)
+        ? undefined
+        : metric.integer
+          ? { $case: 'intValue', value }
+          : { $case: 'doubleValue', value },
+      status: statusOf(revision, this.#plan.tables[row.table]!.trigger),
+      revision,
+      watermark: toDate(row.watermarkMs),
+      lateCount: row.lateCount(metric.events),
+      eventCount: row.retracted ? 0 : f64[at + metric.events]!,
+      attempt: this.#attempt,
+      items: detail?.items.map((item) => ({ ...item })) ?? [],
+      ...(detail?.text == null ? {} : { text: detail.text }),
+      retraction: false,
+    }
   }
 }
 

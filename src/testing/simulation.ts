@@ -64,7 +64,7 @@ export class Simulation {
     const { clock, scheduler } = this
     this.workers = new SimulatedWorkers(options.workers, clock, scheduler, random, {
       openReader: () => new MemorySourceReader(topic, clock, scheduler),
-      openWriter: (output) => this.#writer(output.topic),
+      openWriter: (output) => this.#writer('topic' in output ? output.topic : output.kind),
       openOutboxSink: (_output, owner) => new MemoryOutboxSink(this.sinks, owner),
       openChunkStore: () => new MemoryChunkStore(this.store),
     })

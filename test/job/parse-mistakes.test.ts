@@ -89,7 +89,7 @@ sinks:
     ],
     ['sinks: [{ id: out, kafka: { topic: events } }]', 'sinks[0].kafka.topic: is the topic that the job reads'],
     ['deadLetters: { kafka: { topic: events } }', 'deadLetters.kafka.topic: is the topic that the job reads'],
-    ['late: { discard: {} }', 'late: needs a kind of output: kafka or log'],
+    ['late: { discard: {} }', 'late: needs a kind of output: kafka, log, redis, postgres or http'],
     ['sinks: [{ id: events, discard: {} }]', 'sinks[0].id: id "events" is taken'],
     ['stateLimit: 64Q', 'stateLimit: must be a size such as 64Mi'],
     ['parallelism: 1.5', 'parallelism: must be a whole number'],

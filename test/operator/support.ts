@@ -63,18 +63,24 @@ export class RecordingSink implements ResultSink {
   readonly full = false
   readonly #table: () => ResultTable
   results: Result[] = []
+  /** Of each result, the values that it said to correct; null where it said nothing. */
+  readonly before: (readonly number[] | null)[] = []
 
   constructor(table: () => ResultTable) {
     this.#table = table
   }
 
-  accept({ startMs, endMs, groups, row, f64, at, revision, watermarkMs, lateCount }: FiredRow): void {
+  accept(fired: FiredRow): void {
+    const { startMs, endMs, groups, row, f64, at, revision, watermarkMs, lateCount, before, beforeAt } = fired
     const { plan, accumulators } = this.#table()
+    const read = (columns: Float64Array, from: number) =>
+      plan.accumulators.map((_, i) => readAccumulator(accumulators, columns, from, i))
+    this.before.push(before === null ? null : read(before, beforeAt))
     this.results.push({
       startMs,
       endMs,
       group: dimensionTexts(groups.keyOf(row), plan.dimensions.length),
-      values: plan.accumulators.map((_, i) => readAccumulator(accumulators, f64, at, i)),
+      values: read(f64, at),
       revision,
       watermarkMs,
       late: plan.accumulators.map((_, i) => lateCount(i)),

@@ -60,7 +60,7 @@ function outboxOf(options: Partial<HttpOutboxOptions> = {}, crash?: Crash): Http
   const url = options.url ?? `${origin}/results`
   const post = httpPost(url, 5000, systemScheduler)
   return new HttpOutbox({
-    ...{ owner: ownerOf('a'), url, encoding: 'array', token: null, scheduler: hasty, retryMs: 60_000 },
+    ...{ owner: ownerOf('a'), url, encoding: 'json', token: null, scheduler: hasty, retryMs: 60_000 },
     ...{ post: crash === undefined ? post : (body, headers) => crash.step(() => post(body, headers)) },
     // What a crash has ended does not try again.
     ...(crash === undefined ? {} : { retryMs: 0 }),
@@ -141,7 +141,7 @@ describe('HttpOutbox', () => {
   })
 
   it('posts a document a line where that is wanted, and no authorization without a token', async () => {
-    await apply(outboxOf({ encoding: 'lines' }), [json(1), json(2)])
+    await apply(outboxOf({ encoding: 'ndjson' }), [json(1), json(2)])
     expect(received[0]).toMatchObject({ body: '{"n":1}\n{"n":2}\n' })
     expect(received[0]!.headers['content-type']).toBe('application/x-ndjson')
     expect(received[0]!.headers.authorization).toBeUndefined()

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { MetricValue, ValueStatus } from '../../src/gen/millrace/v1/metric.ts'
 import type { JobPlan, MetricPlan } from '../../src/job/plan.ts'
 import { BoundedWriter } from '../../src/sink/bounded-writer.ts'
-import { MetricValueSink } from '../../src/sink/metric-values.ts'
+import { type MetricValueOptions, MetricValueSink } from '../../src/sink/metric-values.ts'
 import { accumulator, tablePlan } from '../operator/support.ts'
 import { type Fired, firedRows, RecordingWriter } from './support.ts'
 
@@ -33,13 +33,17 @@ const plan = {
   ],
 } as unknown as JobPlan
 
-function sinkTo(writer: RecordingWriter, attempt = 3): MetricValueSink {
-  return new MetricValueSink(plan, attempt, new BoundedWriter(writer, () => undefined))
+function sinkTo(writer: RecordingWriter, attempt = 3, options: MetricValueOptions = {}): MetricValueSink {
+  return new MetricValueSink(plan, attempt, new BoundedWriter(writer, () => undefined), options)
 }
 
-function valuesOf(rows: readonly Fired[], change: Parameters<typeof firedRows>[1] = {}) {
+function valuesOf(
+  rows: readonly Fired[],
+  change: Parameters<typeof firedRows>[1] = {},
+  options: MetricValueOptions = {},
+) {
   const writer = new RecordingWriter()
-  const sink = sinkTo(writer)
+  const sink = sinkTo(writer, 3, options)
   for (const row of firedRows(rows, change)) sink.accept(row)
   return writer.records.map(({ key, value, timestampMs }) => ({
     key: Buffer.from(key!).toString(),
@@ -73,6 +77,7 @@ describe('MetricValueSink', () => {
       eventCount: 5,
       attempt: 3,
       items: [],
+      retraction: false,
     })
     expect(found[1]!.message).toMatchObject({ value: { $case: 'intValue', value: 1234 }, eventCount: 2, lateCount: 11 })
     expect(found[2]!.message.value).toEqual({ $case: 'doubleValue', value: 308.5 })
@@ -88,6 +93,40 @@ describe('MetricValueSink', () => {
   it('marks what comes after the on-time result as a correction', () => {
     const found = valuesOf([{ key: 'web', startMs: 0, values: [5, 0, 0], revision: 2 }])
     expect(found[0]!.message).toMatchObject({ status: ValueStatus.VALUE_STATUS_CORRECTED, revision: 2 })
+  })
+
+  it('says before a correction what it corrects, where that is wanted, and where there was something', () => {
+    const row = [{ key: 'web', startMs: 120_000, values: [6, 2, 50, 4], revision: 3 }]
+    // Of before: no event of the metrics `spent` and `rate`.
+    const change = { before: Float64Array.of(0, 0, 5, 0, 0, 0), beforeAt: 2 }
+    const brief = (options: MetricValueOptions, more: object = change) =>
+      valuesOf(row, more, options).map(
+        ({ key, message: { metric, value, revision, status, eventCount, retraction } }) => {
+          return [JSON.parse(key)[0] === metric, metric, value?.value, revision, status, eventCount, retraction]
+        },
+      )
+    const { VALUE_STATUS_CORRECTED: corrected } = ValueStatus
+    const newer = [
+      [true, 'views', 6, 3, corrected, 6, false],
+      [true, 'spent', 50, 3, corrected, 2, false],
+      [true, 'rate', 12.5, 3, corrected, 2, false],
+    ]
+    expect(brief({})).toEqual(newer)
+    expect(brief({ corrections: 'upsert' })).toEqual(newer)
+    expect(brief({ corrections: 'retract' }, { before: null })).toEqual(newer)
+    expect(brief({ corrections: 'retract' })).toEqual([[true, 'views', 5, 2, corrected, 5, true], ...newer])
+  })
+
+  it('writes JSON where that is wanted', () => {
+    const writer = new RecordingWriter()
+    const sink = sinkTo(writer, 3, { format: 'json' })
+    const rows = [{ key: 'web', startMs: 120_000, values: [5, 2, 1234, 4], revision: 1 }]
+    for (const fired of firedRows(rows, { watermarkMs: 179_999 })) sink.accept(fired)
+    expect(JSON.parse(Buffer.from(writer.records[1]!.value).toString())).toMatchObject({
+      metric: 'spent',
+      intValue: '1234',
+      status: 'VALUE_STATUS_FINAL',
+    })
   })
 
   it('says the end of time as the last instant that a Timestamp holds', () => {

@@ -70,6 +70,8 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   LogSource: { path: 'log', topic: 'events' },
   KafkaOutput: { topic: 'out', brokers: 'localhost:9092' },
   LogOutput: { path: 'log', topic: 'out' },
+  PostgresOutput: { table: 'results' },
+  HttpOutput: { url: 'https://example.com/results' },
   JobMetadata: { name: 'probe' },
   JobSample: { file: 'data.csv', columns: {} },
   JobMetric: minimalJob.metrics[0],

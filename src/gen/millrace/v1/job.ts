@@ -484,12 +484,25 @@ export interface JobSink {
     | { $case: "kafka"; value: KafkaOutput }
     | { $case: "log"; value: LogOutput }
     | { $case: "discard"; value: DiscardOutput }
+    | { $case: "redis"; value: RedisOutput }
+    | { $case: "postgres"; value: PostgresOutput }
+    | { $case: "http"; value: HttpOutput }
     | undefined;
   /**
    * `exactly-once`: results are part of the checkpoint and applied when it exists. `at-least-once`: they are written at
    * once, and again after a failure. By default the first, for every kind that can.
    */
   delivery: string;
+  /**
+   * Form of results in records of Kafka and of the log: `protobuf` (default), a millrace.v1.MetricValue, or `json`, its
+   * ProtoJSON.
+   */
+  format: string;
+  /**
+   * What a corrected value is: `upsert` (default), the new value under the same key, or `retract`, before it the old one
+   * with `retraction` set.
+   */
+  corrections: string;
 }
 
 /** Where dead letters or late events go. */
@@ -497,6 +510,9 @@ export interface JobSideOutput {
   output?:
     | { $case: "kafka"; value: KafkaOutput }
     | { $case: "log"; value: LogOutput }
+    | { $case: "redis"; value: RedisOutput }
+    | { $case: "postgres"; value: PostgresOutput }
+    | { $case: "http"; value: HttpOutput }
     | undefined;
   /** As a sink's. */
   delivery: string;
@@ -516,6 +532,40 @@ export interface LogOutput {
   path: string;
   /** Its name. */
   topic: string;
+}
+
+/** The Redis of the server's setting MILLRACE_SINK_REDIS. */
+export interface RedisOutput {
+  /** First part of every key, `results` by default. */
+  prefix: string;
+  /** How long a row is kept after it was last written; `0s` (default) for ever. */
+  ttl: string;
+  /**
+   * Append to the stream of this name, as JSON. Absent, results are rows: a hash for each metric, window and group; dead
+   * letters are in the stream `deadLetters`, late events in `late`.
+   */
+  stream: string;
+}
+
+/** The PostgreSQL of the server's setting MILLRACE_SINK_POSTGRES. */
+export interface PostgresOutput {
+  /** Its name, or `schema.name`; created if it is missing. */
+  table: string;
+}
+
+/** An HTTP server that takes batches of JSON by POST, and tells by their `Idempotency-Key` those that it has. */
+export interface HttpOutput {
+  /** Where to; its host must be among the server's MILLRACE_SINK_HTTP_HOSTS. */
+  url: string;
+  /** `json` (default), an array a request, or `ndjson`, a document a line. */
+  encoding: string;
+  /** Longest a request may take, `30s` by default. */
+  timeout: string;
+  /**
+   * How long a request is repeated that was answered with 408, 425, 429 or 5xx, or not at all; `1m` by
+   * default.
+   */
+  retry: string;
 }
 
 /** Counts rows and sums an order-free checksum. */
@@ -5069,7 +5119,7 @@ export const JobTrigger: MessageFns<JobTrigger> = {
 };
 
 function createBaseJobSink(): JobSink {
-  return { id: "", output: undefined, delivery: "" };
+  return { id: "", output: undefined, delivery: "", format: "", corrections: "" };
 }
 
 export const JobSink: MessageFns<JobSink> = {
@@ -5087,9 +5137,24 @@ export const JobSink: MessageFns<JobSink> = {
       case "discard":
         DiscardOutput.encode(message.output.value, writer.uint32(34).fork()).join();
         break;
+      case "redis":
+        RedisOutput.encode(message.output.value, writer.uint32(42).fork()).join();
+        break;
+      case "postgres":
+        PostgresOutput.encode(message.output.value, writer.uint32(50).fork()).join();
+        break;
+      case "http":
+        HttpOutput.encode(message.output.value, writer.uint32(58).fork()).join();
+        break;
     }
     if (message.delivery !== "") {
       writer.uint32(82).string(message.delivery);
+    }
+    if (message.format !== "") {
+      writer.uint32(90).string(message.format);
+    }
+    if (message.corrections !== "") {
+      writer.uint32(98).string(message.corrections);
     }
     return writer;
   },
@@ -5139,12 +5204,52 @@ export const JobSink: MessageFns<JobSink> = {
             message.output = { $case: "discard", value: DiscardOutput.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.output = { $case: "redis", value: RedisOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.output = { $case: "postgres", value: PostgresOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.output = { $case: "http", value: HttpOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 82) {
               break;
             }
 
             message.delivery = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.format = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.corrections = reader.string();
             continue;
           }
         }
@@ -5168,8 +5273,16 @@ export const JobSink: MessageFns<JobSink> = {
         ? { $case: "log", value: LogOutput.fromJSON(object.log) }
         : isSet(object.discard)
         ? { $case: "discard", value: DiscardOutput.fromJSON(object.discard) }
+        : isSet(object.redis)
+        ? { $case: "redis", value: RedisOutput.fromJSON(object.redis) }
+        : isSet(object.postgres)
+        ? { $case: "postgres", value: PostgresOutput.fromJSON(object.postgres) }
+        : isSet(object.http)
+        ? { $case: "http", value: HttpOutput.fromJSON(object.http) }
         : undefined,
       delivery: isSet(object.delivery) ? globalThis.String(object.delivery) : "",
+      format: isSet(object.format) ? globalThis.String(object.format) : "",
+      corrections: isSet(object.corrections) ? globalThis.String(object.corrections) : "",
     };
   },
 
@@ -5184,9 +5297,21 @@ export const JobSink: MessageFns<JobSink> = {
       obj.log = LogOutput.toJSON(message.output.value);
     } else if (message.output?.$case === "discard") {
       obj.discard = DiscardOutput.toJSON(message.output.value);
+    } else if (message.output?.$case === "redis") {
+      obj.redis = RedisOutput.toJSON(message.output.value);
+    } else if (message.output?.$case === "postgres") {
+      obj.postgres = PostgresOutput.toJSON(message.output.value);
+    } else if (message.output?.$case === "http") {
+      obj.http = HttpOutput.toJSON(message.output.value);
     }
     if (message.delivery !== "") {
       obj.delivery = message.delivery;
+    }
+    if (message.format !== "") {
+      obj.format = message.format;
+    }
+    if (message.corrections !== "") {
+      obj.corrections = message.corrections;
     }
     return obj;
   },
@@ -5216,8 +5341,28 @@ export const JobSink: MessageFns<JobSink> = {
         }
         break;
       }
+      case "redis": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "redis", value: RedisOutput.fromPartial(object.output.value) };
+        }
+        break;
+      }
+      case "postgres": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "postgres", value: PostgresOutput.fromPartial(object.output.value) };
+        }
+        break;
+      }
+      case "http": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "http", value: HttpOutput.fromPartial(object.output.value) };
+        }
+        break;
+      }
     }
     message.delivery = object.delivery ?? "";
+    message.format = object.format ?? "";
+    message.corrections = object.corrections ?? "";
     return message;
   },
 };
@@ -5234,6 +5379,15 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
         break;
       case "log":
         LogOutput.encode(message.output.value, writer.uint32(18).fork()).join();
+        break;
+      case "redis":
+        RedisOutput.encode(message.output.value, writer.uint32(26).fork()).join();
+        break;
+      case "postgres":
+        PostgresOutput.encode(message.output.value, writer.uint32(34).fork()).join();
+        break;
+      case "http":
+        HttpOutput.encode(message.output.value, writer.uint32(42).fork()).join();
         break;
     }
     if (message.delivery !== "") {
@@ -5271,6 +5425,30 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
             message.output = { $case: "log", value: LogOutput.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.output = { $case: "redis", value: RedisOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.output = { $case: "postgres", value: PostgresOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.output = { $case: "http", value: HttpOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 82) {
               break;
@@ -5297,6 +5475,12 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
         ? { $case: "kafka", value: KafkaOutput.fromJSON(object.kafka) }
         : isSet(object.log)
         ? { $case: "log", value: LogOutput.fromJSON(object.log) }
+        : isSet(object.redis)
+        ? { $case: "redis", value: RedisOutput.fromJSON(object.redis) }
+        : isSet(object.postgres)
+        ? { $case: "postgres", value: PostgresOutput.fromJSON(object.postgres) }
+        : isSet(object.http)
+        ? { $case: "http", value: HttpOutput.fromJSON(object.http) }
         : undefined,
       delivery: isSet(object.delivery) ? globalThis.String(object.delivery) : "",
     };
@@ -5308,6 +5492,12 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
       obj.kafka = KafkaOutput.toJSON(message.output.value);
     } else if (message.output?.$case === "log") {
       obj.log = LogOutput.toJSON(message.output.value);
+    } else if (message.output?.$case === "redis") {
+      obj.redis = RedisOutput.toJSON(message.output.value);
+    } else if (message.output?.$case === "postgres") {
+      obj.postgres = PostgresOutput.toJSON(message.output.value);
+    } else if (message.output?.$case === "http") {
+      obj.http = HttpOutput.toJSON(message.output.value);
     }
     if (message.delivery !== "") {
       obj.delivery = message.delivery;
@@ -5330,6 +5520,24 @@ export const JobSideOutput: MessageFns<JobSideOutput> = {
       case "log": {
         if (object.output?.value !== undefined && object.output?.value !== null) {
           message.output = { $case: "log", value: LogOutput.fromPartial(object.output.value) };
+        }
+        break;
+      }
+      case "redis": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "redis", value: RedisOutput.fromPartial(object.output.value) };
+        }
+        break;
+      }
+      case "postgres": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "postgres", value: PostgresOutput.fromPartial(object.output.value) };
+        }
+        break;
+      }
+      case "http": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "http", value: HttpOutput.fromPartial(object.output.value) };
         }
         break;
       }
@@ -5505,6 +5713,291 @@ export const LogOutput: MessageFns<LogOutput> = {
     const message = createBaseLogOutput();
     message.path = object.path ?? "";
     message.topic = object.topic ?? "";
+    return message;
+  },
+};
+
+function createBaseRedisOutput(): RedisOutput {
+  return { prefix: "", ttl: "", stream: "" };
+}
+
+export const RedisOutput: MessageFns<RedisOutput> = {
+  encode(message: RedisOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix !== "") {
+      writer.uint32(10).string(message.prefix);
+    }
+    if (message.ttl !== "") {
+      writer.uint32(18).string(message.ttl);
+    }
+    if (message.stream !== "") {
+      writer.uint32(26).string(message.stream);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedisOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedisOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ttl = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RedisOutput {
+    return {
+      prefix: isSet(object.prefix) ? globalThis.String(object.prefix) : "",
+      ttl: isSet(object.ttl) ? globalThis.String(object.ttl) : "",
+      stream: isSet(object.stream) ? globalThis.String(object.stream) : "",
+    };
+  },
+
+  toJSON(message: RedisOutput): unknown {
+    const obj: any = {};
+    if (message.prefix !== "") {
+      obj.prefix = message.prefix;
+    }
+    if (message.ttl !== "") {
+      obj.ttl = message.ttl;
+    }
+    if (message.stream !== "") {
+      obj.stream = message.stream;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RedisOutput>, I>>(base?: I): RedisOutput {
+    return RedisOutput.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RedisOutput>, I>>(object: I): RedisOutput {
+    const message = createBaseRedisOutput();
+    message.prefix = object.prefix ?? "";
+    message.ttl = object.ttl ?? "";
+    message.stream = object.stream ?? "";
+    return message;
+  },
+};
+
+function createBasePostgresOutput(): PostgresOutput {
+  return { table: "" };
+}
+
+export const PostgresOutput: MessageFns<PostgresOutput> = {
+  encode(message: PostgresOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.table !== "") {
+      writer.uint32(10).string(message.table);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PostgresOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePostgresOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.table = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PostgresOutput {
+    return { table: isSet(object.table) ? globalThis.String(object.table) : "" };
+  },
+
+  toJSON(message: PostgresOutput): unknown {
+    const obj: any = {};
+    if (message.table !== "") {
+      obj.table = message.table;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PostgresOutput>, I>>(base?: I): PostgresOutput {
+    return PostgresOutput.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PostgresOutput>, I>>(object: I): PostgresOutput {
+    const message = createBasePostgresOutput();
+    message.table = object.table ?? "";
+    return message;
+  },
+};
+
+function createBaseHttpOutput(): HttpOutput {
+  return { url: "", encoding: "", timeout: "", retry: "" };
+}
+
+export const HttpOutput: MessageFns<HttpOutput> = {
+  encode(message: HttpOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.url !== "") {
+      writer.uint32(10).string(message.url);
+    }
+    if (message.encoding !== "") {
+      writer.uint32(18).string(message.encoding);
+    }
+    if (message.timeout !== "") {
+      writer.uint32(26).string(message.timeout);
+    }
+    if (message.retry !== "") {
+      writer.uint32(34).string(message.retry);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HttpOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHttpOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.encoding = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.timeout = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.retry = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HttpOutput {
+    return {
+      url: isSet(object.url) ? globalThis.String(object.url) : "",
+      encoding: isSet(object.encoding) ? globalThis.String(object.encoding) : "",
+      timeout: isSet(object.timeout) ? globalThis.String(object.timeout) : "",
+      retry: isSet(object.retry) ? globalThis.String(object.retry) : "",
+    };
+  },
+
+  toJSON(message: HttpOutput): unknown {
+    const obj: any = {};
+    if (message.url !== "") {
+      obj.url = message.url;
+    }
+    if (message.encoding !== "") {
+      obj.encoding = message.encoding;
+    }
+    if (message.timeout !== "") {
+      obj.timeout = message.timeout;
+    }
+    if (message.retry !== "") {
+      obj.retry = message.retry;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HttpOutput>, I>>(base?: I): HttpOutput {
+    return HttpOutput.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HttpOutput>, I>>(object: I): HttpOutput {
+    const message = createBaseHttpOutput();
+    message.url = object.url ?? "";
+    message.encoding = object.encoding ?? "";
+    message.timeout = object.timeout ?? "";
+    message.retry = object.retry ?? "";
     return message;
   },
 };

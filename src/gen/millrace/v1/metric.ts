@@ -110,7 +110,11 @@ export interface MetricValue {
   /** Of `topK`, the most frequent texts, the most frequent first; of `histogram`, its buckets. None else. */
   items: MetricItem[];
   /** Of `first` and `last` of a text. */
-  text?: string | undefined;
+  text?:
+    | string
+    | undefined;
+  /** Of sinks with `corrections: retract`: the value that is said here was given out before and holds no longer. */
+  retraction: boolean;
 }
 
 /** One entry of a value that is a list. */
@@ -186,6 +190,7 @@ function createBaseMetricValue(): MetricValue {
     attempt: 0,
     items: [],
     text: undefined,
+    retraction: false,
   };
 }
 
@@ -237,6 +242,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     }
     if (message.text !== undefined) {
       writer.uint32(122).string(message.text);
+    }
+    if (message.retraction !== false) {
+      writer.uint32(128).bool(message.retraction);
     }
     return writer;
   },
@@ -374,6 +382,14 @@ export const MetricValue: MessageFns<MetricValue> = {
             message.text = reader.string();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.retraction = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -430,6 +446,7 @@ export const MetricValue: MessageFns<MetricValue> = {
         ? object.items.map((e: any) => MetricItem.fromJSON(e))
         : [],
       text: isSet(object.text) ? globalThis.String(object.text) : undefined,
+      retraction: isSet(object.retraction) ? globalThis.Boolean(object.retraction) : false,
     };
   },
 
@@ -479,6 +496,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     if (message.text !== undefined) {
       obj.text = message.text;
     }
+    if (message.retraction !== false) {
+      obj.retraction = message.retraction;
+    }
     return obj;
   },
 
@@ -514,6 +534,7 @@ export const MetricValue: MessageFns<MetricValue> = {
     message.attempt = object.attempt ?? 0;
     message.items = object.items?.map((e) => MetricItem.fromPartial(e)) || [];
     message.text = object.text ?? undefined;
+    message.retraction = object.retraction ?? false;
     return message;
   },
 };
