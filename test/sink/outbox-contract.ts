@@ -118,7 +118,7 @@ export function outboxContract(kind: OutboxKind): void {
         expectSame(await target.read(), target.expected(upTo(3)))
       }))
 
-    it('is opened again after a failure, by the same object too', () =>
+    it('goes on after a failure, with nothing of the epoch that failed', () =>
       withTarget(async (target) => {
         const sink = target.sink(ownerOf('a'))
         await sink.open()
@@ -129,9 +129,9 @@ export function outboxContract(kind: OutboxKind): void {
         }
         await expect(sink.apply(2, torn())).rejects.toThrow(/chunk store is away/)
         await sink.close()
-        await catchUp(sink, 3)
-        if (kind.repeats === true) await sink.apply(2, blocksOf(recordsOf(2)))
-        await sink.close()
+        const next = target.sink(ownerOf('b'))
+        await catchUp(next, 3)
+        await next.close()
         expectSame(await target.read(), target.expected(upTo(3)))
       }))
 
