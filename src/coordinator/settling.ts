@@ -42,10 +42,11 @@ export class Settling extends Waiters<CheckpointRecord> {
     for (const id of this.ids) if (!this.#records.has(id)) this.reject(id, error)
   }
 
-  /** From `limitMs` after its checkpoint exists, nobody waits any longer. The outbox stays owed. */
+  /** Nobody waits for sinks much longer than `limitMs` from now on. What they are owed stays owed. */
   limit(limitMs: number): void {
     this.#scheduler.after(limitMs, () => {
-      const late = this.ids.filter((id) => this.#records.has(id))
+      // Where sinks are so far behind that no checkpoint begins, it is they that are waited for as well.
+      const late = this.ids.filter((id) => this.#records.has(id) || this.#status.held)
       const owed = this.#status.owed.map(owedText).join(' and ')
       const text = `sinks have not applied ${owed} within ${limitMs} ms: they are owed it, and get it at the next start`
       for (const id of late) this.reject(id, new MillraceError('SINK_FAILED', text))

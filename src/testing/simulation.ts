@@ -30,6 +30,9 @@ export interface SimulationOptions {
   readonly descriptors: Descriptors
   /** Schemas of the writers of framed values. */
   readonly schemas?: WriterSchemas
+  /** What another simulation has left behind, or still holds: this one is the process that comes after it, or beside it. */
+  readonly store?: MemoryStoreData
+  readonly sinks?: MemoryOutboxData
 }
 
 /** Records that a simulated output took. */
@@ -47,9 +50,9 @@ export class Simulation {
   readonly scheduler: ManualScheduler
   readonly workers: SimulatedWorkers
   readonly manager: JobManager
-  readonly store = new MemoryStoreData()
+  readonly store: MemoryStoreData
   /** What sinks that take outboxes have applied. */
-  readonly sinks = new MemoryOutboxData()
+  readonly sinks: MemoryOutboxData
   /** What outputs that are written at once were given and had flushed, in order. */
   readonly written: WrittenRecord[] = []
   /** Every line that was logged, with its virtual time: the trace by which two runs are compared. */
@@ -59,6 +62,8 @@ export class Simulation {
   constructor(options: SimulationOptions) {
     const { seed, topic, descriptors } = options
     this.seed = seed
+    this.store = options.store ?? new MemoryStoreData()
+    this.sinks = options.sinks ?? new MemoryOutboxData()
     this.scheduler = new ManualScheduler(this.clock, seed)
     const random = new SeededRandom(seed ^ 0x5eed)
     const { clock, scheduler } = this
@@ -93,6 +98,11 @@ export class Simulation {
   async submit(definition: JobDefinition): Promise<void> {
     await this.#waitFor(this.manager.recover(), 'recovery')
     await this.#waitFor(this.manager.submit(definition, ''), 'the submission')
+  }
+
+  /** Brings back the jobs that the store knows, as a process does when it starts. */
+  async recover(): Promise<void> {
+    await this.#waitFor(this.manager.recover(), 'recovery')
   }
 
   /** The state of a job. */

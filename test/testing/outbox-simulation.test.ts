@@ -1,87 +1,12 @@
 /** A whole job in virtual time, with sinks that take outboxes: whatever fails, each record is there once. */
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { decodeManifest } from '../../src/checkpoint/manifest.ts'
 import { MemoryCheckpointStore } from '../../src/checkpoint/memory-store.ts'
 import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
-import { loadDescriptors } from '../../src/event/descriptor.ts'
-import { Event } from '../../src/gen/millrace/v1/event.ts'
 import { DeadLetter, LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
-import type { JobDefinition } from '../../src/job/definition.ts'
-import { parseJob } from '../../src/job/parse.ts'
-import { MemoryTopic } from '../../src/source/memory-topic.ts'
 import { Simulation } from '../../src/testing/simulation.ts'
-
-const descriptors = loadDescriptors(readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)))
-
-const parsed = parseJob(
-  `
-apiVersion: millrace.dev/v1
-kind: Job
-metadata: { name: shop }
-sources: [{ id: events, log: { path: none, topic: events, bounded: true } }]
-event: { message: millrace.v1.Event, time: occurred_at, key: person, maxFuture: 3650d }
-watermark: { outOfOrderness: 1s }
-checkpoint: { every: 10ms, retain: 1 }
-parallelism: 3
-metrics:
-  - { id: views, count: {}, where: "name == 'view'", window: { tumbling: 10s }, by: [platform] }
-  - { id: spent, sum: { field: revenue_minor }, window: { tumbling: 10s }, by: [person], allowedLateness: 2s }
-sinks: [{ id: out, log: { path: none, topic: out } }]
-deadLetters: { log: { path: none, topic: dead } }
-late: { log: { path: none, topic: late } }
-`,
-  descriptors,
-).definition
-
-const delivery = 'exactly-once' as const
-const definition: JobDefinition = {
-  ...parsed,
-  sinks: parsed.sinks.map((sink) => ({ ...sink, delivery })),
-  deadLetters: { ...parsed.deadLetters!, delivery },
-  late: { ...parsed.late!, delivery },
-}
-
-const EVENTS = 20_000
-const startMs = 1_700_000_040_000
-
-interface Drawn {
-  readonly person: string
-  readonly name: string
-  readonly platform: string
-  readonly revenueMinor: number
-  readonly timeMs: number
-  readonly broken: boolean
-}
-
-function draw(seed: number): Drawn[] {
-  const random = new SeededRandom(seed)
-  return Array.from({ length: EVENTS }, (_, i) => ({
-    person: `p${nextBelow(random, 100)}`,
-    name: ['view', 'click'][nextBelow(random, 2)]!,
-    platform: ['web', 'ios'][nextBelow(random, 2)]!,
-    revenueMinor: nextBelow(random, 500),
-    // Some come too late for their window, some for the correction of it.
-    timeMs: startMs + i * 20 - nextBelow(random, nextBelow(random, 50) === 0 ? 20_000 : 900),
-    broken: nextBelow(random, 200) === 0,
-  }))
-}
-
-function topicOf(events: readonly Drawn[], seed: number): MemoryTopic {
-  const topic = new MemoryTopic('events', 4, new SeededRandom(seed))
-  for (let at = 0; at < events.length; at += 100) {
-    for (let partition = 0; partition < 4; partition++) {
-      const batch = events.slice(at, at + 100).filter((_, i) => i % 4 === partition)
-      const records = batch.map(({ timeMs, broken, ...rest }) => {
-        const value = Event.encode(Event.fromPartial({ ...rest, occurredAt: new Date(timeMs) })).finish()
-        return { key: null, value: broken ? new Uint8Array([255]) : value, timestampMs: timeMs }
-      })
-      topic.append(partition, records)
-    }
-  }
-  return topic
-}
+import { type Drawn, definition, descriptors, draw, topicOf } from './outbox-shop.ts'
 
 const decoder = new TextDecoder()
 
