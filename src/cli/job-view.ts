@@ -125,6 +125,8 @@ function checkpointsJson(checkpoints: wire.CheckpointSummary | undefined) {
     latest: checkpoint(checkpoints?.latest),
     restored: checkpoint(checkpoints?.restored),
     lastFailure: checkpoints?.lastFailure ?? '',
+    owed: checkpoints?.owed ?? [],
+    sourcesHeld: checkpoints?.sourcesHeld ?? false,
   }
 }
 
@@ -253,6 +255,11 @@ function writeCheckpointSummary(output: Output, details: wire.DescribeJobRespons
   section(output, 'Checkpoints')
   output.line(`${formatNumber(checkpoints.completed)} completed, ${formatNumber(checkpoints.failed)} failed`)
   if (checkpoints.lastFailure !== '') output.line(`last failure: ${printable(checkpoints.lastFailure)}`)
+  for (const { checkpointId, records, bytes, sinks } of checkpoints.owed) {
+    const what = `${formatNumber(records)} records, ${formatBytes(bytes)}`
+    output.line(`owed to ${sinks.join(', ')}: the results of checkpoint ${checkpointId} (${what})`)
+  }
+  if (checkpoints.sourcesHeld) output.line('sources wait until sinks have applied some of it')
   const known = [checkpoints.latest, checkpoints.restored].filter((checkpoint) => checkpoint !== undefined)
   if (known.length > 0) {
     output.table(

@@ -112,6 +112,18 @@ export interface CheckpointSummary {
   readonly restored: CheckpointInfo | null
   /** Why the last one that failed did; empty when none has. */
   readonly lastFailure: string
+  /** Those whose results some sink has not applied yet, oldest first. */
+  readonly owed: readonly OwedOutbox[]
+  /** Sources wait: sinks have more to apply than they should. */
+  readonly sourcesHeld: boolean
+}
+
+/** What sinks are owed of a checkpoint. */
+export interface OwedOutbox {
+  readonly checkpointId: number
+  readonly records: number
+  readonly bytes: number
+  readonly sinks: readonly string[]
 }
 
 /** A failure of a job. */

@@ -183,7 +183,7 @@ function subtaskStatus(reading: SubtaskReading): SubtaskStatus {
 }
 
 function checkpointSummary(job: ManagedJob): CheckpointSummary {
-  const { history, restored } = job.coordinator
+  const { history, restored, outbox } = job.coordinator
   const latest = history.checkpoints.find((record) => record.failure === '')
   return {
     completed: history.completed,
@@ -191,6 +191,8 @@ function checkpointSummary(job: ManagedJob): CheckpointSummary {
     latest: latest === undefined ? null : checkpointInfo(latest),
     restored: restored === null ? null : checkpointInfo(restored.record),
     lastFailure: history.checkpoints.find((record) => record.failure !== '')?.failure ?? '',
+    owed: outbox.owed,
+    sourcesHeld: outbox.held,
   }
 }
 

@@ -26,6 +26,8 @@ export interface ObservedJob {
       readonly sizeBytes: number
       readonly writtenBytes: number
     } | null
+    readonly owed: readonly { readonly records: number; readonly bytes: number }[]
+    readonly sourcesHeld: boolean
   }
 }
 
@@ -269,6 +271,21 @@ export const metricTable: readonly MetricSpec[] = [
     'Since the last checkpoint became durable.',
     ({ checkpoints }, nowMs) =>
       checkpoints.latest === null ? undefined : (nowMs - checkpoints.latest.createdAtMs) / 1000,
+  ),
+  perJob(
+    'millrace_outboxes_unapplied',
+    'gauge',
+    'Checkpoints whose results some sink has not applied yet; with two, sources wait.',
+    ({ checkpoints }) => checkpoints.owed.length,
+  ),
+  perJob('millrace_outbox_owed_records', 'gauge', 'Records in them.', ({ checkpoints }) =>
+    checkpoints.owed.reduce((sum, { records }) => sum + records, 0),
+  ),
+  perJob('millrace_outbox_owed_bytes', 'gauge', 'Bytes in them.', ({ checkpoints }) =>
+    checkpoints.owed.reduce((sum, { bytes }) => sum + bytes, 0),
+  ),
+  perJob('millrace_sources_held', 'gauge', 'Whether sources wait for sinks: 1 or 0.', ({ checkpoints }) =>
+    Number(checkpoints.sourcesHeld),
   ),
   {
     name: 'millrace_event_to_result_latency_seconds',

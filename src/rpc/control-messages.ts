@@ -196,6 +196,8 @@ function toCheckpoints(summary: CheckpointSummary): wire.CheckpointSummary {
     latest: summary.latest === null ? undefined : toCheckpoint(summary.latest),
     restored: summary.restored === null ? undefined : toCheckpoint(summary.restored),
     lastFailure: summary.lastFailure,
+    owed: summary.owed.map(({ sinks, ...owed }) => ({ ...owed, sinks: [...sinks] })),
+    sourcesHeld: summary.sourcesHeld,
   }
 }
 

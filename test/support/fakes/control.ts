@@ -79,7 +79,15 @@ export function someDetails(summary: JobSummary, definitionText: string): JobDet
       edges: [{ from: 'events', to: 'window', partitioning: 'hash(person)' }],
     },
     subtasks: [{ stats: someStats, busyRatio: 0.25, idleRatio: 0.7, backPressuredRatio: 0.05 }],
-    checkpoints: { completed: 7, failed: 1, latest: someCheckpoint, restored: null, lastFailure: 'timed out' },
+    checkpoints: {
+      completed: 7,
+      failed: 1,
+      latest: someCheckpoint,
+      restored: null,
+      lastFailure: 'timed out',
+      owed: [],
+      sourcesHeld: false,
+    },
     exceptions: [
       {
         code: 'BROKER_UNREACHABLE',

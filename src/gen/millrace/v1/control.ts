@@ -415,6 +415,18 @@ export interface CheckpointSummary {
     | undefined;
   /** Why the last one that failed did. */
   lastFailure: string;
+  /** Those whose results some sink has not applied yet, oldest first. */
+  owed: OwedOutbox[];
+  /** Sources wait: sinks have more to apply than they should. */
+  sourcesHeld: boolean;
+}
+
+/** What sinks are owed of a checkpoint. */
+export interface OwedOutbox {
+  checkpointId: number;
+  records: number;
+  bytes: number;
+  sinks: string[];
 }
 
 export interface Checkpoint {
@@ -3533,7 +3545,15 @@ export const PartitionStatus: MessageFns<PartitionStatus> = {
 };
 
 function createBaseCheckpointSummary(): CheckpointSummary {
-  return { completed: 0, failed: 0, latest: undefined, restored: undefined, lastFailure: "" };
+  return {
+    completed: 0,
+    failed: 0,
+    latest: undefined,
+    restored: undefined,
+    lastFailure: "",
+    owed: [],
+    sourcesHeld: false,
+  };
 }
 
 export const CheckpointSummary: MessageFns<CheckpointSummary> = {
@@ -3552,6 +3572,12 @@ export const CheckpointSummary: MessageFns<CheckpointSummary> = {
     }
     if (message.lastFailure !== "") {
       writer.uint32(42).string(message.lastFailure);
+    }
+    for (const v of message.owed) {
+      OwedOutbox.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.sourcesHeld !== false) {
+      writer.uint32(56).bool(message.sourcesHeld);
     }
     return writer;
   },
@@ -3609,6 +3635,22 @@ export const CheckpointSummary: MessageFns<CheckpointSummary> = {
             message.lastFailure = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.owed.push(OwedOutbox.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sourcesHeld = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3632,6 +3674,12 @@ export const CheckpointSummary: MessageFns<CheckpointSummary> = {
         : isSet(object.last_failure)
         ? globalThis.String(object.last_failure)
         : "",
+      owed: globalThis.Array.isArray(object?.owed) ? object.owed.map((e: any) => OwedOutbox.fromJSON(e)) : [],
+      sourcesHeld: isSet(object.sourcesHeld)
+        ? globalThis.Boolean(object.sourcesHeld)
+        : isSet(object.sources_held)
+        ? globalThis.Boolean(object.sources_held)
+        : false,
     };
   },
 
@@ -3652,6 +3700,12 @@ export const CheckpointSummary: MessageFns<CheckpointSummary> = {
     if (message.lastFailure !== "") {
       obj.lastFailure = message.lastFailure;
     }
+    if (message.owed?.length) {
+      obj.owed = message.owed.map((e) => OwedOutbox.toJSON(e));
+    }
+    if (message.sourcesHeld !== false) {
+      obj.sourcesHeld = message.sourcesHeld;
+    }
     return obj;
   },
 
@@ -3669,6 +3723,129 @@ export const CheckpointSummary: MessageFns<CheckpointSummary> = {
       ? Checkpoint.fromPartial(object.restored)
       : undefined;
     message.lastFailure = object.lastFailure ?? "";
+    message.owed = object.owed?.map((e) => OwedOutbox.fromPartial(e)) || [];
+    message.sourcesHeld = object.sourcesHeld ?? false;
+    return message;
+  },
+};
+
+function createBaseOwedOutbox(): OwedOutbox {
+  return { checkpointId: 0, records: 0, bytes: 0, sinks: [] };
+}
+
+export const OwedOutbox: MessageFns<OwedOutbox> = {
+  encode(message: OwedOutbox, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkpointId !== 0) {
+      writer.uint32(8).int64(message.checkpointId);
+    }
+    if (message.records !== 0) {
+      writer.uint32(16).int64(message.records);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).int64(message.bytes);
+    }
+    for (const v of message.sinks) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OwedOutbox {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOwedOutbox();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.checkpointId = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.records = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sinks.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OwedOutbox {
+    return {
+      checkpointId: isSet(object.checkpointId)
+        ? globalThis.Number(object.checkpointId)
+        : isSet(object.checkpoint_id)
+        ? globalThis.Number(object.checkpoint_id)
+        : 0,
+      records: isSet(object.records) ? globalThis.Number(object.records) : 0,
+      bytes: isSet(object.bytes) ? globalThis.Number(object.bytes) : 0,
+      sinks: globalThis.Array.isArray(object?.sinks) ? object.sinks.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: OwedOutbox): unknown {
+    const obj: any = {};
+    if (message.checkpointId !== 0) {
+      obj.checkpointId = Math.round(message.checkpointId);
+    }
+    if (message.records !== 0) {
+      obj.records = Math.round(message.records);
+    }
+    if (message.bytes !== 0) {
+      obj.bytes = Math.round(message.bytes);
+    }
+    if (message.sinks?.length) {
+      obj.sinks = message.sinks;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<OwedOutbox>, I>>(base?: I): OwedOutbox {
+    return OwedOutbox.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OwedOutbox>, I>>(object: I): OwedOutbox {
+    const message = createBaseOwedOutbox();
+    message.checkpointId = object.checkpointId ?? 0;
+    message.records = object.records ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.sinks = object.sinks?.map((e) => e) || [];
     return message;
   },
 };
