@@ -93,7 +93,7 @@ export class MetricValueSink implements ResultSink {
       windowEnd: toDate(row.endMs),
       value: Number.isNaN(value)
         ? undefined
-        : metric.integer
+        : metric.integer && Number.isSafeInteger(value)
           ? { $case: 'intValue', value }
           : { $case: 'doubleValue', value },
       status: statusOf(revision, this.#plan.tables[row.table]!.trigger),

@@ -180,6 +180,13 @@ describe('MetricValueSink', () => {
     }
   })
 
+  it('says what no whole number on the wire can hold as a double: the extremes of no values, sizes beyond 2^53', () => {
+    for (const value of [Infinity, -Infinity, 2 ** 60, -(2 ** 63)]) {
+      const found = valuesOf([{ key: 'web', startMs: 0, values: [1, 1, value] }])
+      expect(found[1]!.message.value).toEqual({ $case: 'doubleValue', value })
+    }
+  })
+
   it('is full while the writer is, and closes it', async () => {
     const writer = new RecordingWriter()
     const sink = sinkTo(writer)
