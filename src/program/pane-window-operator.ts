@@ -12,7 +12,8 @@
  *
  * - P1 A key has one timer for its windows: when the next of them is due, or the next pane has no window left.
  * - P2 A window has a result when it holds a record, whatever else its key has.
- * - P3 Accumulators of panes are never handed to `merge` as its first argument: it may change that one.
+ * - P3 Nothing of a pane's accumulator gets into a running sum but as a copy: `merge` may change its first argument, and may
+ *   keep parts of the second in it, or return that.
  */
 import { invariant } from '../core/errors.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
@@ -20,6 +21,7 @@ import type { Span } from '../window/panes.ts'
 import type { Entry } from './keyed-store.ts'
 import type { TimeDomain } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
+import { copyValue } from './value-copy.ts'
 import type { WindowFunction, WindowResult } from './window-operator.ts'
 import type { PanePlan } from './windows.ts'
 
@@ -180,7 +182,7 @@ export class PaneWindowOperator implements KeyedOperator {
       (leaving.length > 0 && (aggregate.inverse === undefined || leaving.length * 2 > panes.length))
     const sum: Running = again ? { panes: new Set(), a: aggregate.create() } : running
     if (!again) for (const pane of leaving) sum.a = aggregate.inverse!(sum.a, pane.a)
-    for (const pane of panes) if (!sum.panes.has(pane)) sum.a = aggregate.merge!(sum.a, pane.a)
+    for (const pane of panes) if (!sum.panes.has(pane)) sum.a = aggregate.merge!(sum.a, copyValue(pane.a))
     invariant(sum.a !== undefined, `the aggregate of ${this.#fn.id} gave back undefined`)
     sum.panes = wanted
     this.#running.set(entry, sum)

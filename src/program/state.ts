@@ -20,7 +20,10 @@ export interface Aggregate<In, Acc, Out> {
   create(): Acc
   /** The accumulator with one more value; may change and return `accumulator`. */
   add(accumulator: Acc, value: In): Acc
-  /** Both accumulators as one; may change and return `a`, leaves `b` alone. Needed for session windows. */
+  /**
+   * Both accumulators as one; may change and return `a`, and keep parts of `b` or return it, but does not change `b`.
+   * Needed for session windows.
+   */
   merge?(a: Acc, b: Acc): Acc
   /**
    * Undoes `merge(a, b)`; may change and return `a`, leaves `b` alone. Sliding windows are cheaper with it: what leaves a

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
+import { copyValue } from '../../src/program/value-copy.ts'
 import { ValueReader } from '../../src/program/value-reader.ts'
 import { ValueWriter } from '../../src/program/value-writer.ts'
 
@@ -104,6 +105,27 @@ describe('values', () => {
         }
       }),
       { numRuns: 3000 },
+    )
+  })
+})
+
+/** Every object in a value. */
+function objectsOf(item: unknown): object[] {
+  if (typeof item !== 'object' || item === null) return []
+  const inner = item instanceof Map ? [...item].flat() : item instanceof Set ? [...item] : Object.values(item)
+  return [item, ...(item instanceof Uint8Array ? [] : inner.flatMap(objectsOf))]
+}
+
+describe('copies', () => {
+  it('are equal, and share nothing', () => {
+    fc.assert(
+      fc.property(value, (item) => {
+        const copy = copyValue(item)
+        expect(plain(copy)).toEqual(plain(item))
+        const known = new Set(objectsOf(item))
+        expect(objectsOf(copy).filter((object) => known.has(object))).toEqual([])
+      }),
+      { numRuns: 300 },
     )
   })
 })
