@@ -34,6 +34,7 @@ import { earlyRows } from './early-results.ts'
 import { GlobalTable } from './global-table.ts'
 import { type VisitOpen, visitRows } from './open-rows.ts'
 import { settlePanes } from './pane-corrections.ts'
+import { visitSums } from './pane-sums.ts'
 import { knownResults, openWindows, panesOf, tellingWindows } from './pane-view.ts'
 import type { ResultSink } from './result-sink.ts'
 import { columnsBefore, ResultTable } from './result-table.ts'
@@ -152,15 +153,9 @@ export class PaneTable extends ResultTable {
         sum.isLive(row) ? visit(startMs, endMs, key, 0, change, f64, at, row) : true,
       )
     if (firing !== null && overlaps(firing) && !live(running, firing, this.#cursor)) return
-    const sum = new RunningWindow(this.accumulators, this.#pool, this.plan.id, passes)
-    const windows = openWindows(this.plan.window, this.slices.slices, (w) => this.#isOpen(w) && overlaps(w))
-    for (const window of windows) {
-      for (const _ of sum.moveTo(panesOf(this.slices.slices, window), { left: Infinity })) {
-        // Without bounds there is no pause.
-      }
-      if (!live(sum, window, 0)) break
-    }
-    sum.release()
+    const panes = this.slices.slices
+    const windows = openWindows(this.plan.window, panes, (w) => this.#isOpen(w) && overlaps(w))
+    visitSums(this.accumulators, this.#pool, this.plan.id, passes, panes, windows, (sum, w) => live(sum, w, 0))
   }
 
   override shiftChanges(by: number): void {

@@ -18,12 +18,12 @@ const WALK_MAX = 8
 /** Most tests of keys in one answer: a second or two of a thread that others share. */
 export const TESTS_MAX = 20_000_000
 
-/** Thrown out of a walk whose tests are more than TESTS_MAX. */
-export class TooManyTests extends Error {}
+/** Thrown out of a walk that would hold its thread for too long. */
+export class TooMuchWork extends Error {}
 
 /**
  * The test for group keys of `dimensions` dimensions: `equals` names exact texts (null takes any), `conditions` what must
- * hold besides. Null when every key passes. A walk with more than `testsMax` tests ends with TooManyTests.
+ * hold besides. Null when every key passes. A walk with more than `testsMax` tests ends with TooMuchWork.
  */
 export function keyTest(
   dimensions: number,
@@ -40,7 +40,7 @@ export function keyTest(
   let left = testsMax
   return (key) => {
     for (let i = 0; i < tests.length; i++) {
-      if (left-- <= 0) throw new TooManyTests()
+      if (left-- <= 0) throw new TooMuchWork()
       if (!tests[i]!(key)) return false
     }
     return true

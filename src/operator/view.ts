@@ -10,7 +10,7 @@ import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
 import { readDetail, readMetric } from './read-metric.ts'
 import { AddedUp, AllRows, columnsOf, NewestRows, type RowCollector, TopOfWindows } from './view-collect.ts'
-import { type KeyTest, keyTest, TooManyTests, valuePasses } from './view-filter.ts'
+import { type KeyTest, keyTest, TooMuchWork, valuePasses } from './view-filter.ts'
 import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
 
 /** Rows of one metric: those that pass the conditions, as the collector keeps them. */
@@ -99,7 +99,7 @@ export function queryTable(
   }
 }
 
-/** Takes all rows; false when the conditions have too much to test. */
+/** Takes all rows; false when there is too much to test or to add up. */
 function walk(table: FiringTable, query: ViewQuery, rows: Gathered): boolean {
   try {
     table.history.scan(query.fromMs, query.toMs, (row) =>
@@ -111,7 +111,7 @@ function walk(table: FiringTable, query: ViewQuery, rows: Gathered): boolean {
     )
     return true
   } catch (error) {
-    if (error instanceof TooManyTests) return false
+    if (error instanceof TooMuchWork) return false
     throw error
   }
 }
