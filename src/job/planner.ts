@@ -298,11 +298,18 @@ function countedId({ trigger, where }: MetricDefinition): string {
 /** Names a table by what makes it: it stays when other metrics come and go. */
 function tableId(metric: MetricDefinition): string {
   return [
-    metric.by.join('+') || 'total',
+    dimensionsId(metric.by),
     `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}${countedId(metric)}`,
     `late=${formatDuration(metric.allowedLatenessMs)}`,
     `retain=${formatDuration(metric.retainMs)}`,
   ].join('|')
+}
+
+/** Keys of maps may hold any character: no two lists of dimensions have one name, nor has a field called `total` that of none. */
+function dimensionsId(by: readonly string[]): string {
+  if (by.length === 0) return 'total'
+  const id = by.map((path) => path.replace(/[\\+|]/g, '\\$&')).join('+')
+  return id === 'total' ? '\\total' : id
 }
 
 /**

@@ -180,6 +180,26 @@ metrics:
     expect(ids(`  - { id: b, count: {}, window: { tumbling: 1m } }\n${own}`)).toContain(ids(own)[0])
   })
 
+  it('tells tables apart whatever their dimensions are called', () => {
+    const lists = [['properties.a', 'properties.b'], ['properties.a+properties.b'], ['properties.a\\', 'properties.b']]
+    const metrics = lists.map(
+      (by, i) => `  - { id: m${i}, count: {}, window: { tumbling: 1m }, by: ${JSON.stringify(by)} }`,
+    )
+    const p = plan(metrics.join('\n'))
+    expect(p.metrics.map(({ table }) => p.tables[table]!.dimensionNames)).toEqual(lists)
+
+    const own = descriptorsOf(
+      'syntax = "proto3"; package t; message M { string k = 1; int64 at = 2; int64 total = 3; }',
+    )
+    const text = `${head}event: { message: t.M, time: at, key: k }
+metrics:
+  - { id: all, count: {}, window: { tumbling: 1h } }
+  - { id: by_total, count: {}, window: { tumbling: 1h }, by: [total] }
+`
+    const q = planJob(parseJob(text, own).definition, { threads: 1, descriptors: own })
+    expect(q.metrics.map(({ table }) => q.tables[table]!.dimensionNames)).toEqual([[], ['total']])
+  })
+
   it('is plain data, and takes its parallelism from the job or the threads', () => {
     const p = plan('  - { id: a, count: {}, where: kind == 2, window: { tumbling: 1m } }', 3)
     expect(structuredClone(p)).toEqual(p)
