@@ -119,7 +119,8 @@ export function readsText(kind: AccumulatorKind): boolean {
 
 /**
  * Whether a kind can take back what it was given, by a negative weight, with the state that it always has. Exact distinct
- * can where its members have counts.
+ * can where its members have counts. Moments can where the results are made: of one number taken back and another one
+ * given since the last flush, a partial would be the moments of no numbers, which say nothing.
  */
 export function inverts(kind: number): boolean {
   switch (kind) {
@@ -205,7 +206,9 @@ export function layOutAccumulators(
     names: plan.accumulators.map((a) => (a.metrics ?? []).join(', ')),
     cells: pool !== null && kinds.some(isCell) ? new CellStore(pool) : null,
     memberCounts,
-    inverts: plan.trigger === null && kinds.every((kind) => inverts(kind) || (memberCounts && isDistinct(kind))),
+    inverts:
+      plan.trigger === null &&
+      kinds.every((kind) => (kind === MOMENTS ? plan.keyed : inverts(kind)) || (memberCounts && isDistinct(kind))),
     initial: Float64Array.from(initial),
     mask,
   }

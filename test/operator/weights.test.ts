@@ -14,9 +14,13 @@ import { accumulator, tablePlan } from './support.ts'
 const layout = layOutEventBatch(1, 0, false, false, true)
 
 /** The columns of the one group of a table after these numbers, each with its weight. */
-function tableAfter(plans: readonly AccumulatorPlan[], numbers: readonly (readonly [number, number])[]) {
+function tableAfter(
+  plans: readonly AccumulatorPlan[],
+  numbers: readonly (readonly [number, number])[],
+  { keyed = true } = {},
+) {
   const pool = new PagePool()
-  const plan = tablePlan([], plans)
+  const plan = tablePlan([], plans, { keyed })
   const accumulators = layOutAccumulators(
     plan,
     () => 0,
@@ -93,5 +97,19 @@ describe('weights', () => {
       { ...accumulator('approxDistinct', 0), precision: 10 },
     ]
     for (const plan of cannot) expect(() => tableAfter([plan], [[1, 1]])).toThrow(/cannot take events back/)
+  })
+
+  it('are refused by variances that are sent on as partials: one number for another would be no number', () => {
+    const moments = accumulator('moments', 0, 0)
+    expect(() => tableAfter([moments], [[1, 1]], { keyed: false })).toThrow(/cannot take events back/)
+    // Why: what is sent on after these two is what is sent on after nothing.
+    const { f64 } = tableAfter(
+      [moments],
+      [
+        [5, -1],
+        [7, 1],
+      ],
+    )
+    expect([0, 1, 2].map((column) => f64[ROW_HEADER_F64 + column])).toEqual([0, 0, 0])
   })
 })

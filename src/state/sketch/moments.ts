@@ -53,8 +53,13 @@ export function momentsMerge(
   f64[more] = total
 }
 
-/** The variance: by n, or of a sample by n - 1. NaN of too few numbers. */
+/**
+ * The variance: by n, or of a sample by n - 1. NaN of too few numbers; Infinity where squares were too large for a
+ * double, about 1e308.
+ */
 export function momentsVariance(f64: Float64Array, at: number, more: number, sample: boolean): number {
   const count = f64[more]! - (sample ? 1 : 0)
-  return count > 0 ? Math.max(0, f64[at]!) / count : Number.NaN
+  if (!(count > 0)) return Number.NaN
+  // All numbers were finite: what is not now has overflowed, with any sign.
+  return Number.isFinite(f64[at]!) ? Math.max(0, f64[at]!) / count : Infinity
 }

@@ -60,6 +60,19 @@ describe('variance', () => {
     )
   })
 
+  it('is infinite where it is too large for a double, never 0 or none', () => {
+    for (const all of [
+      [1e308, -1.7e308],
+      [1.7e308, -1.7e308, 5],
+      [1e200, -1e200, 1, 2],
+    ]) {
+      expect(momentsVariance(of(all), 0, 1, false)).toBe(Infinity)
+      const merged = of(all.slice(0, 1))
+      momentsMerge(merged, 0, 1, of(all.slice(1)), 0, 1, 1)
+      expect(momentsVariance(merged, 0, 1, false)).toBe(Infinity)
+    }
+  })
+
   it('is none of too few', () => {
     expect(momentsVariance(of([]), 0, 1, false)).toBeNaN()
     expect(momentsVariance(of([3]), 0, 1, true)).toBeNaN()
