@@ -23,6 +23,8 @@ export async function lookupKey(views: ViewPort, query: KeyQuery): Promise<KeyRe
         filter: info.dimensions.map((_, dimension) => (dimension === keyDimension ? query.key : null)),
         sinceChange: [],
         rowsMax: maxQueryLimit,
+        // One more than are wanted, so that it is known that there are more.
+        newest: query.limit + 1,
         subtask,
       }),
     ),
@@ -32,7 +34,7 @@ export async function lookupKey(views: ViewPort, query: KeyQuery): Promise<KeyRe
     if (rows.some((part) => part.truncated)) {
       throw new MillraceError(
         'QUERY_TOO_LARGE',
-        `${query.job}/${info.metric} has more than ${maxQueryLimit} values of that key, or takes too long to search: narrow the range`,
+        `${query.job}/${info.metric} takes too long to search for that key: narrow the range`,
       )
     }
     const values = rows.flatMap((part) => valuesOf(part, attempt))

@@ -58,7 +58,7 @@ function collect(answer: ViewAnswer, query: MetricQuery): MetricValue[] {
         `${query.job}/${query.metric} has more than ${maxQueryLimit} values in that range, or takes too long to search: narrow it, or filter`,
       )
     }
-    values.push(...valuesOf(rows, answer.attempt))
+    for (const value of valuesOf(rows, answer.attempt)) values.push(value)
   }
   return values
 }
@@ -186,12 +186,16 @@ class Follower {
   /** Asks what changed and delivers it. True when nothing will change any more. */
   async look(first: boolean): Promise<boolean> {
     const { view } = questionOf(this.#metric.index, this.#metric.info, this.#query, this.#kept, false)
-    const rowsMax = first && this.#changesOnly && this.#groups === null ? 0 : view.rowsMax
-    let answer = await this.#views.ask(this.#query.job, { ...view, rowsMax, sinceChange: this.#since })
+    const { latest, limit, job } = this.#query
+    // All that there is may be any number of values, of which only so many are wanted.
+    const all = this.#groups === null && latest ? { ...view, newest: limit + 1 } : view
+    const none = first && this.#changesOnly && this.#groups === null
+    const asked = none ? { ...view, rowsMax: 0 } : first ? all : view
+    let answer = await this.#views.ask(job, { ...asked, sinceChange: this.#since })
     if (answer.attempt !== this.#attempt && this.#since.length > 0) {
       // Change numbers begin anew with each attempt, and what was provisional may be gone.
       this.#groups?.clear()
-      answer = await this.#views.ask(this.#query.job, { ...view, sinceChange: [] })
+      answer = await this.#views.ask(job, { ...all, sinceChange: [] })
     }
     this.#attempt = answer.attempt
     const since: number[] = []
@@ -203,8 +207,7 @@ class Follower {
     // Last: a look that fails in between is made again.
     this.#since = since
     if (first) {
-      const all = this.#changesOnly ? [] : values
-      const limited = limitValues(all, this.#query)
+      const limited = limitValues(this.#changesOnly ? [] : values, this.#query)
       this.#deliver({ info: this.#metric.info, dimensions: dimensionsOf(this.#metric.info, this.#kept), ...limited })
     } else if (values.length > 0) {
       const query = { ...this.#query, limit: maxQueryLimit }

@@ -278,11 +278,13 @@ describe('LookupKey', () => {
   })
 
   it('keeps the newest windows of each metric, and only the metrics that were named', async () => {
-    const { query } = service([[row(0, 'anna', 'ios'), row(10, 'anna', 'web')], []])
+    const { views, query } = service([[row(0, 'anna', 'ios'), row(10, 'anna', 'web')], []])
     const { results } = await query.lookupKey({ ...lookup, metrics: ['people'], limit: 1 })
     expect(results.map(({ info, values, truncated }) => [info.metric, values[0]?.windowStartMs, truncated])).toEqual([
       ['people', 10, true],
     ])
+    // However many there are, one more than is wanted tells that there are more.
+    expect(views.asked.map(({ newest }) => newest)).toEqual([2])
     expect((await query.lookupKey({ ...lookup, key: 'nobody' })).results.map(({ values }) => values)).toEqual([[], []])
   })
 

@@ -232,6 +232,27 @@ describe('watch', () => {
     ])
   })
 
+  it('of the latest values asks for no more than those, at first and with a new attempt', async () => {
+    const { views, scheduler, results, ends, start } = watching({ ...everything, latest: true, limit: 1 })
+    const later = { ...a, windowStartMs: a.windowStartMs + 1 }
+    views.answers.push(
+      { attempt: 1, ended: false, rows: [rows(0, 50, [a, later])] },
+      { attempt: 2, ended: false, rows: [rows(0, 3, [])] },
+      { attempt: 2, ended: false, rows: [rows(0, 3, [later, b])] },
+      { attempt: 2, ended: false, rows: [rows(0, 4, [c])] },
+    )
+    start()
+    await scheduler.settle()
+    for (let i = 0; i < 2; i++) await scheduler.runFor(100)
+    expect(views.asked.map(({ newest }) => newest)).toEqual([2, undefined, 2, undefined])
+    expect(results.map(({ values }) => values.map(({ windowStartMs }) => windowStartMs))).toEqual([
+      [later.windowStartMs],
+      [b.windowStartMs, later.windowStartMs],
+      [c.windowStartMs],
+    ])
+    expect(ends).toEqual([])
+  })
+
   it('waits for a job that is not there yet, says so once, and then delivers', async () => {
     const { views, scheduler, results, ends, waits, start } = watching(everything)
     const starting = new MillraceError('UNAVAILABLE', 'starting')
