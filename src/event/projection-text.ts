@@ -1,9 +1,13 @@
 /**
  * Numbers as canonical text, written as bytes without making strings: decimal integers of up to 64 bits, doubles, bools.
+ * Keys that are bytes: their own text where they are UTF-8, else `bytes:` and base64.
  *
  * Texts are written right-aligned into a scratch array: each function returns where the text starts, and it ends at the
- * array's end. Invariant: equal numbers have equal texts, also across types (3, 3.0 and 3n are `3`).
+ * array's end. Invariants: equal numbers have equal texts, also across types (3, 3.0 and 3n are `3`). Different bytes have
+ * different texts.
  */
+import { KEY_BYTES_MAX } from '../core/limits.ts'
+import { isUtf8 } from './utf8.ts'
 
 /** Bytes of scratch that every text fits: 20 digits and a sign, or a double's shortest form. */
 export const NUMBER_TEXT_BYTES = 32
@@ -77,3 +81,33 @@ export function writeBool(value: boolean, out: Uint8Array): number {
 
 const trueBytes = new TextEncoder().encode('true')
 const falseBytes = new TextEncoder().encode('false')
+
+const prefix = new TextEncoder().encode('bytes:')
+const digits = new TextEncoder().encode('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
+
+/** Bytes of scratch that the text of every key of bytes fits. */
+export const KEY_TEXT_BYTES = prefix.length + Math.ceil(KEY_BYTES_MAX / 3) * 4
+
+/** Whether a key of bytes is no text by itself: not UTF-8, or like one that was made by `writeKeyBytes`. */
+export function needsText(bytes: Uint8Array, start: number, end: number): boolean {
+  let i = 0
+  while (i < prefix.length && bytes[start + i] === prefix[i]) i++
+  return (i === prefix.length && end - start >= i) || !isUtf8(bytes, start, end)
+}
+
+/** Writes `bytes:` and the base64 of at most KEY_BYTES_MAX bytes; returns the start. */
+export function writeKeyBytes(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number {
+  const first = out.length - prefix.length - Math.ceil((end - start) / 3) * 4
+  out.set(prefix, first)
+  let into = first + prefix.length
+  for (let at = start; at < end; at += 3) {
+    const three = (bytes[at]! << 16) | (at + 1 < end ? bytes[at + 1]! << 8 : 0) | (at + 2 < end ? bytes[at + 2]! : 0)
+    out[into++] = digits[three >> 18]!
+    out[into++] = digits[(three >> 12) & 63]!
+    out[into++] = at + 1 < end ? digits[(three >> 6) & 63]! : PADDING
+    out[into++] = at + 2 < end ? digits[three & 63]! : PADDING
+  }
+  return first
+}
+
+const PADDING = 0x3d

@@ -39,7 +39,15 @@ import {
   TEXT_UINT64,
   textSource,
 } from './projection-sources.ts'
-import { NUMBER_TEXT_BYTES, writeBool, writeDouble, writeInt64 } from './projection-text.ts'
+import {
+  KEY_TEXT_BYTES,
+  NUMBER_TEXT_BYTES,
+  needsText,
+  writeBool,
+  writeDouble,
+  writeInt64,
+  writeKeyBytes,
+} from './projection-text.ts'
 import type { ScanBatch } from './scan.ts'
 import { type DeadLetterReason, deadLetterReasons, type FieldRef } from './schema.ts'
 import { isUtf8 } from './utf8.ts'
@@ -84,6 +92,7 @@ export class Projection {
   readonly #enumNames: readonly (ReadonlyMap<number, Uint8Array> | null)[]
   readonly #constants: readonly (Uint8Array | null)[]
   readonly #scratch = new Uint8Array(NUMBER_TEXT_BYTES)
+  readonly #keyText = new Uint8Array(KEY_TEXT_BYTES)
   /** Where the text begins that `#write` has written. */
   #textStart = 0
 
@@ -192,9 +201,14 @@ export class Projection {
       start = this.#textStart
       end = bytes.length
     }
+    if (end - start === 0) return MISSING_KEY
+    if (end - start > KEY_BYTES_MAX) return FIELD_TOO_LONG
+    if (this.#keySource === TEXT_BYTES && needsText(bytes, start, end)) {
+      start = writeKeyBytes(bytes, start, end, this.#keyText)
+      bytes = this.#keyText
+      end = bytes.length
+    }
     const length = end - start
-    if (length === 0) return MISSING_KEY
-    if (length > KEY_BYTES_MAX) return FIELD_TOO_LONG
     const at = row === 0 ? 0 : batch.keyEnd[row - 1]!
     if (at + length > batch.keyBytes.length) batch.growKeys(at, length)
     const keys = batch.keyBytes

@@ -7,7 +7,7 @@ export interface EventDefinition {
   /** Path of the event time: a google.protobuf.Timestamp, or an integer of `timeUnit`. */
   readonly time: string
   readonly timeUnit: 's' | 'ms' | 'us' | 'ns'
-  /** Path of the key: a string or integer field; an event without it is dead-lettered. */
+  /** Path of the key: a string, bytes or integer field; an event without it is dead-lettered. */
   readonly key: string
   /** An event later than wall clock plus this is dead-lettered and moves no watermark. */
   readonly maxFutureMs: number

@@ -55,6 +55,37 @@ function readText(batch: ScanBatch, column: number, row: number, ref: FieldRef):
   return Buffer.from(bytes).toString(ref.type === 'bytes' ? 'latin1' : 'utf8')
 }
 
+describe('keys of bytes', () => {
+  const projection = compileProjection({ ...schema, key: field('raw'), columns: [] })
+  const batch = new ScanBatch([])
+  const textOfKey = (raw: Uint8Array): string => {
+    batch.reset()
+    const bytes = All.encode(All.fromObject({ at: 5, raw })).finish()
+    expect(reasonOf(projection.decode(bytes, 0, bytes.length, batch))).toBeUndefined()
+    const [start, end] = [batch.keyStart[0]!, batch.keyEnd[0]!]
+    expect(batch.keyHash[0]).toBe(hashBytes(batch.keyBytes, start, end))
+    // Texts by the strict rules: what shows it, and what looks it up, must mean this key and no other.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(batch.keyBytes.subarray(start, end))
+  }
+
+  it('are their own text where they are one, else base64, and no two have one text', () => {
+    const bytes = fc.uint8Array({ minLength: 1, maxLength: 20 })
+    const text = fc.string({ minLength: 1, unit: 'binary' }).map((t) => new TextEncoder().encode(t))
+    const made = bytes.map((b) => new TextEncoder().encode(`bytes:${Buffer.from(b).toString('base64')}`))
+    fc.assert(
+      fc.property(fc.oneof(bytes, text, made), (raw) => {
+        const found = textOfKey(raw)
+        const back = found.startsWith('bytes:') ? Buffer.from(found.slice(6), 'base64') : Buffer.from(found)
+        expect([...back]).toEqual([...raw])
+      }),
+      { numRuns: 500 },
+    )
+    expect(textOfKey(Buffer.from('anna'))).toBe('anna')
+    expect(textOfKey(Uint8Array.of(0xff))).toBe('bytes:/w==')
+    expect(textOfKey(new Uint8Array(1024).fill(0x80))).toHaveLength(6 + 1368)
+  })
+})
+
 describe('projection against protobuf-es', () => {
   it('reads every type as it is decoded, whatever the order, repetition and unknown fields', () => {
     const projection = compileProjection(schema)

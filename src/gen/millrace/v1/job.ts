@@ -178,7 +178,7 @@ export interface JobEvent {
   time: string;
   /** `s`, `ms`, `us` or `ns`. */
   timeUnit: string;
-  /** Path of the key, a string or an integer. */
+  /** Path of the key: a string, an integer, or bytes, whose text is `bytes:` and base64 where they are not UTF-8. */
   key: string;
   /** An event later than the wall clock plus this is dead-lettered. */
   maxFuture: string;
