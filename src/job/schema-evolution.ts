@@ -1,5 +1,6 @@
 /**
- * Whether a job can go on from its state with another schema: the fields that it reads must still be where they were.
+ * Whether a job can go on from its state with another schema: the fields that it reads must still be where they were, and
+ * the values of an enum that are in its state by name must still have their names.
  *
  * Owns: which fields those are. Does not own: the rules (event/evolution.ts), when they are asked (the job's manager).
  * Pure.
@@ -8,6 +9,7 @@ import type { Violation } from '../core/errors.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import { readProblems } from '../event/evolution.ts'
+import type { FieldRef } from '../event/schema.ts'
 import type { JobDefinition } from './definition.ts'
 import { EVENT_TYPE_FIELD, EventScope, type ScopedType } from './event-scope.ts'
 import type { JobPlan } from './plan.ts'
@@ -45,15 +47,37 @@ export function checkSchemaEvolution(before: SchemaVersion, after: SchemaVersion
       violations.push({ field: `${type.message}: ${field}`, message: `${reason} (${rule})`, line: 0, column: 0 })
     }
   }
+  for (const { field, encoding } of plan.schema.columns) {
+    // A condition compares numbers. Groups, different values and top lists are texts.
+    if (encoding !== 'text') continue
+    const old = was.resolve(field.path)
+    const changed = old.ok ? textChanges(old.field, field) : []
+    violations.push(...changed.map((message) => ({ field: field.path, message, line: 0, column: 0 })))
+  }
   if (violations.length === 0) return
   const { field, message } = violations[0]!
   const more = violations.length === 1 ? '' : `, and ${violations.length - 1} more`
   throw new MillraceError(
     'SCHEMA_INCOMPATIBLE',
     `job ${after.definition.name} cannot go on with this schema: ${field} ${message}${more}. ` +
-      'Give the field a new number, or cancel the job to begin afresh',
+      'Leave what it reads as it was, or give the field a new number, or cancel the job to begin afresh',
     { violations },
   )
+}
+
+/**
+ * Why the same bytes have other texts now. An enum value that had no name was shown as its number: it may get one, as it is
+ * usual to name what is on its way already.
+ */
+function textChanges(was: FieldRef, is: FieldRef): string[] {
+  if (was.type !== is.type && (was.type === 'bool' || is.type === 'bool'))
+    return [`was ${was.type} and is now ${is.type}: state is by its text`]
+  return Object.entries(was.enumNames ?? {}).flatMap(([number, name]) => {
+    const now = is.enumNames?.[Number(number)] ?? name
+    return now === name
+      ? []
+      : [`value ${number} was ${name} and is now ${now}: state is by name (ENUM_VALUE_SAME_NAME)`]
+  })
 }
 
 function find(types: readonly ScopedType[], name: string): ScopedType | undefined {

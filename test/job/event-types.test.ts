@@ -294,4 +294,23 @@ describe('checkSchemaEvolution', () => {
       expect.stringContaining(expected),
     ])
   })
+  it('refuses another name of an enum value that state knows by name, and no other one', () => {
+    const renamed = text.replace('RED = 1', 'ROSE = 1')
+    const placed = '{ message: shop.Placed, time: at, key: customer }'
+    for (const metric of ['count: {}, by: [color]', 'distinct: { field: color }', 'last: { field: color }']) {
+      const error = errorOf(() => check(placed, metric, renamed))
+      expect([error.code, error.violations.map((v) => `${v.field} ${v.message}`)]).toEqual([
+        'SCHEMA_INCOMPATIBLE',
+        ['color value 1 was RED and is now ROSE: state is by name (ENUM_VALUE_SAME_NAME)'],
+      ])
+    }
+    const flag = text.replace('int64 amount = 3', 'bool amount = 3')
+    expect(errorOf(() => check(placed, 'count: {}, by: [amount]', flag)).message).toContain(
+      'amount was int64 and is now bool: state is by its text',
+    )
+    // A condition is about the number; a further value, or a second name, changes no text.
+    check(placed, 'count: {}, where: color == 1', renamed)
+    check(placed, 'count: {}, by: [color]', text.replace('RED = 1', 'RED = 1; BLUE = 2'))
+    check(placed, 'count: {}, by: [color]', text.replace('RED = 1', 'option allow_alias = true; RED = 1; ROSE = 1'))
+  })
 })
