@@ -71,6 +71,19 @@ export class GroupKeyBuilder {
   }
 }
 
+/** The group key of these dimension texts, as UTF-8. */
+export function groupKeyOf(texts: readonly Uint8Array[]): Uint8Array {
+  if (texts.length === 1) return texts[0]!
+  const bytes: number[] = []
+  for (const text of texts) {
+    let rest = text.length
+    for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128)
+    bytes.push(rest)
+    for (const byte of text) bytes.push(byte)
+  }
+  return Uint8Array.from(bytes)
+}
+
 /** The dimension texts of a group key. */
 export function dimensionTexts(key: Uint8Array, dimensions: number): string[] {
   if (dimensions === 0) return []

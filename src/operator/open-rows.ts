@@ -1,4 +1,5 @@
 /** Rows of windows that are not closed, as views and early results walk them. */
+import { hashBytes } from '../core/hash.ts'
 import {
   type KeyedTable,
   ROW_CHANGE,
@@ -23,9 +24,20 @@ export type VisitOpen = (
   open?: boolean,
 ) => boolean
 
-/** Visits the rows of a window from `first` on; false when `visit` has had enough. */
-export function visitRows(window: Span, groups: KeyedTable, first: number, visit: VisitOpen): boolean {
-  for (let row = first; row < groups.count; row++) {
+/**
+ * Visits the rows of a window from `first` on, or of these the one whose key is `only`; false when `visit` has had enough.
+ */
+export function visitRows(
+  window: Span,
+  groups: KeyedTable,
+  first: number,
+  visit: VisitOpen,
+  only: Uint8Array | null = null,
+): boolean {
+  const found = only === null ? first : groups.find(hashBytes(only, 0, only.length), 0, only, 0, only.length)
+  if (found < first) return true
+  const end = only === null ? groups.count : found + 1
+  for (let row = found; row < end; row++) {
     const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
     const place = row & ROW_PAGE_MASK
     const u32 = place * groups.strideU32

@@ -144,7 +144,7 @@ export class PaneTable extends ResultTable {
     const overlaps = (window: Span): boolean => window.endMs > fromMs && window.startMs < toMs
     for (const window of this.windows.slices) {
       const first = this.#closing && window === this.windows.slices[0] ? this.#cursor : 0
-      if (overlaps(window) && !visitRows(window, window.groups, first, visit)) return
+      if (overlaps(window) && !visitRows(window, window.groups, first, visit, passes?.onlyKey)) return
     }
     const firing = this.#firing
     const running = this.#running

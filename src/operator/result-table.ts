@@ -150,11 +150,11 @@ export class ResultTable {
    * Visits the rows of open windows that overlap [fromMs, toMs), until `visit` returns false. `passes` says which groups
    * are wanted; null for all. A window that is being closed is in the history as far as it is not visited here.
    */
-  visitOpen(fromMs: number, toMs: number, _passes: KeyTest | null, visit: VisitOpen): void {
+  visitOpen(fromMs: number, toMs: number, passes: KeyTest | null, visit: VisitOpen): void {
     for (const slice of this.slices.slices) {
       if (slice.endMs <= fromMs || slice.startMs >= toMs) continue
       const first = this.#closing && slice === this.slices.slices[0] ? this.#cursor : 0
-      if (!visitRows(slice, slice.groups, first, visit)) return
+      if (!visitRows(slice, slice.groups, first, visit, passes?.onlyKey)) return
     }
   }
 

@@ -13,6 +13,7 @@
  *
  * Work is done in steps of a budget. Nothing here is part of a checkpoint: it is built again from the panes.
  */
+import { hashBytes } from '../core/hash.ts'
 import {
   KeyedTable,
   ROW_CHANGE,
@@ -189,8 +190,11 @@ export class RunningWindow {
 
   *#add(pane: Slice, budget: Budget): Generator<undefined, void> {
     const from = pane.groups
-    const rows = new Int32Array(from.count)
-    for (let row = 0; row < rows.length; row++) {
+    const only = this.#passes?.onlyKey
+    const found = only === undefined ? 0 : from.find(hashBytes(only, 0, only.length), 0, only, 0, only.length)
+    const rows = new Int32Array(from.count).fill(-1)
+    const end = only === undefined ? rows.length : found + 1
+    for (let row = Math.max(0, found); row < end; row++) {
       if (budget.left <= 0) yield
       budget.left--
       const group = this.#place(pane, row)
@@ -198,7 +202,7 @@ export class RunningWindow {
       if (group >= 0) this.#addRow(from, row, group)
     }
     this.#rowOf.set(pane, rows)
-    yield* this.#countMembers(pane, rows, budget, 1)
+    if (found >= 0) yield* this.#countMembers(pane, rows, budget, 1)
   }
 
   #addRow(from: KeyedTable, row: number, group: number): void {

@@ -143,6 +143,12 @@ export class SessionRows {
     return this.#insert(hash, key, 0, key.length, startMs, endMs, later, row)
   }
 
+  /** The sessions of a group, the latest first. */
+  *ofGroup(key: Uint8Array): Generator<number, void> {
+    let row = this.table.find(hashBytes(key, 0, key.length), 0, key, 0, key.length)
+    for (; row >= 0; row = this.#before(row)) yield row
+  }
+
   /** Makes sure that a timer comes at or before `timeMs`. */
   ensureTimer(row: number, timeMs: number): void {
     const f64 = this.f64(row)

@@ -180,23 +180,31 @@ export class SessionTable implements FiringTable {
   }
 
   visitOpen(fromMs: number, toMs: number, passes: KeyTest | null, visit: VisitOpen): void {
-    const { table, valuesAt } = this.sessions
-    for (let row = 0; row < table.count; row++) {
-      const page = table.rows.pages[row >>> RECYCLED_PAGE_SHIFT]!
-      const u32 = (row & RECYCLED_PAGE_MASK) * table.strideU32
-      const flags = page.u32[u32 + ROW_FLAGS]!
-      if (flags === 0) continue
-      const at = this.sessions.at(row)
-      const startMs = page.f64[at + SESSION_START]!
-      const endMs = page.f64[at + SESSION_END]!
-      if (endMs <= fromMs || startMs >= toMs) continue
-      const key = table.keyOf(row)
-      if (passes !== null && !passes(key)) continue
-      const open = (flags & SESSION_FIRED) === 0
-      const revision = page.u32[u32 + ROW_REVISION]!
-      const change = page.u32[u32 + ROW_CHANGE]!
-      if (!visit(startMs, endMs, key, revision, change, page.f64, at + valuesAt, row, open)) return
+    const { sessions } = this
+    if (passes?.onlyKey !== undefined) {
+      for (const row of sessions.ofGroup(passes.onlyKey)) if (!this.#visitRow(row, fromMs, toMs, passes, visit)) return
+      return
     }
+    for (let row = 0; row < sessions.table.count; row++) if (!this.#visitRow(row, fromMs, toMs, passes, visit)) return
+  }
+
+  /** Visits a row if it is a session that is wanted; false when `visit` has had enough. */
+  #visitRow(row: number, fromMs: number, toMs: number, passes: KeyTest | null, visit: VisitOpen): boolean {
+    const { table, valuesAt } = this.sessions
+    const page = table.rows.pages[row >>> RECYCLED_PAGE_SHIFT]!
+    const u32 = (row & RECYCLED_PAGE_MASK) * table.strideU32
+    const flags = page.u32[u32 + ROW_FLAGS]!
+    if (flags === 0) return true
+    const at = this.sessions.at(row)
+    const startMs = page.f64[at + SESSION_START]!
+    const endMs = page.f64[at + SESSION_END]!
+    if (endMs <= fromMs || startMs >= toMs) return true
+    const key = table.keyOf(row)
+    if (passes !== null && !passes(key)) return true
+    const open = (flags & SESSION_FIRED) === 0
+    const revision = page.u32[u32 + ROW_REVISION]!
+    const change = page.u32[u32 + ROW_CHANGE]!
+    return visit(startMs, endMs, key, revision, change, page.f64, at + valuesAt, row, open)
   }
 
   /** See FiringTable. From now on vanished sessions are remembered for the next who asks. */

@@ -4,11 +4,15 @@
  * Owns: testing a group's key and a value. Does not own: walking rows (operator/view.ts). Texts are compared as UTF-8
  * bytes inside the group key, so that a row that fails is never decoded.
  */
-import { dimensionBytes } from './group-key.ts'
+import { dimensionBytes, groupKeyOf } from './group-key.ts'
 import type { DimensionCondition, ValueCondition } from './view-rows.ts'
 
 /** True for the group keys that are asked for. */
-export type KeyTest = (key: Uint8Array) => boolean
+export interface KeyTest {
+  (key: Uint8Array): boolean
+  /** The only key that can pass, where every dimension has one text: then it is looked up, not searched for. */
+  readonly onlyKey?: Uint8Array
+}
 
 const encoder = new TextEncoder()
 
@@ -38,13 +42,25 @@ export function keyTest(
   for (const condition of conditions) tests.push(textTest(dimensions, condition))
   if (tests.length === 0) return null
   let left = testsMax
-  return (key) => {
+  const test = (key: Uint8Array): boolean => {
     for (let i = 0; i < tests.length; i++) {
       if (left-- <= 0) throw new TooMuchWork()
       if (!tests[i]!(key)) return false
     }
     return true
   }
+  const fixed = Array.from({ length: dimensions }, (_, index) => equals[index] ?? fixedText(conditions, index))
+  return fixed.every((text) => text !== null)
+    ? Object.assign(test, { onlyKey: groupKeyOf(fixed.map((text) => encoder.encode(text))) })
+    : test
+}
+
+/** The text that a dimension must have by one of the conditions; whether it passes the others, they say. */
+function fixedText(conditions: readonly DimensionCondition[], dimension: number): string | null {
+  const found = conditions.find(
+    (one) => one.dimension === dimension && one.test === 'equals' && !one.not && one.texts.length === 1,
+  )
+  return found?.texts[0] ?? null
 }
 
 function textTest(dimensions: number, condition: DimensionCondition): KeyTest {

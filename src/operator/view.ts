@@ -102,8 +102,11 @@ export function queryTable(
 /** Takes all rows; false when there is too much to test or to add up. */
 function walk(table: FiringTable, query: ViewQuery, rows: Gathered): boolean {
   try {
-    table.history.scan(query.fromMs, query.toMs, (row) =>
-      rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
+    table.history.scan(
+      query.fromMs,
+      query.toMs,
+      (row) => rows.add(row.startMs, row.endMs, row.key, row.revision, row.change, table.settled, row.f64, row.at),
+      rows.passes?.onlyKey,
     )
     if (rows.collector.truncated) return true
     table.visitOpen(query.fromMs, query.toMs, rows.passes, (startMs, endMs, key, revision, change, f64, at, _, open) =>

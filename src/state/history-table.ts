@@ -119,8 +119,8 @@ export class HistoryTable {
     this.cells?.keep(page.f64, base + 2, from)
   }
 
-  /** Visits rows of windows that overlap [fromMs, toMs), oldest first, until `visit` returns false. */
-  scan(fromMs: number, toMs: number, visit: (row: HistoryRow) => boolean): void {
+  /** Visits rows of windows that overlap [fromMs, toMs), oldest first, until `visit` returns false; those of one key only. */
+  scan(fromMs: number, toMs: number, visit: (row: HistoryRow) => boolean, only: Uint8Array | null = null): void {
     const row: HistoryRow = { startMs: 0, endMs: 0, revision: 0, change: 0, key: emptyKey, f64: emptyColumns, at: 0 }
     for (let index = 0; index < this.#counts.length; index++) {
       if (this.#endMax[index]! <= fromMs) continue
@@ -134,6 +134,7 @@ export class HistoryTable {
         if (row.endMs <= fromMs || row.startMs >= toMs) continue
         const u32 = base * 2
         const keyStart = page.u32[u32]!
+        if (only !== null && !(page.u32[u32 + 1] === only.length && isAt(keys, keyStart, only))) continue
         row.key = keys.subarray(keyStart, keyStart + page.u32[u32 + 1]!)
         row.revision = page.u32[u32 + 2]!
         row.change = page.u32[u32 + CHANGE]!
@@ -193,6 +194,11 @@ export class HistoryTable {
     const { f64 } = this.rows.pages[0]!
     for (let place = 0; place < this.#counts[0]!; place++) this.cells.free(f64, place * this.strideF64 + FIELDS_F64)
   }
+}
+
+function isAt(bytes: Uint8Array, at: number, wanted: Uint8Array): boolean {
+  for (let i = 0; i < wanted.length; i++) if (bytes[at + i] !== wanted[i]) return false
+  return true
 }
 
 const emptyKey = new Uint8Array(0)
