@@ -81,8 +81,10 @@ export function formatLocal(ms: number, timezone: string): string {
   return format.format(ms)
 }
 
-/** A window in its zone: `2024-03-13` for a day, else its start and its end as far as it differs. */
+/** A window in its zone: `2024-03-13` for a day, else its start and its end as far as it differs; `-` for none. */
 export function formatWindow(startMs: number, endMs: number, timezone: string): string {
+  // Before the year 1, which the protocol cannot say.
+  if (!Number.isFinite(startMs) || !Number.isFinite(endMs)) return '-'
   const start = formatLocal(startMs, timezone)
   const end = formatLocal(endMs, timezone)
   const [startDay = '', startTime = ''] = start.split(' ')

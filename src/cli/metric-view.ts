@@ -121,8 +121,9 @@ export function valueColumns(dimensions: readonly string[], info: MetricInfo): T
 
 /** The cells of one value. */
 export function valueCells(info: MetricInfo, value: MetricValue): string[] {
+  const { kind, timezone } = info.window
   return [
-    formatWindow(value.windowStartMs, value.windowEndMs, info.window.timezone),
+    kind === 'global' ? 'all time' : formatWindow(value.windowStartMs, value.windowEndMs, timezone),
     ...value.dimensions.map((text) => (text === '' ? '-' : printable(text))),
     formatValue(value),
     value.revision > 1 ? `${value.status} (${value.revision})` : value.status,

@@ -141,8 +141,9 @@ export function toValues(result: MetricResult, only: readonly MetricValue[] = re
 export function fromValue(message: MetricValueMessage): MetricValue {
   return {
     dimensions: message.dimensions.map((dimension: Dimension) => dimension.value),
-    windowStartMs: fromTimestamp(message.windowStart, Number.NaN),
-    windowEndMs: fromTimestamp(message.windowEnd, Number.NaN),
+    // The end of the global window is the last instant itself, which in a watermark stands for the end of time.
+    windowStartMs: message.windowStart?.getTime() ?? Number.NaN,
+    windowEndMs: message.windowEnd?.getTime() ?? Number.NaN,
     value: message.value?.value ?? Number.NaN,
     ...(message.items.length === 0 && message.text === undefined
       ? {}

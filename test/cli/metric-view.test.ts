@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { describeKind, formatValue } from '../../src/cli/metric-view.ts'
+import { describeKind, formatValue, valueCells } from '../../src/cli/metric-view.ts'
+import { GLOBAL_END_MS, GLOBAL_START_MS } from '../../src/window/global.ts'
+import { pageViews, someValue } from '../support/fakes/query.ts'
 
 describe('values for people', () => {
   it('are a number, a list with what it may be off, or a text that a terminal can be given', () => {
@@ -11,6 +13,14 @@ describe('values for people', () => {
       { label: 'b\u0007', value: 7, error: 2 },
     ]
     expect(formatValue({ value: 1200, detail: { items, text: null } })).toBe('a: 1,200, b\\x07: 7 (-2)')
+  })
+
+  it('of the global window are of all time', () => {
+    const value = someValue({ dimensions: ['ios'], windowStartMs: GLOBAL_START_MS, windowEndMs: GLOBAL_END_MS })
+    const window = { kind: 'global', timezone: 'UTC', time: 'event' } as const
+    expect(valueCells({ ...pageViews, window }, value).slice(0, 2)).toEqual(['all time', 'ios'])
+    // What the protocol cannot say is not there.
+    expect(valueCells(pageViews, { ...value, windowStartMs: Number.NaN })[0]).toBe('-')
   })
 
   it('are named by kind, with what matters of it', () => {

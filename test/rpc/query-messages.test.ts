@@ -5,6 +5,7 @@ import type { MetricKind } from '../../src/job/definition.ts'
 import { hllError } from '../../src/job/sketch-limits.ts'
 import type { MetricInfo, MetricValue } from '../../src/query/api.ts'
 import { fromDescription, fromValue, toDescription, toValues } from '../../src/rpc/query-messages.ts'
+import { GLOBAL_END_MS, GLOBAL_START_MS } from '../../src/window/global.ts'
 
 const infoOf = (kind: MetricKind): MetricInfo => ({
   job: 'shop',
@@ -67,6 +68,7 @@ describe('values on the wire', () => {
     ['no number', value({ value: Number.NaN })],
     ['a text', value({ value: Number.NaN, detail: { items: [], text: 'home' } })],
     ['an empty text', value({ value: Number.NaN, detail: { items: [], text: '' } })],
+    ['the global window', value({ windowStartMs: GLOBAL_START_MS, windowEndMs: GLOBAL_END_MS })],
     ['a list', value({ detail: { items: [{ label: 'a', value: 3, error: 1 }], text: null } })],
   ])('come back as they were: %s', (_what, one) => {
     const info = infoOf({ kind: 'count' })
