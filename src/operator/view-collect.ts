@@ -109,20 +109,28 @@ function compareRows(a: GatheredRow, b: GatheredRow): number {
   return 0
 }
 
-/** Keeps the `count` first rows of each window in the order of `compareTop`: a heap a window, its worst row on top. */
+/**
+ * Keeps the `count` first rows of each window in the order of `compareTop`: a heap a window, its worst row on top. Of more
+ * than `rowsMax` rows, those of the newest windows where `newest`: as many windows as have so many rows, whole.
+ */
 export class TopOfWindows implements RowCollector {
   truncated = false
   readonly #top: TopRows
   readonly #rowsMax: number
+  readonly #newest: boolean
   readonly #windows = new Map<string, GatheredRow[]>()
   #held = 0
+  /** Windows that begin before this are let go. */
+  #fromMs = Number.NEGATIVE_INFINITY
 
-  constructor(top: TopRows, rowsMax: number) {
+  constructor(top: TopRows, rowsMax: number, newest = false) {
     this.#top = top
     this.#rowsMax = rowsMax
+    this.#newest = newest
   }
 
   wants(startMs: number, endMs: number, value: number): boolean {
+    if (startMs < this.#fromMs) return false
     const heap = this.#windows.get(`${startMs}/${endMs}`)
     return heap === undefined || heap.length < this.#top.count || compareTopValue(this.#top, value, heap[0]!.value) <= 0
   }
@@ -135,13 +143,15 @@ export class TopOfWindows implements RowCollector {
       this.#windows.set(name, heap)
     }
     if (heap.length < this.#top.count) {
-      if (this.#held >= this.#rowsMax) {
+      if (this.#held >= this.#rowsMax && !this.#newest) {
         this.truncated = true
         return false
       }
       this.#held++
       heap.push(row)
       this.#up(heap, heap.length - 1)
+      // Now and then: each window is looked at twice on average.
+      if (this.#newest && this.#held >= this.#rowsMax * 2 + 1000) this.#letGo()
     } else if (compareTop(this.#top, row, heap[0]!) < 0) {
       heap[0] = row
       this.#down(heap)
@@ -151,6 +161,22 @@ export class TopOfWindows implements RowCollector {
 
   rows(): readonly GatheredRow[] {
     return [...this.#windows.values()].flatMap((heap) => heap.sort((a, b) => compareTop(this.#top, a, b)))
+  }
+
+  #letGo(): void {
+    const windows = [...this.#windows].sort(([, a], [, b]) => b[0]!.startMs - a[0]!.startMs)
+    let kept = 0
+    for (const [name, heap] of windows) {
+      const { startMs } = heap[0]!
+      // Of windows with one start all stay, or all go.
+      if (kept >= this.#rowsMax && startMs < this.#fromMs) {
+        this.#windows.delete(name)
+        continue
+      }
+      kept += heap.length
+      this.#fromMs = startMs
+    }
+    this.#held = kept
   }
 
   #up(heap: GatheredRow[], from: number): void {

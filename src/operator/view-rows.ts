@@ -22,7 +22,10 @@ export interface ViewQuery {
   readonly values?: readonly ValueCondition[]
   /** Only so many rows a window, by value. With `keep` it is the asker's too. */
   readonly top?: TopRows
-  /** Only the last so many rows by window, then by dimension texts: what is left out is not `truncated`. */
+  /**
+   * Only the last so many rows by window, then by dimension texts; with `top`, the newest windows that have so many. What
+   * is left out is not `truncated`.
+   */
   readonly newest?: number
   /** Dimensions to keep, by index and in this order: rows that differ only in others are added up. */
   readonly keep?: readonly number[]

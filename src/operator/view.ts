@@ -29,8 +29,9 @@ class Gathered {
     this.passes = keyTest(table.plan.dimensions.length, query.filter, query.conditions ?? [])
     this.#values = query.keep === undefined ? (query.values ?? []) : []
     if (query.keep !== undefined) this.collector = new AddedUp(query.keep, query.rowsMax)
+    else if (query.top !== undefined)
+      this.collector = new TopOfWindows(query.top, query.newest ?? query.rowsMax, query.newest !== undefined)
     else if (query.newest !== undefined) this.collector = new NewestRows(query.newest)
-    else if (query.top !== undefined) this.collector = new TopOfWindows(query.top, query.rowsMax)
     else this.collector = new AllRows(query.rowsMax)
   }
 

@@ -52,7 +52,7 @@ export function questionOf(
       ...(adds || values.length === 0 ? {} : { values }),
       ...(adds || top === null ? {} : { top }),
       // One more than are wanted, so that it is known that there are more. Other groupings have another order.
-      ...(sums && query.latest && kept === null && top === null ? { newest: query.limit + 1 } : {}),
+      ...(sums && query.latest && (top === null ? kept === null : !adds) ? { newest: query.limit + 1 } : {}),
       ...(adds && sums ? { keep: kept } : {}),
     },
     adds,

@@ -91,6 +91,38 @@ describe('the top of each window', () => {
     }
   })
 
+  it('of the newest windows is whole, however many windows there are', () => {
+    const shape = fc.record({
+      rows: fc.array(fc.record({ window: fc.nat(1500), step: fc.nat(1), value: fc.integer({ min: 0, max: 50 }) }), {
+        minLength: 2500,
+        maxLength: 5000,
+        size: 'max',
+      }),
+      count: fc.integer({ min: 1, max: 3 }),
+      rowsMax: fc.integer({ min: 1, max: 300 }),
+    })
+    fc.assert(
+      fc.property(shape, ({ rows, count, rowsMax }) => {
+        const top = { count, ascending: false }
+        const few = new TopOfWindows(top, rowsMax, true)
+        const all = new TopOfWindows(top, 1e6)
+        rows.forEach(({ window, step, value }, i) => {
+          const row = { ...base, startMs: window, endMs: window + 10 + step, value, dimensions: [String(i)] }
+          for (const collector of [few, all])
+            if (collector.wants(row.startMs, row.endMs, value)) collector.add({ ...row })
+        })
+        const name = (row: GatheredRow) =>
+          [String(row.startMs).padStart(5, '0'), row.endMs, row.dimensions[0]].join(' ')
+        const [got, wanted] = [few.rows().map(name).sort(), all.rows().map(name).sort()]
+        // As in an answer: the last ones by window, of which the oldest window may be cut.
+        expect(got.slice(-rowsMax)).toEqual(wanted.slice(-rowsMax))
+        expect(few.truncated).toBe(false)
+        expect(got.length).toBeLessThanOrEqual(rowsMax * 2 + 1000)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
   it('says when it has no room for another window', () => {
     const collector = new TopOfWindows({ count: 2, ascending: false }, 3)
     const taken = [0, 0, 10, 10].map((startMs) => collector.add({ ...base, startMs, endMs: startMs + 10 }))

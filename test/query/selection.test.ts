@@ -243,6 +243,19 @@ describe('what a query asks of the workers', () => {
   })
 })
 
+describe('the latest', () => {
+  it('of a top is asked for where the rows are, but for totals, which are parts there', async () => {
+    const { views, query } = service([[]])
+    const latest = { ...everything, latest: true, limit: 5 }
+    const top = { count: 1, ascending: false }
+    await query.query(latest)
+    await query.query({ ...latest, top })
+    await query.query({ ...latest, top, groupBy: ['platform', 'person'] })
+    await query.query({ ...latest, top, groupBy: ['platform'] })
+    expect(views.asked.map(({ newest }) => newest)).toEqual([6, 6, 6, undefined])
+  })
+})
+
 describe('LookupKey', () => {
   const row = (startMs: number, person: string, platform: string): GatheredRow => ({
     startMs,
