@@ -43,7 +43,7 @@ export function watchJob(
     control.describe(name).then(
       (details) => {
         if (!open) return
-        const update = updateOf(details, rate.add(clock.monotonicMs(), details.summary.events.read))
+        const update = updateOf(details, rate.add(clock.monotonicMs(), details))
         const text = JSON.stringify(update)
         if (text !== told) watcher.onUpdate(update)
         told = text
@@ -92,10 +92,19 @@ function pendingOf({ graph, subtasks }: JobDetails): JobProgress['pendingRecords
 class ReadRate {
   readonly #samples: { readonly atMs: number; readonly read: number }[] = []
   #last: number | null = null
+  #counted = ''
 
   /** Takes a look at the counter; the rate as of now, whole records. */
-  add(atMs: number, read: number): number {
+  add(atMs: number, { summary, subtasks }: Pick<JobDetails, 'summary' | 'subtasks'>): number {
     const samples = this.#samples
+    const { read } = summary.events
+    // A subtask that is heard of for the first time brings all that it has read since the job began.
+    const counted = `${summary.attempt}/${subtasks.length}`
+    if (counted !== this.#counted) {
+      samples.length = 0
+      this.#last = null
+    }
+    this.#counted = counted
     const last = this.#last
     this.#last = read
     // A restart takes back what was read since the checkpoint.

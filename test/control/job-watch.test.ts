@@ -108,6 +108,26 @@ describe('watchJob', () => {
     expect(job.updates.at(-1)?.progress.readPerSecond).toBe(0)
   })
 
+  it('takes no subtask that is heard of for the first time for records read now', async () => {
+    const job = new Followed()
+    job.pending = []
+    await settle()
+    for (const [read, pending] of [
+      [5e8, [0]],
+      [5e8 + 100, [0]],
+      [1e9 + 200, [0, 0]],
+      [1e9 + 300, [0, 0]],
+    ] as const) {
+      job.read = read
+      job.pending = [...pending]
+      await job.pass(1000)
+      expect(job.updates.at(-1)?.progress.readPerSecond).toBeLessThanOrEqual(100)
+    }
+    job.read += 100
+    await job.pass(1000)
+    expect(job.updates.at(-1)?.progress.readPerSecond).toBe(100)
+  })
+
   it('does not know how much is left when one subtask does not', async () => {
     const job = new Followed()
     job.pending = [5, -1]
