@@ -74,7 +74,8 @@ export async function replay(
   if (options.sortByTime) {
     const all: Encoded[] = []
     for await (const batch of events) {
-      all.push(...batch)
+      // One by one: an array in a file is one batch of any size.
+      for (const one of batch) all.push(one)
       onProgress(progress)
       if (options.signal.aborted) return progress
     }

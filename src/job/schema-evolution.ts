@@ -52,7 +52,7 @@ export function checkSchemaEvolution(before: SchemaVersion, after: SchemaVersion
     if (encoding !== 'text') continue
     const old = was.resolve(field.path)
     const changed = old.ok ? textChanges(old.field, field) : []
-    violations.push(...changed.map((message) => ({ field: field.path, message, line: 0, column: 0 })))
+    for (const message of changed) violations.push({ field: field.path, message, line: 0, column: 0 })
   }
   if (violations.length === 0) return
   const { field, message } = violations[0]!

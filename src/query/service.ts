@@ -237,7 +237,7 @@ class Follower {
           `the watch follows more than ${maxQueryLimit} values of a window of ${this.#query.job}/${this.#query.metric}: narrow it`,
         )
       }
-      totals.push(...ofWindow)
+      for (const total of ofWindow) totals.push(total)
     }
     return passing(totals, this.#query)
   }

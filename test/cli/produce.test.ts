@@ -107,6 +107,19 @@ describe('produce', () => {
     expect(ids).toEqual(['row-00000002', 'row-00000003', 'row-00000001', 'row-00000001'])
   })
 
+  it('sorts the rows of one large array', async () => {
+    const log = join(folder, 'log')
+    const rows = Array.from({ length: 150_000 }, (_, i) => ({
+      who: 'u',
+      what: 'v',
+      when: 1_700_000_000 - i,
+      where: '',
+    }))
+    const path = file('clicks.json', JSON.stringify(rows))
+    const args = ['produce', path, '--log', log, '-t', 'events', '--sort-by-time', ...mapping]
+    expect(await cli.run(...args)).toMatchObject({ code: 0, stderr: '' })
+  })
+
   it('reads the mapping, the file and the target from a job', async () => {
     const log = join(folder, 'log')
     const job = file(
