@@ -94,17 +94,34 @@ export function bottleneck(graph: wire.JobGraph, subtasks: readonly wire.Subtask
     return own.sort((a, b) => of(b) - of(a))[0] ?? null
   }
   const blocked = (operator: string) => worst(operator, (subtask) => subtask.backPressuredRatio)
-  for (const { from, to } of graph.edges) {
+  for (const { id: from } of graph.operators) {
     const waiting = blocked(from)
     if (waiting === null || waiting.backPressuredRatio < MUCH) continue
-    if ((blocked(to)?.backPressuredRatio ?? 0) >= MUCH) continue
-    const busy = worst(to, (subtask) => subtask.busyRatio)
-    if (busy === null || busy.busyRatio < MUCH) continue
-    const share = (ratio: number) => `${Math.round(ratio * 100)} %`
-    return (
-      `${from} is blocked ${share(waiting.backPressuredRatio)} of the time: it waits for ` +
-      `${busy.operator}[${busy.subtask}], which is busy ${share(busy.busyRatio)}`
-    )
+    for (const to of reached(graph, subtasks, from)) {
+      if ((blocked(to)?.backPressuredRatio ?? 0) >= MUCH) continue
+      const busy = worst(to, (subtask) => subtask.busyRatio)
+      if (busy === null || busy.busyRatio < MUCH) continue
+      const share = (ratio: number) => `${Math.round(ratio * 100)} %`
+      return (
+        `${from} is blocked ${share(waiting.backPressuredRatio)} of the time: it waits for ` +
+        `${busy.operator}[${busy.subtask}], which is busy ${share(busy.busyRatio)}`
+      )
+    }
   }
   return null
+}
+
+/** The operators that an output comes to, beyond those that run within its own and have no subtasks, as filters and maps. */
+function reached(graph: wire.JobGraph, subtasks: readonly wire.SubtaskStatus[], from: string): readonly string[] {
+  const known = new Set(subtasks.map((subtask) => subtask.operator))
+  const seen = new Set([from])
+  const through = [from]
+  for (const at of through) {
+    for (const edge of graph.edges) {
+      if (edge.from !== at || seen.has(edge.to)) continue
+      seen.add(edge.to)
+      if (!known.has(edge.to)) through.push(edge.to)
+    }
+  }
+  return [...seen].filter((id) => known.has(id) && id !== from)
 }

@@ -99,6 +99,20 @@ describe('the graph of a job', () => {
     expect(bottleneck(graph, slow)).toBe(
       'window is blocked 80 % of the time: it waits for merge[1], which is busy 97 %',
     )
+    // What runs within another operator has no subtasks of its own.
+    const chained: JobGraph = {
+      operators: [operator('clicks', 'source'), operator('map', 'map'), operator('sum', 'window')],
+      edges: [
+        { from: 'clicks', to: 'map', partitioning: 'forward' },
+        { from: 'map', to: 'sum', partitioning: 'hash(key)' },
+      ],
+    }
+    expect(
+      bottleneck(chained, [
+        subtask('clicks', 0, { backPressuredRatio: 0.9 }),
+        subtask('sum', 0, { busyRatio: 1, backPressuredRatio: 0 }),
+      ]),
+    ).toBe('clicks is blocked 90 % of the time: it waits for sum[0], which is busy 100 %')
     // A sink is no subtask: who waits for it is not known to wait for anything here.
     expect(bottleneck(graph, [subtask('merge', 0, { backPressuredRatio: 1 })])).toBeNull()
   })
