@@ -5,6 +5,7 @@
  * key, and should depend on nothing but the record and the broadcast state. Between the two streams there is no order.
  */
 import { MillraceError } from '../core/errors.ts'
+import { refuseAsync } from './code-failure.ts'
 import type { MapKey } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
 import { Context, type DueTimer, type ProcessContext } from './process-operator.ts'
@@ -16,7 +17,7 @@ export interface BroadcastView<V> {
   entries(): Iterable<[MapKey, V]>
 }
 
-/** Broadcast state as broadcast records may change it. */
+/** Broadcast state as broadcast records may change it; an object that it gave out may be changed in place, too. */
 export interface BroadcastState<V> extends BroadcastView<V> {
   set(key: MapKey, value: V): void
   delete(key: MapKey): void
@@ -52,7 +53,16 @@ export function openBroadcast(
   const context = new BroadcastContext(fn.state ?? {}, runtime)
   const store = runtime.broadcast
   const writable: BroadcastState<unknown> = {
-    ...context.broadcast,
+    get(key) {
+      const value = store.get(key)
+      // It may be changed in place by whoever gets it.
+      if (typeof value === 'object' && value !== null) store.changed = true
+      return value
+    },
+    entries() {
+      store.changed = true
+      return store.entries.entries()
+    },
     set(key, value) {
       if (value === undefined) throw new MillraceError('JOB_CODE_FAILED', `${fn.id} sets broadcast state to undefined`)
       store.set(key, value)
@@ -62,15 +72,15 @@ export function openBroadcast(
   return {
     onRecord(_input, value, timestampMs, entry) {
       if (entry === null) {
-        fn.onBroadcast(value, writable)
+        refuseAsync(fn.onBroadcast(value, writable), fn.id, 'onBroadcast')
         return
       }
       context.use(entry, timestampMs)
-      fn.onEvent(value, context)
+      refuseAsync(fn.onEvent(value, context), fn.id, 'onEvent')
     },
     onTimer(entry, domain, timeMs) {
       context.use(entry, timeMs)
-      fn.onTimer?.({ domain, timeMs }, context)
+      refuseAsync(fn.onTimer?.({ domain, timeMs }, context), fn.id, 'onTimer')
     },
   }
 }

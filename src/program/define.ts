@@ -81,8 +81,9 @@ function violation(field: string, message: string): Violation {
   return { field, message, line: 0, column: 0 }
 }
 
-/** Names a side output. Send to it with `emitTo`, read it with `side`. */
+/** Names a side output. Send to it with `emitTo`, read it with `side`. JOB_INVALID without a name: that is the main one. */
 export function sideOutput<T>(id: string): SideOutput<T> {
+  if (id === '') throw new MillraceError('JOB_INVALID', 'a side output has a name that is not empty')
   return { id }
 }
 

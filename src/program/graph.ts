@@ -80,6 +80,8 @@ export interface KeyedNode {
   readonly inputs: readonly KeyedInput[]
   /** Names and kinds of its parts of state, `name:kind`, in order; state is found by them. */
   readonly slots: readonly string[]
+  /** By slot, whether it has a time to live; none of them unless given. */
+  readonly expires?: readonly boolean[]
   /** For people: what it does. */
   readonly detail: string
   readonly create: (runtime: OperatorRuntime) => KeyedOperator

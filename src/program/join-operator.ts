@@ -6,6 +6,7 @@
  */
 import { MillraceError } from '../core/errors.ts'
 import { parseDuration } from '../job/duration.ts'
+import { refuseAsync } from './code-failure.ts'
 import type { Entry } from './keyed-store.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
 import type { Duration } from './windows.ts'
@@ -30,14 +31,22 @@ interface Waiting {
 const LEFT = 0
 const RIGHT = 1
 
-/** Runs an interval join in one subtask. JOB_INVALID for bounds that are none. */
+/** The bounds of a join, ms. JOB_INVALID for bounds that are none. */
+export function boundsOf({ id, lower, upper }: Pick<IntervalJoin<never, never, unknown>, 'id' | 'lower' | 'upper'>): {
+  readonly lowerMs: number
+  readonly upperMs: number
+} {
+  const bounds = { lowerMs: boundMs(lower, id), upperMs: boundMs(upper, id) }
+  if (bounds.lowerMs <= bounds.upperMs) return bounds
+  throw new MillraceError('JOB_INVALID', `the bounds of ${id} are the wrong way round: lower is above upper`)
+}
+
+/** Runs an interval join in one subtask. */
 export function openIntervalJoin(
   join: IntervalJoin<unknown, unknown, unknown>,
   runtime: OperatorRuntime,
 ): KeyedOperator {
-  const lowerMs = boundMs(join.lower, join.id)
-  const upperMs = boundMs(join.upper, join.id)
-  if (lowerMs > upperMs) throw new MillraceError('JOB_INVALID', `the bounds of ${join.id} are the wrong way round`)
+  const { lowerMs, upperMs } = boundsOf(join)
   // The watermark at which a record of either side has no partner to wait for.
   const doneMs = (side: number, t: number): number =>
     side === LEFT ? t + Math.max(0, upperMs) : t + Math.max(0, -lowerMs)
@@ -52,6 +61,7 @@ export function openIntervalJoin(
         const distance = side === LEFT ? t - timestampMs : timestampMs - t
         if (distance < lowerMs || distance > upperMs) continue
         const out = side === LEFT ? join.join(value, v) : join.join(v, value)
+        refuseAsync(out, join.id, 'join')
         if (out !== undefined) runtime.emit(out, Math.max(t, timestampMs))
       }
       const waiting = waitingOf(entry!, side)

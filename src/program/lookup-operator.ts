@@ -5,6 +5,9 @@
  * a barrier goes on, every question that came before it is answered; so nothing of it is in a checkpoint, and after a
  * crash questions are asked again. A question that fails, fails the attempt: catch what the job can live with.
  */
+import { MillraceError } from '../core/errors.ts'
+import { failedAt, recordText, refuseAsync } from './code-failure.ts'
+import type { Key } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
 
 /** A lookup join. */
@@ -21,12 +24,22 @@ export interface Lookup<In, R, Out> {
 
 interface Question {
   readonly value: unknown
+  readonly key: Key
   readonly timestampMs: number
   /** The record of the source that it comes from. */
   readonly partition: number
   readonly offset: number
   answer: unknown
   done: boolean
+}
+
+/** Checks what a lookup says of itself. JOB_INVALID. */
+export function checkLookup({ id, concurrency }: { readonly id: string; readonly concurrency?: number }): void {
+  if (concurrency === undefined || (Number.isSafeInteger(concurrency) && concurrency > 0)) return
+  throw new MillraceError(
+    'JOB_INVALID',
+    `concurrency of ${id} is ${concurrency}: how many questions may be under way is a whole number above zero`,
+  )
 }
 
 /** Runs a lookup in one subtask. */
@@ -46,7 +59,7 @@ export function openLookup(lookup: Lookup<unknown, unknown, unknown>, runtime: O
       },
       (error: unknown) => {
         take(question)
-        runtime.fail(error)
+        runtime.fail(failedAt(lookup.id, error, recordText(question.key, question.timestampMs)))
       },
     )
   }
@@ -54,18 +67,24 @@ export function openLookup(lookup: Lookup<unknown, unknown, unknown>, runtime: O
     get full() {
       return queue.length >= concurrency
     },
-    onRecord(_input, value, timestampMs) {
-      const question = { value, timestampMs, ...runtime.current, answer: undefined, done: false }
+    onRecord(_input, value, timestampMs, entry) {
+      const { partition, offset } = runtime.current
+      const question = { value, key: entry!.key, timestampMs, partition, offset, answer: undefined, done: false }
       queue.push(question)
       ask(question)
     },
     poll() {
       while (queue[0]?.done === true) {
         const question = queue.shift()!
-        const { value, answer, timestampMs } = question
+        const { value, key, answer, timestampMs } = question
         take(question)
-        const out = lookup.join(value, answer)
-        if (out !== undefined) runtime.emit(out, timestampMs)
+        try {
+          const out = lookup.join(value, answer)
+          refuseAsync(out, lookup.id, 'join')
+          if (out !== undefined) runtime.emit(out, timestampMs)
+        } catch (thrown) {
+          throw failedAt(lookup.id, thrown, recordText(key, timestampMs))
+        }
       }
       return queue.length > 0
     },

@@ -52,4 +52,6 @@ export interface KeyedOperator {
   poll?(): boolean
   /** True while no further record should be handed in. */
   readonly full?: boolean
+  /** True where timers of the wall clock fire at the end of a bounded input, however far their time is. */
+  readonly firesAtEnd?: boolean
 }

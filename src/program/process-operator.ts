@@ -3,6 +3,7 @@
  *
  * Owns: the context that the code is handed. One context is reused: it is valid during the call only.
  */
+import { refuseAsync } from './code-failure.ts'
 import type { Entry } from './keyed-store.ts'
 import type { Key, TimeDomain } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
@@ -133,12 +134,12 @@ export function openProcess<S extends StateSpecs>(
   return {
     onRecord(input, value, timestampMs, entry) {
       context.use(entry!, timestampMs)
-      if (input === 0) fn.onEvent(value, context)
-      else fn.onOther?.(value, context)
+      if (input === 0) refuseAsync(fn.onEvent(value, context), fn.id, 'onEvent')
+      else refuseAsync(fn.onOther?.(value, context), fn.id, 'onOther')
     },
     onTimer(entry, domain, timeMs) {
       context.use(entry, timeMs)
-      fn.onTimer?.({ domain, timeMs }, context)
+      refuseAsync(fn.onTimer?.({ domain, timeMs }, context), fn.id, 'onTimer')
     },
   }
 }

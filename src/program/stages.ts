@@ -5,6 +5,7 @@
  * sinks. A link is what one stage sends to one input of another; links are numbered over the whole program, the same in
  * every thread. Stateless nodes that several stages reach run in each of them.
  */
+import { codeFailure, refuseAsync } from './code-failure.ts'
 import {
   isKeyed,
   isStateless,
@@ -12,6 +13,7 @@ import {
   type KeyedNode,
   type OutputRef,
   type SinkNode,
+  type StatelessNode,
   sourcesOf,
 } from './graph.ts'
 
@@ -74,38 +76,78 @@ function sidesOf(program: JobProgram, node: number): readonly string[] {
 /** What happens to records of output `ref`, up to the ends; `raw` when they are events as they were decoded. */
 export function chainOf(program: JobProgram, ref: OutputRef, ends: ChainEnds, raw: boolean): Push {
   const pushes: Push[] = []
-  const reads = (refs: readonly OutputRef[]): boolean =>
-    refs.some(({ node, side }) => node === ref.node && side === ref.side)
+  // A stream that was united with itself gives each record as often as it is in it.
+  const timesIn = (refs: readonly OutputRef[]): number =>
+    refs.filter(({ node, side }) => node === ref.node && side === ref.side).length
+  const add = (push: Push, times: number): void => {
+    for (let i = 0; i < times; i++) pushes.push(push)
+  }
   program.nodes.forEach((node, index) => {
     if (node.kind === 'source') return
     if (isKeyed(node)) {
       node.inputs.forEach((input, i) => {
-        if (reads(input.from)) pushes.push(ends.link(node, index, i, raw))
+        const times = timesIn(input.from)
+        if (times > 0) add(ends.link(node, index, i, raw), times)
       })
-    } else if (reads(node.inputs)) {
-      if (!isStateless(node)) pushes.push(ends.sink(node))
-      else pushes.push(apply(node, chainOf(program, { node: index, side: '' }, ends, raw && node.kind === 'filter')))
+      return
     }
+    const times = timesIn(node.inputs)
+    if (times === 0) return
+    if (!isStateless(node)) add(ends.sink(node), times)
+    else add(apply(node, chainOf(program, { node: index, side: '' }, ends, raw && node.kind === 'filter')), times)
   })
   return all(pushes)
 }
 
-function apply(
-  node: { readonly kind: 'filter' | 'map' | 'flatMap'; readonly apply: (value: unknown) => unknown },
-  next: Push,
-): Push {
-  const fn = node.apply
+/** Runs a stateless node. What its code throws names the node, wherever in a chain it is. */
+function apply(node: StatelessNode, next: Push): Push {
+  const { id, apply: fn } = node
   switch (node.kind) {
     case 'filter':
       return (value, timestampMs) => {
-        if (fn(value) === true) next(value, timestampMs)
+        let keeps: unknown
+        try {
+          keeps = fn(value)
+          refuseAsync(keeps, id, 'the function')
+        } catch (thrown) {
+          throw codeFailure(id, thrown)
+        }
+        if (keeps) next(value, timestampMs)
       }
     case 'map':
-      return (value, timestampMs) => next(fn(value), timestampMs)
+      return (value, timestampMs) => {
+        let made: unknown
+        try {
+          made = fn(value)
+          refuseAsync(made, id, 'the function')
+        } catch (thrown) {
+          throw codeFailure(id, thrown)
+        }
+        next(made, timestampMs)
+      }
     case 'flatMap':
       return (value, timestampMs) => {
-        for (const item of fn(value) as Iterable<unknown>) next(item, timestampMs)
+        const items = itemsOf(node, value)
+        for (let item = nextOf(id, items); item.done !== true; item = nextOf(id, items)) next(item.value, timestampMs)
       }
+  }
+}
+
+function itemsOf({ id, apply: fn }: StatelessNode, value: unknown): Iterator<unknown> {
+  try {
+    const made = fn(value)
+    refuseAsync(made, id, 'the function')
+    return (made as Iterable<unknown>)[Symbol.iterator]()
+  } catch (thrown) {
+    throw codeFailure(id, thrown)
+  }
+}
+
+function nextOf(id: string, items: Iterator<unknown>): IteratorResult<unknown> {
+  try {
+    return items.next()
+  } catch (thrown) {
+    throw codeFailure(id, thrown)
   }
 }
 

@@ -182,9 +182,15 @@ function timesOf(timers: ReadonlySet<number> | null): number[] | undefined {
 
 /**
  * Puts the rows of one page into a store; pages of a group in order. `slotOf[i]` is where slot i is kept now, -1 for one
- * that is no more.
+ * that is no more. `expires[slot]`: whether it has a time to live now; where it has none, what was stored with one stays.
  */
-export function readStatePage(bytes: Uint8Array, group: number, store: KeyedStore, slotOf: readonly number[]): void {
+export function readStatePage(
+  bytes: Uint8Array,
+  group: number,
+  store: KeyedStore,
+  slotOf: readonly number[],
+  expires: readonly boolean[],
+): void {
   const reader = new ValueReader()
   reader.reset(bytes)
   while (!reader.done) {
@@ -203,18 +209,18 @@ export function readStatePage(bytes: Uint8Array, group: number, store: KeyedStor
       store.group(group)!.entries.delete(entry.mapKey)
       continue
     }
-    readEntry(reader, entry, slotOf)
+    readEntry(reader, entry, slotOf, expires)
   }
 }
 
-function readEntry(reader: ValueReader, entry: Entry, slotOf: readonly number[]): void {
+function readEntry(reader: ValueReader, entry: Entry, slotOf: readonly number[], expires: readonly boolean[]): void {
   const slots = reader.read() as unknown[]
   const expiry = reader.read() as (number | undefined)[] | undefined
   for (let i = 0; i < slots.length; i++) {
     const slot = slotOf[i] ?? -1
     if (slot < 0) continue
     entry.slots[slot] = slots[i]
-    if (expiry?.[i] === undefined) continue
+    if (expiry?.[i] === undefined || expires[slot] !== true) continue
     entry.expiry ??= new Array(entry.slots.length).fill(undefined)
     entry.expiry[slot] = expiry[i]
   }

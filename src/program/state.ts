@@ -11,12 +11,13 @@
  */
 import { MillraceError } from '../core/errors.ts'
 import { parseDuration } from '../job/duration.ts'
+import { isPromise } from './code-failure.ts'
 import type { Entry, KeyedStore } from './keyed-store.ts'
 import type { OperatorRuntime } from './operator.ts'
 
 /** How a value is made up of many: for windows, running aggregates and aggregating state. */
 export interface Aggregate<In, Acc, Out> {
-  /** The accumulator of nothing. */
+  /** The accumulator of nothing, a fresh one each time. */
   create(): Acc
   /** The accumulator with one more value; may change and return `accumulator`. */
   add(accumulator: Acc, value: In): Acc
@@ -212,6 +213,11 @@ export function slotNames(specs: StateSpecs): string[] {
   return Object.entries(specs).map(([name, { kind }]) => `${name}:${kind}`)
 }
 
+/** Which of them have a time to live. */
+export function expiringSlots(specs: StateSpecs): boolean[] {
+  return Object.values(specs).map(({ ttlMs }) => ttlMs > 0)
+}
+
 /** The handles of one operator instance, on the entry that `use` was last called with. */
 export class StateScope<S extends StateSpecs> {
   readonly handles: Handles<S>
@@ -226,7 +232,13 @@ export class StateScope<S extends StateSpecs> {
     this.handles = Object.fromEntries(
       list.map(([name, { open }], index) => [
         name,
-        open({ get: () => this.#get(index), set: (v) => this.#set(index, v) }),
+        open({
+          get: () => this.#get(index),
+          set: (item) => {
+            if (!isPromise(item)) return this.#set(index, item)
+            throw new MillraceError('JOB_CODE_FAILED', `state '${name}' is given a promise: code of a job is not async`)
+          },
+        }),
       ]),
     ) as Handles<S>
   }

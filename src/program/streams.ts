@@ -7,15 +7,17 @@ import { MillraceError } from '../core/errors.ts'
 import type { Delivery } from '../job/definition.ts'
 import { defaultDelivery } from '../job/delivery.ts'
 import { type BroadcastFunction, openBroadcast } from './broadcast-operator.ts'
-import type { KeyedInput, OutputRef } from './graph.ts'
+import { accumulatorOf, refuseAsync } from './code-failure.ts'
+import type { KeyedInput, KeyedNode, OutputRef } from './graph.ts'
 import type { GraphBuilder } from './graph-builder.ts'
-import { type IntervalJoin, openIntervalJoin } from './join-operator.ts'
+import { boundsOf, type IntervalJoin, openIntervalJoin } from './join-operator.ts'
+import { jsonBytes } from './json-value.ts'
 import type { Key } from './keys.ts'
-import { type Lookup, openLookup } from './lookup-operator.ts'
+import { checkLookup, type Lookup, openLookup } from './lookup-operator.ts'
 import { PANE_SLOTS, PaneWindowOperator } from './pane-window-operator.ts'
 import { type ConnectFunction, openProcess, type ProcessFunction, type SideOutput } from './process-operator.ts'
 import { type SinkTarget, targetOf } from './settings.ts'
-import { type Aggregate, durationMs, type StateSpecs, slotNames } from './state.ts'
+import { type Aggregate, durationMs, expiringSlots, type StateSpecs, slotNames } from './state.ts'
 import type { Trigger } from './triggers.ts'
 import { WindowOperator, type WindowResult } from './window-operator.ts'
 import { type Duration, planWindows, type WindowSpec } from './windows.ts'
@@ -30,7 +32,7 @@ export interface SinkSpec<T> {
    * once, and again after a failure. The first unless given, for every kind of output that can.
    */
   readonly delivery?: Delivery
-  /** The record's value: bytes, or something with `finish()` as Protobuf encoders give. JSON unless given. */
+  /** The record's value: bytes, or something with `finish()` as Protobuf encoders give. JSON unless given (json-value.ts). */
   readonly encode?: (value: T) => Uint8Array | { finish(): Uint8Array }
   /** The record's key; none unless given. */
   readonly key?: (value: T) => string | Uint8Array | null
@@ -98,7 +100,7 @@ export class Stream<T> {
       output,
       ...(output.kind === 'discard' ? {} : { delivery: delivery ?? defaultDelivery(output.kind) }),
       keyOf: (key ?? null) as ((value: unknown) => string | Uint8Array | null) | null,
-      encode: (value) => bytesOf(encode === undefined ? JSON.stringify(value) : encode(value as T)),
+      encode: (value) => (encode === undefined ? jsonBytes(value) : bytesOf(encode(value as T), id)),
     })
   }
 }
@@ -124,7 +126,7 @@ export class KeyedStream<K, T> {
 
   /** Runs a process function: code per record and timer, with state by key. */
   process<Out, S extends StateSpecs = Record<never, never>>(fn: ProcessFunction<K, T, Out, S>): OperatorStream<Out> {
-    return this.#operator('process', fn.id, slotNames(fn.state ?? {}), '', [this.input], (runtime) =>
+    return this.#operator('process', fn.id, fn.state ?? {}, '', [this.input], (runtime) =>
       openProcess(fn as unknown as ProcessFunction<unknown, unknown, unknown, StateSpecs>, runtime),
     )
   }
@@ -135,7 +137,7 @@ export class KeyedStream<K, T> {
     fn: ConnectFunction<K, T, U, Out, S>,
   ): OperatorStream<Out> {
     const inputs = [this.input, other.input]
-    return this.#operator('process', fn.id, slotNames(fn.state ?? {}), '', inputs, (runtime) =>
+    return this.#operator('process', fn.id, fn.state ?? {}, '', inputs, (runtime) =>
       openProcess(fn as unknown as ConnectFunction<unknown, unknown, unknown, unknown, StateSpecs>, runtime),
     )
   }
@@ -159,7 +161,10 @@ export class KeyedStream<K, T> {
     return this.#operator('aggregate', id, ['accumulator:aggregating'], '', [this.input], (runtime) => ({
       onRecord(_input, value, timestampMs, entry) {
         const before = entry!.slots[0]
-        const after = aggregate.add(before === undefined ? aggregate.create() : (before as Acc), value as T)
+        const after = accumulatorOf(
+          aggregate.add(before === undefined ? aggregate.create() : (before as Acc), value as T),
+          id,
+        )
         entry!.slots[0] = after
         runtime.touch(entry!)
         runtime.emit({ key: entry!.key, value: aggregate.result(after) }, timestampMs)
@@ -167,8 +172,9 @@ export class KeyedStream<K, T> {
     }))
   }
 
-  /** Joins records of two streams with the same key whose times are within bounds of each other. */
+  /** Joins records of two streams with the same key whose times are within bounds of each other. JOB_INVALID. */
   intervalJoin<U, Out>(right: KeyedStream<K, U>, join: IntervalJoin<T, U, Out>): OperatorStream<Out> {
+    boundsOf(join)
     return this.#operator(
       'intervalJoin',
       join.id,
@@ -185,7 +191,7 @@ export class KeyedStream<K, T> {
     fn: BroadcastFunction<K, T, B, V, Out, S>,
   ): OperatorStream<Out> {
     const inputs = [this.input, { from: broadcast.refs, keyOf: null }]
-    return this.#operator('broadcast', fn.id, slotNames(fn.state ?? {}), '', inputs, (runtime) =>
+    return this.#operator('broadcast', fn.id, fn.state ?? {}, '', inputs, (runtime) =>
       openBroadcast(
         fn as unknown as BroadcastFunction<unknown, unknown, unknown, unknown, unknown, StateSpecs>,
         runtime,
@@ -193,8 +199,9 @@ export class KeyedStream<K, T> {
     )
   }
 
-  /** Asks something outside for each record, several at a time; results keep the order of the records. */
+  /** Asks something outside for each record, several at a time; results keep the order of the records. JOB_INVALID. */
   lookup<R, Out>(lookup: Lookup<T, R, Out>): OperatorStream<Out> {
+    checkLookup(lookup)
     return this.#operator('lookup', lookup.id, [], '', [this.input], (runtime) =>
       openLookup(lookup as unknown as Lookup<unknown, unknown, unknown>, runtime),
     )
@@ -203,12 +210,13 @@ export class KeyedStream<K, T> {
   #operator<Out>(
     kind: 'process' | 'window' | 'aggregate' | 'intervalJoin' | 'broadcast' | 'lookup',
     id: string,
-    slots: readonly string[],
+    state: readonly string[] | StateSpecs,
     detail: string,
     inputs: readonly KeyedInput[],
-    create: Extract<Parameters<GraphBuilder['add']>[0], { create: unknown }>['create'],
+    create: KeyedNode['create'],
   ): OperatorStream<Out> {
-    return new OperatorStream<Out>(this.#builder, [this.#builder.add({ kind, id, slots, detail, inputs, create })])
+    const slots = isSlots(state) ? { slots: state } : { slots: slotNames(state), expires: expiringSlots(state) }
+    return new OperatorStream<Out>(this.#builder, [this.#builder.add({ kind, id, ...slots, detail, inputs, create })])
   }
 }
 
@@ -216,8 +224,13 @@ type AddWindow = <Out>(
   id: string,
   detail: string,
   slots: readonly string[],
-  create: Extract<Parameters<GraphBuilder['add']>[0], { create: unknown }>['create'],
+  create: KeyedNode['create'],
 ) => OperatorStream<Out>
+
+/** Slots of an operator's own, which have no time to live; an author's state otherwise. */
+function isSlots(state: readonly string[] | StateSpecs): state is readonly string[] {
+  return Array.isArray(state)
+}
 
 /** Records by key and window. */
 export class WindowedStream<K, T> {
@@ -236,6 +249,13 @@ export class WindowedStream<K, T> {
     const aggregate = spec.aggregate as Aggregate<unknown, unknown, unknown>
     if (plan.merging && aggregate.merge === undefined)
       throw new MillraceError('JOB_INVALID', `session windows of ${id} need an aggregate with merge`)
+    if (plan.merging && trigger !== null && trigger.merge === undefined)
+      throw new MillraceError('JOB_INVALID', `session windows of ${id} need a trigger with merge`)
+    if (plan.domain === 'processing' && allowedLateness !== undefined && allowedLateness !== 0)
+      throw new MillraceError(
+        'JOB_INVALID',
+        `allowedLateness of ${id} has no meaning: nothing is late in windows of processing time`,
+      )
     if (plan.global && trigger === null)
       throw new MillraceError(
         'JOB_INVALID',
@@ -253,10 +273,8 @@ export class WindowedStream<K, T> {
   }
 }
 
-const encoder = new TextEncoder()
-
-function bytesOf(encoded: string | undefined | Uint8Array | { finish(): Uint8Array }): Uint8Array {
+function bytesOf(encoded: Uint8Array | { finish(): Uint8Array }, id: string): Uint8Array {
   if (encoded instanceof Uint8Array) return encoded
-  if (typeof encoded === 'object') return encoded.finish()
-  return encoder.encode(encoded ?? 'null')
+  refuseAsync(encoded, id, 'encode')
+  return encoded.finish()
 }

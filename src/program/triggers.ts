@@ -4,6 +4,7 @@
  * Without one a window fires when the watermark (or the wall clock) reaches its end, and with each late record after
  * that. Firing keeps what the window holds; purging forgets it, and nothing else.
  */
+import { MillraceError } from '../core/errors.ts'
 import type { WindowBounds } from './windows.ts'
 
 /** What becomes of a window. */
@@ -25,12 +26,17 @@ export interface Trigger<In> {
   onRecord(value: In, timestampMs: number, window: WindowBounds, context: TriggerContext): TriggerAnswer
   /** A timer that the trigger has set is due. */
   onTimer?(timeMs: number, window: WindowBounds, context: TriggerContext): TriggerAnswer
-  /** Session windows became `window`; the result is what is kept. Needed for session windows. */
+  /**
+   * Several windows became `window`; the result is what is kept. Needed for session windows. Timers that were set for any
+   * of them come as before.
+   */
   merge?(states: readonly unknown[], window: WindowBounds): unknown
 }
 
-/** Fires with each `count`th record of a window; `purge` begins anew after that. */
+/** Fires with each `count`th record of a window; `purge` begins anew after that. JOB_INVALID for what is no count. */
 export function countTrigger(count: number, options: { readonly purge?: boolean } = {}): Trigger<unknown> {
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new MillraceError('JOB_INVALID', `countTrigger(${count}): a count is a whole number above zero`)
   const answer = options.purge === true ? 'fireAndPurge' : 'fire'
   return {
     onRecord(_value, _timestampMs, _window, context) {

@@ -57,7 +57,7 @@ async function restoreOne(
       continue
     }
     const group = pages.keyGroup[i]!
-    readStatePage(bytes, group, state.store, slotOf)
+    readStatePage(bytes, group, state.store, slotOf, node.expires ?? [])
     const page = { number: pages.pageNumber[i]!, rows: pages.rowCount[i]! }
     state.pages.adopt(group, page, adopt ? pageLocation(pages, i) : null)
   }

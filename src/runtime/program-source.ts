@@ -11,6 +11,7 @@ import { TIME_MS_MAX } from '../core/limits.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { DeadLetterReason } from '../event/schema.ts'
+import { codeFailure, refuseAsync } from '../program/code-failure.ts'
 import type { SourceNode } from '../program/graph.ts'
 import { reasonOf } from '../program/message-types.ts'
 import type { CurrentRecord } from '../program/operator.ts'
@@ -18,7 +19,7 @@ import { writeDeadLetter } from '../sink/side-output.ts'
 import { partitionInSource, sourceOfPartition } from '../source/several-sources.ts'
 import type { RecordChunk } from '../source/source.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
-import { codeFailure, ofRecord } from './program-failure.ts'
+import { ofRecord } from './program-failure.ts'
 import type { ProgramSourceParts } from './program-source-parts.ts'
 import { encodeSources } from './program-sources.ts'
 import { SourcePartitions } from './source-partitions.ts'
@@ -222,7 +223,11 @@ export class ProgramSource implements Subtask {
       }
     }
     if (reason === null) {
-      timeMs = this.#timeOf(node, event)
+      try {
+        timeMs = timeOf(node, event)
+      } catch (thrown) {
+        throw ofRecord(codeFailure(node.id, thrown), current, this.#topicOf(chunk))
+      }
       if (Number.isNaN(timeMs)) reason = 'missing_time'
       else if (Math.abs(timeMs) > TIME_MS_MAX) reason = 'time_out_of_range'
       else if (timeMs > this.#context.clock.nowMs() + node.maxFutureMs) reason = 'time_in_future'
@@ -236,21 +241,14 @@ export class ProgramSource implements Subtask {
     try {
       push(event, timeMs)
     } catch (thrown) {
-      throw ofRecord(codeFailure(node.id, thrown), current)
+      throw ofRecord(codeFailure(node.id, thrown), current, this.#topicOf(chunk))
     }
     if (outputs.recordsOut === before) this.#filtered++
     this.#partitions.advance(chunk.partition, position, timeMs)
   }
 
-  #timeOf(node: SourceNode, event: unknown): number {
-    try {
-      const time = node.timeOf(event)
-      if (time === undefined || time === null) return Number.NaN
-      if (typeof time === 'number' || time instanceof Date) return Number(time)
-      return Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6)
-    } catch (thrown) {
-      throw ofRecord(codeFailure(node.id, thrown), this.#parts.current)
-    }
+  #topicOf({ partition }: RecordChunk): string {
+    return this.#parts.sources[sourceOfPartition(partition)]!.topic
   }
 
   #isPoison({ partition, offset }: CurrentRecord): boolean {
@@ -328,4 +326,15 @@ export class ProgramSource implements Subtask {
       this.#context.wake()
     })
   }
+}
+
+/** When an event happened, whole epoch ms; NaN where it does not say. */
+function timeOf(node: SourceNode, event: unknown): number {
+  refuseAsync(event, node.id, 'decode')
+  const time = node.timeOf(event)
+  if (time === undefined || time === null) return Number.NaN
+  // Windows end with a millisecond: what lies between two of them would be in none that is open.
+  if (typeof time === 'number' || time instanceof Date) return Math.floor(Number(time))
+  refuseAsync(time, node.id, 'time')
+  return Math.floor(Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6))
 }

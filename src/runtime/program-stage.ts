@@ -12,19 +12,19 @@
  * slices. Does not own: what operators do (program/), what pages are (program/state-pages.ts).
  */
 import { MillraceError } from '../core/errors.ts'
-import { MIN_WATERMARK } from '../core/time.ts'
+import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import type { GateEvent } from '../exchange/input-gate.ts'
 import type { BatchMessage, Message } from '../exchange/message.ts'
-import type { Entry } from '../program/keyed-store.ts'
+import { codeFailure, failedAt, recordText, timerText } from '../program/code-failure.ts'
 import type { Key, TimeDomain } from '../program/keys.ts'
-import type { KeyedOperator, OperatorRuntime } from '../program/operator.ts'
+import type { KeyedOperator } from '../program/operator.ts'
 import { ExpirySweep } from '../program/state.ts'
-import type { TimerQueue } from '../program/timer-queue.ts'
 import { ValueReader } from '../program/value-reader.ts'
 import type { SubtaskStats } from './messages.ts'
-import { codeFailure, ofRecord } from './program-failure.ts'
+import { ofRecord } from './program-failure.ts'
 import { BROADCAST, RAW, VALUE } from './program-outputs.ts'
 import type { ProgramStageParts } from './program-stage-parts.ts'
+import { StageRuntime } from './stage-runtime.ts'
 import { encodeStageMeta } from './stage-state.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 import { withOutbox } from './subtask-outbox.ts'
@@ -44,6 +44,7 @@ export class ProgramStage implements Subtask {
   readonly index: number
   readonly #parts: ProgramStageParts
   readonly #context: SubtaskContext
+  readonly #runtime: StageRuntime
   readonly #keyed: KeyedOperator
   readonly #sweep: ExpirySweep
   readonly #reader = new ValueReader()
@@ -51,8 +52,6 @@ export class ProgramStage implements Subtask {
   #batch: { readonly message: BatchMessage; readonly channel: number } | null = null
   #barrier = 0
   #recordsIn = 0
-  #late: number
-  #failure: MillraceError | null = null
   /** Asynchronous work is under way. */
   #unsettled = false
 
@@ -61,20 +60,22 @@ export class ProgramStage implements Subtask {
     this.index = parts.index
     this.#parts = parts
     this.#context = context
-    this.#late = parts.counters.late ?? 0
-    this.#sweep = new ExpirySweep(parts.state.store)
+    const { node, state, gate } = parts
+    this.#runtime = new StageRuntime(parts, context)
+    this.#sweep = new ExpirySweep(state.store)
     try {
-      this.#keyed = parts.node.create(this.#runtime())
+      this.#keyed = node.create(this.#runtime)
     } catch (thrown) {
       throw codeFailure(this.operator, thrown)
     }
     // Those behind have lost what they knew of this channel; what another parallelism has left unfired is fired first.
-    if (parts.gate.watermarkMs > MIN_WATERMARK) this.#phases.push('fire', 'flush', 'watermark')
+    if (gate.watermarkMs > MIN_WATERMARK) this.#phases.push('fire', 'flush', 'watermark')
   }
 
   step(): StepResult {
     const { outputs, gate, current } = this.#parts
-    if (this.#failure !== null) throw this.#failure
+    const { failure } = this.#runtime
+    if (failure !== null) throw failure
     current.offset = -1
     outputs.sendFull()
     if (!outputs.ready) return 'blocked'
@@ -129,7 +130,7 @@ export class ProgramStage implements Subtask {
       recordsIn: this.#recordsIn,
       recordsOut: outputs.recordsOut,
       bytesIn: 0,
-      ...{ read: 0, deadLettered: 0, filtered: 0, applied: 0, late: this.#late, lost: 0 },
+      ...{ read: 0, deadLettered: 0, filtered: 0, applied: 0, late: this.#runtime.late, lost: 0 },
       watermarkMs: gate.watermarkMs,
       idle: gate.idle,
       finished: gate.watermarkMs === Number.POSITIVE_INFINITY && gate.drained && this.#phases.length === 0,
@@ -144,49 +145,6 @@ export class ProgramStage implements Subtask {
   }
 
   async close(): Promise<void> {}
-
-  #runtime(): OperatorRuntime {
-    const { state, gate, pushes, current } = this.#parts
-    const context = this.#context
-    return {
-      get watermarkMs() {
-        return gate.watermarkMs
-      },
-      nowMs: () => context.clock.nowMs(),
-      emit: pushes.get('') ?? (() => {}),
-      emitSide: (side, value, timestampMs) => pushes.get(side)?.(value, timestampMs),
-      current,
-      broadcast: state.broadcast,
-      touch: (entry) => state.store.touch(entry),
-      addTimer: (entry, domain, timeMs) => this.#addTimer(entry, domain, timeMs),
-      deleteTimer: (entry, domain, timeMs) => {
-        if (this.#timers(domain).delete(entry, timeMs)) state.store.touch(entry)
-      },
-      countLate: () => {
-        this.#late++
-      },
-      wake: () => context.wake(),
-      fail: (error) => {
-        this.#failure ??= ofRecord(codeFailure(this.operator, error), current)
-        context.wake()
-      },
-    }
-  }
-
-  #timers(domain: TimeDomain): TimerQueue {
-    const { state } = this.#parts
-    return domain === 'event' ? state.eventTimers : state.processingTimers
-  }
-
-  #addTimer(entry: Entry, domain: TimeDomain, timeMs: number): void {
-    if (!Number.isFinite(timeMs)) {
-      throw new MillraceError(
-        'JOB_CODE_FAILED',
-        `operator ${this.operator} sets a timer at ${timeMs}: a time is finite`,
-      )
-    }
-    if (this.#timers(domain).add(entry, timeMs)) this.#parts.state.store.touch(entry)
-  }
 
   #take(event: GateEvent): void {
     switch (event.kind) {
@@ -243,13 +201,13 @@ export class ProgramStage implements Subtask {
     const form = reader.readU8()
     const value = form === VALUE ? reader.read() : eventTypes[form - RAW]!.decode(reader.readBytes().slice())
     this.#recordsIn++
-    if (key === null) {
-      this.#keyed.onRecord(input, value, timestampMs, null)
-      return
+    const entry = key === null ? null : state.store.entry(group, key)
+    try {
+      this.#keyed.onRecord(input, value, timestampMs, entry)
+    } catch (thrown) {
+      throw failedAt(this.operator, thrown, recordText(key, timestampMs))
     }
-    const entry = state.store.entry(group, key)
-    this.#keyed.onRecord(input, value, timestampMs, entry)
-    state.store.settle(entry)
+    if (entry !== null) state.store.settle(entry)
   }
 
   /** Works phases off in order: `idle` when none is left, `worked` when one needs another turn. */
@@ -268,7 +226,7 @@ export class ProgramStage implements Subtask {
       case 'settle':
         return this.#unsettled ? 'blocked' : 'idle'
       case 'fire':
-        return this.#fire('event', gate.watermarkMs) ? 'worked' : 'idle'
+        return this.#fire('event', gate.watermarkMs) || this.#fireEnd() ? 'worked' : 'idle'
       case 'flush':
         return outputs.flush() ? 'idle' : 'blocked'
       case 'watermark':
@@ -283,18 +241,29 @@ export class ProgramStage implements Subtask {
   /** Fires timers up to `untilMs`; true when some are left for another turn. */
   #fire(domain: TimeDomain, untilMs: number): boolean {
     const { state, outputs } = this.#parts
-    const timers = this.#timers(domain)
+    const timers = this.#runtime.timers(domain)
     const endMs = this.#context.clock.monotonicMs() + SLICE_MS
     for (let i = 1; ; i++) {
       const timer = timers.take(untilMs)
       if (timer === undefined) return false
       state.store.touch(timer.entry)
-      this.#keyed.onTimer?.(timer.entry, domain, timer.timeMs)
-      state.store.settle(timer.entry)
+      const { entry, timeMs } = timer
+      try {
+        this.#keyed.onTimer?.(entry, domain, timeMs)
+      } catch (thrown) {
+        throw failedAt(this.operator, thrown, timerText(entry.key, domain, timeMs))
+      }
+      state.store.settle(entry)
       if (i % LOOK_EVERY !== 0) continue
       outputs.sendFull()
       if (!outputs.ready || this.#context.clock.monotonicMs() > endMs) return true
     }
+  }
+
+  /** Fires what would wait for a wall clock that nobody goes by any more; true when some is left for another turn. */
+  #fireEnd(): boolean {
+    if (this.#parts.gate.watermarkMs !== MAX_WATERMARK || this.#keyed.firesAtEnd !== true) return false
+    return this.#fire('processing', MAX_WATERMARK)
   }
 
   /** Fires what the wall clock has made due; true when something did. */
@@ -317,7 +286,7 @@ export class ProgramStage implements Subtask {
       parallelism,
       watermarkMs: gate.watermarkMs,
       meta: encodeStageMeta(node.slots),
-      counters: { late: this.#late },
+      counters: { late: this.#runtime.late },
       ...{ splits: [], outbox: [] },
     }
     outputs.broadcast({ kind: 'barrier', checkpointId })

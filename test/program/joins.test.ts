@@ -1,9 +1,9 @@
 /** Interval joins, broadcast state, lookups, triggers and running aggregates, over a crash each. */
 import { expect, it } from 'vitest'
 import { collect, count } from '../../src/program/aggregates.ts'
-import { defineJob } from '../../src/program/define.ts'
+import { defineJob, sideOutput } from '../../src/program/define.ts'
 import { list } from '../../src/program/state.ts'
-import type { Stream } from '../../src/program/streams.ts'
+import type { KeyedStream, Stream } from '../../src/program/streams.ts'
 import { countTrigger } from '../../src/program/triggers.ts'
 import type { WindowResult } from '../../src/program/window-operator.ts'
 import { openHarness } from '../../src/testing/job-harness.ts'
@@ -12,6 +12,11 @@ import { clickJob, out } from './support.ts'
 
 function job(build: (clicks: Stream<Click>) => void) {
   return defineJob({ ...clickJob, build })
+}
+
+type Clicks = KeyedStream<string, Click>
+const join = (): never => {
+  throw new Error('not called')
 }
 
 it('an interval join gives every pair within the bounds once, and forgets what can have none', async () => {
@@ -63,6 +68,35 @@ it('broadcast state reaches every subtask and comes back at another parallelism'
   for (let i = 0; i < 20; i++) harness.push({ key: `k${i}`, atMs: 1, amount: i % 10 })
   await harness.run()
   expect(harness.output('out')).toHaveLength(10)
+  await harness.close()
+})
+
+it('broadcast state that is changed in place is part of the next checkpoint', async () => {
+  const collecting = job((clicks) => {
+    const rule = clicks.filter((c) => c.key === 'rule')
+    clicks
+      .filter((c) => c.key !== 'rule')
+      .keyBy((c) => c.key)
+      .withBroadcast<Click, number[], readonly number[]>(rule, {
+        id: 'rules',
+        onBroadcast(r, broadcast) {
+          if (broadcast.get('all') === undefined) broadcast.set('all', [])
+          for (const [, amounts] of r.amount === 2 ? [['', broadcast.get('all')!] as const] : broadcast.entries())
+            amounts.push(r.amount)
+        },
+        onEvent: (_click, context) => context.emit(context.broadcast.get('all') ?? []),
+      })
+      .sinkTo({ id: 'out', to: out('out') })
+  })
+  const harness = await openHarness<Click>(collecting)
+  for (const amount of [1, 2, 3]) {
+    harness.push({ key: 'rule', atMs: 1, amount })
+    await harness.checkpoint()
+  }
+  await harness.restore({ parallelism: 3 })
+  harness.push({ key: 'a', atMs: 1, amount: 0 })
+  await harness.run()
+  expect(harness.output('out')).toEqual([[1, 2, 3]])
   await harness.close()
 })
 
@@ -129,4 +163,20 @@ it('a job says all that is wrong with it', () => {
     expect((error as { violations: unknown[] }).violations).toHaveLength(3)
   }
   expect(() => defineJob({ ...clickJob, name: 'No Name', parallelism: -1, build })).toThrow('DNS label')
+})
+
+it.each([
+  [
+    'bounds that are the wrong way round',
+    (c: Clicks) => c.intervalJoin(c, { id: 'x', lower: 5, upper: 1, join }),
+    'wrong',
+  ],
+  ['bounds that are no time', (c: Clicks) => c.intervalJoin(c, { id: 'x', lower: 'soon', upper: 1, join }), 'soon'],
+  ['no lookup at a time', (c: Clicks) => c.lookup({ id: 'x', concurrency: 0, lookup: join, join }), 'concurrency'],
+  ['a count of none', () => countTrigger(0), 'countTrigger'],
+  ['a side output without a name', () => sideOutput(''), 'name'],
+])('a job is refused when it is defined: %s', (_name, build, word) => {
+  const wrong = () => job((clicks) => void build(clicks.keyBy((c) => c.key)))
+  expect(wrong).toThrow(expect.objectContaining({ code: 'JOB_INVALID' }))
+  expect(wrong).toThrow(word)
 })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { average } from '../../src/program/aggregates.ts'
-import { defineJob, sideOutput } from '../../src/program/define.ts'
+import { defineJob } from '../../src/program/define.ts'
 import { aggregating, list, map, reducing, type StateSpecs, value } from '../../src/program/state.ts'
 import type { Stream } from '../../src/program/streams.ts'
 import { openHarness } from '../../src/testing/job-harness.ts'
@@ -163,6 +163,37 @@ describe('state', () => {
     await harness.close()
   })
 
+  it('stays when its time to live is taken away, and what is written after that too', async () => {
+    const state = (ttl: string | undefined) => ({
+      kept: value<number>(),
+      n: value<number>(ttl === undefined ? {} : { ttl }),
+    })
+    const holding = (ttl?: string) =>
+      job((clicks) =>
+        clicks
+          .keyBy((c) => c.key)
+          .process<number | undefined, ReturnType<typeof state>>({
+            id: 'holding',
+            state: state(ttl),
+            onEvent({ amount }, context) {
+              context.emit(context.state.n.get())
+              if (amount > 0) context.state.n.set(amount)
+            },
+          })
+          .sinkTo({ id: 'out', to: out('out') }),
+      )
+    const harness = await openHarness<Click>(holding('10s'))
+    for (const key of ['a', 'b']) harness.push({ key, atMs: 1, amount: 5 })
+    await harness.checkpoint()
+    await harness.restore({ job: holding() })
+    harness.push({ key: 'a', atMs: 1, amount: 6 })
+    await harness.advanceTime(20_000)
+    for (const key of ['a', 'b']) harness.push({ key, atMs: 1, amount: 0 }, 0)
+    await harness.run()
+    expect(harness.output('out').slice(3).toSorted()).toEqual([5, 6])
+    await harness.close()
+  })
+
   it('refuses what is no plain data, and keys that are none, saying where', async () => {
     const state = { bad: value<unknown>() }
     const bad = job((clicks) =>
@@ -247,91 +278,5 @@ describe('timers', () => {
     await harness.advanceTime(1)
     expect(harness.output('out')).toEqual(['a processing '])
     await harness.close()
-  })
-})
-
-describe('records', () => {
-  it('are filtered, mapped, multiplied, united, keyed again, and sent aside', async () => {
-    const odd = sideOutput<number>('odd')
-    const graph = job((clicks) => {
-      const small = clicks.filter((c) => c.amount < 5)
-      const large = clicks.filter((c) => c.amount >= 5).map((c) => ({ ...c, key: 'large' }))
-      const processed = small
-        .union(large)
-        .keyBy((c) => [c.key, c.amount % 2 === 0] as const)
-        .process<number>({
-          id: 'split',
-          onEvent({ amount }, context) {
-            if (amount % 2 === 1) context.emitTo(odd, amount)
-            else context.emit(amount)
-          },
-        })
-      processed
-        .flatMap((n) => [n, n])
-        .keyBy((n) => n)
-        .aggregate({
-          id: 'counts',
-          aggregate: { create: () => 0, add: (n: number) => n + 1, result: (n: number) => n },
-        })
-        .sinkTo({ id: 'out', to: out('out') })
-      processed.side(odd).sinkTo({ id: 'odd', to: out('odd'), key: String })
-    })
-    const harness = await openHarness<Click>(graph, { parallelism: 3, partitions: 3 })
-    for (let amount = 1; amount <= 8; amount++) harness.push({ key: 'a', atMs: 1, amount })
-    await harness.run()
-    expect(harness.output<number>('odd').toSorted()).toEqual([1, 3, 5, 7])
-    const counts = harness.output<{ key: number; value: number }>('out')
-    expect(counts.map((c) => `${c.key} ${c.value}`).toSorted()).toEqual([
-      '2 1',
-      '2 2',
-      '4 1',
-      '4 2',
-      '6 1',
-      '6 2',
-      '8 1',
-      '8 2',
-    ])
-    await harness.close()
-  })
-
-  it('that cannot be used are dead letters; those that nothing wants are filtered', async () => {
-    const harness = await openHarness<Click>(
-      defineJob({
-        ...clickJob,
-        deadLetters: out('dead'),
-        build: (clicks) => clicks.filter((c) => c.amount > 1).sinkTo({ id: 'out', to: out('out') }),
-      }),
-    )
-    harness.pushBytes(new TextEncoder().encode('{'))
-    harness.pushBytes(null)
-    harness.push({ key: 'a', amount: 2 } as Click)
-    harness.push({ key: 'a', atMs: harness.nowMs + 10 ** 9, amount: 2 })
-    harness.push({ key: 'a', atMs: 1, amount: 1 })
-    harness.push({ key: 'a', atMs: 1, amount: 2 })
-    await harness.run()
-    expect(harness.counts).toEqual({ read: 6, deadLettered: 4, filtered: 1, late: 0 })
-    expect(harness.output('out')).toHaveLength(1)
-    expect(harness.output('deadLetters')).toHaveLength(4)
-    await harness.close()
-  })
-
-  it('fail the job with the operator and the place when the code throws', async () => {
-    const harness = await openHarness<Click>(
-      job((clicks) =>
-        clicks
-          .keyBy((c) => c.key)
-          .process({
-            id: 'thrower',
-            onEvent() {
-              throw new TypeError('no such thing')
-            },
-          })
-          .sinkTo({ id: 'out', to: out('out') }),
-      ),
-    )
-    harness.push({ key: 'a', atMs: 1, amount: 1 })
-    await expect(harness.run()).rejects.toThrow(
-      /operator thrower threw TypeError: no such thing \(process\.test\.ts:\d+:\d+\)/,
-    )
   })
 })
