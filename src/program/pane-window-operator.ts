@@ -18,6 +18,7 @@
 import { invariant } from '../core/errors.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
 import type { Span } from '../window/panes.ts'
+import { accumulatorOf } from './code-failure.ts'
 import type { Entry } from './keyed-store.ts'
 import type { TimeDomain } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
@@ -71,6 +72,11 @@ export class PaneWindowOperator implements KeyedOperator {
     this.#latenessMs = fn.allowedLatenessMs
   }
 
+  /** As of WindowOperator. */
+  get firesAtEnd(): boolean {
+    return this.#domain === 'processing'
+  }
+
   onRecord(_input: number, value: unknown, timestampMs: number, entry: Entry | null): void {
     const { assigner } = this.#panes
     assigner.assign(this.#domain === 'event' ? timestampMs : this.#runtime.nowMs())
@@ -87,8 +93,7 @@ export class PaneWindowOperator implements KeyedOperator {
     entry!.slots[0] = state
     const pane = this.#paneOf(state, startMs, lastEndMs)
     const { aggregate } = this.#fn
-    pane.a = aggregate.add(pane.a === undefined ? aggregate.create() : pane.a, value)
-    invariant(pane.a !== undefined, `the aggregate of ${this.#fn.id} gave back undefined`)
+    pane.a = accumulatorOf(aggregate.add(pane.a === undefined ? aggregate.create() : pane.a, value), this.#fn.id)
     this.#runtime.touch(entry!)
     if (this.#running.get(entry!)?.panes.has(pane) === true) this.#running.delete(entry!)
     for (const window of this.#panes.windowsOf(startMs)) {
@@ -181,9 +186,9 @@ export class PaneWindowOperator implements KeyedOperator {
       running === undefined ||
       (leaving.length > 0 && (aggregate.inverse === undefined || leaving.length * 2 > panes.length))
     const sum: Running = again ? { panes: new Set(), a: aggregate.create() } : running
-    if (!again) for (const pane of leaving) sum.a = aggregate.inverse!(sum.a, pane.a)
-    for (const pane of panes) if (!sum.panes.has(pane)) sum.a = aggregate.merge!(sum.a, copyValue(pane.a))
-    invariant(sum.a !== undefined, `the aggregate of ${this.#fn.id} gave back undefined`)
+    if (!again) for (const pane of leaving) sum.a = accumulatorOf(aggregate.inverse!(sum.a, pane.a), this.#fn.id)
+    for (const pane of panes)
+      if (!sum.panes.has(pane)) sum.a = accumulatorOf(aggregate.merge!(sum.a, copyValue(pane.a)), this.#fn.id)
     sum.panes = wanted
     this.#running.set(entry, sum)
     return sum.a

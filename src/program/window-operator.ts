@@ -7,8 +7,9 @@
  * The windows of a key are one slot: plain objects in order of their ends. A timer of a key stands for whatever of its
  * windows is due then, so one time is one timer.
  */
-import { invariant, MillraceError } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
+import { accumulatorOf, refuseAsync } from './code-failure.ts'
 import type { Entry } from './keyed-store.ts'
 import type { TimeDomain } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
@@ -76,6 +77,11 @@ export class WindowOperator implements KeyedOperator {
     if (fn.plan.merging && fn.aggregate.merge === undefined) {
       throw new MillraceError('JOB_INVALID', `session windows of ${fn.id} need an aggregate with merge`)
     }
+  }
+
+  /** The end of a bounded input ends windows of processing time. When triggers fire is theirs to say. */
+  get firesAtEnd(): boolean {
+    return this.#domain === 'processing' && this.#fn.trigger === null
   }
 
   onRecord(_input: number, value: unknown, timestampMs: number, entry: Entry | null): void {
@@ -157,10 +163,14 @@ export class WindowOperator implements KeyedOperator {
   #merge(joined: readonly Pane[], s: number, e: number): Pane {
     const { aggregate, trigger } = this.#fn
     const merged: Pane = { s, e, a: undefined, r: 0 }
-    for (const { a, r } of joined) {
+    if (joined.length === 0) return merged
+    const timers = new Set<number>()
+    for (const { a, r, x = [] } of joined) {
+      for (const timeMs of x) timers.add(timeMs)
       if (a !== undefined) merged.a = merged.a === undefined ? a : aggregate.merge!(merged.a, a)
       merged.r = Math.max(merged.r, r)
     }
+    if (timers.size > 0) merged.x = [...timers]
     if (trigger?.merge !== undefined) {
       merged.t = trigger.merge(
         joined.map((pane) => pane.t),
@@ -173,8 +183,7 @@ export class WindowOperator implements KeyedOperator {
   #add(entry: Entry, pane: Pane): void {
     const { aggregate, trigger, allowedLatenessMs } = this.#fn
     this.#taken = true
-    pane.a = aggregate.add(pane.a === undefined ? aggregate.create() : pane.a, this.#value)
-    invariant(pane.a !== undefined, `the aggregate of ${this.#fn.id} gave back undefined`)
+    pane.a = accumulatorOf(aggregate.add(pane.a === undefined ? aggregate.create() : pane.a, this.#value), this.#fn.id)
     this.#runtime.touch(entry)
     if (pane.e !== Number.POSITIVE_INFINITY) {
       const lastMs = pane.e - 1
@@ -196,6 +205,7 @@ export class WindowOperator implements KeyedOperator {
   }
 
   #answer(entry: Entry, pane: Pane, answer: TriggerAnswer, timeMs: number): void {
+    refuseAsync(answer, this.#fn.id, 'the trigger')
     if (answer === 'fire' || answer === 'fireAndPurge') this.#fire(entry, pane, timeMs)
     if (answer === 'purge' || answer === 'fireAndPurge') pane.a = undefined
   }

@@ -8,13 +8,12 @@ import { sum } from '../../src/program/aggregates.ts'
 import { defineJob, sideOutput } from '../../src/program/define.ts'
 import type { Aggregate } from '../../src/program/state.ts'
 import type { WindowResult } from '../../src/program/window-operator.ts'
-import { planWindows, type WindowSpec } from '../../src/program/windows.ts'
+import type { WindowSpec } from '../../src/program/windows.ts'
 import { openHarness } from '../../src/testing/job-harness.ts'
-import { createPanes } from '../../src/window/panes.ts'
 import { type Click, type Fired, type Step, sumWindows } from './reference.ts'
 import { clickJob, out } from './support.ts'
 
-const HOUR_MS = 3_600_000
+const _HOUR_MS = 3_600_000
 const late = sideOutput<Click>('late')
 
 const summing = sum((one: Click) => one.amount)
@@ -155,7 +154,58 @@ it('panes stay as they are, whatever a merge keeps of them', async () => {
   await harness.close()
 })
 
+describe('times', () => {
+  it('are whole milliseconds: one between two of them is in a window, or late', async () => {
+    const harness = await openHarness<Click>(windowJob({ tumbling: 10 }, 0))
+    harness.push({ key: 'a', atMs: 1, amount: 1 })
+    await harness.advanceWatermark(9)
+    harness.push({ key: 'a', atMs: 9.5, amount: 2 })
+    harness.push({ key: 'a', atMs: -0.5, amount: 4 })
+    harness.push({ key: 'a', atMs: 10.5, amount: 8 })
+    await harness.finish()
+    expect(rows(harness.output<WindowResult<string, number>>('out'))).toEqual(['a 0 10 1 = 1', 'a 10 20 1 = 8'])
+    expect(harness.counts.late).toBe(2)
+    await harness.close()
+  })
+})
+
 describe('sessions', () => {
+  it('keep the timers of a trigger when they merge, and ask it to merge only what there is', async () => {
+    const merges: number[] = []
+    const job = defineJob({
+      ...clickJob,
+      build: (clicks) =>
+        clicks
+          .keyBy((one) => one.key)
+          .window({ session: 5 })
+          .aggregate({
+            id: 'sums',
+            aggregate: summing,
+            allowedLateness: 1000,
+            trigger: {
+              onRecord(_one, timestampMs, _window, context) {
+                context.setEventTimer(timestampMs + 100)
+                return 'continue'
+              },
+              onTimer: () => 'fire',
+              merge: (states) => merges.push(states.length),
+            },
+          })
+          .sinkTo({ id: 'out', to: out('out') }),
+    })
+    const harness = await openHarness<Click>(job)
+    for (const atMs of [1, 9, 5]) {
+      harness.push({ key: 'a', atMs, amount: 1 })
+      await harness.checkpoint()
+      await harness.restore()
+    }
+    await harness.finish()
+    const results = rows(harness.output<WindowResult<string, number>>('out'))
+    expect(results).toEqual(['a 1 14 1 = 3', 'a 1 14 2 = 3', 'a 1 14 3 = 3'])
+    expect(new Set(merges)).toEqual(new Set([2]))
+    await harness.close()
+  })
+
   it('take an old record that joins a live session, and no other', async () => {
     const harness = await openHarness<Click>(windowJob({ session: 10 }, 0))
     harness.push({ key: 'a', atMs: 20, amount: 1 })
@@ -243,66 +293,73 @@ describe('panes that windows share', () => {
     expect(harness.state('sums', 'a')).toBeUndefined()
     await harness.close()
   })
+
+  it('keep what is theirs where a merge with nothing gives back the pane itself', async () => {
+    interface Total {
+      n: number
+    }
+    const aliasing: Aggregate<Click, Total, number> = {
+      create: () => ({ n: 0 }),
+      add(total, { amount }) {
+        total.n += amount
+        return total
+      },
+      merge(a, b) {
+        if (a.n === 0) return b
+        a.n += b.n
+        return a
+      },
+      result: ({ n }) => n,
+    }
+    const job = defineJob({
+      ...clickJob,
+      build: (clicks) =>
+        clicks
+          .keyBy((one) => one.key)
+          .window({ sliding: 20, every: 5 })
+          .aggregate({ id: 'sums', aggregate: aliasing })
+          .sinkTo({ id: 'out', to: out('out') }),
+    })
+    const harness = await openHarness<Click>(job, { parallelism: 1 })
+    for (const atMs of [1, 6, 11]) harness.push({ key: 'a', atMs, amount: 1 })
+    await harness.advanceWatermark(10)
+    await harness.checkpoint()
+    await harness.restore()
+    await harness.finish()
+    const results = harness.output<WindowResult<string, number>>('out')
+    expect(results.map(({ endMs, value }) => [endMs, value])).toEqual([
+      [5, 1],
+      [10, 2],
+      [15, 3],
+      [20, 3],
+      [25, 2],
+      [30, 1],
+    ])
+    await harness.close()
+  })
 })
 
-describe('the definition of windows', () => {
+describe('windows of processing time', () => {
   it.each([
-    [{ tumbling: '0s' }, 'tumbling'],
-    [{ tumbling: 'soon' }, 'tumbling'],
-    [{ tumbling: '1h', offset: '1h' }, 'offset'],
-    [{ tumbling: '1d', timezone: 'Europe/Nowhere' }, 'time zone'],
-    [{ sliding: '1h', every: '-1m' }, 'every'],
-    [{ sliding: '1d', every: 1 }, '10,000'],
-    [{ sliding: 20_001, every: 20_000 }, 'parts'],
-    [{ sliding: '2d', every: '1d', timezone: 'Europe/Nowhere' }, 'time zone'],
-    [{ sliding: '10h', every: '5h', timezone: 'Europe/Berlin' }, 'whole days'],
-    [{ cumulate: '1d', step: '16h', timezone: 'Europe/Berlin' }, 'multiple'],
-    [{ tumbling: '5h', timezone: 'Europe/Berlin' }, 'whole days'],
-    [{ cumulate: '1h', step: '7m' }, 'multiple'],
-    [{ session: 0 }, 'session'],
-  ] as const)('%j is refused', (spec, word) => {
-    expect(() => planWindows(spec, 'sums')).toThrow(expect.objectContaining({ code: 'JOB_INVALID' }))
-    expect(() => planWindows(spec, 'sums')).toThrow(word)
-  })
-
-  it('follows the calendar of a zone', () => {
-    const hours: number[] = []
-    const { assign } = planWindows({ sliding: '2d', every: '1d', timezone: 'Europe/Berlin' }, 'days')
-    for (const at of ['2024-03-31T12:00Z', '2024-10-27T12:00Z', '2024-07-01T12:00Z'])
-      assign(Date.parse(at), (startMs, endMs) => hours.push((endMs - startMs) / 3_600_000))
-    expect(hours).toEqual([47, 47, 49, 49, 48, 48])
-  })
-
-  it.each([
-    { kind: 'sliding', sizeMs: 12 * HOUR_MS, slideMs: 6 * HOUR_MS },
-    { kind: 'cumulate', sizeMs: 24 * HOUR_MS, stepMs: 6 * HOUR_MS },
-  ] as const)('is that of declarative jobs when clocks change: $kind', (window) => {
-    const panes = createPanes({ ...window, offsetMs: 0, timezone: 'Europe/Berlin', time: 'event' })!
-    const { assign } = planWindows(
-      window.kind === 'sliding'
-        ? { sliding: window.sizeMs, every: window.slideMs, timezone: 'Europe/Berlin' }
-        : { cumulate: window.sizeMs, step: window.stepMs, timezone: 'Europe/Berlin' },
-      'days',
+    { tumbling: 1000, time: 'processing' },
+    { sliding: 1000, every: 500, time: 'processing' },
+    { session: 1000, time: 'processing' },
+  ] as const)('end with a bounded input: %j', async (spec) => {
+    const harness = await openHarness<Click>(windowJob(spec, 0), { startMs: 1_700_000_000_000 })
+    harness.push({ key: 'a', atMs: 1, amount: 3 })
+    await harness.advanceTime(10)
+    harness.push({ key: 'a', atMs: 1, amount: 4 })
+    await harness.finish()
+    const results = harness.output<WindowResult<string, number>>('out')
+    expect(results.map(({ value, revision }) => [value, revision])).toEqual(
+      'sliding' in spec
+        ? [
+            [7, 1],
+            [7, 1],
+          ]
+        : [[7, 1]],
     )
-    for (let at = Date.parse('2024-10-26T00:00Z'); at < Date.parse('2024-10-29T00:00Z'); at += HOUR_MS / 2) {
-      const found: string[] = []
-      assign(at, (startMs, endMs) => found.push(`${startMs} ${endMs}`))
-      panes.assign(at)
-      expect(found.sort()).toEqual(
-        panes
-          .windowsOf(panes.startMs)
-          .map((w) => `${w.startMs} ${w.endMs}`)
-          .sort(),
-      )
-      expect(found.length).toBeGreaterThan(0)
-    }
-  })
-
-  it('takes days of 23 and 25 hours', () => {
-    const windows: number[] = []
-    const { assign } = planWindows({ tumbling: '1d', timezone: 'Europe/Berlin' }, 'days')
-    for (const at of ['2024-03-31T12:00Z', '2024-10-27T12:00Z', '2024-07-01T12:00Z'])
-      assign(Date.parse(at), (startMs, endMs) => windows.push((endMs - startMs) / 3_600_000))
-    expect(windows).toEqual([23, 25, 24])
+    expect(harness.state('sums', 'a')).toBeUndefined()
+    await harness.close()
   })
 })
