@@ -1,6 +1,8 @@
 /** What the sinks of a job under test were given: values as the job made them, and as bytes. */
 import type { SinkOutput } from '../job/definition.ts'
 import type { JobProgram } from '../program/graph.ts'
+import { ValueReader } from '../program/value-reader.ts'
+import { ValueWriter } from '../program/value-writer.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 
 /** One record that a sink was given. */
@@ -24,7 +26,7 @@ export class HarnessOutputs {
     const nodes = job.nodes.map((node) => {
       if (node.kind !== 'sink') return node
       const encode = (value: unknown): Uint8Array => {
-        this.#value = value
+        this.#value = copyOf(value)
         return node.encode(value)
       }
       return { ...node, encode, output: { kind: 'log', path: WATCHED, topic: node.id } as const }
@@ -45,7 +47,9 @@ export class HarnessOutputs {
           key: key?.slice() ?? null,
           timestampMs,
         }
-        this.#records.set(id, [...this.of(id), record])
+        const records = this.#records.get(id) ?? []
+        records.push(record)
+        this.#records.set(id, records)
       },
       flush: async () => {},
       close: async () => {},
@@ -54,11 +58,26 @@ export class HarnessOutputs {
 
   /** What sink `id` was given. */
   of(id: string): OutputRecord<unknown>[] {
-    return this.#records.get(id) ?? []
+    return [...(this.#records.get(id) ?? [])]
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#records.clear()
   }
+}
+
+const writer = new ValueWriter()
+
+/** A value as it is now: state that was emitted goes on changing. What is no plain data stays the object that it is. */
+function copyOf(value: unknown): unknown {
+  writer.reset()
+  try {
+    writer.write(value)
+  } catch {
+    return value
+  }
+  const reader = new ValueReader()
+  reader.reset(writer.bytes, 0, writer.length)
+  return reader.read()
 }

@@ -23,6 +23,7 @@ import { withSchemas } from '../program/message-types.ts'
 import type { LinkMessage } from '../runtime/links.ts'
 import { ProgramAttempt } from '../runtime/program-attempt.ts'
 import type { SubtaskContext } from '../runtime/subtask.ts'
+import { endless, STEPS_MAX } from './harness-end.ts'
 import { HarnessInputs, type InputTarget } from './harness-inputs.ts'
 import { HarnessOutputs, type OutputRecord } from './harness-outputs.ts'
 
@@ -251,6 +252,7 @@ export class JobHarness<T> {
   #drain(life: Life): void {
     const subtasks = life.attempts.flatMap((attempt) => attempt.subtasks.map((subtask) => ({ attempt, subtask })))
     let quiet = 0
+    let steps = 0
     // Every subtask must have had nothing to do since something last moved.
     while (life.failure === null && (quiet < subtasks.length * 3 || hasMail(life))) {
       const waiting = [...life.mail].filter(([, messages]) => messages.length > 0)
@@ -264,7 +266,9 @@ export class JobHarness<T> {
       this.#monotonicMs += 10
       const { subtask } = subtasks[chosen - waiting.length]!
       try {
-        quiet = subtask.step() === 'worked' ? 0 : quiet + 1
+        if (subtask.step() !== 'worked') quiet++
+        else if (++steps > STEPS_MAX) throw endless(this.seed)
+        else quiet = 0
       } catch (thrown) {
         life.failure = MillraceError.from(thrown)
       }
@@ -277,14 +281,18 @@ export class JobHarness<T> {
   #settle(life: Life, subtask: { step(): string }): void {
     try {
       this.#monotonicMs += 25
-      while (subtask.step() === 'worked') life.woken = true
+      for (let steps = 0; subtask.step() === 'worked'; steps++) {
+        life.woken = true
+        if (steps > STEPS_MAX) throw endless(this.seed)
+      }
     } catch (thrown) {
       life.failure = MillraceError.from(thrown)
     }
   }
 
   #environment(life: Life, thread: number) {
-    const clock = { nowMs: () => this.#wallMs, monotonicMs: () => this.#monotonicMs }
+    // Work takes time: a subtask with much of it is interrupted, as in a thread.
+    const clock = { nowMs: () => this.#wallMs, monotonicMs: () => ++this.#monotonicMs }
     const wake = (): void => {
       life.woken = true
     }
