@@ -19,6 +19,13 @@ const changes: readonly (readonly [string, number])[] = [
   ['Australia/Lord_Howe', Date.UTC(2024, 3, 7, 1)],
   ['Australia/Lord_Howe', Date.UTC(2024, 9, 6, 1)],
   ['Asia/Kolkata', Date.UTC(2024, 5, 1, 6)],
+  // Midnight is skipped: the day starts at one.
+  ['Africa/Cairo', Date.UTC(2024, 3, 26, 9)],
+  ['America/Santiago', Date.UTC(2024, 8, 8, 15)],
+  ['America/Sao_Paulo', Date.UTC(2018, 10, 4, 14)],
+  // Midnight comes twice; the clock is set back to the day before.
+  ['America/Havana', Date.UTC(2024, 10, 3, 17)],
+  ['America/Santiago', Date.UTC(2024, 3, 7, 15)],
 ]
 
 /** Kind, size, and slide or step. */
