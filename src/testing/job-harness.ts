@@ -23,8 +23,8 @@ import { withSchemas } from '../program/message-types.ts'
 import type { LinkMessage } from '../runtime/links.ts'
 import { ProgramAttempt } from '../runtime/program-attempt.ts'
 import type { SubtaskContext } from '../runtime/subtask.ts'
-import { endless, STEPS_MAX } from './harness-end.ts'
 import { HarnessInputs, type InputTarget } from './harness-inputs.ts'
+import { allRead, endless, hasMail, type Life, STEPS_MAX } from './harness-life.ts'
 import { HarnessOutputs, type OutputRecord } from './harness-outputs.ts'
 
 /** How a job is run. */
@@ -39,14 +39,6 @@ export interface HarnessOptions {
   readonly descriptorSet?: Uint8Array
   /** Wall clock at the start, epoch ms. Events may not be later than it plus `maxFuture`. */
   readonly startMs?: number
-}
-
-interface Life {
-  attempts: readonly ProgramAttempt[]
-  readonly mail: Map<string, LinkMessage[]>
-  readonly acks: Map<number, SubtaskSnapshot[]>
-  failure: MillraceError | null
-  woken: boolean
 }
 
 /** Starts a job. Close it, or leave it to the garbage. */
@@ -120,11 +112,17 @@ export class JobHarness<T> {
   }
 
   /** Lets everything happen that can. Throws what the job fails with. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    return this.#runUntil(() => false)
+  }
+
+  /** Lets everything happen that can, or until `reached`: what is under way then stays so. */
+  async #runUntil(reached: (life: Life) => boolean): Promise<void> {
     const life = this.#alive()
     for (;;) {
-      this.#drain(life)
+      this.#drain(life, reached)
       if (life.failure !== null) throw life.failure
+      if (reached(life)) return
       life.woken = false
       // A turn of the real event loop lets every promise go on that can.
       await new Promise<void>((resolve) => void systemScheduler.soon(resolve))
@@ -162,7 +160,8 @@ export class JobHarness<T> {
 
   /** Makes a checkpoint, with everything that was pushed before: where `restore` goes on. */
   async checkpoint(): Promise<void> {
-    await this.run()
+    // Barriers meet records that are still on their way, as they do in threads.
+    await this.#runUntil(allRead)
     const life = this.#alive()
     const checkpointId = ++this.#checkpointId
     for (const attempt of life.attempts)
@@ -249,12 +248,13 @@ export class JobHarness<T> {
   }
 
   /** Delivers mail and steps subtasks, in an order that the seed draws, until nothing moves. */
-  #drain(life: Life): void {
+  #drain(life: Life, reached: (life: Life) => boolean): void {
     const subtasks = life.attempts.flatMap((attempt) => attempt.subtasks.map((subtask) => ({ attempt, subtask })))
     let quiet = 0
     let steps = 0
     // Every subtask must have had nothing to do since something last moved.
     while (life.failure === null && (quiet < subtasks.length * 3 || hasMail(life))) {
+      if (reached(life)) return
       const waiting = [...life.mail].filter(([, messages]) => messages.length > 0)
       const chosen = nextBelow(this.#random, subtasks.length + waiting.length)
       if (chosen < waiting.length) {
@@ -341,9 +341,4 @@ export class JobHarness<T> {
 
 function targetOf(to: number | InputTarget): InputTarget {
   return typeof to === 'number' ? { partition: to } : to
-}
-
-function hasMail(life: Life): boolean {
-  for (const messages of life.mail.values()) if (messages.length > 0) return true
-  return false
 }

@@ -128,6 +128,10 @@ describe.each(specs.map((spec) => [JSON.stringify(spec), spec] as const))('%s', 
         expect(rows(harness.output<WindowResult<string, number>>('out'))).toEqual(rows(expected.fired))
         expect(harness.output('late')).toHaveLength(expected.late)
         expect(harness.counts.late).toBe(expected.late)
+        for (const key of ['a', 'b', 'c']) expect(harness.state('sums', key)).toBeUndefined()
+        // A result is of the last instant of its window.
+        for (const { value, timestampMs } of harness.records<WindowResult<string, number>>('out'))
+          expect(timestampMs).toBe(value.endMs - 1)
         await harness.close()
       },
     )
@@ -170,6 +174,26 @@ describe('times', () => {
 })
 
 describe('sessions', () => {
+  it('have a revision above those of all that merged', async () => {
+    const harness = await openHarness<Click>(windowJob({ session: 10 }, 100))
+    harness.push({ key: 'a', atMs: 0, amount: 1 })
+    await harness.advanceWatermark(9)
+    harness.push({ key: 'a', atMs: 3, amount: 1 })
+    await harness.run()
+    harness.push({ key: 'a', atMs: 20, amount: 1 })
+    await harness.advanceWatermark(29)
+    harness.push({ key: 'a', atMs: 11, amount: 1 })
+    await harness.run()
+    const results = harness.output<WindowResult<string, number>>('out')
+    expect(results.map((r) => `${r.startMs} ${r.endMs} ${r.value} r${r.revision}`)).toEqual([
+      '0 10 1 r1',
+      '0 13 2 r2',
+      '20 30 1 r1',
+      '0 30 4 r3',
+    ])
+    await harness.close()
+  })
+
   it('keep the timers of a trigger when they merge, and ask it to merge only what there is', async () => {
     const merges: number[] = []
     const job = defineJob({
