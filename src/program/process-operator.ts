@@ -32,7 +32,7 @@ export interface ProcessContext<K, Out, S extends StateSpecs> {
   emit(value: Out): void
   /** Sends a record to a side output. */
   emitTo<T>(side: SideOutput<T>, value: T): void
-  /** Calls `onTimer` for this key when the watermark reaches `timeMs`. Setting it twice is setting it once. */
+  /** Calls `onTimer` for this key when the watermark reaches `timeMs`, rounded up. Setting it twice is setting it once. */
   setEventTimer(timeMs: number): void
   deleteEventTimer(timeMs: number): void
   /** Calls `onTimer` for this key when the wall clock reaches `timeMs`. */

@@ -63,11 +63,12 @@ export class StageRuntime implements OperatorRuntime {
         `operator ${this.#operator} sets a timer at ${timeMs}: a time is finite`,
       )
     }
-    if (this.timers(domain).add(entry, timeMs)) this.touch(entry)
+    // Clocks go by whole milliseconds, and so do records of brokers: it is the first at or after the time.
+    if (this.timers(domain).add(entry, Math.ceil(timeMs))) this.touch(entry)
   }
 
   deleteTimer(entry: Entry, domain: TimeDomain, timeMs: number): void {
-    if (this.timers(domain).delete(entry, timeMs)) this.touch(entry)
+    if (this.timers(domain).delete(entry, Math.ceil(timeMs))) this.touch(entry)
   }
 
   countLate(): void {

@@ -268,6 +268,30 @@ describe('timers', () => {
     await harness.close()
   })
 
+  it('are of whole milliseconds', async () => {
+    const halves = job((clicks) =>
+      clicks
+        .keyBy((c) => c.key)
+        .process<number>({
+          id: 'halves',
+          onEvent({ amount }, context) {
+            context.setEventTimer(context.timestampMs + amount / 2)
+            if (amount === 3) context.deleteEventTimer(context.timestampMs + amount / 2)
+          },
+          onTimer: ({ timeMs }, { emit }) => emit(timeMs),
+        })
+        .sinkTo({ id: 'out', to: out('out') }),
+    )
+    const harness = await openHarness<Click>(halves)
+    for (const amount of [1, 2, 3, 5]) harness.push({ key: 'a', atMs: 10, amount })
+    await harness.finish()
+    expect(harness.records('out').map(({ value, timestampMs }) => [value, timestampMs])).toEqual([
+      [11, 11],
+      [13, 13],
+    ])
+    await harness.close()
+  })
+
   it('go by the wall clock where asked, after a crash too', async () => {
     const harness = await openHarness<Click>(timers)
     harness.push({ key: 'a', atMs: 0, amount: 9 })
