@@ -271,8 +271,10 @@ class PaneContext implements TriggerContext {
 
   #set(domain: TimeDomain, timeMs: number): void {
     const pane = this.#pane!
-    if (pane.x?.includes(timeMs) !== true) pane.x = [...(pane.x ?? []), timeMs]
-    this.#runtime.addTimer(this.#entry!, domain, timeMs)
+    // As timers are kept, so that this one is known again.
+    const wholeMs = Math.ceil(timeMs)
+    if (pane.x?.includes(wholeMs) !== true) pane.x = [...(pane.x ?? []), wholeMs]
+    this.#runtime.addTimer(this.#entry!, domain, wholeMs)
   }
 }
 

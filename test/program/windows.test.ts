@@ -208,7 +208,7 @@ describe('sessions', () => {
             allowedLateness: 1000,
             trigger: {
               onRecord(_one, timestampMs, _window, context) {
-                context.setEventTimer(timestampMs + 100)
+                context.setEventTimer(timestampMs + 99.5)
                 return 'continue'
               },
               onTimer: () => 'fire',
