@@ -6,7 +6,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { CliDeps } from './deps.ts'
 
 /** Adds the command to the program. */
-export function addNewCommand(program: Command, deps: Pick<CliDeps, 'stdout'>): void {
+export function addNewCommand(program: Command, deps: Pick<CliDeps, 'stdout' | 'stderr'>): void {
   const command = program
     .command('new')
     .summary('write a new job to start from')
@@ -20,12 +20,14 @@ export function addNewCommand(program: Command, deps: Pick<CliDeps, 'stdout'>): 
     .argument('<name>', 'name of the job: lower-case letters, digits and "-"')
     .option('-d, --dir <folder>', 'folder to write to', 'jobs')
     .action((name: string, options: { readonly dir: string }) => {
-      for (const file of writeJob(name, options.dir)) deps.stdout.write(`${file}\n`)
+      const [job, test] = writeJob(name, options.dir)
+      deps.stdout.write(`${job}\n${test}\n`)
+      deps.stderr.write(`try it with "node --test ${test}", run it with "millrace run ${job}"\n`)
     })
 }
 
 /** Writes the files of a new job; returns their paths. USAGE for a name that is none, INPUT_INVALID where a file is. */
-function writeJob(name: string, folder: string): string[] {
+function writeJob(name: string, folder: string): readonly [string, string] {
   if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) {
     throw new MillraceError('USAGE', `${JSON.stringify(name)} is no name of a job: lower-case letters, digits and "-"`)
   }
@@ -38,7 +40,7 @@ function writeJob(name: string, folder: string): string[] {
   }
   mkdirSync(folder, { recursive: true })
   for (const [file, text] of files) writeFileSync(file, text)
-  return files.map(([file]) => file)
+  return [files[0][0], files[1][0]]
 }
 
 function jobText(name: string): string {
