@@ -3,6 +3,7 @@
  */
 
 import { MillraceError, type Violation } from '../core/errors.ts'
+import { isPromise } from './code-failure.ts'
 import {
   describeProgram,
   type EventTime,
@@ -56,7 +57,7 @@ export function defineJob(spec: JobSpec<unknown> | SeveralSourcesSpec<Record<str
 function build(
   spec: JobSettings,
   sources: readonly TypedSource<unknown>[],
-  run: (streams: readonly Stream<unknown>[]) => void,
+  run: (streams: readonly Stream<unknown>[]) => unknown,
 ): JobProgram {
   const settings = completeSettings(spec, sources)
   const builder = new GraphBuilder()
@@ -69,8 +70,10 @@ function build(
       maxFutureMs: maxFutureOf(source),
     }),
   )
-  run(refs.map((ref) => new Stream<unknown>(builder, [ref])))
+  const built = run(refs.map((ref) => new Stream<unknown>(builder, [ref])))
   const violations = [...builder.violations]
+  if (isPromise(built))
+    violations.push(violation('build', 'it is async: what it builds after an await is not in the job'))
   if (!builder.nodes.some((node) => node.kind === 'sink'))
     violations.push(violation('build', 'nothing leaves the job: end a stream with sinkTo'))
   if (violations.length > 0) throw jobInvalid(settings.name, violations)

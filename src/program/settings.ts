@@ -136,7 +136,7 @@ export function completeSettings(settings: JobSettings, sources: readonly Source
     return number
   }
   const { watermark = {}, checkpoint = {} } = settings
-  if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(settings.name)) {
+  if (typeof settings.name !== 'string' || !/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(settings.name)) {
     report('name', `${JSON.stringify(settings.name)} is no DNS label: lower-case letters, digits and "-", at most 63`)
   }
   for (const { id = defaults.source.id, maxFuture } of sources) {
@@ -230,7 +230,7 @@ export function maxFutureOf({ maxFuture }: SourceSpec): number {
 
 /** True for what may name an operator, a source or a sink. */
 export function isId(id: string): boolean {
-  return /^[a-z][a-z0-9_-]{0,62}$/.test(id)
+  return typeof id === 'string' && /^[a-z][a-z0-9_-]{0,62}$/.test(id)
 }
 
 /** What is wrong with an id. */

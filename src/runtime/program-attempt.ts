@@ -200,13 +200,10 @@ export class ProgramAttempt {
     }
     const writer = this.#openWriter(node.id, delivery === undefined ? { output } : { output, delivery }, index, written)
     outputs.addSink(writer)
-    const encoder = new TextEncoder()
     return (value, timestampMs) => {
       outputs.results++
       try {
-        const recordKey = node.keyOf?.(value) ?? null
-        const bytes = node.encode(value)
-        writer.write(typeof recordKey === 'string' ? encoder.encode(recordKey) : recordKey, bytes, timestampMs)
+        writer.write(keyBytesOf(node, value), node.encode(value), timestampMs)
       } catch (thrown) {
         throw codeFailure(node.id, thrown)
       }
@@ -315,6 +312,19 @@ export class ProgramAttempt {
       context,
     )
   }
+}
+
+const encoder = new TextEncoder()
+
+/** The key of a sink's record. JOB_CODE_FAILED for what is neither text nor bytes. */
+function keyBytesOf({ id, keyOf }: SinkNode, value: unknown): Uint8Array | null {
+  const key: unknown = keyOf?.(value) ?? null
+  if (key === null || key instanceof Uint8Array) return key
+  if (typeof key === 'string') return encoder.encode(key)
+  throw new MillraceError(
+    'JOB_CODE_FAILED',
+    `the key of a record for sink ${id} is ${typeof key === 'object' ? 'an' : 'a'} ${typeof key}: give a text or bytes`,
+  )
 }
 
 /** What the module says now must be what the job was submitted with: threads must agree on what is sent where. */

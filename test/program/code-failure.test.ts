@@ -176,3 +176,15 @@ it('refuses a source whose decode or time is async', async () => {
     await expect(harness.run()).rejects.toThrow(/operator events gave back a promise.*offset 0/)
   }
 })
+
+it.each([
+  [async () => 'key', 'an object'],
+  [() => 5, 'a number'],
+])('refuses a key of a sink that is neither text nor bytes', async (key, what) => {
+  const build = (s: Stream<Click>): void => s.sinkTo({ id: 'out', to: out('out'), key: key as never })
+  const harness = await openHarness<Click>(defineJob({ ...clickJob, build }))
+  harness.push(clicks[0]!)
+  await expect(harness.run()).rejects.toThrow(
+    `the key of a record for sink out is ${what}: give a text or bytes; operator`,
+  )
+})

@@ -163,6 +163,11 @@ it('a job says all that is wrong with it', () => {
     expect((error as { violations: unknown[] }).violations).toHaveLength(3)
   }
   expect(() => defineJob({ ...clickJob, name: 'No Name', parallelism: -1, build })).toThrow('DNS label')
+  expect(() => defineJob({ ...clickJob, name: undefined as never, build })).toThrow('DNS label')
+  const unnamed = (clicks: Stream<Click>) => clicks.sinkTo({ id: undefined as never, to: out('out') })
+  expect(() => defineJob({ ...clickJob, build: unnamed })).toThrow('must be lower-case letters')
+  const later = async (clicks: Stream<Click>) => clicks.sinkTo({ id: 'out', to: out('out') })
+  expect(() => defineJob({ ...clickJob, build: later })).toThrow('it is async')
 })
 
 it.each([
