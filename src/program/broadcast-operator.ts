@@ -5,7 +5,7 @@
  * key, and should depend on nothing but the record and the broadcast state. Between the two streams there is no order.
  */
 import { MillraceError } from '../core/errors.ts'
-import { refuseAsync } from './code-failure.ts'
+import { refuseAsync, usedOutside } from './code-failure.ts'
 import type { MapKey } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
 import { Context, type DueTimer, type ProcessContext } from './process-operator.ts'
@@ -52,6 +52,10 @@ export function openBroadcast(
 ): KeyedOperator {
   const context = new BroadcastContext(fn.state ?? {}, runtime)
   const store = runtime.broadcast
+  let handling = false
+  const check = (): void => {
+    if (!handling) throw usedOutside('broadcast state')
+  }
   const writable: BroadcastState<unknown> = {
     get(key) {
       const value = store.get(key)
@@ -64,23 +68,31 @@ export function openBroadcast(
       return store.entries.entries()
     },
     set(key, value) {
+      check()
       if (value === undefined) throw new MillraceError('JOB_CODE_FAILED', `${fn.id} sets broadcast state to undefined`)
       store.set(key, value)
     },
-    delete: (key) => store.delete(key),
+    delete(key) {
+      check()
+      store.delete(key)
+    },
   }
   return {
     onRecord(_input, value, timestampMs, entry) {
       if (entry === null) {
+        handling = true
         refuseAsync(fn.onBroadcast(value, writable), fn.id, 'onBroadcast')
+        handling = false
         return
       }
       context.use(entry, timestampMs)
       refuseAsync(fn.onEvent(value, context), fn.id, 'onEvent')
+      context.leave()
     },
     onTimer(entry, domain, timeMs) {
       context.use(entry, timeMs)
       refuseAsync(fn.onTimer?.({ domain, timeMs }, context), fn.id, 'onTimer')
+      context.leave()
     },
   }
 }

@@ -50,6 +50,14 @@ export function refuseAsync(made: unknown, operator: string, fn: string): void {
   )
 }
 
+/** JOB_CODE_FAILED for code that does something when its record is done: after an await, or in a callback. */
+export function usedOutside(what: string): MillraceError {
+  return new MillraceError(
+    'JOB_CODE_FAILED',
+    `${what} was used outside the handling of a record or timer: code of a job is not async; ask what is outside with lookup`,
+  )
+}
+
 /** Whether a value is a promise, of any library. */
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'

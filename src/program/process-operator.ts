@@ -3,7 +3,7 @@
  *
  * Owns: the context that the code is handed. One context is reused: it is valid during the call only.
  */
-import { refuseAsync } from './code-failure.ts'
+import { refuseAsync, usedOutside } from './code-failure.ts'
 import type { Entry } from './keyed-store.ts'
 import type { Key, TimeDomain } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
@@ -91,6 +91,12 @@ export class Context<S extends StateSpecs> {
     this.timestampMs = timestampMs
   }
 
+  /** The record or timer is done. Code that still does something, when a promise comes, would do it to another key. */
+  leave(): void {
+    this.#entry = null
+    this.#scope.use(null)
+  }
+
   get watermarkMs(): number {
     return this.#runtime.watermarkMs
   }
@@ -100,27 +106,34 @@ export class Context<S extends StateSpecs> {
   }
 
   readonly emit = (value: unknown): void => {
+    this.#current()
     this.#runtime.emit(value, this.timestampMs)
   }
 
   readonly emitTo = (side: SideOutput<unknown>, value: unknown): void => {
+    this.#current()
     this.#runtime.emitSide(side.id, value, this.timestampMs)
   }
 
   readonly setEventTimer = (timeMs: number): void => {
-    this.#runtime.addTimer(this.#entry!, 'event', timeMs)
+    this.#runtime.addTimer(this.#current(), 'event', timeMs)
   }
 
   readonly deleteEventTimer = (timeMs: number): void => {
-    this.#runtime.deleteTimer(this.#entry!, 'event', timeMs)
+    this.#runtime.deleteTimer(this.#current(), 'event', timeMs)
   }
 
   readonly setProcessingTimer = (timeMs: number): void => {
-    this.#runtime.addTimer(this.#entry!, 'processing', timeMs)
+    this.#runtime.addTimer(this.#current(), 'processing', timeMs)
   }
 
   readonly deleteProcessingTimer = (timeMs: number): void => {
-    this.#runtime.deleteTimer(this.#entry!, 'processing', timeMs)
+    this.#runtime.deleteTimer(this.#current(), 'processing', timeMs)
+  }
+
+  #current(): Entry {
+    if (this.#entry !== null) return this.#entry
+    throw usedOutside('the context')
   }
 }
 
@@ -136,10 +149,12 @@ export function openProcess<S extends StateSpecs>(
       context.use(entry!, timestampMs)
       if (input === 0) refuseAsync(fn.onEvent(value, context), fn.id, 'onEvent')
       else refuseAsync(fn.onOther?.(value, context), fn.id, 'onOther')
+      context.leave()
     },
     onTimer(entry, domain, timeMs) {
       context.use(entry, timeMs)
       refuseAsync(fn.onTimer?.({ domain, timeMs }, context), fn.id, 'onTimer')
+      context.leave()
     },
   }
 }

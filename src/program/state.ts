@@ -11,7 +11,7 @@
  */
 import { MillraceError } from '../core/errors.ts'
 import { parseDuration } from '../job/duration.ts'
-import { isPromise } from './code-failure.ts'
+import { isPromise, usedOutside } from './code-failure.ts'
 import type { Entry, KeyedStore } from './keyed-store.ts'
 import type { OperatorRuntime } from './operator.ts'
 
@@ -243,8 +243,8 @@ export class StateScope<S extends StateSpecs> {
     ) as Handles<S>
   }
 
-  /** Everything is about this entry from now on. */
-  use(entry: Entry): void {
+  /** Everything is about this entry from now on; null for none. */
+  use(entry: Entry | null): void {
     this.#entry = entry
   }
 
@@ -274,7 +274,7 @@ export class StateScope<S extends StateSpecs> {
 
   #current(): Entry {
     if (this.#entry !== null) return this.#entry
-    throw new MillraceError('JOB_CODE_FAILED', 'state by key was used outside the handling of a record or timer')
+    throw usedOutside('state by key')
   }
 }
 

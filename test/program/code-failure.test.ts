@@ -188,3 +188,33 @@ it.each([
     `the key of a record for sink out is ${what}: give a text or bytes; operator`,
   )
 })
+
+it("does not let code that comes later touch what is another record's by then", async () => {
+  const later: (() => void)[] = []
+  const state = { n: value<number>() }
+  const build = (s: Stream<Click>): void => {
+    const kept = byKey(s).process<number, typeof state>({
+      id: 'p',
+      state,
+      onEvent: ({ amount }, context) => {
+        later.push(
+          () => context.state.n.set(amount),
+          () => context.emit(amount),
+          () => context.setEventTimer(1),
+        )
+      },
+    })
+    const rules = byKey(s).withBroadcast<Click, number, number>(s, {
+      id: 'b',
+      onBroadcast: (click, broadcast) => void later.push(() => broadcast.set('a', click.amount)),
+      onEvent: (_click, { emit }) => void later.push(() => emit(1)),
+    })
+    kept.union(rules).sinkTo({ id: 'out', to: out('out') })
+  }
+  const harness = await openHarness<Click>(defineJob({ ...clickJob, build }))
+  harness.push(clicks[0]!)
+  await harness.run()
+  expect(later.length).toBeGreaterThanOrEqual(5)
+  for (const deed of later) expect(deed).toThrow('outside the handling of a record or timer')
+  expect(harness.state('p', 'ada')).toBeUndefined()
+})
