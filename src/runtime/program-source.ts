@@ -11,8 +11,7 @@ import { TIME_MS_MAX } from '../core/limits.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { DeadLetterReason } from '../event/schema.ts'
-import { codeFailure, refuseAsync } from '../program/code-failure.ts'
-import type { SourceNode } from '../program/graph.ts'
+import { codeFailure } from '../program/code-failure.ts'
 import { reasonOf } from '../program/message-types.ts'
 import type { CurrentRecord } from '../program/operator.ts'
 import { writeDeadLetter } from '../sink/side-output.ts'
@@ -21,7 +20,7 @@ import type { RecordChunk } from '../source/source.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
 import { ofRecord } from './program-failure.ts'
 import type { ProgramSourceParts } from './program-source-parts.ts'
-import { encodeSources } from './program-sources.ts'
+import { encodeSources, timeOf } from './program-sources.ts'
 import { SourcePartitions } from './source-partitions.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 import { withOutbox } from './subtask-outbox.ts'
@@ -326,15 +325,4 @@ export class ProgramSource implements Subtask {
       this.#context.wake()
     })
   }
-}
-
-/** When an event happened, whole epoch ms; NaN where it does not say. */
-function timeOf(node: SourceNode, event: unknown): number {
-  refuseAsync(event, node.id, 'decode')
-  const time = node.timeOf(event)
-  if (time === undefined || time === null) return Number.NaN
-  // Windows end with a millisecond: what lies between two of them would be in none that is open.
-  if (typeof time === 'number' || time instanceof Date) return Math.floor(Number(time))
-  refuseAsync(time, node.id, 'time')
-  return Math.floor(Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6))
 }

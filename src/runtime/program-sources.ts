@@ -1,6 +1,10 @@
-/** The sources of a program that one subtask reads as one: what each is, and that a checkpoint is of the same ones. */
+/**
+ * The sources of a program that one subtask reads as one: what each is, when its events happened, and that a checkpoint is
+ * of the same ones.
+ */
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { MillraceError } from '../core/errors.ts'
+import { refuseAsync } from '../program/code-failure.ts'
 import { type JobProgram, type SourceNode, sourcesOf } from '../program/graph.ts'
 import type { Push } from '../program/stages.ts'
 
@@ -28,4 +32,15 @@ export function checkSources(program: JobProgram, snapshots: readonly SubtaskSna
         'and add new ones at the end',
     )
   }
+}
+
+/** When an event happened, whole epoch ms; NaN where it does not say. */
+export function timeOf(node: SourceNode, event: unknown): number {
+  refuseAsync(event, node.id, 'decode')
+  const time = node.timeOf(event)
+  if (time === undefined || time === null) return Number.NaN
+  // Windows end with a millisecond: what lies between two of them would be in none that is open.
+  if (typeof time === 'number' || time instanceof Date) return Math.floor(Number(time))
+  refuseAsync(time, node.id, 'time')
+  return Math.floor(Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6))
 }
