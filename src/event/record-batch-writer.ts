@@ -135,6 +135,41 @@ export class RecordBatchWriter {
     if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs
   }
 
+  /**
+   * Adds the record whose key is `from[keyStart .. keyEnd)` (none with `keyStart` -1) and whose value is
+   * `from[valueStart .. valueEnd)`, without headers. Nothing is allocated for it.
+   */
+  appendRange(
+    from: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    timestampMs: number,
+  ): void {
+    const offsetDelta = this.#lastOffsetDelta + 1
+    if (this.#count === 0) this.#baseTimestampMs = timestampMs
+    const timestampDelta = timestampMs - this.#baseTimestampMs
+    const keyLength = keyStart < 0 ? -1 : keyEnd - keyStart
+    const valueLength = valueEnd - valueStart
+    const bodySize = recordBodySize(offsetDelta, timestampDelta, keyLength, valueLength)
+    this.#reserve(bodySize + 5)
+    const into = this.#buffer
+    let p = writeVarint(into, this.#at, bodySize)
+    into[p++] = 0
+    p = writeVarint(into, p, timestampDelta)
+    p = writeVarint(into, p, offsetDelta)
+    p = writeVarint(into, p, keyLength)
+    if (keyLength > 0) p = copyRange(into, p, from, keyStart, keyEnd)
+    p = writeVarint(into, p, valueLength)
+    p = copyRange(into, p, from, valueStart, valueEnd)
+    into[p] = 0
+    this.#at = p + 1
+    this.#count++
+    this.#lastOffsetDelta = offsetDelta
+    if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs
+  }
+
   /** Adds a transaction marker, for a control batch: 'abort' or 'commit', of coordinator epoch 0. */
   appendMarker(marker: 'abort' | 'commit', timestampMs: number): void {
     const key = new Uint8Array(4)
@@ -197,6 +232,20 @@ export class RecordBatchWriter {
     grown.set(this.#buffer.subarray(0, this.#at))
     this.#buffer = grown
   }
+}
+
+/** Below this a loop is faster than `set`, which wants a view of the source. */
+const LOOP_BYTES_MAX = 64
+
+/** Copies `from[start .. end)` to `into[at ..]`; returns the position after it. */
+function copyRange(into: Uint8Array, at: number, from: Uint8Array, start: number, end: number): number {
+  if (end - start > LOOP_BYTES_MAX) {
+    into.set(from.subarray(start, end), at)
+    return at + end - start
+  }
+  let p = at
+  for (let i = start; i < end; i++) into[p++] = from[i]!
+  return p
 }
 
 const NO_HEADERS = new Uint8Array(1)

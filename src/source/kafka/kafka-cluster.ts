@@ -12,6 +12,8 @@ import { brokerError, kafkaErrors } from './errors.ts'
 import {
   apiKeys,
   apiVersionsUsed,
+  type CoordinatorAddress,
+  type CoordinatorKind,
   type Isolation,
   METADATA_WITH_TOPIC_IDS,
   type OffsetAnswer,
@@ -85,7 +87,7 @@ export class KafkaCluster {
    * answers, BROKER_UNSUPPORTED, BROKER_ERROR.
    */
   async metadata(topic: string): Promise<TopicMetadata> {
-    const metadata = await this.#askAny(async (connection) => {
+    const metadata = await this.ask(async (connection) => {
       const max = connection.offered.get(apiKeys.metadata)?.[1] ?? 0
       const version = max >= METADATA_WITH_TOPIC_IDS ? METADATA_WITH_TOPIC_IDS : apiVersionsUsed.metadata
       return connection.request(
@@ -120,19 +122,11 @@ export class KafkaCluster {
 
   /** Commits offsets to a group from outside of it. Throws BROKER_ERROR with the first partition refused. */
   async commitOffsets(groupId: string, topic: string, offsets: Readonly<Record<number, number>>): Promise<void> {
-    const coordinator = await this.#askAny((connection) =>
-      connection.request(
-        apiKeys.findCoordinator,
-        apiVersionsUsed.findCoordinator,
-        false,
-        (writer) => writeFindCoordinator(writer, groupId),
-        readFindCoordinator,
-      ),
-    )
+    const coordinator = await this.findCoordinator('group', groupId)
     if (coordinator.errorCode !== kafkaErrors.NONE) {
       throw brokerError(coordinator.errorCode, `finding the coordinator of group ${groupId}`)
     }
-    const connection = await this.#controlOf(coordinator)
+    const connection = await this.connectionTo(coordinator)
     const results = await connection.request(
       apiKeys.offsetCommit,
       apiVersionsUsed.offsetCommit,
@@ -143,6 +137,29 @@ export class KafkaCluster {
     for (const { partition, errorCode } of results) {
       if (errorCode !== 0) throw brokerError(errorCode, `committing ${topic}-${partition} to group ${groupId}`)
     }
+  }
+
+  /** Asks who coordinates a group or a transactional id; `errorCode` is the broker's. */
+  findCoordinator(kind: CoordinatorKind, key: string): Promise<CoordinatorAddress> {
+    return this.ask((connection) =>
+      connection.request(
+        apiKeys.findCoordinator,
+        apiVersionsUsed.findCoordinator,
+        false,
+        (writer) => writeFindCoordinator(writer, kind, key),
+        readFindCoordinator,
+      ),
+    )
+  }
+
+  /** The control connection to a broker: of its address, or of its number in the metadata. Opened when there is none. */
+  connectionTo(broker: number | { readonly host: string; readonly port: number }): Promise<KafkaConnection> {
+    return this.#controlOf(typeof broker === 'number' ? this.#addressOf(broker) : broker)
+  }
+
+  /** Numbers of the brokers in the metadata asked for last. */
+  get brokers(): number[] {
+    return [...this.#nodes.keys()]
   }
 
   /** Opens a connection of the caller's own to broker `nodeId`. */
@@ -162,7 +179,8 @@ export class KafkaCluster {
     await Promise.all(connections.map((pending) => pending.then((connection) => connection.close()).catch(() => {})))
   }
 
-  async #askAny<T>(ask: (connection: KafkaConnection) => Promise<T>): Promise<T> {
+  /** Asks one broker after the other, the one that answered last first, until one answers. */
+  async ask<T>(ask: (connection: KafkaConnection) => Promise<T>): Promise<T> {
     const asked = new Set<string>()
     let failure: MillraceError | undefined
     for (const address of [this.#preferred, ...this.#nodes.values(), ...this.#bootstrap]) {

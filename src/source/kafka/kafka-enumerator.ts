@@ -48,12 +48,13 @@ export class KafkaEnumerator implements SourceEnumerator {
     this.#cluster = new KafkaCluster(options)
   }
 
-  async partitions(): Promise<readonly PartitionInfo[]> {
+  /** As every enumerator does; `isolation` may say for this call alone what the end of a partition is. */
+  async partitions(isolation?: Isolation): Promise<readonly PartitionInfo[]> {
     return this.#retrying(async () => {
       const metadata = await this.#metadata()
       const numbers = metadata.partitions.map((each) => each.partition)
       const earliest = await this.#offsets(metadata, numbers, EARLIEST_TIMESTAMP)
-      const end = await this.#offsets(metadata, numbers, LATEST_TIMESTAMP)
+      const end = await this.#offsets(metadata, numbers, LATEST_TIMESTAMP, isolation)
       return numbers.map((partition, i) => ({
         partition,
         topicId: metadata.topicId,
@@ -112,8 +113,13 @@ export class KafkaEnumerator implements SourceEnumerator {
   }
 
   /** The offset that `timestampMs` means in each of `partitions`, asked of their leaders; -1 where none does. */
-  async #offsets(metadata: TopicMetadata, partitions: readonly number[], timestampMs: number): Promise<number[]> {
-    const { topic, isolation = 'read_committed' } = this.#options
+  async #offsets(
+    metadata: TopicMetadata,
+    partitions: readonly number[],
+    timestampMs: number,
+    isolation: Isolation = this.#options.isolation ?? 'read_committed',
+  ): Promise<number[]> {
+    const { topic } = this.#options
     const byLeader = new Map<number, number[]>()
     for (const { partition, leader } of metadata.partitions) {
       if (!partitions.includes(partition)) continue

@@ -47,12 +47,24 @@ export function readApiVersions(reader: WireReader): OfferedVersions {
   return offered
 }
 
-/** Throws BROKER_UNSUPPORTED, naming all that is missing, unless `offered` covers every version in use. */
-export function requireVersions(offered: OfferedVersions, address: string): void {
+/** APIs by name with the version that is spoken. */
+export type WantedVersions = Readonly<Record<string, readonly [apiKey: number, version: number]>>
+
+const always: WantedVersions = Object.fromEntries(
+  Object.entries(apiVersionsUsed).map(([name, version]) => [
+    name,
+    [apiKeys[name as keyof typeof apiVersionsUsed], version],
+  ]),
+)
+
+/**
+ * Throws BROKER_UNSUPPORTED, naming all that is missing, unless `offered` covers every version wanted: those that every
+ * client uses, unless told otherwise.
+ */
+export function requireVersions(offered: OfferedVersions, address: string, wanted: WantedVersions = always): void {
   const missing: string[] = []
-  for (const name of Object.keys(apiVersionsUsed) as (keyof typeof apiVersionsUsed)[]) {
-    const version = apiVersionsUsed[name]
-    const range = offered.get(apiKeys[name])
+  for (const [name, [apiKey, version]] of Object.entries(wanted)) {
+    const range = offered.get(apiKey)
     if (range === undefined) missing.push(`${name} ${version} (not offered)`)
     else if (version < range[0] || version > range[1]) {
       missing.push(`${name} ${version} (offered: ${range[0]} to ${range[1]})`)
@@ -218,13 +230,21 @@ export function readListOffsets(reader: WireReader): OffsetAnswer[] {
   return topics.flat()
 }
 
-/** Writes a FindCoordinator v2 request for a consumer group. */
-export function writeFindCoordinator(writer: WireWriter, groupId: string): void {
-  writer.string(groupId).int8(0)
+/** What a coordinator coordinates: a consumer group or a transactional id. */
+export type CoordinatorKind = 'group' | 'transaction'
+
+/** Writes a FindCoordinator v2 request. */
+export function writeFindCoordinator(writer: WireWriter, kind: CoordinatorKind, key: string): void {
+  writer.string(key).int8(kind === 'group' ? 0 : 1)
+}
+
+/** Who coordinates, unless `errorCode` says why that is not known. */
+export interface CoordinatorAddress extends BrokerAddress {
+  readonly errorCode: number
 }
 
 /** Parses a FindCoordinator v2 response. */
-export function readFindCoordinator(reader: WireReader): BrokerAddress & { readonly errorCode: number } {
+export function readFindCoordinator(reader: WireReader): CoordinatorAddress {
   reader.int32()
   const errorCode = reader.int16()
   reader.nullableString()

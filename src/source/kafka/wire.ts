@@ -62,6 +62,13 @@ export class WireWriter {
     return this
   }
 
+  /** A signed 64-bit integer, exact: producer ids. */
+  bigint64(value: bigint): this {
+    const at = this.#reserve(8)
+    this.#view.setBigInt64(at, value)
+    return this
+  }
+
   unsignedVarint(value: number): this {
     let rest = value >>> 0
     while (rest > 0x7f) {

@@ -54,7 +54,7 @@ describe('requests', () => {
           { partition: 1, timestampMs: 1002 },
         ]),
     ],
-    ['findCoordinator2', false, (w) => writeFindCoordinator(w, 'captured')],
+    ['findCoordinator2', false, (w) => writeFindCoordinator(w, 'group', 'captured')],
     ['offsetCommit5', false, (w) => writeOffsetCommit(w, 'captured', topic, { 0: 3, 1: 0 })],
     [
       'fetch11',

@@ -1,0 +1,222 @@
+/**
+ * Applies a job's epochs to a Kafka topic, each in one transaction together with its marker.
+ *
+ * Owns: the life of the sink (open, apply, close), who its owner is, what goes into a transaction. Does not own: the
+ * requests (source/kafka/transactional-producer.ts), batches (kafka-batches.ts), the marker topic (kafka-markers.ts).
+ *
+ * Invariants
+ * 1. One transactional id a deployment, job and sink. `open` takes it over before it reads the marker, to an end taken
+ *    after that: what an older owner had committed is read, what it had not is aborted, what it still sends is refused.
+ * 2. No transaction is resumed. After any rejection, the unknown outcome of a commit included, the sink is of no use:
+ *    whoever wants to go on makes a new one, and its marker says what holds.
+ * 3. A transaction has records and, in its last request, the marker. None is empty.
+ */
+import { MillraceError } from '../core/errors.ts'
+import { RecordBatchWriter } from '../event/record-batch-writer.ts'
+import { type KafkaAdmin, openKafkaAdmin } from '../source/kafka/admin.ts'
+import type { KafkaClusterOptions } from '../source/kafka/kafka-cluster.ts'
+import { nameHolder } from '../source/kafka/open-transactions.ts'
+import type { KafkaPorts } from '../source/kafka/patience.ts'
+import { topicSettings } from '../source/kafka/topic-settings.ts'
+import type { PartitionBatch } from '../source/kafka/transaction-protocol.ts'
+import { TransactionalProducer } from '../source/kafka/transactional-producer.ts'
+import { KafkaBatches } from './kafka-batches.ts'
+import { encodeMarker, type MarkerRecord, MarkerTopic } from './kafka-markers.ts'
+import type { OutboxMarker, OutboxOwner, OutboxSink } from './outbox.ts'
+import { OutboxBlockCursor } from './outbox-block.ts'
+
+/** Options of a KafkaOutbox. */
+export interface KafkaOutboxOptions extends KafkaClusterOptions {
+  readonly topic: string
+  readonly owner: OutboxOwner
+  /** First part of transactional ids and of the marker topic's name; one a deployment. Default `millrace`. */
+  readonly prefix?: string
+  /** The broker aborts what is not committed in this time: above the time that an apply takes. Default 60000. */
+  readonly transactionTimeoutMs?: number
+  /** How long trouble that passes is waited out within one step, ms. Default 30000. */
+  readonly patienceMs?: number
+  /** How long `open` waits for transactions of others that keep the marker topic from being read, ms. Default 30000. */
+  readonly waitMs?: number
+  /** Creates the marker topic; default kafkajs. */
+  readonly openAdmin?: () => Promise<KafkaAdmin>
+}
+
+/** How long a sink that is closed waits for its transaction to be aborted, ms. */
+const ABORT_WAIT_MS = 3000
+/** What topics take unless they say otherwise, less a little: where the client may not ask. */
+const MESSAGE_BYTES_UNKNOWN = 900_000
+
+/** The topic in which the sinks of a deployment keep their markers. */
+export function markerTopicOf(prefix: string): string {
+  return `${prefix}-markers`
+}
+
+/** The transactional id of a sink. */
+export function transactionalIdOf(prefix: string, job: string, sink: string): string {
+  return `${prefix}/${job}/${sink}`
+}
+
+/** An OutboxSink over transactions. */
+export class KafkaOutbox implements OutboxSink {
+  readonly guarantee = 'exactly-once'
+  readonly #options: KafkaOutboxOptions
+  readonly #ports: KafkaPorts
+  readonly #key: string
+  readonly #producer: TransactionalProducer
+  readonly #markers: MarkerTopic
+  readonly #markerTopic: string
+  readonly #cursor = new OutboxBlockCursor()
+  #batches: KafkaBatches | undefined
+  #applied: OutboxMarker | null = null
+  #applying: Promise<void> = Promise.resolve()
+  #closing = false
+
+  constructor(options: KafkaOutboxOptions, ports: KafkaPorts) {
+    const { prefix = 'millrace', owner, waitMs = 30_000 } = options
+    this.#options = options
+    this.#ports = ports
+    this.#key = transactionalIdOf(prefix, owner.job, owner.sink)
+    this.#markerTopic = markerTopicOf(prefix)
+    this.#producer = new TransactionalProducer({ ...options, transactionalId: this.#key }, ports)
+    const openAdmin = options.openAdmin ?? (() => openKafkaAdmin(options))
+    const holder = (): Promise<string> => nameHolder(this.#producer.cluster, this.#markerTopic, 0)
+    this.#markers = new MarkerTopic({ ...options, topic: this.#markerTopic, waitMs, openAdmin, holder }, ports)
+  }
+
+  async open(): Promise<OutboxMarker | null> {
+    try {
+      return await this.#open()
+    } catch (error) {
+      throw this.#failed('opening', error)
+    }
+  }
+
+  apply(epoch: number, blocks: AsyncIterable<Uint8Array>): Promise<void> {
+    const applying = this.#apply(epoch, blocks).catch(async (error: unknown) => {
+      await this.#abandon()
+      throw this.#failed(`applying epoch ${epoch} to`, error)
+    })
+    this.#applying = applying.catch(() => {})
+    return applying
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    let cancel = (): void => {}
+    const enough = new Promise<void>((resolve) => {
+      cancel = this.#ports.scheduler.after(ABORT_WAIT_MS, resolve)
+    })
+    await Promise.race([this.#applying, enough])
+    cancel()
+    await Promise.all([this.#producer.close(), this.#markers.close()])
+  }
+
+  async #open(): Promise<OutboxMarker | null> {
+    const { topic, owner } = this.#options
+    await this.#markers.prepare(this.#producer.cluster)
+    // A look before anything is taken over: an owner that has been replaced need not disturb the one that replaced it.
+    this.#checkOwner(await this.#markers.peek(this.#key))
+    await this.#producer.init()
+    const marker = await this.#markers.read(this.#key)
+    this.#checkOwner(marker)
+    this.#applied = marker?.applied ?? null
+    const { partitions } = await this.#producer.metadata(topic)
+    this.#batches = new KafkaBatches(topic, await this.#maxMessageBytes())
+    this.#batches.setPartitions(partitions.length)
+    await this.#producer.metadata(this.#markerTopic)
+    const known = marker?.owner
+    if (known?.jobId !== owner.jobId || known.generation !== owner.generation) {
+      await this.#producer.produce([this.#marker(this.#applied)])
+      await this.#producer.commit()
+    }
+    return this.#applied
+  }
+
+  #checkOwner(marker: MarkerRecord | null): void {
+    const { jobId, generation } = this.#options.owner
+    if (marker === null || marker.owner.jobId !== jobId || marker.owner.generation <= generation) return
+    throw new MillraceError(
+      'STORE_FENCED',
+      `${this.#name()} belongs to generation ${marker.owner.generation} of the job; this is ${generation}`,
+    )
+  }
+
+  async #apply(epoch: number, blocks: AsyncIterable<Uint8Array>): Promise<void> {
+    const { topic, owner } = this.#options
+    const batches = this.#batches
+    if (batches === undefined || this.#closing) throw new MillraceError('CANCELLED', `${this.#name()} is not open`)
+    if (this.#applied?.jobId === owner.jobId && epoch <= this.#applied.epoch) return
+    const { partitions } = await this.#producer.metadata(topic)
+    batches.setPartitions(partitions.length)
+    let sending: Promise<void> = Promise.resolve()
+    // A round is collected while the last one travels.
+    const send = async (): Promise<void> => {
+      await sending
+      if (this.#closing) throw new MillraceError('CANCELLED', `${this.#name()} is being closed`)
+      sending = this.#producer.produce(this.#round(batches))
+      // Looked at by the next round, or at the end.
+      sending.catch(() => {})
+    }
+    for await (const block of blocks) {
+      batches.turn()
+      this.#cursor.reset(block)
+      while (this.#cursor.next()) {
+        while (!batches.add(this.#cursor)) await send()
+      }
+    }
+    await sending
+    const rest = this.#round(batches)
+    if (rest.length === 0 && !this.#producer.open) return
+    const applied = { jobId: owner.jobId, generation: owner.generation, epoch }
+    await this.#producer.produce([...rest, this.#marker(applied)])
+    await this.#producer.commit()
+    this.#applied = applied
+  }
+
+  #round(batches: KafkaBatches): PartitionBatch[] {
+    const { topic } = this.#options
+    return [...batches.take()].map(([partition, writer]) => this.#producer.seal(topic, partition, writer))
+  }
+
+  #marker(applied: OutboxMarker | null): PartitionBatch {
+    const { jobId, generation } = this.#options.owner
+    const writer = new RecordBatchWriter(1024)
+    const value = encodeMarker({ owner: { jobId, generation }, applied })
+    writer.append(Buffer.from(this.#key), value, this.#ports.clock.nowMs())
+    return this.#producer.seal(this.#markerTopic, 0, writer)
+  }
+
+  async #maxMessageBytes(): Promise<number> {
+    try {
+      const settings = await topicSettings(this.#producer.cluster, this.#options.topic, ['max.message.bytes'])
+      return Number(settings.get('max.message.bytes') ?? MESSAGE_BYTES_UNKNOWN)
+    } catch (error) {
+      const failure = MillraceError.from(error)
+      if (failure.code === 'BROKER_ERROR' && failure.retry === 'never') return MESSAGE_BYTES_UNKNOWN
+      throw failure
+    }
+  }
+
+  /** Takes back what may be open, so that no reader waits for the transaction's timeout. The marker tells whether it was. */
+  async #abandon(): Promise<void> {
+    this.#batches = undefined
+    let cancel = (): void => {}
+    const enough = new Promise<void>((resolve) => {
+      cancel = this.#ports.scheduler.after(ABORT_WAIT_MS, resolve)
+    })
+    await Promise.race([this.#producer.abort().catch(() => {}), enough])
+    cancel()
+  }
+
+  #name(): string {
+    return `sink ${this.#options.owner.sink} of job ${this.#options.owner.job} (topic ${this.#options.topic})`
+  }
+
+  #failed(what: string, error: unknown): MillraceError {
+    const cause = MillraceError.from(error)
+    if (cause.code === 'STORE_FENCED' || cause.code === 'CANCELLED') return cause
+    // What no repetition can mend (a record too large, no right to write) fails the job and does not restart it for ever.
+    const retry = cause.retry === 'never' && cause.code !== 'TOPIC_NOT_FOUND' ? 'never' : 'restart'
+    return new MillraceError('SINK_FAILED', `${what} ${this.#name()} failed: ${cause.message}`, { cause, retry })
+  }
+}
