@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { parseConfig } from '../../src/config.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { loadBrokerAccess } from '../../src/security/load.ts'
+import { KafkaOutbox } from '../../src/sink/kafka-outbox.ts'
 import { openKafkaAdmin, openKafkaProducer } from '../../src/source/kafka/admin.ts'
 import type { KafkaSecurity } from '../../src/source/kafka/connection.ts'
 import { KafkaEnumerator } from '../../src/source/kafka/kafka-enumerator.ts'
@@ -13,7 +14,9 @@ import { TestAuthority } from '../support/certificates.ts'
 import { CliHarness } from '../support/cli.ts'
 import { engineForTest, submitJob, untilJob, untilRead } from '../support/engine.ts'
 import { makeDataDir, removeDataDir } from '../support/infra-process.ts'
+import { javaRead } from '../support/java-client/java-client.ts'
 import { systemPorts } from '../support/kafka-modes.ts'
+import { blocksOf, epochRecords, streamOf } from '../support/outbox.ts'
 
 let authority: TestAuthority
 let foreign: TestAuthority
@@ -74,6 +77,20 @@ describe.each(mechanisms)('SASL %s over TLS', (mechanism) => {
     reader.assign({ partition: 0, topicId: found!.topicId, offset: 0, stopOffset: 1 })
     await expect.poll(() => reader.poll()?.partition, { timeout: 20_000 }).toBe(0)
     await reader.close()
+  })
+
+  it('is how epochs are applied', async () => {
+    const topic = await newTopic(2)
+    const access = accessOf(servers.env(mechanism))
+    const owner = { job: `outbox-${mechanism}`, jobId: 'a', sink: 'out', generation: 1, nonce: 'n' }
+    const records = epochRecords(1, 20_000)
+    for (const epoch of [1, 2]) {
+      const sink = new KafkaOutbox({ brokers: [servers.secure], topic, owner, ...access }, systemPorts)
+      onTestFinished(() => sink.close())
+      expect((await sink.open())?.epoch).toBe(epoch === 1 ? undefined : 1)
+      await sink.apply(1, streamOf(blocksOf(records)))
+    }
+    expect(await javaRead(servers.plain, topic, 'read_committed')).toHaveLength(records.length)
   })
 
   it('refuses a wrong password, and says what to check', async () => {

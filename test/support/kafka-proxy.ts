@@ -5,11 +5,13 @@
  * its own, one for each broker behind it. Faults act on all connections: `kill`, `refuse`, `stall` (half-open: bytes go
  * in, none come out, the socket stays up), `delayMs`. With `ceiling: 'redpanda'` ApiVersions is answered with the
  * lowest maxima that Redpanda's releases show, and a request above them ends its connection and is listed in `rejected`.
+ * `faults` hit single requests (kafka-proxy-faults.ts).
  *
  * Not covered: addresses that Produce 10 and Fetch 16 or later may carry in tagged fields.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { WireReader, WireWriter } from '../../src/source/kafka/wire.ts'
+import { errorAnswer, type KafkaFault, takeFault } from './kafka-proxy-faults.ts'
 
 /** Highest versions by API number: what Redpanda serves and kafkajs was validated with. Others are not offered. */
 const redpandaMaxima: ReadonlyMap<number, number> = new Map([
@@ -68,6 +70,8 @@ export class KafkaProxy {
   readonly rejected: string[] = []
   /** Requests passed on so far, by API number. */
   readonly requests = new Map<number, number>()
+  /** What hits the next request of an API; taken from here when it has. */
+  readonly faults: KafkaFault[] = []
   /** New connections are closed at once. */
   refuse = false
   /** Every response comes this much later, ms. */
@@ -147,13 +151,21 @@ export class KafkaProxy {
   }
 }
 
+/** A request that the broker has to answer. */
+interface Asked {
+  readonly apiKey: number
+  readonly version: number
+  readonly frame: Buffer
+  readonly fault: KafkaFault | undefined
+}
+
 /** One client connection and its way to the broker. */
 class Link {
   stalled = false
   readonly #proxy: KafkaProxy
   readonly #client: Socket
   readonly #broker: Socket
-  readonly #asked = new Map<number, { readonly apiKey: number; readonly version: number }>()
+  readonly #asked = new Map<number, Asked>()
   readonly #onEnd: () => void
   #responses: Promise<void> = Promise.resolve()
 
@@ -194,8 +206,18 @@ class Link {
       return
     }
     this.#proxy.requests.set(apiKey, (this.#proxy.requests.get(apiKey) ?? 0) + 1)
-    this.#asked.set(frame.readInt32BE(8), { apiKey, version })
+    const fault = takeFault(this.#proxy.faults, apiKey)
+    if (fault?.happens === 'cut-before') this.end()
+    else if (fault?.happens === 'answer') this.#client.write(errorAnswer(frame, fault.errorCode!))
+    else if (fault?.happens === 'call') void fault.run!().then(() => this.#pass(apiKey, version, frame, fault))
+    else this.#pass(apiKey, version, frame, fault)
+  }
+
+  #pass(apiKey: number, version: number, frame: Buffer, fault: KafkaFault | undefined): void {
+    this.#asked.set(frame.readInt32BE(8), { apiKey, version, frame, fault })
     this.#broker.write(frame)
+    // The broker reads what has arrived before it sees the end of the connection.
+    if (fault?.happens === 'cut-sent') this.#broker.end(() => this.end())
   }
 
   #response(frame: Buffer): void {
@@ -205,7 +227,12 @@ class Link {
       const correlationId = frame.readInt32BE(4)
       const asked = this.#asked.get(correlationId)
       this.#asked.delete(correlationId)
-      const rewritten = asked === undefined ? frame : await this.#rewrite(frame, asked.apiKey, asked.version)
+      if (asked?.fault?.happens === 'cut-after') {
+        this.end()
+        return
+      }
+      const answer = asked?.fault?.happens === 'answer-after' ? errorAnswer(asked.frame, asked.fault.errorCode!) : frame
+      const rewritten = asked === undefined ? frame : await this.#rewrite(answer, asked.apiKey, asked.version)
       if (this.#proxy.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#proxy.delayMs))
       if (!this.stalled) this.#client.write(rewritten)
     })

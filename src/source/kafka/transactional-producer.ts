@@ -173,8 +173,7 @@ export class TransactionalProducer {
     if (topics.size === 0) return
     // Asked for is as good as added, as far as there may be something to abort.
     for (const [topic, partitions] of topics) for (const each of partitions) this.#added.add(`${topic}/${each}`)
-    const what = `adding ${[...topics.keys()].join(', ')} to a transaction`
-    await this.#coordinate('add', what, async (connection) => {
+    await this.#coordinate('add', 'adding partitions to a transaction', async (connection) => {
       const [key, version] = transactionApis.addPartitionsToTxn
       const identity = this.#known()
       const verdicts = await connection.request(
@@ -184,7 +183,9 @@ export class TransactionalProducer {
         (writer) => writeAddPartitions(writer, this.#id, identity, topics),
         readAddPartitions,
       )
-      return { code: worst(verdicts), value: undefined }
+      const bad = worst(verdicts)
+      if (bad === undefined) return { code: kafkaErrors.NONE, value: undefined }
+      return { code: bad.errorCode, value: undefined, what: `adding ${bad.topic}-${bad.partition} to a transaction` }
     })
   }
 
@@ -252,17 +253,17 @@ export class TransactionalProducer {
   async #coordinate<T>(
     step: TransactionStep,
     what: string,
-    ask: (connection: KafkaConnection) => Promise<{ readonly code: number; readonly value: T }>,
+    ask: (connection: KafkaConnection) => Promise<{ readonly code: number; readonly value: T; readonly what?: string }>,
   ): Promise<T> {
     const patience = this.#patience()
     for (;;) {
       let why: MillraceError
       const connection = await this.#connectCoordinator(patience)
       try {
-        const { code, value } = await ask(connection)
-        const verdict = transactionVerdict(step, code)
-        if (verdict === 'done') return value
-        why = this.#failure(step, code, what)
+        const answer = await ask(connection)
+        const verdict = transactionVerdict(step, answer.code)
+        if (verdict === 'done') return answer.value
+        why = this.#failure(step, answer.code, answer.what ?? what)
         if (verdict !== 'again' && verdict !== 'elsewhere') throw why
         if (verdict === 'elsewhere') this.#coordinator = undefined
       } catch (error) {
@@ -329,8 +330,7 @@ export class TransactionalProducer {
   }
 }
 
-/** The code that decides about the whole request: partitions that were not looked at because of another say nothing. */
-function worst(verdicts: readonly PartitionVerdict[]): number {
-  const codes = verdicts.map((verdict) => verdict.errorCode)
-  return codes.find((code) => code !== 0 && code !== kafkaErrors.OPERATION_NOT_ATTEMPTED) ?? 0
+/** The partition whose code decides about the whole request: those not looked at because of another say nothing. */
+function worst(verdicts: readonly PartitionVerdict[]): PartitionVerdict | undefined {
+  return verdicts.find(({ errorCode: code }) => code !== 0 && code !== kafkaErrors.OPERATION_NOT_ATTEMPTED)
 }
