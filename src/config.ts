@@ -23,6 +23,8 @@ import { MillraceError, type Violation } from './core/errors.ts'
 export interface Config {
   /** `host:port,host:port` of the cluster that sources and sinks use unless a job says otherwise; '' for none. */
   readonly brokers: string
+  /** First part of transactional ids, and of the topic that keeps what sinks have applied. */
+  readonly kafkaPrefix: string
   /** URL of the Redis that holds checkpoints; '' keeps them in `dataDir`. */
   readonly redisUrl: string
   /** First part of every key in Redis. */
@@ -75,6 +77,13 @@ export const settings = {
     unit: 'host:port,host:port',
     help: 'Redpanda or Kafka cluster of sources and sinks that name none.',
     parse: matching(brokerList, 'host:port, or several with commas between'),
+  },
+  kafkaPrefix: {
+    name: 'MILLRACE_KAFKA_PREFIX',
+    fallback: 'millrace',
+    unit: 'name',
+    help: 'First part of transactional ids and of the topic PREFIX-markers: one for each deployment that writes to a cluster.',
+    parse: matching(/^[A-Za-z0-9_.-]{1,64}$/, 'a name of letters, digits, `_`, `.` and `-`'),
   },
   redisUrl: {
     name: 'MILLRACE_REDIS',
@@ -265,6 +274,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
 function nest(values: Values): Config {
   return {
     brokers: values.brokers,
+    kafkaPrefix: values.kafkaPrefix,
     redisUrl: values.redisUrl,
     redisPrefix: values.redisPrefix,
     redisReplicas: values.redisReplicas,

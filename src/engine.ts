@@ -16,6 +16,7 @@ import { checkHttpHosts } from './control/http-hosts.ts'
 import { jobCompiler } from './control/job-compiler.ts'
 import { JobControl } from './control/job-control.ts'
 import { JobSchemas } from './control/job-schemas.ts'
+import { inspectKafka } from './control/kafka-inspection.ts'
 import { checkLogFolder } from './control/log-folder.ts'
 import { JobModules } from './control/program-compiler.ts'
 import { JobManager } from './coordinator/job-manager.ts'
@@ -153,8 +154,12 @@ async function assemble(
     checkSinkServers(definition, sinks)
     return plan(definition, ...rest)
   }
+  const transactions = inspectKafka(config, manager, kafka, { clock, scheduler, random }, log)
+  closers.push(() => transactions.close())
   const control = new JobControl({
     manager,
+    transactions: transactions.desk,
+    heldPartitions: transactions.heldPartitions,
     compile: jobCompiler(schemas, planSubmitted, modules),
     describeStore: () => store.describe(),
     clock,

@@ -159,6 +159,20 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     ],
     exits: ['failure', 'invalid', 'unreachable', 'interrupted'],
   },
+  'txn list': {
+    examples: [
+      ['txn list', 'of all jobs, and whatever holds back their topics'],
+      ['txn list engagement --idle', 'also ids under which nothing is open'],
+    ],
+    exits: ['failure', ...asking, 'notFound'],
+  },
+  'txn abort': {
+    examples: [
+      ['txn abort millrace/engagement/out', 'what a job that is gone has left open'],
+      ['txn abort events-3 --hanging 4711', 'one that no coordinator knows, by the partition that it holds back'],
+    ],
+    exits: ['failure', ...asking],
+  },
   token: {
     examples: [
       [

@@ -12,6 +12,7 @@ import { formatBytes, formatElapsed, formatNumber, formatTime, formatWatermark, 
 import { bottleneck, treeLines } from './job-tree.ts'
 import type { Output } from './output.ts'
 import type { TableColumn } from './table.ts'
+import { heldJson, heldLines } from './txn-view.ts'
 
 const right = (title: string): TableColumn => ({ title, align: 'right' })
 const left = (title: string): TableColumn => ({ title })
@@ -156,6 +157,7 @@ export function detailsJson(details: wire.DescribeJobResponse) {
     partitions: details.partitions.map(watermarkJson),
     checkpoints: checkpointsJson(details.checkpoints),
     exceptions: details.exceptions.map(exceptionJson),
+    heldPartitions: details.heldPartitions.map(heldJson),
     definition: details.definitionYaml,
   }
 }
@@ -171,6 +173,10 @@ export function writeDetails(output: Output, details: wire.DescribeJobResponse, 
   writeGraph(output, details)
   writePartitions(output, details)
   writeCheckpointSummary(output, details)
+  if (details.heldPartitions.length > 0) {
+    section(output, 'Held back by transactions')
+    for (const line of heldLines(details.heldPartitions, nowMs)) output.line(output.style('yellow', line))
+  }
   if (details.exceptions.length > 0) {
     section(output, 'Exceptions')
     output.table(

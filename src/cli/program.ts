@@ -16,6 +16,7 @@ import { addNewCommand } from './new-command.ts'
 import { addProduceCommand } from './produce-command.ts'
 import { addServerCommands } from './server-commands.ts'
 import { addTokenCommand } from './token-command.ts'
+import { addTxnCommands } from './txn-commands.ts'
 
 /** What the program needs besides its dependencies. */
 export interface ProgramOptions {
@@ -47,6 +48,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addMetricCommands(program, deps)
   addProduceCommand(program, deps)
   addNewCommand(program, deps)
+  addTxnCommands(program, deps)
   addTokenCommand(program, deps)
   addCompletionCommands(program, deps)
   // Last: it walks the commands.

@@ -8,6 +8,8 @@
 import type { JobState as LifeCycleState } from '../coordinator/job-state.ts'
 import type { ErrorCode, Violation } from '../core/errors.ts'
 import type { SubtaskStats } from '../runtime/messages.ts'
+import type { HeldPartition } from './held-partitions.ts'
+import type { TransactionsApi } from './transactions.ts'
 
 /** A definition as somebody submitted it: text, or the same document already parsed (the ProtoJSON of the message). */
 export type JobDocument = (
@@ -147,6 +149,8 @@ export interface JobDetails {
   readonly exceptions: readonly JobException[]
   /** The definition as text, as it was submitted (a document is shown as JSON). */
   readonly definitionText: string
+  /** Partitions of its topics that open transactions have held back for longer than they should. */
+  readonly heldPartitions: readonly HeldPartition[]
 }
 
 /** How a job gets on with its input. */
@@ -180,7 +184,7 @@ export interface ValidationResult {
 }
 
 /** Manages the jobs of one coordinator. */
-export interface ControlApi {
+export interface ControlApi extends TransactionsApi {
   /** Checks a definition; changes nothing, and mistakes are a normal answer. */
   validate(job: JobDocument): Promise<ValidationResult>
   /**

@@ -25,8 +25,10 @@ import type {
   SubtaskStatus,
   ValidationResult,
 } from './api.ts'
+import type { HeldPartition } from './held-partitions.ts'
 import type { CompiledDocument } from './job-compiler.ts'
 import { graphOf } from './job-graph.ts'
+import type { TransactionsApi, TransactionTarget } from './transactions.ts'
 
 /** What JobControl is made of. */
 export interface JobControlOptions {
@@ -36,6 +38,9 @@ export interface JobControlOptions {
   /** What the checkpoint store is worth; asked again after a while. */
   readonly describeStore: () => Promise<StoreDescription>
   readonly clock: Clock
+  /** Looks at Kafka; without it there are no transactions. */
+  readonly transactions?: TransactionsApi
+  readonly heldPartitions?: (job: string) => readonly HeldPartition[]
   /** Largest definition that is taken, in bytes; 1 MiB unless given. */
   readonly maxDefinitionBytes?: number
 }
@@ -78,6 +83,7 @@ export class JobControl implements ControlApi {
       checkpoints: checkpointSummary(job),
       exceptions: coordinator.history.failures,
       definitionText: stored.text,
+      heldPartitions: this.#options.heldPartitions?.(name) ?? [],
     }
   }
 
@@ -97,6 +103,18 @@ export class JobControl implements ControlApi {
 
   async listCheckpoints(name: string): Promise<readonly CheckpointInfo[]> {
     return (await this.#options.manager.checkpoints(name)).map(checkpointInfo)
+  }
+
+  async listTransactions(job: string, idle: boolean): ReturnType<TransactionsApi['listTransactions']> {
+    this.#options.manager.checkRecovered()
+    if (job !== '') this.#options.manager.job(job)
+    return (await this.#options.transactions?.listTransactions(job, idle)) ?? { transactions: [], unasked: [] }
+  }
+
+  async endTransaction(target: TransactionTarget, force: boolean): ReturnType<TransactionsApi['endTransaction']> {
+    this.#options.manager.checkRecovered()
+    const { transactions } = this.#options
+    return (await transactions?.endTransaction(target, force)) ?? { outcome: 'nothing was open', job: '' }
   }
 
   async #compile(document: JobDocument): Promise<CompiledDocument> {

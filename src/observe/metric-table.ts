@@ -16,6 +16,12 @@ export interface ObservedJob {
     readonly attempt: number
   }
   readonly subtasks: readonly ObservedSubtask[]
+  readonly heldPartitions: readonly {
+    readonly topic: string
+    readonly partition: number
+    readonly lastStableOffset: number
+    readonly highWatermark: number
+  }[]
   readonly checkpoints: {
     readonly completed: number
     readonly failed: number
@@ -240,6 +246,17 @@ export const metricTable: readonly MetricSpec[] = [
   perPartition('millrace_partition_reachable', 'Whether the partition can be fetched: 1 or 0.', (partition) =>
     Number(partition.reachable),
   ),
+  {
+    name: 'millrace_held_back_records',
+    type: 'gauge',
+    help: 'Records of a topic of the job that an open transaction has kept from readers of committed records for too long. No sample is good.',
+    labels: ['job', 'topic', 'partition'],
+    *read({ summary, heldPartitions }) {
+      for (const { topic, partition, lastStableOffset, highWatermark } of heldPartitions) {
+        yield { labels: { job: summary.name, topic, partition }, value: highWatermark - lastStableOffset }
+      }
+    },
+  },
   perJob(
     'millrace_checkpoints_completed_total',
     'counter',

@@ -12,10 +12,17 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js'
 import type { ControlApi, JobSummary } from '../control/api.ts'
+import type { TransactionOutcome } from '../control/transactions.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import * as wire from '../gen/millrace/v1/control.ts'
 import * as queryWire from '../gen/millrace/v1/query.ts'
+import type {
+  EndTransactionRequest,
+  EndTransactionResponse,
+  ListTransactionsRequest,
+  ListTransactionsResponse,
+} from '../gen/millrace/v1/transaction.ts'
 import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
 import { type ClientTls, channelOf } from './channel.ts'
 import { fromCheckpoint, fromGraph, fromSummary } from './control-messages.ts'
@@ -24,6 +31,7 @@ import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
 import { fromDescription, fromValue } from './query-messages.ts'
 import { toLookup, toSelection } from './selection-messages.ts'
+import { fromTarget, fromTransaction } from './transaction-messages.ts'
 
 /** The ControlApi as a client has it. */
 export type RemoteControl = Omit<ControlApi, 'describe'> & {
@@ -149,6 +157,20 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
         { name },
       )
       return response.checkpoints.map(fromCheckpoint)
+    },
+    listTransactions: async (job, idle) => {
+      const response = await call<ListTransactionsRequest, ListTransactionsResponse>(
+        client.listTransactions.bind(client),
+        { name: job, idle },
+      )
+      return { transactions: response.transactions.map(fromTransaction), unasked: response.unasked }
+    },
+    endTransaction: async (target, force) => {
+      const response = await call<EndTransactionRequest, EndTransactionResponse>(
+        client.endTransaction.bind(client),
+        fromTarget(target, force),
+      )
+      return { outcome: response.outcome as TransactionOutcome, job: response.name }
     },
   }
 }

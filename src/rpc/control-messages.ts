@@ -18,6 +18,7 @@ import type {
 import type * as wire from '../gen/millrace/v1/control.ts'
 import { JobState as WireState } from '../gen/millrace/v1/control.ts'
 import { fromTimestamp, toTimestamp } from './instants.ts'
+import { toHeld } from './transaction-messages.ts'
 
 const stateToWire = {
   CREATED: WireState.JOB_STATE_CREATED,
@@ -134,6 +135,7 @@ export function toDetails(details: JobDetails): wire.DescribeJobResponse {
     checkpoints: toCheckpoints(details.checkpoints),
     exceptions: details.exceptions.map(toException),
     definitionYaml: details.definitionText,
+    heldPartitions: details.heldPartitions.map(toHeld),
   }
 }
 

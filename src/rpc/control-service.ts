@@ -9,6 +9,7 @@ import { toCheckpoint, toDetails, toGraph, toSummary, toUpdate } from './control
 import { toCallError } from './errors.ts'
 import { toJobDocument } from './job-document.ts'
 import { LatestWriter } from './latest-writer.ts'
+import { toTarget, toTransaction } from './transaction-messages.ts'
 import { unary } from './unary.ts'
 
 /** Most jobs followed at a time on one server. */
@@ -57,6 +58,14 @@ export function createControlHandlers(control: ControlApi, clock: Clock, schedul
     listCheckpoints: unary(async (request) => ({
       checkpoints: (await control.listCheckpoints(named(request.name))).map(toCheckpoint),
     })),
+    listTransactions: unary(async ({ name, idle }) => {
+      const { transactions, unasked } = await control.listTransactions(name, idle)
+      return { transactions: transactions.map(toTransaction), unasked: [...unasked] }
+    }),
+    endTransaction: unary(async (request) => {
+      const { outcome, job } = await control.endTransaction(toTarget(request), request.force)
+      return { outcome, name: job }
+    }),
   }
 }
 

@@ -140,7 +140,7 @@ export class Guard {
           },
         }),
       sendMessage: (message: unknown, pass) => {
-        job ||= nameIn((message as { readonly job?: unknown } | null)?.job)
+        job ||= nameIn((message as { readonly job?: unknown } | null)?.job) || nameIn(message)
         pass(message)
       },
       sendStatus: (sent, pass) => {

@@ -34,6 +34,8 @@ export const methodAccess: Readonly<Record<string, MethodAccess>> = {
   '/millrace.v1.ControlService/StopJob': operate,
   '/millrace.v1.ControlService/TriggerCheckpoint': operate,
   '/millrace.v1.ControlService/ListCheckpoints': look,
+  '/millrace.v1.ControlService/ListTransactions': look,
+  '/millrace.v1.ControlService/EndTransaction': operate,
   '/millrace.v1.QueryService/ListMetrics': look,
   '/millrace.v1.QueryService/QueryMetric': look,
   '/millrace.v1.QueryService/WatchMetric': look,

@@ -56,6 +56,16 @@ export function transactionalIdOf(prefix: string, job: string, sink: string): st
   return `${prefix}/${job}/${sink}`
 }
 
+/** The job and sink that a transactional id of the deployment belongs to; undefined for an id of somebody else. */
+export function sinkOfTransactionalId(
+  prefix: string,
+  transactionalId: string,
+): { readonly job: string; readonly sink: string } | undefined {
+  if (!transactionalId.startsWith(`${prefix}/`)) return undefined
+  const [job, sink, ...rest] = transactionalId.slice(prefix.length + 1).split('/')
+  return job && sink && rest.length === 0 ? { job, sink } : undefined
+}
+
 /** An OutboxSink over transactions. */
 export class KafkaOutbox implements OutboxSink {
   readonly guarantee = 'exactly-once'

@@ -76,36 +76,41 @@ export async function listTransactions(
 }
 
 /**
- * The producer whose open transaction holds the last stable offset of a partition, as its leader says; undefined when none
- * does, or the broker does not tell. The metadata of the topic must have been asked for.
+ * The producers with an open transaction in a partition, by its first offset there: the first holds the last stable offset.
+ * Empty where the broker does not tell.
  */
-export async function holderOf(
+export async function openProducers(
   cluster: KafkaCluster,
   { topic, partition }: TopicPartition,
   leader: number,
-): Promise<PartitionProducer | undefined> {
+): Promise<PartitionProducer[]> {
   const connection = await cluster.connectionTo(leader)
-  if (!offers(connection, 'describeProducers')) return undefined
+  if (!offers(connection, 'describeProducers')) return []
   const write = (writer: WireWriter): void => writeDescribeProducers(writer, topic, [partition])
   const [answer] = await inspect(connection, 'describeProducers', write, readDescribeProducers)
-  if (answer === undefined || answer.errorCode !== 0) return undefined
+  if (answer === undefined || answer.errorCode !== 0) return []
   const open = answer.producers.filter((producer) => producer.openOffset >= 0)
-  return open.sort((a, b) => a.openOffset - b.openOffset)[0]
+  return open.sort((a, b) => a.openOffset - b.openOffset)
 }
 
-/** The holder of a partition's last stable offset in words; '' when it cannot be told. Never throws. */
+/** What holds a partition's last stable offset, in words; '' when it cannot be told. Never throws. */
 export async function nameHolder(cluster: KafkaCluster, topic: string, partition: number): Promise<string> {
   try {
     const metadata = await cluster.metadata(topic)
     const leader = metadata.partitions.find((each) => each.partition === partition)?.leader ?? -1
-    const holder = await holderOf(cluster, { topic, partition }, leader)
+    const [holder] = await openProducers(cluster, { topic, partition }, leader)
     if (holder === undefined) return ''
     const producer = `that of producer ${holder.producerId}`
-    const [known] = await listTransactions(cluster, (listed) => listed.producerId === holder.producerId).catch(() => [])
-    if (known === undefined) return `${producer}, which no coordinator knows: it hangs`
+    const [known] = await listTransactions(cluster, (listed) => listed.producerId === holder.producerId)
+    if (known === undefined || !isOpen(known.state)) return `${producer}, which no coordinator knows: it hangs`
     const since = known.startedMs < 0 ? '' : ` since ${new Date(known.startedMs).toISOString()}`
     return `${producer} (transactional id ${known.transactionalId}, ${known.state}${since})`
   } catch {
     return ''
   }
+}
+
+/** Whether a transaction in this state is not over. */
+export function isOpen(state: string): boolean {
+  return state === 'Ongoing' || state.startsWith('Prepare')
 }

@@ -7,6 +7,7 @@ import type {
   JobState,
   JobSummary,
 } from '../../../src/control/api.ts'
+import type { TransactionInfo, TransactionTarget } from '../../../src/control/transactions.ts'
 import { MillraceError, type Violation } from '../../../src/core/errors.ts'
 import type { SubtaskStats } from '../../../src/runtime/messages.ts'
 
@@ -99,6 +100,12 @@ export function someDetails(summary: JobSummary, definitionText: string): JobDet
       },
     ],
     definitionText,
+    heldPartitions: [
+      {
+        ...{ topic: 'events', partition: 0, lastStableOffset: 60, highWatermark: 72 },
+        ...{ sinceMs: Date.UTC(2026, 0, 2, 3, 0, 0), holder: 'that of producer 9' },
+      },
+    ],
   }
 }
 
@@ -106,6 +113,8 @@ export function someDetails(summary: JobSummary, definitionText: string): JobDet
 export class FakeControl implements ControlApi {
   readonly jobs = new Map<string, { summary: JobSummary; text: string }>()
   readonly submitted: JobDocument[] = []
+  transactions: readonly TransactionInfo[] = []
+  readonly ended: { readonly target: TransactionTarget; readonly force: boolean }[] = []
   violations: readonly Violation[] = [
     { field: 'metrics[0].id', message: 'is not snake_case; did you mean page_views?', line: 4, column: 9 },
     { field: 'metrics[1].window', message: 'is missing', line: 7, column: 5 },
@@ -155,6 +164,16 @@ export class FakeControl implements ControlApi {
   listCheckpoints: ControlApi['listCheckpoints'] = async (name) => {
     this.#find(name)
     return [someCheckpoint, { ...someCheckpoint, id: 6 }]
+  }
+
+  listTransactions: ControlApi['listTransactions'] = async (job) => {
+    if (job !== '') this.#find(job)
+    return { transactions: this.transactions, unasked: [] }
+  }
+
+  endTransaction: ControlApi['endTransaction'] = async (target, force) => {
+    this.ended.push({ target, force })
+    return { outcome: 'aborted', job: 'engagement' }
   }
 
   #find(name: string) {

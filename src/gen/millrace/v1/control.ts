@@ -23,6 +23,13 @@ import {
 import { Duration } from "../../google/protobuf/duration.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { JobDefinition } from "./job.ts";
+import {
+  EndTransactionRequest,
+  EndTransactionResponse,
+  HeldPartition,
+  ListTransactionsRequest,
+  ListTransactionsResponse,
+} from "./transaction.ts";
 
 export const protobufPackage = "millrace.v1";
 
@@ -234,6 +241,8 @@ export interface DescribeJobResponse {
   exceptions: JobException[];
   /** The definition as it was submitted. */
   definitionYaml: string;
+  /** Partitions that open transactions have held back for longer than they should. */
+  heldPartitions: HeldPartition[];
 }
 
 export interface WatchJobRequest {
@@ -1201,6 +1210,7 @@ function createBaseDescribeJobResponse(): DescribeJobResponse {
     checkpoints: undefined,
     exceptions: [],
     definitionYaml: "",
+    heldPartitions: [],
   };
 }
 
@@ -1226,6 +1236,9 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
     }
     if (message.definitionYaml !== "") {
       writer.uint32(58).string(message.definitionYaml);
+    }
+    for (const v of message.heldPartitions) {
+      HeldPartition.encode(v!, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -1299,6 +1312,14 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
             message.definitionYaml = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.heldPartitions.push(HeldPartition.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1330,6 +1351,11 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
         : isSet(object.definition_yaml)
         ? globalThis.String(object.definition_yaml)
         : "",
+      heldPartitions: globalThis.Array.isArray(object?.heldPartitions)
+        ? object.heldPartitions.map((e: any) => HeldPartition.fromJSON(e))
+        : globalThis.Array.isArray(object?.held_partitions)
+        ? object.held_partitions.map((e: any) => HeldPartition.fromJSON(e))
+        : [],
     };
   },
 
@@ -1356,6 +1382,9 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
     if (message.definitionYaml !== "") {
       obj.definitionYaml = message.definitionYaml;
     }
+    if (message.heldPartitions?.length) {
+      obj.heldPartitions = message.heldPartitions.map((e) => HeldPartition.toJSON(e));
+    }
     return obj;
   },
 
@@ -1375,6 +1404,7 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
       : undefined;
     message.exceptions = object.exceptions?.map((e) => JobException.fromPartial(e)) || [];
     message.definitionYaml = object.definitionYaml ?? "";
+    message.heldPartitions = object.heldPartitions?.map((e) => HeldPartition.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4266,6 +4296,33 @@ export const ControlServiceService = {
       Buffer.from(ListCheckpointsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListCheckpointsResponse => ListCheckpointsResponse.decode(value),
   },
+  /** Transactions on Kafka of the sinks of jobs, and those of others that hold back what jobs read and write. JOB_NOT_FOUND. */
+  listTransactions: {
+    path: "/millrace.v1.ControlService/ListTransactions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTransactionsRequest): Buffer =>
+      Buffer.from(ListTransactionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTransactionsRequest => ListTransactionsRequest.decode(value),
+    responseSerialize: (value: ListTransactionsResponse): Buffer =>
+      Buffer.from(ListTransactionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTransactionsResponse => ListTransactionsResponse.decode(value),
+  },
+  /**
+   * Ends a transaction that is open. JOB_STATE for that of a job that runs, unless forced; INPUT_INVALID,
+   * BROKER_UNREACHABLE, BROKER_UNSUPPORTED, BROKER_ERROR.
+   */
+  endTransaction: {
+    path: "/millrace.v1.ControlService/EndTransaction" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EndTransactionRequest): Buffer =>
+      Buffer.from(EndTransactionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EndTransactionRequest => EndTransactionRequest.decode(value),
+    responseSerialize: (value: EndTransactionResponse): Buffer =>
+      Buffer.from(EndTransactionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EndTransactionResponse => EndTransactionResponse.decode(value),
+  },
 } as const;
 
 export interface ControlServiceServer extends UntypedServiceImplementation {
@@ -4289,6 +4346,13 @@ export interface ControlServiceServer extends UntypedServiceImplementation {
   triggerCheckpoint: handleUnaryCall<TriggerCheckpointRequest, TriggerCheckpointResponse>;
   /** The checkpoints that are held, newest first. JOB_NOT_FOUND. */
   listCheckpoints: handleUnaryCall<ListCheckpointsRequest, ListCheckpointsResponse>;
+  /** Transactions on Kafka of the sinks of jobs, and those of others that hold back what jobs read and write. JOB_NOT_FOUND. */
+  listTransactions: handleUnaryCall<ListTransactionsRequest, ListTransactionsResponse>;
+  /**
+   * Ends a transaction that is open. JOB_STATE for that of a job that runs, unless forced; INPUT_INVALID,
+   * BROKER_UNREACHABLE, BROKER_UNSUPPORTED, BROKER_ERROR.
+   */
+  endTransaction: handleUnaryCall<EndTransactionRequest, EndTransactionResponse>;
 }
 
 export interface ControlServiceClient extends Client {
@@ -4428,6 +4492,41 @@ export interface ControlServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListCheckpointsResponse) => void,
+  ): ClientUnaryCall;
+  /** Transactions on Kafka of the sinks of jobs, and those of others that hold back what jobs read and write. JOB_NOT_FOUND. */
+  listTransactions(
+    request: ListTransactionsRequest,
+    callback: (error: ServiceError | null, response: ListTransactionsResponse) => void,
+  ): ClientUnaryCall;
+  listTransactions(
+    request: ListTransactionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTransactionsResponse) => void,
+  ): ClientUnaryCall;
+  listTransactions(
+    request: ListTransactionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTransactionsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends a transaction that is open. JOB_STATE for that of a job that runs, unless forced; INPUT_INVALID,
+   * BROKER_UNREACHABLE, BROKER_UNSUPPORTED, BROKER_ERROR.
+   */
+  endTransaction(
+    request: EndTransactionRequest,
+    callback: (error: ServiceError | null, response: EndTransactionResponse) => void,
+  ): ClientUnaryCall;
+  endTransaction(
+    request: EndTransactionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EndTransactionResponse) => void,
+  ): ClientUnaryCall;
+  endTransaction(
+    request: EndTransactionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EndTransactionResponse) => void,
   ): ClientUnaryCall;
 }
 
