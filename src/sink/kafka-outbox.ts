@@ -66,36 +66,40 @@ export function sinkOfTransactionalId(
   return job && sink && rest.length === 0 ? { job, sink } : undefined
 }
 
+/** What an open sink talks through. */
+interface Session {
+  readonly producer: TransactionalProducer
+  readonly markers: MarkerTopic
+}
+
 /** An OutboxSink over transactions. */
 export class KafkaOutbox implements OutboxSink {
   readonly guarantee = 'exactly-once'
   readonly #options: KafkaOutboxOptions
   readonly #ports: KafkaPorts
   readonly #key: string
-  readonly #producer: TransactionalProducer
-  readonly #markers: MarkerTopic
   readonly #markerTopic: string
   readonly #cursor = new OutboxBlockCursor()
+  #session: Session | undefined
+  /** Absent while nothing can be applied: before `open`, and after a rejection. */
   #batches: KafkaBatches | undefined
   #applied: OutboxMarker | null = null
   #applying: Promise<void> = Promise.resolve()
   #closing = false
 
   constructor(options: KafkaOutboxOptions, ports: KafkaPorts) {
-    const { prefix = 'millrace', owner, waitMs = 30_000 } = options
+    const { prefix = 'millrace', owner } = options
     this.#options = options
     this.#ports = ports
     this.#key = transactionalIdOf(prefix, owner.job, owner.sink)
     this.#markerTopic = markerTopicOf(prefix)
-    this.#producer = new TransactionalProducer({ ...options, transactionalId: this.#key }, ports)
-    const openAdmin = options.openAdmin ?? (() => openKafkaAdmin(options))
-    const holder = (): Promise<string> => nameHolder(this.#producer.cluster, this.#markerTopic, 0)
-    this.#markers = new MarkerTopic({ ...options, topic: this.#markerTopic, waitMs, openAdmin, holder }, ports)
   }
 
   async open(): Promise<OutboxMarker | null> {
     try {
-      return await this.#open()
+      await this.close()
+      this.#closing = false
+      return await this.#open(this.#connect())
     } catch (error) {
       throw this.#failed('opening', error)
     }
@@ -112,33 +116,42 @@ export class KafkaOutbox implements OutboxSink {
 
   async close(): Promise<void> {
     this.#closing = true
-    let cancel = (): void => {}
-    const enough = new Promise<void>((resolve) => {
-      cancel = this.#ports.scheduler.after(ABORT_WAIT_MS, resolve)
-    })
-    await Promise.race([this.#applying, enough])
-    cancel()
-    await Promise.all([this.#producer.close(), this.#markers.close()])
+    const session = this.#session
+    if (session === undefined) return
+    await this.#atMost(ABORT_WAIT_MS, this.#applying)
+    this.#session = undefined
+    this.#batches = undefined
+    await Promise.all([session.producer.close(), session.markers.close()])
   }
 
-  async #open(): Promise<OutboxMarker | null> {
+  #connect(): Session {
+    const { waitMs = 30_000, openAdmin = () => openKafkaAdmin(this.#options) } = this.#options
+    const producer = new TransactionalProducer({ ...this.#options, transactionalId: this.#key }, this.#ports)
+    const holder = (): Promise<string> => nameHolder(producer.cluster, this.#markerTopic, 0)
+    const options = { ...this.#options, topic: this.#markerTopic, waitMs, openAdmin, holder }
+    this.#session = { producer, markers: new MarkerTopic(options, this.#ports) }
+    return this.#session
+  }
+
+  async #open({ producer, markers }: Session): Promise<OutboxMarker | null> {
     const { topic, owner } = this.#options
-    await this.#markers.prepare(this.#producer.cluster)
+    await markers.prepare(producer.cluster)
     // A look before anything is taken over: an owner that has been replaced need not disturb the one that replaced it.
-    this.#checkOwner(await this.#markers.peek(this.#key))
-    await this.#producer.init()
-    const marker = await this.#markers.read(this.#key)
+    this.#checkOwner(await markers.peek(this.#key))
+    await producer.init()
+    const marker = await markers.read(this.#key)
     this.#checkOwner(marker)
     this.#applied = marker?.applied ?? null
-    const { partitions } = await this.#producer.metadata(topic)
-    this.#batches = new KafkaBatches(topic, await this.#maxMessageBytes())
-    this.#batches.setPartitions(partitions.length)
-    await this.#producer.metadata(this.#markerTopic)
+    const { partitions } = await producer.metadata(topic)
+    const batches = new KafkaBatches(topic, await this.#maxMessageBytes(producer))
+    batches.setPartitions(partitions.length)
+    await producer.metadata(this.#markerTopic)
     const known = marker?.owner
     if (known?.jobId !== owner.jobId || known.generation !== owner.generation) {
-      await this.#producer.produce([this.#marker(this.#applied)])
-      await this.#producer.commit()
+      await producer.produce([this.#marker(producer, this.#applied)])
+      await producer.commit()
     }
+    this.#batches = batches
     return this.#applied
   }
 
@@ -154,16 +167,17 @@ export class KafkaOutbox implements OutboxSink {
   async #apply(epoch: number, blocks: AsyncIterable<Uint8Array>): Promise<void> {
     const { topic, owner } = this.#options
     const batches = this.#batches
-    if (batches === undefined || this.#closing) throw new MillraceError('CANCELLED', `${this.#name()} is not open`)
+    const producer = this.#session?.producer
+    if (batches === undefined || producer === undefined) throw this.#notOpen()
     if (this.#applied?.jobId === owner.jobId && epoch <= this.#applied.epoch) return
-    const { partitions } = await this.#producer.metadata(topic)
+    const { partitions } = await producer.metadata(topic)
     batches.setPartitions(partitions.length)
     let sending: Promise<void> = Promise.resolve()
     // A round is collected while the last one travels.
     const send = async (): Promise<void> => {
       await sending
-      if (this.#closing) throw new MillraceError('CANCELLED', `${this.#name()} is being closed`)
-      sending = this.#producer.produce(this.#round(batches))
+      if (this.#closing) throw this.#notOpen()
+      sending = producer.produce(this.#round(producer, batches))
       // Looked at by the next round, or at the end.
       sending.catch(() => {})
     }
@@ -175,30 +189,30 @@ export class KafkaOutbox implements OutboxSink {
       }
     }
     await sending
-    const rest = this.#round(batches)
-    if (rest.length === 0 && !this.#producer.open) return
+    if (this.#closing) throw this.#notOpen()
+    const rest = this.#round(producer, batches)
+    if (rest.length === 0 && !producer.open) return
     const applied = { jobId: owner.jobId, generation: owner.generation, epoch }
-    await this.#producer.produce([...rest, this.#marker(applied)])
-    await this.#producer.commit()
+    await producer.produce([...rest, this.#marker(producer, applied)])
+    await producer.commit()
     this.#applied = applied
   }
 
-  #round(batches: KafkaBatches): PartitionBatch[] {
-    const { topic } = this.#options
-    return [...batches.take()].map(([partition, writer]) => this.#producer.seal(topic, partition, writer))
+  #round(producer: TransactionalProducer, batches: KafkaBatches): PartitionBatch[] {
+    return [...batches.take()].map(([partition, writer]) => producer.seal(this.#options.topic, partition, writer))
   }
 
-  #marker(applied: OutboxMarker | null): PartitionBatch {
+  #marker(producer: TransactionalProducer, applied: OutboxMarker | null): PartitionBatch {
     const { jobId, generation } = this.#options.owner
     const writer = new RecordBatchWriter(1024)
     const value = encodeMarker({ owner: { jobId, generation }, applied })
     writer.append(Buffer.from(this.#key), value, this.#ports.clock.nowMs())
-    return this.#producer.seal(this.#markerTopic, 0, writer)
+    return producer.seal(this.#markerTopic, 0, writer)
   }
 
-  async #maxMessageBytes(): Promise<number> {
+  async #maxMessageBytes({ cluster }: TransactionalProducer): Promise<number> {
     try {
-      const settings = await topicSettings(this.#producer.cluster, this.#options.topic, ['max.message.bytes'])
+      const settings = await topicSettings(cluster, this.#options.topic, ['max.message.bytes'])
       return Number(settings.get('max.message.bytes') ?? MESSAGE_BYTES_UNKNOWN)
     } catch (error) {
       const failure = MillraceError.from(error)
@@ -210,11 +224,17 @@ export class KafkaOutbox implements OutboxSink {
   /** Takes back what may be open, so that no reader waits for the transaction's timeout. The marker tells whether it was. */
   async #abandon(): Promise<void> {
     this.#batches = undefined
+    const aborting = this.#session?.producer.abort()
+    if (aborting !== undefined) await this.#atMost(ABORT_WAIT_MS, aborting)
+  }
+
+  /** Waits until `work` has ended, well or not, or `waitMs` have passed. */
+  async #atMost(waitMs: number, work: Promise<void>): Promise<void> {
     let cancel = (): void => {}
     const enough = new Promise<void>((resolve) => {
-      cancel = this.#ports.scheduler.after(ABORT_WAIT_MS, resolve)
+      cancel = this.#ports.scheduler.after(waitMs, resolve)
     })
-    await Promise.race([this.#producer.abort().catch(() => {}), enough])
+    await Promise.race([work.catch(() => {}), enough])
     cancel()
   }
 
@@ -222,11 +242,18 @@ export class KafkaOutbox implements OutboxSink {
     return `sink ${this.#options.owner.sink} of job ${this.#options.owner.job} (topic ${this.#options.topic})`
   }
 
+  #notOpen(): MillraceError {
+    return new MillraceError('SINK_FAILED', `${this.#name()} is not open`)
+  }
+
   #failed(what: string, error: unknown): MillraceError {
     const cause = MillraceError.from(error)
-    if (cause.code === 'STORE_FENCED' || cause.code === 'CANCELLED') return cause
+    if (cause.code === 'STORE_FENCED') return cause
     // What no repetition can mend (a record too large, no right to write) fails the job and does not restart it for ever.
-    const retry = cause.retry === 'never' && cause.code !== 'TOPIC_NOT_FOUND' ? 'never' : 'restart'
+    const retry = cause.retry === 'never' && !passing.has(cause.code) ? 'never' : 'restart'
     return new MillraceError('SINK_FAILED', `${what} ${this.#name()} failed: ${cause.message}`, { cause, retry })
   }
 }
+
+/** Codes that never pass by themselves elsewhere, and do here: a topic that somebody creates, a sink that is being closed. */
+const passing: ReadonlySet<string> = new Set(['TOPIC_NOT_FOUND', 'CANCELLED'])
