@@ -93,7 +93,7 @@ async function assemble(
   const threads = config.threads === 0 ? availableParallelism() : config.threads
   const { security } = config
   const storeConfig = storeConfigOf(config)
-  const kafka = loadBrokerAccess(security.kafka)
+  const kafka = { ...loadBrokerAccess(security.kafka), transactionPrefix: config.kafkaPrefix }
   const secured = kafka.tls !== undefined || kafka.sasl !== undefined
   const tls = loadServingTls(security.serve)
   const access = loadAccess(security.accessFile)

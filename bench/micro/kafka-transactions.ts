@@ -41,7 +41,7 @@ interface Side {
 async function ours(topic: string): Promise<Side> {
   const owner = { job: 'bench', jobId: run, sink: 'ours', generation: 1, nonce: run }
   const ports = { clock: systemClock, scheduler: systemScheduler, random: systemRandom }
-  const sink = new KafkaOutbox({ brokers, topic, owner, prefix: run }, ports)
+  const sink = new KafkaOutbox({ brokers, topic, owner, transactionPrefix: run }, ports)
   await sink.open()
   async function* stream(data: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
     yield* data

@@ -16,6 +16,7 @@ export const LATE_SINK = 'lateEvents'
  * otherwise; the others are at-least-once, and a job that asks them for more is refused.
  */
 export const outboxKinds: ReadonlySet<SinkOutput['kind']> = new Set<SinkOutput['kind']>([
+  'kafka',
   'log',
   'redis',
   'postgres',

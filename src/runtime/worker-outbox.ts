@@ -5,13 +5,14 @@
  * come with the thread, not with a job.
  */
 import { RedisConnection } from '../checkpoint/redis-connection.ts'
-import type { Random, Scheduler } from '../core/clock.ts'
+import type { Clock, Random, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { RecordOutput } from '../job/definition.ts'
 import { DEAD_LETTERS_SINK, LATE_SINK } from '../job/delivery.ts'
 import type { SinkAccess } from '../sink/access.ts'
 import { HttpOutbox } from '../sink/http-outbox.ts'
 import { httpPost } from '../sink/http-post.ts'
+import { KafkaOutbox } from '../sink/kafka-outbox.ts'
 import { LogOutbox } from '../sink/log-outbox.ts'
 import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import { openPostgres } from '../sink/postgres-connection.ts'
@@ -21,6 +22,7 @@ import { RedisOutbox } from '../sink/redis-outbox.ts'
 
 /** What sinks need of the thread. */
 interface SinkPorts {
+  readonly clock: Clock
   readonly scheduler: Scheduler
   readonly random: Random
 }
@@ -30,8 +32,9 @@ export function openOutboxSink(
   output: RecordOutput,
   owner: OutboxOwner,
   access: SinkAccess,
-  { scheduler, random }: SinkPorts,
+  ports: SinkPorts,
 ): OutboxSink {
+  const { scheduler, random } = ports
   switch (output.kind) {
     case 'log':
       return new LogOutbox({ root: output.path, topic: output.topic, owner, random })
@@ -53,8 +56,10 @@ export function openOutboxSink(
       const post = httpPost(url, timeoutMs, scheduler)
       return new HttpOutbox({ owner, url, encoding, token: tokenFor(url, access, owner), post, scheduler, retryMs })
     }
-    case 'kafka':
-      throw new MillraceError('INTERNAL', `sink ${owner.sink}: Kafka takes no outbox`)
+    case 'kafka': {
+      const brokers = output.brokers.split(',').map((broker) => broker.trim())
+      return new KafkaOutbox({ brokers, topic: output.topic, owner, ...access.kafka }, ports)
+    }
   }
 }
 

@@ -36,7 +36,7 @@ export function createWorkerPorts(kafka: KafkaSecurity, sinks: SinkAccess): Work
     random,
     openReader: (plan) => openReader(plan, kafka),
     openWriter: (output, owner) => openWriter(output, owner, kafka),
-    openOutboxSink: (output, owner) => openOutboxSink(output, owner, sinks, { scheduler, random }),
+    openOutboxSink: (output, owner) => openOutboxSink(output, owner, { kafka, ...sinks }, { clock, scheduler, random }),
     openChunkStore,
     loadProgram,
   }

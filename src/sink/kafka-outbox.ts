@@ -29,8 +29,6 @@ import { OutboxBlockCursor } from './outbox-block.ts'
 export interface KafkaOutboxOptions extends KafkaClusterOptions {
   readonly topic: string
   readonly owner: OutboxOwner
-  /** First part of transactional ids and of the marker topic's name; one a deployment. Default `millrace`. */
-  readonly prefix?: string
   /** The broker aborts what is not committed in this time: above the time that an apply takes. Default 60000. */
   readonly transactionTimeoutMs?: number
   /** How long trouble that passes is waited out within one step, ms. Default 30000. */
@@ -41,6 +39,7 @@ export interface KafkaOutboxOptions extends KafkaClusterOptions {
   readonly openAdmin?: () => Promise<KafkaAdmin>
 }
 
+const DEFAULT_PREFIX = 'millrace'
 /** How long a sink that is closed waits for its transaction to be aborted, ms. */
 const ABORT_WAIT_MS = 3000
 /** What topics take unless they say otherwise, less a little: where the client may not ask. */
@@ -88,11 +87,11 @@ export class KafkaOutbox implements OutboxSink {
   #closing = false
 
   constructor(options: KafkaOutboxOptions, ports: KafkaPorts) {
-    const { prefix = 'millrace', owner } = options
+    const { transactionPrefix = DEFAULT_PREFIX, owner } = options
     this.#options = options
     this.#ports = ports
-    this.#key = transactionalIdOf(prefix, owner.job, owner.sink)
-    this.#markerTopic = markerTopicOf(prefix)
+    this.#key = transactionalIdOf(transactionPrefix, owner.job, owner.sink)
+    this.#markerTopic = markerTopicOf(transactionPrefix)
   }
 
   async open(): Promise<OutboxMarker | null> {

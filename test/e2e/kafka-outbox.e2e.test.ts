@@ -33,7 +33,10 @@ describe.each(kafkaModes)('a Kafka outbox, %s', (mode: KafkaMode) => {
     ...more,
   })
   const sinkFor = (topic: string, of: OutboxOwner, more: Partial<KafkaOutboxOptions> = {}): KafkaOutbox => {
-    const sink = new KafkaOutbox({ brokers: access.brokers, topic, owner: of, prefix, ...more }, systemPorts)
+    const sink = new KafkaOutbox(
+      { brokers: access.brokers, topic, owner: of, transactionPrefix: prefix, ...more },
+      systemPorts,
+    )
     onTestFinished(() => sink.close())
     return sink
   }
@@ -173,13 +176,13 @@ describe.each(kafkaModes)('a Kafka outbox, %s', (mode: KafkaMode) => {
   it('names the transaction of somebody else that keeps it from its marker', async () => {
     const topic = await access.createTopic(1)
     const of = owner()
-    const own = { prefix: `${prefix}-held` }
+    const own = { transactionPrefix: `${prefix}-held` }
     await sinkFor(topic, of, own).open()
     const options = { brokers: access.brokers, transactionalId: `${prefix}-foreign` }
     const foreign = new TransactionalProducer(options, systemPorts)
     onTestFinished(() => foreign.close())
     await foreign.init()
-    const markers = markerTopicOf(own.prefix)
+    const markers = markerTopicOf(own.transactionPrefix)
     await foreign.metadata(markers)
     const writer = new RecordBatchWriter()
     writer.append(Buffer.from('not a sink'), Buffer.from('{}'), 1)
@@ -202,7 +205,7 @@ describe.each(kafkaModes)('a Kafka outbox, %s', (mode: KafkaMode) => {
     expect(long.message).toContain('transaction.max.timeout.ms')
     const deleting = `${prefix}-deleting`
     await access.admin.createTopic(markerTopicOf(deleting), { partitions: 1 })
-    const refused = await failure(sinkFor(topic, owner(), { prefix: deleting }).open())
+    const refused = await failure(sinkFor(topic, owner(), { transactionPrefix: deleting }).open())
     expect(refused).toMatchObject({ code: 'SINK_FAILED', retry: 'never' })
     expect(refused.message).toContain('cleanup.policy=delete')
   })

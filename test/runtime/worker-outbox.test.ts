@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { systemRandom, systemScheduler } from '../../src/core/system.ts'
+import { systemClock, systemRandom, systemScheduler } from '../../src/core/system.ts'
 import type { RecordOutput } from '../../src/job/definition.ts'
 import { openOutboxSink } from '../../src/runtime/worker-outbox.ts'
 import type { SinkAccess } from '../../src/sink/access.ts'
 import { ownerOf } from '../sink/outbox-records.ts'
 
 const open = (output: RecordOutput, access: SinkAccess = {}) =>
-  openOutboxSink(output, ownerOf('a'), access, { scheduler: systemScheduler, random: systemRandom })
+  openOutboxSink(output, ownerOf('a'), access, { clock: systemClock, scheduler: systemScheduler, random: systemRandom })
 const http = (url: string): RecordOutput => ({ kind: 'http', url, encoding: 'json', timeoutMs: 1, retryMs: 0 })
 
 describe('openOutboxSink', () => {

@@ -91,7 +91,7 @@ export class FaultBench {
 
   /** A sink behind the proxy; ended by `check`. */
   sinkOf(owner: OutboxOwner, more: Partial<KafkaOutboxOptions> = {}): KafkaOutbox {
-    const reached = { brokers: [this.proxy.brokers], topic: TOPIC, prefix: PREFIX, requestTimeoutMs: 2000 }
+    const reached = { brokers: [this.proxy.brokers], topic: TOPIC, transactionPrefix: PREFIX, requestTimeoutMs: 2000 }
     const sink = new KafkaOutbox({ ...reached, owner, ...more }, systemPorts)
     this.#open.push(sink)
     return sink

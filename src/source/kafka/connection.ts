@@ -16,6 +16,8 @@ export interface KafkaSasl {
 export interface KafkaSecurity {
   readonly tls?: TlsOptions
   readonly sasl?: KafkaSasl
+  /** First part of transactional ids, and of the topic of markers: of sinks only. Default `millrace`. */
+  readonly transactionPrefix?: string
 }
 
 /** Options of every connection of a client. */
