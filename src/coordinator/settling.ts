@@ -4,7 +4,7 @@
  * Owns: waiting, and giving up on sinks that take too long. Does not own: when a checkpoint is settled
  * (checkpoint/protocol.ts).
  */
-import type { Scheduler } from '../core/clock.ts'
+import type { Cancel, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import { type OutboxStatus, owedText } from './outbox-status.ts'
@@ -16,6 +16,7 @@ export class Settling extends Waiters<CheckpointRecord> {
   readonly #status: OutboxStatus
   /** Completed and not settled. */
   readonly #records = new Map<number, CheckpointRecord>()
+  #cancelLimit: Cancel = () => {}
 
   constructor(scheduler: Scheduler, status: OutboxStatus) {
     super()
@@ -42,9 +43,16 @@ export class Settling extends Waiters<CheckpointRecord> {
     for (const id of this.ids) if (!this.#records.has(id)) this.reject(id, error)
   }
 
+  /** The attempt is over. A timer that is left would keep the process from ending. */
+  override rejectAll(error: MillraceError): void {
+    this.#cancelLimit()
+    super.rejectAll(error)
+  }
+
   /** Nobody waits for sinks much longer than `limitMs` from now on. What they are owed stays owed. */
   limit(limitMs: number): void {
-    this.#scheduler.after(limitMs, () => {
+    this.#cancelLimit()
+    this.#cancelLimit = this.#scheduler.after(limitMs, () => {
       // Where sinks are so far behind that no checkpoint begins, it is they that are waited for as well.
       const late = this.ids.filter((id) => this.#records.has(id) || this.#status.held)
       const owed = this.#status.owed.map(owedText).join(' and ')
