@@ -17,6 +17,7 @@ describe('parseConfig', () => {
   it('has a default for everything', () => {
     expect(parseConfig({})).toEqual({
       brokers: '',
+      kafkaPrefix: 'millrace',
       redisUrl: '',
       redisPrefix: 'millrace',
       redisReplicas: 0,
