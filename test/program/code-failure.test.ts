@@ -111,16 +111,23 @@ it.each([
   ['filter', (s: Stream<Click>) => s.filter((async () => false) as never)],
   ['map', (s: Stream<Click>) => s.map(async () => 1)],
   ['flatMap', (s: Stream<Click>) => s.flatMap((async () => [1]) as never)],
-  ['onEvent', (s: Stream<Click>) => byKey(s).process({ id: 'p', onEvent: async () => boom() })],
+  ['onEvent', (s: Stream<Click>) => byKey(s).process({ id: 'p', onEvent: (async () => boom()) as never })],
   [
     'onTimer',
     (s: Stream<Click>) =>
-      byKey(s).process({ id: 'p', onEvent: (_c, { setEventTimer }) => setEventTimer(noon), onTimer: async () => {} }),
+      byKey(s).process({
+        id: 'p',
+        onEvent: (_c, { setEventTimer }) => setEventTimer(noon),
+        onTimer: (async () => {}) as never,
+      }),
   ],
-  ['onOther', (s: Stream<Click>) => byKey(s).connect(byKey(s), { id: 'p', onEvent() {}, onOther: async () => {} })],
+  [
+    'onOther',
+    (s: Stream<Click>) => byKey(s).connect(byKey(s), { id: 'p', onEvent() {}, onOther: (async () => {}) as never }),
+  ],
   [
     'onBroadcast',
-    (s: Stream<Click>) => byKey(s).withBroadcast(s, { id: 'b', onBroadcast: async () => {}, onEvent() {} }),
+    (s: Stream<Click>) => byKey(s).withBroadcast(s, { id: 'b', onBroadcast: (async () => {}) as never, onEvent() {} }),
   ],
   [
     'a value',
