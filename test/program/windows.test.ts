@@ -2,6 +2,7 @@
  * Windows of jobs in TypeScript against their definition, over any order of records and watermarks, with crashes and
  * changes of parallelism in between.
  */
+// tidy: long because all windows of job code are held against the one definition.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { sum } from '../../src/program/aggregates.ts'
