@@ -17,6 +17,7 @@ describe('what the bench is asked for', () => {
       'latency',
       'memory',
       'cold-start',
+      'recovery',
       'state-memory',
     ])
     expect(request).toMatchObject({ durationSeconds: 20, warmupSeconds: 10, rounds: 1, rate: 100_000 })
@@ -44,7 +45,7 @@ describe('what the bench is asked for', () => {
   it.each([
     [
       { CASE: 'tumblin' },
-      'tumbling, distinct, session, sliding, checkpoints, pre-aggregation, typescript, cel, latency, memory, cold-start, state-memory',
+      'tumbling, distinct, session, sliding, checkpoints, pre-aggregation, typescript, cel, latency, memory, cold-start, recovery, state-memory',
     ],
     [{ DURATION: 'long' }, 'expected a number with ms, s or m'],
     [{ ROUNDS: '0' }, 'ROUNDS=0: expected a whole number from 1'],

@@ -31,10 +31,14 @@ describe('outputs', () => {
   it('have a format and a way of corrections, which are not said where they are the default', () => {
     const log = 'log: { path: p, topic: t }'
     const output = { kind: 'log', path: 'p', topic: 't' }
-    expect(sinkOf(log)).toEqual({ id: 'out', output })
-    expect(sinkOf(`format: protobuf, corrections: upsert, ${log}`)).toEqual({ id: 'out', output })
+    expect(sinkOf(log)).toEqual({ id: 'out', output, delivery: 'exactly-once' })
+    expect(sinkOf(`format: protobuf, corrections: upsert, ${log}`)).toEqual({
+      id: 'out',
+      output,
+      delivery: 'exactly-once',
+    })
     expect(sinkOf(`format: json, corrections: retract, ${log}`)).toEqual({
-      ...{ id: 'out', output, format: 'json', corrections: 'retract' },
+      ...{ id: 'out', output, delivery: 'exactly-once', format: 'json', corrections: 'retract' },
     })
   })
 

@@ -47,7 +47,7 @@ event: { message: millrace.v1.Event, time: occurred_at, key: person, maxFuture: 
 parallelism: ${parallelism}
 metrics:
 ${metrics}
-sinks: [{ id: out, log: { path: none, topic: results } }]
+sinks: [{ id: out, delivery: at-least-once, log: { path: none, topic: results } }]
 `,
     descriptors,
   ).definition
