@@ -18,12 +18,7 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number, seed: n
   let at = start
   const blocksEnd = start + (length & ~3)
   while (at < blocksEnd) {
-    let k = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
-    k = Math.imul(k, 0xcc9e2d51)
-    k = (k << 15) | (k >>> 17)
-    h ^= Math.imul(k, 0x1b873593)
-    h = (h << 13) | (h >>> 19)
-    h = (Math.imul(h, 5) + 0xe6546b64) | 0
+    h = hashBlock(h, bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24))
     at += 4
   }
   let tail = 0
@@ -35,13 +30,26 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number, seed: n
       tail ^= bytes[at + 1]! << 8
     // falls through
     case 1:
-      tail ^= bytes[at]!
-      tail = Math.imul(tail, 0xcc9e2d51)
-      tail = (tail << 15) | (tail >>> 17)
-      h ^= Math.imul(tail, 0x1b873593)
+      h = hashTail(h, tail ^ bytes[at]!)
   }
   h ^= length
   return mix32(h)
+}
+
+/** The state of the hash after four more bytes, little-endian. For those who read words anyway; `mix32` ends it. */
+export function hashBlock(state: number, block: number): number {
+  let k = Math.imul(block, 0xcc9e2d51)
+  k = (k << 15) | (k >>> 17)
+  let h = state ^ Math.imul(k, 0x1b873593)
+  h = (h << 13) | (h >>> 19)
+  return (Math.imul(h, 5) + 0xe6546b64) | 0
+}
+
+/** The state of the hash after its last bytes, which are one to three. The length is to be mixed in by `^` behind them. */
+export function hashTail(state: number, tail: number): number {
+  let k = Math.imul(tail, 0xcc9e2d51)
+  k = (k << 15) | (k >>> 17)
+  return state ^ Math.imul(k, 0x1b873593)
 }
 
 /** Murmur3's finaliser: spreads every input bit over the 32 bits of the result (unsigned). */

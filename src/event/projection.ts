@@ -15,7 +15,7 @@
  * its input (bench/micro/projection.bench.ts), and half of the difference is the checks. Code made of a schema could win
  * little more, and a schema is hostile input.
  */
-import { hashBytes } from '../core/hash.ts'
+import { hashBlock, hashTail, KEY_HASH_SEED, mix32 } from '../core/hash.ts'
 import { KEY_BYTES_MAX, TEXT_BYTES_MAX, TIME_MS_MAX } from '../core/limits.ts'
 import { PROPERTY_BOOL, PROPERTY_INT, PROPERTY_TEXT } from './projection-ops.ts'
 import { type ProjectionSchema, planProjection } from './projection-plan.ts'
@@ -48,7 +48,7 @@ import {
   writeInt64,
   writeKeyBytes,
 } from './projection-text.ts'
-import type { ScanBatch } from './scan.ts'
+import { keyRoom, type ScanBatch } from './scan.ts'
 import { type DeadLetterReason, deadLetterReasons, type FieldRef } from './schema.ts'
 import { isUtf8 } from './utf8.ts'
 
@@ -93,6 +93,9 @@ export class Projection {
   readonly #constants: readonly (Uint8Array | null)[]
   readonly #scratch = new Uint8Array(NUMBER_TEXT_BYTES)
   readonly #keyText = new Uint8Array(KEY_TEXT_BYTES)
+  /** The bytes that `#view` is a view of. */
+  #viewed: Uint8Array = this.#scratch
+  #view: DataView = new DataView(this.#scratch.buffer)
   /** Where the text begins that `#write` has written. */
   #textStart = 0
 
@@ -208,21 +211,47 @@ export class Projection {
       bytes = this.#keyText
       end = bytes.length
     }
-    const length = end - start
-    const at = row === 0 ? 0 : batch.keyEnd[row - 1]!
-    if (at + length > batch.keyBytes.length) batch.growKeys(at, length)
-    const keys = batch.keyBytes
-    let bits = 0
-    for (let i = 0; i < length; i++) {
-      const byte = bytes[start + i]!
-      bits |= byte
-      keys[at + i] = byte
-    }
-    if (bits > 0x7f && this.#keySource === TEXT_STRING && !isUtf8(bytes, start, start + length)) return INVALID_UTF8
-    batch.keyStart[row] = at
-    batch.keyEnd[row] = at + length
-    batch.keyHash[row] = hashBytes(bytes, start, start + length)
+    if (!this.#copyKey(bytes, start, end, batch, row) && this.#keySource === TEXT_STRING && !isUtf8(bytes, start, end))
+      return INVALID_UTF8
     return 0
+  }
+
+  /** Copies and hashes (core/hash) a key by words; true when it is ASCII. */
+  #copyKey(bytes: Uint8Array, start: number, end: number, batch: ScanBatch, row: number): boolean {
+    if (bytes !== this.#viewed) {
+      this.#viewed = bytes
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    }
+    const view = this.#view
+    const length = end - start
+    const into = row === 0 ? 0 : batch.keyStart[row - 1]! + keyRoom(batch.keyEnd[row - 1]! - batch.keyStart[row - 1]!)
+    const room = keyRoom(length)
+    if (into + room > batch.keyBytes.length) batch.growKeys(into, room)
+    const words = batch.keyWords
+    const roomEnd = (into + room) >>> 2
+    let word = into >>> 2
+    let bits = 0
+    let hash = KEY_HASH_SEED
+    let at = start
+    for (const blocksEnd = start + (length & ~3); at < blocksEnd; at += 4) {
+      const block = view.getInt32(at, true)
+      words[word++] = block
+      bits |= block
+      hash = hashBlock(hash, block)
+    }
+    if (at < end) {
+      let block = bytes[at]!
+      if (at + 1 < end) block |= bytes[at + 1]! << 8
+      if (at + 2 < end) block |= bytes[at + 2]! << 16
+      words[word++] = block
+      bits |= block
+      hash = hashTail(hash, block)
+    }
+    while (word < roomEnd) words[word++] = 0
+    batch.keyStart[row] = into
+    batch.keyEnd[row] = into + length
+    batch.keyHash[row] = mix32(hash ^ length)
+    return (bits & 0x80808080) === 0
   }
 
   #numberColumn(source: number, slot: number, into: Float64Array, row: number): number {

@@ -14,6 +14,14 @@ import { Dictionary } from './dictionary.ts'
 import type { ColumnEncoding } from './schema.ts'
 import { textDecoder } from './utf8.ts'
 
+/** Least bytes that a key takes up where it lies by words. */
+export const KEY_ROOM_MIN = 12
+
+/** Bytes that a key of `length` bytes takes up where it lies by words. */
+export function keyRoom(length: number): number {
+  return length <= KEY_ROOM_MIN ? KEY_ROOM_MIN : (length + 3) & ~3
+}
+
 const noNumbers = new Float64Array(0)
 const noIds = new Uint16Array(0)
 
@@ -26,8 +34,14 @@ export class ScanBatch {
   readonly timeMs = new Float64Array(BATCH_ROWS_MAX)
   /** `hashBytes` of the key's bytes. */
   readonly keyHash = new Uint32Array(BATCH_ROWS_MAX)
-  /** The keys of all rows, one behind the other; may be replaced by a larger array while rows are added. */
+  /**
+   * The keys of all rows, each from a multiple of 4 on and filled up with zeros to a multiple of 4, at least
+   * KEY_ROOM_MIN: what comes after copies and compares them by words. May be replaced by a larger array while rows are
+   * added.
+   */
   keyBytes: Uint8Array<ArrayBuffer> = new Uint8Array(32 * 1024)
+  /** The same memory. */
+  keyWords: Uint32Array<ArrayBuffer> = new Uint32Array(this.keyBytes.buffer)
   readonly keyStart = new Uint32Array(BATCH_ROWS_MAX)
   readonly keyEnd = new Uint32Array(BATCH_ROWS_MAX)
   /** Offset of the row's record in its partition. Set by the caller of the projection, for late events and dead letters. */
@@ -70,12 +84,13 @@ export class ScanBatch {
     for (let i = 0; i < dictionaries.length; i++) dictionaries[i]!.truncate(this.marks[i]!)
   }
 
-  /** Makes room for `length` more key bytes behind `used`; called by the projection. */
+  /** Makes room for `length` more key bytes (a multiple of 4) behind `used`; called by the projection. */
   growKeys(used: number, length: number): void {
     if (used + length <= this.keyBytes.length) return
     const grown = new Uint8Array(Math.max(this.keyBytes.length * 2, used + length))
     grown.set(this.keyBytes.subarray(0, used))
     this.keyBytes = grown
+    this.keyWords = new Uint32Array(grown.buffer)
   }
 
   /** The key of `row` as a string. For edges and tests, never a row at a time. */

@@ -171,11 +171,13 @@ export class Combiner {
 
 function sameKey(scan: ScanBatch, a: number, b: number): boolean {
   if (scan.keyHash[a] !== scan.keyHash[b]) return false
-  const { keyStart, keyEnd, keyBytes } = scan
-  const from = keyStart[a]!
-  const other = keyStart[b]!
-  const length = keyEnd[a]! - from
-  if (keyEnd[b]! - other !== length) return false
-  for (let i = 0; i < length; i++) if (keyBytes[from + i] !== keyBytes[other + i]) return false
+  const { keyStart, keyEnd, keyWords } = scan
+  const length = keyEnd[a]! - keyStart[a]!
+  if (keyEnd[b]! - keyStart[b]! !== length) return false
+  let from = keyStart[a]! >>> 2
+  let other = keyStart[b]! >>> 2
+  // Behind a key there are zeros up to the next word.
+  for (const end = from + ((length + 3) >>> 2); from < end; from++, other++)
+    if (keyWords[from] !== keyWords[other]) return false
   return true
 }

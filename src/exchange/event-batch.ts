@@ -10,7 +10,8 @@
  *   u32  hash | keyStart | keyLength | mask | partition (only with origins) | count (only where rows are combined) |
  *        start and length a dictionary entry | weight, signed (only where events can be taken back)
  *   u16  one id a row and text column
- *   u8   key bytes and dictionary bytes, in the order in which they were added; starts are absolute in the buffer
+ *   u8   key bytes and dictionary bytes, in the order in which they were added; starts are absolute in the buffer. Keys
+ *        start at multiples of 4 and are filled up with zeros, as in a scan (event/scan.ts)
  *
  * Dictionary id 0 is the empty text in every column. Entries may repeat: ids compare only within one scan's rows, so
  * readers compare bytes.
@@ -76,6 +77,8 @@ export class EventBatch {
   readonly entryStart: Uint32Array[] = []
   readonly entryLength: Uint32Array[] = []
   readonly texts: Uint16Array[] = []
+  /** The whole buffer, but for what is left of it behind the last whole word. */
+  readonly words: Uint32Array
   /** The whole buffer. */
   readonly bytes: Uint8Array
 
@@ -101,6 +104,7 @@ export class EventBatch {
     this.weight = layout.weights ? new Int32Array(buffer, at + ROWS_MAX * 4, ROWS_MAX) : null
     at = layout.u16At
     for (let i = 0; i < layout.texts; i++) this.texts.push(new Uint16Array(buffer, at + i * ROWS_MAX * 2, ROWS_MAX))
+    this.words = new Uint32Array(buffer, 0, buffer.byteLength >>> 2)
     this.bytes = new Uint8Array(buffer)
   }
 

@@ -12,7 +12,7 @@
  */
 import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import { BATCH_ROWS_MAX } from '../core/limits.ts'
-import type { ScanBatch } from '../event/scan.ts'
+import { keyRoom, type ScanBatch } from '../event/scan.ts'
 import type { OutputChannels } from './channel.ts'
 import { EventBatch, type EventBatchLayout, ROWS_MAX } from './event-batch.ts'
 
@@ -77,7 +77,7 @@ export class KeyedOutput {
         counts,
         this.#rows[receiver]!,
         count,
-        this.#batchFor(receiver, count, this.#keyBytes[receiver]! + textBytes),
+        this.#batchFor(receiver, count, this.#keyBytes[receiver]! + textBytes + 3),
       )
     }
   }
@@ -106,7 +106,7 @@ export class KeyedOutput {
       if (mask[row] === 0) continue
       const receiver = receiverOf[keyGroupOf(keyHash[row]!, keyGroups)]!
       this.#rows[receiver]![counts[receiver]!++] = row
-      keyBytes[receiver]! += keyEnd[row]! - keyStart[row]!
+      keyBytes[receiver]! += keyRoom(keyEnd[row]! - keyStart[row]!)
     }
   }
 
@@ -192,17 +192,20 @@ export class KeyedOutput {
 }
 
 function copyKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch: EventBatch, at: number): number {
-  const { keyStart, keyEnd, keyBytes } = scan
-  const into = batch.bytes
-  let used = batch.bytesUsed
+  const { keyStart, keyEnd, keyWords } = scan
+  const into = batch.words
+  let word = (batch.bytesUsed + 3) >>> 2
   for (let k = 0; k < count; k++) {
     const row = rows[k]!
-    const end = keyEnd[row]!
-    batch.keyStart[at + k] = used
-    batch.keyLength[at + k] = end - keyStart[row]!
-    for (let b = keyStart[row]!; b < end; b++) into[used++] = keyBytes[b]!
+    const start = keyStart[row]!
+    const length = keyEnd[row]! - start
+    batch.keyStart[at + k] = word << 2
+    batch.keyLength[at + k] = length
+    let from = start >>> 2
+    const end = from + (keyRoom(length) >>> 2)
+    while (from < end) into[word++] = keyWords[from++]!
   }
-  return used
+  return word << 2
 }
 
 // Two functions, not one over a union: each call site's loop sees one kind of array and stays monomorphic.

@@ -76,6 +76,8 @@ export interface Accumulators {
   readonly cells: CellStore | null
   /** Whether member sets keep how often each member was given, so that it can be taken back. */
   readonly memberCounts: boolean
+  /** Whether sets of keys are bits of groups (operator/member-bits). */
+  readonly memberBits: boolean
   /** Whether negative weights can be applied: every accumulator takes back what it was given. */
   readonly inverts: boolean
   /** Start values of all row columns. */
@@ -206,6 +208,7 @@ export function layOutAccumulators(
     names: plan.accumulators.map((a) => (a.metrics ?? []).join(', ')),
     cells: pool !== null && kinds.some(isCell) ? new CellStore(pool) : null,
     memberCounts,
+    memberBits: !memberCounts && createPanes(plan.window) === null,
     inverts:
       plan.trigger === null &&
       kinds.every((kind) => (kind === MOMENTS ? plan.keyed : inverts(kind)) || (memberCounts && isDistinct(kind))),

@@ -5,11 +5,10 @@
  * own: what happens to touched rows (sent on as partials, or fired as results).
  *
  * Cost a row: one probe of the group table (none when the group was met in this batch before and the dimension is a
- * text), one probe of a member set for each exact distinct, one cache line of accumulators. No object, closure or
- * promise a row.
+ * text), one probe of a member set for each exact distinct, one cache line of accumulators. Probes of keys are made for
+ * all rows of a batch at once. No object, closure or promise a row.
  */
 import { invariant } from '../core/errors.ts'
-import { hashBytes, mix32 } from '../core/hash.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROWS_MAX } from '../exchange/event-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
@@ -32,7 +31,9 @@ import {
   sumOverflow,
 } from './accumulators.ts'
 import { GroupKeyBuilder } from './group-key.ts'
+import { BLOCK_SHIFT, blockHash, setMemberBit } from './member-bits.ts'
 import { MemberCounts, owe } from './member-counts.ts'
+import { addMember, memberHash, memberRow } from './member-rows.ts'
 import type { Slice, SliceList } from './slices.ts'
 import { updateSketch } from './update-sketch.ts'
 
@@ -78,7 +79,11 @@ export class EventAggregator {
   /** The group row (-1 for none) and the slice of each row of the batch. */
   readonly #groupOfRow = new Int32Array(ROWS_MAX)
   readonly #sliceOfRow: Slice[] = []
+  /** Rows that `findAll` has found for `#foundIn`: of groups in `apply`, of members in `#updateAll`. */
+  readonly #found = new Int32Array(ROWS_MAX)
+  #foundIn: Slice | null = null
   readonly #memberHashes = new Uint32Array(ROWS_MAX)
+  readonly #owners = new Uint32Array(ROWS_MAX)
   readonly #trigger: EventTrigger | null
   /** The first accumulator that counts different keys, -1 for none. */
   readonly #countsKeys: number
@@ -123,6 +128,8 @@ export class EventAggregator {
     const groupOf = this.#groupOfRow
     const sliceOf = this.#sliceOfRow
     sliceOf.length = 0
+    const found = this.#found
+    let foundIn: Slice | null = null
     let slice: Slice | null = null
     let late: readonly Span[] = noWindows
     let startMs = Infinity
@@ -141,15 +148,21 @@ export class EventAggregator {
         slice = assigner.lastEndMs - 1 + lateness <= watermarkMs ? null : this.#slices.of(startMs, endMs)
         late = this.#missedBy(slice, watermarkMs)
         if (this.#grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
-        else if (this.#grouping === 'key' && applied === 0) slice?.groups.touch(batch.hash, rows)
+        else if (this.#grouping === 'key' && applied === 0 && slice !== null) {
+          slice.groups.findAll(batch.hash, null, batch, rows, found)
+          foundIn = slice
+        }
       }
       for (let i = 0; i < late.length; i++) onLate(row, late[i]!.startMs, late[i]!.endMs, bits)
       if (slice === null) continue
       const groups = slice.groups
       let group: number
       if (this.#grouping === 'key') {
-        const at = batch.keyStart[row]!
-        group = groups.findOrInsert(batch.hash[row]!, 0, batch.bytes, at, at + batch.keyLength[row]!)
+        group = slice === foundIn ? found[row]! : -1
+        if (group < 0) {
+          const at = batch.keyStart[row]!
+          group = groups.findOrInsert(batch.hash[row]!, 0, batch.bytes, at, at + batch.keyLength[row]!)
+        }
       } else if (this.#grouping === 'text') {
         const id = batch.texts[this.#column]![row]!
         group = rowOfEntry[id]!
@@ -179,7 +192,7 @@ export class EventAggregator {
     const rows = batch.rows
     const wanted = this.#accumulators.mask
     const trigger = this.#trigger
-    if (this.#countsKeys >= 0) this.#touchMembers(batch, groupOf, sliceOf)
+    if (this.#countsKeys >= 0) this.#findMembers(batch, groupOf, sliceOf)
     for (let row = 0; row < rows; row++) {
       const group = groupOf[row]!
       if (group < 0) continue
@@ -188,16 +201,41 @@ export class EventAggregator {
     }
   }
 
-  /** Touches the member sets of the slice that the batch ends in: nearly all of its rows are there. */
-  #touchMembers(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[]): void {
+  /** Finds the members of the first accumulator of keys in the slice that the batch ends in: nearly all rows are there. */
+  #findMembers(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[]): void {
     const hashes = this.#memberHashes
+    const owners = this.#owners
     const { hash, rows } = batch
-    let count = 0
-    for (let row = 0; row < rows; row++) {
-      const group = groupOf[row]!
-      if (group >= 0) hashes[count++] = memberHash(hash[row]!, group)
+    if (this.#accumulators.memberBits) {
+      for (let row = 0; row < rows; row++) {
+        const block = groupOf[row]! >>> BLOCK_SHIFT
+        owners[row] = block
+        hashes[row] = blockHash(hash[row]!, block)
+      }
+    } else {
+      for (let row = 0; row < rows; row++) {
+        const group = groupOf[row]!
+        owners[row] = group
+        hashes[row] = memberHash(hash[row]!, group)
+      }
     }
-    sliceOf[sliceOf.length - 1]!.members[this.#countsKeys]!.touch(hashes, count)
+    const slice = sliceOf[sliceOf.length - 1]!
+    slice.members[this.#countsKeys]!.findAll(hashes, owners, batch, rows, this.#found)
+    this.#foundIn = slice
+  }
+
+  /** The row of a key in the member set of an accumulator, added if need be. */
+  #memberOf(batch: EventBatch, row: number, slice: Slice, accumulator: number): number {
+    if (accumulator === this.#countsKeys && slice === this.#foundIn && this.#found[row]! >= 0) return this.#found[row]!
+    const start = batch.keyStart[row]!
+    const end = start + batch.keyLength[row]!
+    return slice.members[accumulator]!.findOrInsert(
+      this.#memberHashes[row]!,
+      this.#owners[row]!,
+      batch.bytes,
+      start,
+      end,
+    )
   }
 
   #groupOf(batch: EventBatch, row: number, groups: KeyedTable): number {
@@ -207,7 +245,7 @@ export class EventAggregator {
   }
 
   #update(batch: EventBatch, row: number, bits: number, slice: Slice, group: number): void {
-    const { count, kinds, predicates, inputs, compensations, memberCounts } = this.#accumulators
+    const { count, kinds, predicates, inputs, compensations, memberCounts, memberBits } = this.#accumulators
     const groups = slice.groups
     const page = groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
     const place = group & ROW_PAGE_MASK
@@ -256,10 +294,10 @@ export class EventAggregator {
         case DISTINCT_KEY_SENT: {
           const members = slice.members[i]!
           const before = members.count
-          const start = batch.keyStart[row]!
-          const hash = memberHash(batch.hash[row]!, group)
-          const member = members.findOrInsert(hash, group, batch.bytes, start, start + batch.keyLength[row]!)
-          if (memberCounts) f64[at]! += this.counts.weigh(members, member, weight)
+          const member = this.#memberOf(batch, row, slice, i)
+          if (memberBits) {
+            if (setMemberBit(members, member, group)) f64[at]!++
+          } else if (memberCounts) f64[at]! += this.counts.weigh(members, member, weight)
           else if (members.count > before) f64[at]!++
           break
         }
@@ -300,21 +338,4 @@ export class EventAggregator {
     }
     return 0
   }
-}
-
-/** The row of a member of a group, added if need be. */
-export function memberRow(members: KeyedTable, group: number, bytes: Uint8Array, start: number, end: number): number {
-  return members.findOrInsert(memberHash(hashBytes(bytes, start, end), group), group, bytes, start, end)
-}
-
-/** The hash under which a member of a group is kept: the member's own, spread by the group. */
-export function memberHash(hash: number, group: number): number {
-  return mix32(hash ^ Math.imul(group + 1, 0x9e3779b1))
-}
-
-/** Adds a member to a group's set; true when it is new. */
-export function addMember(members: KeyedTable, group: number, bytes: Uint8Array, start: number, end: number): boolean {
-  const before = members.count
-  members.findOrInsert(memberHash(hashBytes(bytes, start, end), group), group, bytes, start, end)
-  return members.count > before
 }

@@ -24,8 +24,8 @@ import {
 import { RowTimers } from '../state/row-timers.ts'
 import { touches } from '../window/session.ts'
 import { type Accumulators, DISTINCT_KEY, DISTINCT_TEXT } from './accumulators.ts'
-import { memberHash } from './aggregate-events.ts'
 import { releaseCells } from './cells.ts'
+import { memberHash } from './member-rows.ts'
 import { mergePartial } from './merge-accumulators.ts'
 
 /** Column of the session's start, epoch ms. */

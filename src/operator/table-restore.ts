@@ -23,11 +23,12 @@ import {
 } from '../state/keyed-table.ts'
 import { PagePool } from '../state/page-pool.ts'
 import type { PageLocation } from '../state/pages.ts'
-import { DISTINCT_TEXT } from './accumulators.ts'
-import { memberHash } from './aggregate-events.ts'
+import { DISTINCT_KEY, DISTINCT_TEXT } from './accumulators.ts'
 import { checkTable, takeCells } from './cells.ts'
 import { dimensionBytes } from './group-key.ts'
+import { addMemberBit, eachGroup } from './member-bits.ts'
 import { memberColumnsOf, memberCount, owe } from './member-counts.ts'
+import { memberHash } from './member-rows.ts'
 import type { PaneTable } from './pane-table.ts'
 import { adoptSessions, takeOverSessions } from './session-snapshot.ts'
 import type { SliceList } from './slices.ts'
@@ -259,21 +260,29 @@ function takeOverMembers(
   rowOf: Int32Array,
   mine: ((hash: number) => boolean) | null,
 ): void {
+  const { memberBits, memberCounts, kinds } = table.accumulators
+  const bits = memberBits && kinds[accumulator] === DISTINCT_KEY
   for (let member = 0; member < from.count; member++) {
-    const u32 = from.rows.pages[member >>> ROW_PAGE_SHIFT]!.u32
-    const owner = u32[(member & ROW_PAGE_MASK) * from.strideU32 + ROW_OWNER]!
     const key = from.keyOf(member)
     const hash = hashBytes(key, 0, key.length)
-    let group = rowOf[owner]!
-    if (mine !== null) {
-      // On the window side the member is the event's key: it, not the group, says who owns it.
-      if (!mine(hash)) continue
-      if (group < 0) group = rowOf[owner] = copyRow(table, table.slices, startMs, endMs, false, groups, owner, null)
+    // On the window side the member is the event's key: it, not the group, says who owns it.
+    if (mine !== null && !mine(hash)) continue
+    const takeOver = (owner: number): void => {
+      let group = rowOf[owner]!
+      if (mine !== null && group < 0)
+        group = rowOf[owner] = copyRow(table, table.slices, startMs, endMs, false, groups, owner, null)
+      if (group < 0) return
+      const members = table.slices.of(startMs, endMs).members[accumulator]!
+      if (bits) {
+        addMemberBit(members, group, key, 0, key.length, hash)
+        return
+      }
+      const copy = members.findOrInsert(memberHash(hash, group), group, key, 0, key.length)
+      if (memberCounts) owe(members, copy, memberCount(from, member))
     }
-    if (group < 0) continue
-    const members = table.slices.of(startMs, endMs).members[accumulator]!
-    const copy = members.findOrInsert(memberHash(hash, group), group, key, 0, key.length)
-    if (table.accumulators.memberCounts) owe(members, copy, memberCount(from, member))
+    if (bits) eachGroup(from, member, takeOver)
+    else
+      takeOver(from.rows.pages[member >>> ROW_PAGE_SHIFT]!.u32[(member & ROW_PAGE_MASK) * from.strideU32 + ROW_OWNER]!)
   }
 }
 

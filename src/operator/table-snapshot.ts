@@ -21,7 +21,7 @@ import { type SessionsMeta, sessionsMeta, visitSessions } from './session-snapsh
 import type { SessionTable } from './session-table.ts'
 import type { SliceList } from './slices.ts'
 
-const META_VERSION = 1
+const META_VERSION = 2
 
 /** What is known of one table beside its pages. */
 export interface TableMeta {

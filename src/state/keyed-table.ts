@@ -4,12 +4,14 @@
  * Owns: rows, key bytes and index of one window slice (or one member set of a slice). Does not own: the meaning of the
  * number columns, key groups, or when it is dropped: rows are only ever added, and the table goes as a whole.
  *
- * A row is one stretch of memory, so that an update touches one cache line:
+ * A row is one stretch of memory, so that finding and updating it touches one cache line, or two:
  *
- *   u32  hash | keyRef | keyLength | owner | revision | change     f64  columns[0..n)
+ *   u32  hash | keyLength | owner | revision | change | key, three words     f64  columns[0..n)
  *
- * - `keyRef` is page << 16 | offset into the key arena.
- * - `owner` is part of the key: 0 in a group table; in a member set, the row of the group that has the member.
+ * - A key of up to 12 bytes lies in its row, zeros behind it. A longer one lies in the key arena, and the first of the
+ *   three words is page << 16 | offset there, a multiple of 4; the other two are 0.
+ * - `owner` is part of the key: 0 in a group table; in a member set, the row of the group that has the member, or the
+ *   number of a block of groups (operator/member-bits).
  * - `revision` counts firings; `change` is the number of the table's last change that touched the row.
  *
  * Invariants: K1 equal (owner, bytes) have one row. K2 a row number never changes its key. K3 the hash only places.
@@ -26,22 +28,25 @@ export const ROWS_PER_PAGE = 1 << ROW_PAGE_SHIFT
 /** row & ROW_PAGE_MASK is its place in the page. */
 export const ROW_PAGE_MASK = ROWS_PER_PAGE - 1
 /** u32 fields before the number columns. */
-export const ROW_HEADER_U32 = 6
+export const ROW_HEADER_U32 = 8
 /** Number columns start at this f64 of the row. */
 export const ROW_HEADER_F64 = ROW_HEADER_U32 / 2
 
 /** Offsets of the u32 fields of a row. */
 export const ROW_HASH = 0
-/** Offset of the key's place in the arena. */
-export const ROW_KEY_REF = 1
 /** Offset of the key's length in bytes. */
-export const ROW_KEY_LENGTH = 2
-/** Offset of the owning group's row. */
-export const ROW_OWNER = 3
+export const ROW_KEY_LENGTH = 1
+/** Offset of the owner. */
+export const ROW_OWNER = 2
 /** Offset of the number of firings. */
-export const ROW_REVISION = 4
+export const ROW_REVISION = 3
 /** Offset of the change number. */
-export const ROW_CHANGE = 5
+export const ROW_CHANGE = 4
+/** Offset of the key, or of its place in the arena. */
+export const ROW_KEY = 5
+
+/** Keys of up to so many bytes lie in their rows. */
+export const ROW_KEY_BYTES = 12
 
 const ARENA_PAGE_SHIFT = 16
 const ARENA_PAGE_BYTES = 1 << ARENA_PAGE_SHIFT
@@ -49,10 +54,23 @@ const ARENA_PAGE_MASK = ARENA_PAGE_BYTES - 1
 const ROWS_FIRST = 4
 const ARENA_FIRST_BYTES = 64
 
-/** Rows from which on a table is likely to be beyond the caches. */
-const TOUCH_ROWS_MIN = 2048
-const touchedRows = new Uint32Array(2048)
-const touchedRefs = new Uint32Array(2048)
+/** Most keys of one `findAll`. */
+const FOUND_MAX = 2048
+/** Row + 1 of the candidate for each key, 0 for none. */
+const candidates = new Uint32Array(FOUND_MAX)
+/** The key that is looked for, where it fits a row. */
+const wanted = new Uint32Array(ROW_KEY_BYTES / 4)
+const wantedBytes = new Uint8Array(wanted.buffer)
+
+/** Keys as a batch has them: from a multiple of 4 on, at least ROW_KEY_BYTES, filled up with zeros. */
+export interface KeyColumn {
+  readonly words: Uint32Array
+  /** The same memory. */
+  readonly bytes: Uint8Array
+  /** Where each key starts, in bytes. */
+  readonly keyStart: Uint32Array
+  readonly keyLength: Uint32Array
+}
 
 /** A dense, append-only table keyed by bytes. */
 export class KeyedTable {
@@ -65,6 +83,7 @@ export class KeyedTable {
   /** f64 words a row. */
   readonly strideF64: number
   readonly rows: Pages
+  /** The arena of keys that are too long for their rows. */
   readonly keys: Pages
   #arenaPage = 0
   #arenaUsed = 0
@@ -94,6 +113,10 @@ export class KeyedTable {
 
   /** The row of a key, or -1. */
   find(hash: number, owner: number, bytes: Uint8Array, start: number, end: number): number {
+    wanted[0] = 0
+    wanted[1] = 0
+    wanted[2] = 0
+    if (end - start <= ROW_KEY_BYTES) for (let i = start; i < end; i++) wantedBytes[i - start] = bytes[i]!
     const index = this.#index
     const row = this.#probe(index.slots, index.mask, hash, owner, bytes, start, end)
     if (row >= 0 || index.oldSlots === null) return row
@@ -106,84 +129,98 @@ export class KeyedTable {
     return row >= 0 ? row : this.#append(hash, owner, bytes, start, end)
   }
 
+  /**
+   * Finds keys 0 .. `count` - 1 (at most FOUND_MAX) of a batch at once: `rows[i]` becomes the row of key i with owner
+   * `owners[i]` (0 where `owners` is null), or -1. Two passes, over the index and over the rows: the loads of one pass do
+   * not depend on each other, so the processor overlaps what a lookup by itself would wait for one by one.
+   */
+  findAll(hashes: Uint32Array, owners: Uint32Array | null, keys: KeyColumn, count: number, rows: Int32Array): void {
+    const { slots, mask } = this.#index
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i]!
+      let at = (hash & mask) * 2
+      let found = slots[at + 1]!
+      while (found !== 0 && slots[at] !== hash) {
+        at = (at + 2) & (mask * 2 + 1)
+        found = slots[at + 1]!
+      }
+      candidates[i] = found
+    }
+    const pages = this.rows.pages
+    const stride = this.strideU32
+    const { words, keyStart, keyLength } = keys
+    for (let i = 0; i < count; i++) {
+      const row = candidates[i]! - 1
+      const start = keyStart[i]!
+      const length = keyLength[i]!
+      const owner = owners === null ? 0 : owners[i]!
+      if (row >= 0) {
+        const u32 = pages[row >>> ROW_PAGE_SHIFT]!.u32
+        const base = (row & ROW_PAGE_MASK) * stride
+        const word = start >>> 2
+        if (
+          u32[base + ROW_KEY_LENGTH] === length &&
+          u32[base + ROW_OWNER] === owner &&
+          length <= ROW_KEY_BYTES &&
+          u32[base + ROW_KEY] === words[word] &&
+          u32[base + ROW_KEY + 1] === words[word + 1] &&
+          u32[base + ROW_KEY + 2] === words[word + 2]
+        ) {
+          rows[i] = row
+          continue
+        }
+      } else if (this.#index.oldSlots === null) {
+        rows[i] = -1
+        continue
+      }
+      rows[i] = this.find(hashes[i]!, owner, keys.bytes, start, start + length)
+    }
+  }
+
   /** The row here of the key that row `row` of another table has, or -1. `hash` and `owner` are those of this table. */
   findKeyOf(from: KeyedTable, row: number, hash: number, owner: number): number {
-    const u32 = from.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
-    const base = (row & ROW_PAGE_MASK) * from.strideU32
-    const ref = u32[base + ROW_KEY_REF]!
-    const start = ref & ARENA_PAGE_MASK
-    return this.find(
-      hash,
-      owner,
-      from.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8,
-      start,
-      start + u32[base + ROW_KEY_LENGTH]!,
-    )
+    const key = from.keyOf(row)
+    return this.find(hash, owner, key, 0, key.length)
   }
 
   /** As `findKeyOf`, added if need be. */
   insertKeyOf(from: KeyedTable, row: number, hash: number, owner: number): number {
-    const u32 = from.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
-    const base = (row & ROW_PAGE_MASK) * from.strideU32
-    const ref = u32[base + ROW_KEY_REF]!
-    const start = ref & ARENA_PAGE_MASK
-    const bytes = from.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8
-    return this.findOrInsert(hash, owner, bytes, start, start + u32[base + ROW_KEY_LENGTH]!)
+    const key = from.keyOf(row)
+    return this.findOrInsert(hash, owner, key, 0, key.length)
   }
 
   /** The hash of the key bytes of `row` (core/hash), which member sets do not keep. */
   keyHashOf(row: number): number {
-    const u32 = this.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32
-    const base = (row & ROW_PAGE_MASK) * this.strideU32
-    const ref = u32[base + ROW_KEY_REF]!
-    const start = ref & ARENA_PAGE_MASK
-    return hashBytes(this.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8, start, start + u32[base + ROW_KEY_LENGTH]!)
-  }
-
-  /**
-   * Brings the memory that looking up these hashes will need into the processor's caches: slot, row and key of each. The
-   * loads of one pass do not depend on each other, so the processor overlaps them; a lookup by itself waits for three in
-   * a row. Worth it for tables beyond the caches; small ones return at once. The result means nothing.
-   */
-  touch(hashes: Uint32Array, count: number): number {
-    if (this.count < TOUCH_ROWS_MIN) return 0
-    const { slots, mask } = this.#index
-    for (let i = 0; i < count; i++) touchedRows[i] = slots[(hashes[i]! & mask) * 2 + 1]!
-    const pages = this.rows.pages
-    const stride = this.strideU32
-    for (let i = 0; i < count; i++) {
-      const row = touchedRows[i]! - 1
-      if (row >= 0) touchedRefs[i] = pages[row >>> ROW_PAGE_SHIFT]!.u32[(row & ROW_PAGE_MASK) * stride + ROW_KEY_REF]!
-    }
-    const keys = this.keys.pages
-    let sum = 0
-    for (let i = 0; i < count; i++) {
-      if (touchedRows[i] === 0) continue
-      const ref = touchedRefs[i]!
-      sum += keys[ref >>> ARENA_PAGE_SHIFT]!.u8[ref & ARENA_PAGE_MASK]!
-    }
-    return sum
+    const key = this.keyOf(row)
+    return hashBytes(key, 0, key.length)
   }
 
   /** Copies the key of `row` to `into` at `at`; returns its length. */
   copyKey(row: number, into: Uint8Array, at: number): number {
-    const page = this.rows.pages[row >>> ROW_PAGE_SHIFT]!
+    const { u32, u8 } = this.rows.pages[row >>> ROW_PAGE_SHIFT]!
     const base = (row & ROW_PAGE_MASK) * this.strideU32
-    const ref = page.u32[base + ROW_KEY_REF]!
-    const length = page.u32[base + ROW_KEY_LENGTH]!
-    const arena = this.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8
-    const from = ref & ARENA_PAGE_MASK
-    for (let i = 0; i < length; i++) into[at + i] = arena[from + i]!
+    const length = u32[base + ROW_KEY_LENGTH]!
+    let from = (base + ROW_KEY) * 4
+    let bytes = u8
+    if (length > ROW_KEY_BYTES) {
+      const ref = u32[base + ROW_KEY]!
+      bytes = this.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8
+      from = ref & ARENA_PAGE_MASK
+    }
+    for (let i = 0; i < length; i++) into[at + i] = bytes[from + i]!
     return length
   }
 
   /** The key of `row` as a view: valid until the table next grows. */
   keyOf(row: number): Uint8Array {
-    const page = this.rows.pages[row >>> ROW_PAGE_SHIFT]!
+    const { u32, u8 } = this.rows.pages[row >>> ROW_PAGE_SHIFT]!
     const base = (row & ROW_PAGE_MASK) * this.strideU32
-    const ref = page.u32[base + ROW_KEY_REF]!
+    const length = u32[base + ROW_KEY_LENGTH]!
+    const at = (base + ROW_KEY) * 4
+    if (length <= ROW_KEY_BYTES) return u8.subarray(at, at + length)
+    const ref = u32[base + ROW_KEY]!
     const from = ref & ARENA_PAGE_MASK
-    return this.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8.subarray(from, from + page.u32[base + ROW_KEY_LENGTH]!)
+    return this.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8.subarray(from, from + length)
   }
 
   /** Takes over the pages of a snapshot of this very table and builds the index. The table must be empty. */
@@ -206,6 +243,7 @@ export class KeyedTable {
     this.count = 0
   }
 
+  /** Looks for the key in `wanted`, or in `bytes` where it is too long for that. */
   #probe(
     slots: Uint32Array,
     mask: number,
@@ -227,49 +265,67 @@ export class KeyedTable {
         const u32 = pages[row >>> ROW_PAGE_SHIFT]!.u32
         const base = (row & ROW_PAGE_MASK) * stride
         if (u32[base + ROW_KEY_LENGTH] === length && u32[base + ROW_OWNER] === owner) {
-          const ref = u32[base + ROW_KEY_REF]!
-          const arena = this.keys.pages[ref >>> ARENA_PAGE_SHIFT]?.u8
-          const from = ref & ARENA_PAGE_MASK
-          let i = 0
-          if (arena !== undefined) while (i < length && arena[from + i] === bytes[start + i]) i++
-          if (i === length) return row
+          const first = u32[base + ROW_KEY]!
+          if (length > ROW_KEY_BYTES) {
+            if (this.#isLongKey(first, bytes, start, length)) return row
+          } else if (
+            first === wanted[0] &&
+            u32[base + ROW_KEY + 1] === wanted[1] &&
+            u32[base + ROW_KEY + 2] === wanted[2]
+          ) {
+            return row
+          }
         }
       }
       at = (at + 1) & mask
     }
   }
 
+  #isLongKey(ref: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const arena = this.keys.pages[ref >>> ARENA_PAGE_SHIFT]!.u8
+    const from = ref & ARENA_PAGE_MASK
+    let i = 0
+    while (i < length && arena[from + i] === bytes[start + i]) i++
+    return i === length
+  }
+
+  /** Adds a row; the key is in `wanted` too, where it fits a row. */
   #append(hash: number, owner: number, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start
-    // A key longer than a page lies alone in a page of its size; an empty one must begin within its page as well, or its
-    // place would be that of the next page.
-    if (this.#arenaUsed > 0 && this.#arenaUsed + Math.max(1, length) > ARENA_PAGE_BYTES) {
-      this.#arenaPage++
-      this.#arenaUsed = 0
-    }
-    const arena = this.keys.ensure(this.#arenaPage, Math.max(1, this.#arenaUsed + length))
-    const from = this.#arenaUsed
-    const into = arena.u8
-    for (let i = 0; i < length; i++) into[from + i] = bytes[start + i]!
-    arena.dirty = 1
-    this.#arenaUsed = from + length
-
     const row = this.count++
     const place = row & ROW_PAGE_MASK
     const page = this.rows.ensure(row >>> ROW_PAGE_SHIFT, place + 1)
     const base = place * this.strideU32
     const u32 = page.u32
     u32[base + ROW_HASH] = hash
-    // Above 2^15 arena pages the reference would not fit 32 bits: 4 GB of keys in one slice, far past any state limit.
-    u32[base + ROW_KEY_REF] = this.#arenaPage * ARENA_PAGE_BYTES + from
     u32[base + ROW_KEY_LENGTH] = length
     u32[base + ROW_OWNER] = owner
     u32[base + ROW_REVISION] = 0
     u32[base + ROW_CHANGE] = 0
+    u32[base + ROW_KEY] = length > ROW_KEY_BYTES ? this.#putLongKey(bytes, start, length) : wanted[0]!
+    u32[base + ROW_KEY + 1] = wanted[1]!
+    u32[base + ROW_KEY + 2] = wanted[2]!
     const columnsAt = place * this.strideF64 + ROW_HEADER_F64
     for (let i = 0; i < this.columns; i++) page.f64[columnsAt + i] = this.#initial[i]!
     page.dirty = 1
     this.#index.insert(hash, row)
     return row
+  }
+
+  #putLongKey(bytes: Uint8Array, start: number, length: number): number {
+    const padded = (length + 3) & ~3
+    // A key longer than a page lies alone in a page of its size.
+    if (this.#arenaUsed > 0 && this.#arenaUsed + padded > ARENA_PAGE_BYTES) {
+      this.#arenaPage++
+      this.#arenaUsed = 0
+    }
+    const arena = this.keys.ensure(this.#arenaPage, this.#arenaUsed + padded)
+    const from = this.#arenaUsed
+    for (let i = 0; i < length; i++) arena.u8[from + i] = bytes[start + i]!
+    arena.u8.fill(0, from + length, from + padded)
+    arena.dirty = 1
+    this.#arenaUsed = from + padded
+    // Above 2^15 arena pages the reference would not fit 32 bits: 4 GB of keys in one slice, far past any state limit.
+    return this.#arenaPage * ARENA_PAGE_BYTES + from
   }
 }

@@ -4,7 +4,7 @@
  * Owns: rows, key bytes and index of a table of sessions, or of their member sets. Does not own: what the number columns
  * and chains mean. A table whose rows go together is a state/keyed-table, which is simpler and a little faster.
  *
- *   u32  hash | keyRef | keyLength | owner | revision | change | next | flags     f64  columns[0..n)
+ *   u32  hash | keyLength | owner | revision | change | keyRef | next | flags     f64  columns[0..n)
  *
  * - `next` chains rows as the owner of the table wants (row + 1, 0 ends); of a free row it is the next free one.
  * - A row is in the index only while it has ROW_INDEXED: of rows with the same key, at most one is.
@@ -13,7 +13,7 @@
  * key or owner. R3 the hash only places. R4 a free row has flags 0, so that a snapshot tells which rows live.
  */
 import { blockInUse, KEY_PAGE_MASK, KEY_PAGE_SHIFT, KeyBlocks } from './key-blocks.ts'
-import { ROW_CHANGE, ROW_HASH, ROW_KEY_LENGTH, ROW_KEY_REF, ROW_OWNER, ROW_REVISION } from './keyed-table.ts'
+import { ROW_CHANGE, ROW_HASH, ROW_KEY, ROW_KEY_LENGTH, ROW_OWNER, ROW_REVISION } from './keyed-table.ts'
 import type { PagePool } from './page-pool.ts'
 import { Pages } from './pages.ts'
 import { RecycledIndex } from './recycled-index.ts'
@@ -27,7 +27,7 @@ export const RECYCLED_PAGE_MASK = RECYCLED_ROWS_PER_PAGE - 1
 /** Number columns start at this f64 of the row. */
 export const RECYCLED_HEADER_F64 = 4
 
-// The first six fields are those of state/keyed-table, by the same offsets.
+// The first six fields are those of state/keyed-table, by the same offsets; ROW_KEY always has a reference.
 /** Offset of the next row of a chain, plus one. */
 export const ROW_NEXT = 6
 /** Offset of the flags. */
@@ -94,7 +94,7 @@ export class RecycledTable {
     const base = place * this.strideU32
     const u32 = page.u32
     u32[base + ROW_HASH] = hash
-    u32[base + ROW_KEY_REF] = this.keys.put(bytes, start, end)
+    u32[base + ROW_KEY] = this.keys.put(bytes, start, end)
     u32[base + ROW_KEY_LENGTH] = end - start
     u32[base + ROW_OWNER] = owner
     u32[base + ROW_REVISION] = 0
@@ -125,7 +125,7 @@ export class RecycledTable {
   remove(row: number): void {
     const hash = this.#u32(row, ROW_HASH)
     if ((this.#u32(row, ROW_FLAGS) & ROW_INDEXED) !== 0) this.#index.remove(hash, row)
-    this.keys.free(this.#u32(row, ROW_KEY_REF), this.#u32(row, ROW_KEY_LENGTH))
+    this.keys.free(this.#u32(row, ROW_KEY), this.#u32(row, ROW_KEY_LENGTH))
     this.setU32(row, ROW_FLAGS, 0)
     this.setU32(row, ROW_NEXT, this.#free)
     this.#free = row + 1
@@ -159,7 +159,7 @@ export class RecycledTable {
     for (let i = 0; i < count; i++) {
       const row = touchedRows[i]! - 1
       if (row >= 0)
-        touchedRefs[i] = pages[row >>> RECYCLED_PAGE_SHIFT]!.u32[(row & RECYCLED_PAGE_MASK) * stride + ROW_KEY_REF]!
+        touchedRefs[i] = pages[row >>> RECYCLED_PAGE_SHIFT]!.u32[(row & RECYCLED_PAGE_MASK) * stride + ROW_KEY]!
     }
     const keys = this.keys.pages.pages
     let sum = 0
@@ -173,7 +173,7 @@ export class RecycledTable {
 
   /** Copies the key of `row` to `into` at `at`; returns its length. */
   copyKey(row: number, into: Uint8Array, at: number): number {
-    const ref = this.#u32(row, ROW_KEY_REF)
+    const ref = this.#u32(row, ROW_KEY)
     const length = this.#u32(row, ROW_KEY_LENGTH)
     const bytes = this.keys.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8
     const from = ref & KEY_PAGE_MASK
@@ -183,7 +183,7 @@ export class RecycledTable {
 
   /** The key of `row` as a view: valid until the table next changes. */
   keyOf(row: number): Uint8Array {
-    const ref = this.#u32(row, ROW_KEY_REF)
+    const ref = this.#u32(row, ROW_KEY)
     const from = ref & KEY_PAGE_MASK
     return this.keys.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8.subarray(from, from + this.#u32(row, ROW_KEY_LENGTH))
   }
@@ -204,7 +204,7 @@ export class RecycledTable {
         this.#free = row + 1
         continue
       }
-      inUse[this.live++] = blockInUse(this.#u32(row, ROW_KEY_REF), this.#u32(row, ROW_KEY_LENGTH))
+      inUse[this.live++] = blockInUse(this.#u32(row, ROW_KEY), this.#u32(row, ROW_KEY_LENGTH))
       if ((flags & ROW_INDEXED) !== 0) this.#index.insert(this.#u32(row, ROW_HASH), row)
     }
     this.keys.restore(inUse.subarray(0, this.live), keyBytesUsed)
@@ -255,7 +255,7 @@ export class RecycledTable {
         const u32 = pages[row >>> RECYCLED_PAGE_SHIFT]!.u32
         const base = (row & RECYCLED_PAGE_MASK) * stride
         if (u32[base + ROW_KEY_LENGTH] === length && u32[base + ROW_OWNER] === owner) {
-          const ref = u32[base + ROW_KEY_REF]!
+          const ref = u32[base + ROW_KEY]!
           const block = this.keys.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8
           const from = ref & KEY_PAGE_MASK
           let i = 0

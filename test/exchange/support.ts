@@ -1,6 +1,6 @@
 /** Rows into scan batches, and event batches back into rows. */
 import { hashBytes } from '../../src/core/hash.ts'
-import { ScanBatch } from '../../src/event/scan.ts'
+import { keyRoom, ScanBatch } from '../../src/event/scan.ts'
 import { OutputChannels } from '../../src/exchange/channel.ts'
 import { EventBatch, type EventBatchLayout } from '../../src/exchange/event-batch.ts'
 import type { Message } from '../../src/exchange/message.ts'
@@ -36,11 +36,13 @@ export function fillScan(scan: ScanBatch, rows: readonly Row[]): Uint32Array {
   for (const { key, timeMs, mask, numbers, texts, partition, offset } of rows) {
     const row = scan.rows++
     const bytes = encoder.encode(key)
-    scan.growKeys(used, bytes.length)
+    const room = keyRoom(bytes.length)
+    scan.growKeys(used, room)
+    scan.keyBytes.fill(0, used, used + room)
     scan.keyBytes.set(bytes, used)
     scan.keyStart[row] = used
-    used += bytes.length
-    scan.keyEnd[row] = used
+    scan.keyEnd[row] = used + bytes.length
+    used += room
     scan.keyHash[row] = hashBytes(bytes, 0, bytes.length)
     scan.timeMs[row] = timeMs
     scan.mask[row] = mask

@@ -75,7 +75,7 @@ describe('a snapshot at the same parallelism', () => {
       1,
       false,
     )
-    original.apply([{ key: 'a', timeMs: 1, mask: 1, numbers: [0, 0], texts: ['x', ''] }])
+    original.apply([{ key: 'longer than a row', timeMs: 1, mask: 1, numbers: [0, 0], texts: ['x', ''] }])
     const restored = original.restore(1)
     const [slice] = restored.tables[0]!.slices.slices
     for (const keyed of [slice!.groups, slice!.members[1]!]) {
@@ -83,7 +83,7 @@ describe('a snapshot at the same parallelism', () => {
         expect([page.dirty, page.location?.chunk]).toEqual([0, 'chunk'])
       }
     }
-    restored.apply([{ key: 'a', timeMs: 1, mask: 1, numbers: [0, 0], texts: ['x', ''] }])
+    restored.apply([{ key: 'longer than a row', timeMs: 1, mask: 1, numbers: [0, 0], texts: ['x', ''] }])
     expect([slice!.groups.rows.pages[0]!.dirty, slice!.groups.keys.pages[0]!.dirty]).toEqual([1, 0])
   })
 })
@@ -204,7 +204,7 @@ describe('the meta document', () => {
   const table = () => new Cluster(tablePlan([-1], [accumulator('count', 0)]), 1, false).tables[0]!
 
   it('is refused in a version that this program does not know', () => {
-    const meta = new TextEncoder().encode('{"version":2,"tables":{}}')
+    const meta = new TextEncoder().encode('{"version":3,"tables":{}}')
     expect(() => decodeMeta(meta)).toThrow(expect.objectContaining({ code: 'STATE_INCOMPATIBLE' }))
   })
 

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hashBytes } from '../../src/core/hash.ts'
 import { keyGroupOf, subtaskOf } from '../../src/core/key-groups.ts'
+import { keyRoom } from '../../src/event/scan.ts'
 import { EventBatch, layOutEventBatch } from '../../src/exchange/event-batch.ts'
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
@@ -42,9 +43,11 @@ function fill(events: readonly Event[]): EventBatch {
   let used = batch.bytesUsed
   const put = (text: string): [number, number] => {
     const bytes = bytesOf(text)
-    batch.bytes.set(bytes, used)
-    used += bytes.length
-    return [used - bytes.length, bytes.length]
+    const start = used
+    batch.bytes.fill(0, start, start + keyRoom(bytes.length))
+    batch.bytes.set(bytes, start)
+    used += keyRoom(bytes.length)
+    return [start, bytes.length]
   }
   events.forEach(({ key, group, text, weight }, row) => {
     ;[batch.keyStart[row], batch.keyLength[row]] = put(key)

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hashBytes } from '../../src/core/hash.ts'
+import { keyRoom } from '../../src/event/scan.ts'
 import {
+  type KeyColumn,
   KeyedTable,
   ROW_CHANGE,
   ROW_HASH,
@@ -110,18 +112,20 @@ describe('KeyedTable', () => {
     const table = new KeyedTable(pool, initial, 0)
     const encoder = new TextEncoder()
     const count = 100_000
+    // Every third key is too long for its row.
+    const nameFor = (i: number): string => (i % 3 === 0 ? `somebody-with-a-long-name-${i}` : `user-${i}`)
     for (let i = 0; i < count; i++) {
-      const row = insert(table, { bytes: encoder.encode(`user-${i}`), owner: i % 3 }, false)
+      const row = insert(table, { bytes: encoder.encode(nameFor(i)), owner: i % 3 }, false)
       const { f64, at } = columnsAt(table, row)
       f64[at] = i
     }
     expect(table.rows.pages.length).toBe(Math.ceil(count / ROWS_PER_PAGE))
     expect(table.keys.pages.length).toBeGreaterThan(10)
     for (let i = 0; i < count; i += 7) {
-      const row = find(table, { bytes: encoder.encode(`user-${i}`), owner: i % 3 }, false)
+      const row = find(table, { bytes: encoder.encode(nameFor(i)), owner: i % 3 }, false)
       expect(row).toBe(i)
       expect(columnsAt(table, row).f64[columnsAt(table, row).at]).toBe(i)
-      expect(find(table, { bytes: encoder.encode(`user-${i}`), owner: (i + 1) % 3 }, false)).toBe(-1)
+      expect(find(table, { bytes: encoder.encode(nameFor(i)), owner: (i + 1) % 3 }, false)).toBe(-1)
     }
     table.release()
     expect(pool.bytesInUse).toBe(0)
@@ -185,18 +189,60 @@ describe('KeyedTable', () => {
     )
   })
 
+  it('finds many keys at once as it finds each of them', () => {
+    fc.assert(
+      fc.property(
+        fc.array(keys, { maxLength: 60 }),
+        fc.array(keys, { maxLength: 40 }),
+        fc.boolean(),
+        fc.boolean(),
+        (known, others, collide, owned) => {
+          const table = new KeyedTable(new PagePool(), initial, 0)
+          for (const key of known) insert(table, owned ? key : { ...key, owner: 0 }, collide)
+          const asked = [...known, ...others].map((key) => (owned ? key : { ...key, owner: 0 }))
+          const rows = new Int32Array(asked.length + 1).fill(-7)
+          const owners = owned ? Uint32Array.from(asked, ({ owner }) => owner) : null
+          const hashes = Uint32Array.from(asked, ({ bytes }) => (collide ? 7 : hashBytes(bytes, 0, bytes.length)))
+          table.findAll(hashes, owners, columnOf(asked), asked.length, rows)
+          expect([...rows]).toEqual([...asked.map((key) => find(table, key, collide)), -7])
+        },
+      ),
+    )
+  })
+
   it('marks the pages that an insertion changes, and no others', () => {
     const table = new KeyedTable(new PagePool(), initial, 0)
     const encoder = new TextEncoder()
-    for (let i = 0; i < ROWS_PER_PAGE + 1; i++) insert(table, { bytes: encoder.encode(`k${i}`), owner: 0 }, false)
-    for (const page of [...table.rows.pages, ...table.keys.pages]) page.dirty = 0
-    insert(table, { bytes: encoder.encode('k1'), owner: 0 }, false)
-    expect([...table.rows.pages, ...table.keys.pages].map((page) => page.dirty)).toEqual([0, 0, 0])
-    insert(table, { bytes: encoder.encode('new'), owner: 0 }, false)
-    expect(table.rows.pages.map((page) => page.dirty)).toEqual([0, 1])
-    expect(table.keys.pages.map((page) => page.dirty)).toEqual([1])
+    const keyOf = (name: string): Key => ({ bytes: encoder.encode(name), owner: 0 })
+    const pagesOf = () => [...table.rows.pages, ...table.keys.pages]
+    for (let i = 0; i < ROWS_PER_PAGE; i++) insert(table, keyOf(`k${i}`), false)
+    insert(table, keyOf('longer than a row'), false)
+    for (const page of pagesOf()) page.dirty = 0
+    insert(table, keyOf('k1'), false)
+    insert(table, keyOf('longer than a row'), false)
+    expect(pagesOf().map((page) => page.dirty)).toEqual([0, 0, 0])
+    insert(table, keyOf('new'), false)
+    expect(pagesOf().map((page) => page.dirty)).toEqual([0, 1, 0])
+    insert(table, keyOf('new, and longer than a row'), false)
+    expect(pagesOf().map((page) => page.dirty)).toEqual([0, 1, 1])
   })
 })
+
+/** Keys as a batch has them. */
+function columnOf(all: readonly Key[]): KeyColumn {
+  const keyStart = new Uint32Array(all.length)
+  const keyLength = Uint32Array.from(all, ({ bytes }) => bytes.length)
+  let used = 8
+  all.forEach((_, i) => {
+    keyStart[i] = used
+    used += keyRoom(keyLength[i]!)
+  })
+  const bytes = new Uint8Array(used)
+  all.forEach((key, i) => {
+    bytes.set(key.bytes, keyStart[i])
+  })
+  return { bytes, words: new Uint32Array(bytes.buffer), keyStart, keyLength }
+}
 
 /** What a checkpoint does: used bytes of each page out, and in again elsewhere. */
 function copyOf(table: KeyedTable, pool: PagePool): KeyedTable {
