@@ -89,6 +89,8 @@ export class KeyedTable {
   #arenaUsed = 0
   #index: HashIndex
   readonly #initial: Float64Array
+  readonly #hashOf = (row: number): number =>
+    this.rows.pages[row >>> ROW_PAGE_SHIFT]!.u32[(row & ROW_PAGE_MASK) * this.strideU32 + ROW_HASH]!
 
   /** `initial` holds what each number column of a fresh row starts at. `rowsExpected` sizes the index. */
   constructor(pool: PagePool, initial: Float64Array, rowsExpected: number) {
@@ -98,7 +100,7 @@ export class KeyedTable {
     this.strideU32 = this.strideF64 * 2
     this.rows = new Pages(pool, this.strideF64 * 8, ROWS_PER_PAGE, ROWS_FIRST)
     this.keys = new Pages(pool, 1, ARENA_PAGE_BYTES, ARENA_FIRST_BYTES)
-    this.#index = new HashIndex(rowsExpected)
+    this.#index = new HashIndex(rowsExpected, this.#hashOf)
   }
 
   /** Bytes of the index, which the pool does not count. */
@@ -118,9 +120,9 @@ export class KeyedTable {
     wanted[2] = 0
     if (end - start <= ROW_KEY_BYTES) for (let i = start; i < end; i++) wantedBytes[i - start] = bytes[i]!
     const index = this.#index
-    const row = this.#probe(index.slots, index.mask, hash, owner, bytes, start, end)
+    const row = this.#probe(index.slots, index.mask, index.rowMask, hash, owner, bytes, start, end)
     if (row >= 0 || index.oldSlots === null) return row
-    return this.#probe(index.oldSlots, index.oldMask, hash, owner, bytes, start, end)
+    return this.#probe(index.oldSlots, index.oldMask, index.oldRowMask, hash, owner, bytes, start, end)
   }
 
   /** The row of a key, added if need be. A caller sees an addition by `count` having grown. */
@@ -135,16 +137,16 @@ export class KeyedTable {
    * not depend on each other, so the processor overlaps what a lookup by itself would wait for one by one.
    */
   findAll(hashes: Uint32Array, owners: Uint32Array | null, keys: KeyColumn, count: number, rows: Int32Array): void {
-    const { slots, mask } = this.#index
+    const { slots, mask, rowMask } = this.#index
     for (let i = 0; i < count; i++) {
       const hash = hashes[i]!
-      let at = (hash & mask) * 2
-      let found = slots[at + 1]!
-      while (found !== 0 && slots[at] !== hash) {
-        at = (at + 2) & (mask * 2 + 1)
-        found = slots[at + 1]!
+      let at = hash & mask
+      let slot = slots[at]!
+      while (slot !== 0 && ((slot ^ hash) & ~rowMask) !== 0) {
+        at = (at + 1) & mask
+        slot = slots[at]!
       }
-      candidates[i] = found
+      candidates[i] = slot & rowMask
     }
     const pages = this.rows.pages
     const stride = this.strideU32
@@ -228,7 +230,7 @@ export class KeyedTable {
     this.count = count
     this.#arenaPage = Math.max(0, this.keys.pages.length - 1)
     this.#arenaUsed = arenaUsed
-    const index = new HashIndex(count)
+    const index = new HashIndex(count, this.#hashOf)
     for (let row = 0; row < count; row++) {
       const page = rowPages[row >>> ROW_PAGE_SHIFT]!
       index.insert(page.u32[(row & ROW_PAGE_MASK) * this.strideU32 + ROW_HASH]!, row)
@@ -247,6 +249,7 @@ export class KeyedTable {
   #probe(
     slots: Uint32Array,
     mask: number,
+    rowMask: number,
     hash: number,
     owner: number,
     bytes: Uint8Array,
@@ -258,10 +261,10 @@ export class KeyedTable {
     const length = end - start
     let at = hash & mask
     for (;;) {
-      const found = slots[at * 2 + 1]!
-      if (found === 0) return -1
-      if (slots[at * 2] === hash) {
-        const row = found - 1
+      const slot = slots[at]!
+      if (slot === 0) return -1
+      if (((slot ^ hash) & ~rowMask) === 0) {
+        const row = (slot & rowMask) - 1
         const u32 = pages[row >>> ROW_PAGE_SHIFT]!.u32
         const base = (row & ROW_PAGE_MASK) * stride
         if (u32[base + ROW_KEY_LENGTH] === length && u32[base + ROW_OWNER] === owner) {
