@@ -17,7 +17,8 @@ export const DICTIONARY_ENTRIES_MAX = BATCH_ROWS_MAX + 1
 
 const SLOTS = 4096
 const SLOT_MASK = SLOTS - 1
-const RECENT_MASK = 63
+const RECENT_BITS = 8
+const RECENT_SHIFT = 32 - RECENT_BITS
 
 /** A set of texts with dense ids; reused from batch to batch. */
 export class Dictionary {
@@ -30,9 +31,13 @@ export class Dictionary {
   /** Hash of each entry (`hashBytes`), entry 0 excepted. */
   readonly hashes = new Uint32Array(DICTIONARY_ENTRIES_MAX)
   /** Ids that are worth a look, by a cheap mix of length and ends. Stale ones are harmless: bytes decide. */
-  readonly #recent = new Uint16Array(RECENT_MASK + 1)
+  readonly #recent = new Uint16Array(1 << RECENT_BITS)
   readonly #slots = new Int16Array(SLOTS)
   readonly #slotOf = new Uint16Array(DICTIONARY_ENTRIES_MAX)
+  #view: DataView = new DataView(this.bytes.buffer)
+  /** Where the last text came from, and a view of it: the next one is likely to come from there too. */
+  #source: Uint8Array = this.bytes
+  #sourceView: DataView = this.#view
 
   /**
    * The id of `source[start .. end)`: the old one where the text is known, else a new one (then `count` has grown).
@@ -41,41 +46,51 @@ export class Dictionary {
   intern(source: Uint8Array, start: number, end: number): number {
     const length = end - start
     if (length === 0) return 0
-    const starts = this.starts
-    const bytes = this.bytes
-    // Most columns have a handful of texts: one look by length and ends finds them without a hash.
-    const recent = (length * 7 + source[start]! * 3 + source[end - 1]!) & RECENT_MASK
-    const guess = this.#recent[recent]!
-    if (guess < this.count) {
-      const at = starts[guess]!
-      if (starts[guess + 1]! - at === length) {
-        let i = 0
-        while (i < length && bytes[at + i] === source[start + i]) i++
-        if (i === length) return guess
-      }
+    if (source !== this.#source) {
+      this.#source = source
+      this.#sourceView = new DataView(source.buffer, source.byteOffset, source.byteLength)
     }
+    const view = this.#sourceView
+    // Most columns have a handful of texts: one look by length and ends finds them without a hash.
+    let mix = length
+    if (length >= 4) mix ^= view.getInt32(start, true) ^ Math.imul(view.getInt32(end - 4, true), 0x9e3779b1)
+    else mix ^= (source[start]! << 8) | (source[end - 1]! << 16)
+    const recent = Math.imul(mix, 0x85ebca6b) >>> RECENT_SHIFT
+    const guess = this.#recent[recent]!
+    if (guess < this.count && this.#isEntry(guess, source, view, start, length)) return guess
     const hash = hashBytes(source, start, end)
     const slots = this.#slots
     const hashes = this.hashes
     let slot = hash & SLOT_MASK
     let id = slots[slot]!
     while (id !== 0) {
-      if (hashes[id] === hash) {
-        const at = starts[id]!
-        if (starts[id + 1]! - at === length) {
-          let i = 0
-          while (i < length && bytes[at + i] === source[start + i]) i++
-          if (i === length) {
-            this.#recent[recent] = id
-            return id
-          }
-        }
+      if (hashes[id] === hash && this.#isEntry(id, source, view, start, length)) {
+        this.#recent[recent] = id
+        return id
       }
       slot = (slot + 1) & SLOT_MASK
       id = slots[slot]!
     }
     this.#recent[recent] = this.count
     return this.#append(source, start, length, hash, slot)
+  }
+
+  /** Whether an entry is the text at `start`, compared by words; the last one overlaps the one before. */
+  #isEntry(id: number, source: Uint8Array, view: DataView, start: number, length: number): boolean {
+    const at = this.starts[id]!
+    if (this.starts[id + 1]! - at !== length) return false
+    if (length < 4) {
+      const bytes = this.bytes
+      let i = 0
+      while (i < length && bytes[at + i] === source[start + i]) i++
+      return i === length
+    }
+    const own = this.#view
+    const last = length - 4
+    if (own.getInt32(at + last) !== view.getInt32(start + last)) return false
+    let i = 0
+    while (i < last && own.getInt32(at + i) === view.getInt32(start + i)) i += 4
+    return i >= last
   }
 
   #append(source: Uint8Array, start: number, length: number, hash: number, slot: number): number {
@@ -85,6 +100,7 @@ export class Dictionary {
       const grown = new Uint8Array(Math.max(this.bytes.length * 2, at + length))
       grown.set(this.bytes.subarray(0, at))
       this.bytes = grown
+      this.#view = new DataView(grown.buffer)
     }
     const bytes = this.bytes
     for (let i = 0; i < length; i++) bytes[at + i] = source[start + i]!

@@ -11,16 +11,9 @@
 import type { ProjectionTables } from './projection-layout.ts'
 import {
   KIND_SET,
-  OP_BOOL,
   OP_BYTES,
   OP_CODE_MASK,
   OP_CODE_SHIFT,
-  OP_DOUBLE,
-  OP_FIXED32,
-  OP_FIXED64,
-  OP_FLOAT,
-  OP_INT32,
-  OP_INT64,
   OP_MAP,
   OP_MARK_MASK,
   OP_MARK_SHIFT,
@@ -28,13 +21,10 @@ import {
   OP_NO_FIELD,
   OP_ONEOF,
   OP_OPERAND_SHIFT,
-  OP_SFIXED32,
-  OP_SINT32,
-  OP_SINT64,
   OP_TIMESTAMP,
-  OP_UINT32,
   OP_WIRE_MASK,
 } from './projection-ops.ts'
+import { FieldSlots } from './projection-slots.ts'
 import { deadLetterReasons } from './schema.ts'
 import { readUint32, skipBytes, skipValue, skipVarint, WIRE_BYTES, WIRE_VARINT } from './wire.ts'
 
@@ -42,29 +32,21 @@ import { readUint32, skipBytes, skipValue, skipVarint, WIRE_BYTES, WIRE_VARINT }
 const UNDECODABLE = deadLetterReasons.indexOf('undecodable') + 1
 const WRONG_TYPE = deadLetterReasons.indexOf('wrong_type') + 1
 
-const doubleBits = new Float64Array(1)
-const doubleLanes = new Uint32Array(doubleBits.buffer)
-const floatBits = new Float32Array(1)
-const floatLanes = new Uint32Array(floatBits.buffer)
+// What a tag of one byte asks for, besides the ops of event/projection-ops.ts, which are greater than 0.
+const SKIP_BYTES = 0
+const SKIP_VARINT = -1
+const ANY_FIELD = -2
 
 /** Scans records into slots. One instance serves one thread. */
-export class FieldScanner {
-  /** By slot: 0 when unset, else KIND_SET or the member of a property. */
-  readonly kind: Uint8Array
-  /** By slot: numbers of up to 32 bits, floats, doubles and bools. */
-  readonly number: Float64Array
-  /** By slot: low half of a 64-bit integer, or start of a range of bytes. */
-  readonly low: Int32Array
-  /** By slot: high half of a 64-bit integer, or end of a range of bytes. */
-  readonly high: Int32Array
+export class FieldScanner extends FieldSlots {
   readonly #tables: ProjectionTables
+  /** By node and first byte of a tag: the op, where the tag is whole and its wire type is the field's; or one of the above. */
+  readonly #ops: Int32Array
 
   constructor(tables: ProjectionTables) {
+    super(tables.slots)
     this.#tables = tables
-    this.kind = new Uint8Array(tables.slots)
-    this.number = new Float64Array(tables.slots)
-    this.low = new Int32Array(tables.slots)
-    this.high = new Int32Array(tables.slots)
+    this.#ops = Int32Array.from({ length: tables.nodeBase.length * 256 }, (_, i) => this.#opOfTag(i >>> 8, i & 255))
   }
 
   /** Scans the record in `bytes[start .. end)`; returns 0 or the code of a dead-letter reason. */
@@ -74,218 +56,131 @@ export class FieldScanner {
     return this.#message(bytes, start, end, 0)
   }
 
-  #message(bytes: Uint8Array, start: number, end: number, node: number): number {
-    const tables = this.#tables
-    const dense = tables.dense
-    const base = tables.nodeBase[node]!
-    const limit = tables.nodeLimit[node]!
-    const kind = this.kind
-    const low = this.low
-    const high = this.high
-    let at = start
-    while (at < end) {
-      let tag = bytes[at++]!
-      if (tag > 0x7f) {
-        if (at < end && bytes[at]! < 0x80) {
-          tag = (tag & 0x7f) | (bytes[at++]! << 7)
-        } else {
-          tag = readUint32(bytes, at - 1, end)
-          if (tag < 0) return UNDECODABLE
-          at = skipVarint(bytes, at - 1, end)
-        }
-      }
-      const field = tag >>> 3
-      const wire = tag & 7
-      let op = field < limit ? dense[base + field]! : this.#sparse(node, field)
-      if (op === 0) {
-        if (wire === WIRE_BYTES && at < end && bytes[at]! < 0x80) {
-          at += bytes[at]! + 1
-          if (at > end) return UNDECODABLE
-        } else {
-          at = skipValue(bytes, at, end, wire, field)
-          if (at < 0) return UNDECODABLE
-        }
-        continue
-      }
-      if (wire !== (op & OP_WIRE_MASK)) {
-        if (op === OP_NO_FIELD) return UNDECODABLE
-        const oneof = ((op >>> OP_CODE_SHIFT) & OP_CODE_MASK) === OP_ONEOF
-        if (oneof) op = this.#oneof(op)
-        if (wire !== (op & OP_WIRE_MASK) || op === 0) {
-          at = skipValue(bytes, at, end, wire, field)
-          if (at < 0) return UNDECODABLE
-          if (op === 0) continue
-          return WRONG_TYPE
-        }
-      }
-      const operand = op >>> OP_OPERAND_SHIFT
-      const code = (op >>> OP_CODE_SHIFT) & OP_CODE_MASK
-      if (wire === WIRE_BYTES) {
-        let length = at < end ? bytes[at]! : 0x80
-        if (length < 0x80) {
-          at++
-        } else {
-          length = readUint32(bytes, at, end)
-          if (length < 0) return UNDECODABLE
-          at = skipVarint(bytes, at, end)
-        }
-        const next = at + length
-        if (next > end) return UNDECODABLE
-        if (code === OP_BYTES) {
-          kind[operand] = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
-          low[operand] = at
-          high[operand] = next
-        } else {
-          const reason =
-            code === OP_TIMESTAMP
-              ? this.#timestamp(bytes, at, next, operand)
-              : code === OP_MESSAGE
-                ? this.#message(bytes, at, next, operand)
-                : code === OP_MAP
-                  ? this.#entry(bytes, at, next, operand)
-                  : this.#present(bytes, at, next, operand)
-          if (reason !== 0) return reason
-        }
-        at = next
-        continue
-      }
-      kind[operand] = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
-      if (wire === WIRE_VARINT) at = this.#varint(bytes, at, end, code, operand)
-      else at = this.#fixed(bytes, at, end, code, operand)
-      if (at < 0) return UNDECODABLE
-    }
-    return 0
-  }
-
-  /** Reads a varint into a slot; returns the position behind it, or -1. */
-  #varint(bytes: Uint8Array, start: number, end: number, code: number, slot: number): number {
-    let at = start
-    if (at >= end) return -1
-    let byte = bytes[at++]!
-    let lo = byte & 0x7f
-    let hi = 0
-    for (let shift = 7; byte > 0x7f; shift += 7) {
-      if (at >= end || shift > 63) return -1
-      byte = bytes[at++]!
-      if (shift < 28) {
-        lo |= (byte & 0x7f) << shift
-      } else if (shift === 28) {
-        lo |= byte << 28
-        hi = (byte & 0x7f) >>> 4
-      } else {
-        hi |= (byte & 0x7f) << (shift - 32)
-      }
-    }
-    switch (code) {
-      case OP_INT64:
-        this.low[slot] = lo
-        this.high[slot] = hi
-        break
-      case OP_BOOL:
-        this.number[slot] = (lo | hi) === 0 ? 0 : 1
-        break
-      case OP_INT32:
-        this.number[slot] = lo | 0
-        break
-      case OP_UINT32:
-        this.number[slot] = lo >>> 0
-        break
-      case OP_SINT32:
-        this.number[slot] = (lo >>> 1) ^ -(lo & 1)
-        break
-      case OP_SINT64: {
-        const sign = -(lo & 1)
-        this.low[slot] = ((lo >>> 1) | (hi << 31)) ^ sign
-        this.high[slot] = (hi >>> 1) ^ sign
-        break
-      }
-    }
-    return at
-  }
-
-  /** Reads four or eight bytes into a slot; returns the position behind them, or -1. */
-  #fixed(bytes: Uint8Array, at: number, end: number, code: number, slot: number): number {
-    const size = code === OP_FIXED64 || code === OP_DOUBLE ? 8 : 4
-    if (at + size > end) return -1
-    const lo = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
-    switch (code) {
-      case OP_SFIXED32:
-        this.number[slot] = lo
-        break
-      case OP_FIXED32:
-        this.number[slot] = lo >>> 0
-        break
-      case OP_FLOAT:
-        floatLanes[0] = lo
-        this.number[slot] = floatBits[0]!
-        break
-      default: {
-        const hi = bytes[at + 4]! | (bytes[at + 5]! << 8) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 24)
-        if (code === OP_DOUBLE) {
-          doubleLanes[0] = lo
-          doubleLanes[1] = hi
-          this.number[slot] = doubleBits[0]!
-        } else {
-          this.low[slot] = lo
-          this.high[slot] = hi
-        }
-      }
-    }
-    return at + size
+  #opOfTag(node: number, tag: number): number {
+    const field = tag >>> 3
+    if (tag > 0x7f || field === 0) return ANY_FIELD
+    const op =
+      field < this.#tables.nodeLimit[node]!
+        ? this.#tables.dense[this.#tables.nodeBase[node]! + field]!
+        : this.#sparse(node, field)
+    const wire = tag & 7
+    if (op === 0) return wire === WIRE_BYTES ? SKIP_BYTES : wire === WIRE_VARINT ? SKIP_VARINT : ANY_FIELD
+    return wire === (op & OP_WIRE_MASK) && (wire === WIRE_BYTES || wire === WIRE_VARINT) ? op : ANY_FIELD
   }
 
   /**
-   * Every event has one, so it has its own loop: no tables, no calls for the usual two fields. Seconds and nanos go to
-   * `number` of the two slots behind; seconds beyond 2^53 are rounded, which no time that is in range has.
+   * The usual fields, with tags, lengths and varints of one byte, are taken here, in a few steps each; `#field` takes all
+   * others. A field has two bytes at least, so that many may be read while `at` is before the last byte.
    */
-  #timestamp(bytes: Uint8Array, start: number, end: number, slot: number): number {
-    const number = this.number
-    if (this.kind[slot] === 0) {
-      this.kind[slot] = 1
-      number[slot + 1] = 0
-      number[slot + 2] = 0
-    }
+  #message(bytes: Uint8Array, start: number, end: number, node: number): number {
+    const ops = this.#ops
+    const base = node << 8
+    const last = end - 1
     let at = start
-    while (at < end) {
-      const tag = bytes[at]!
-      if (tag === 8 || tag === 16) {
-        // Up to four groups of seven bits are a positive number of at most 28 bits; five to seven fit a double exactly.
-        let value = 0
-        let scale = 1
-        let length = 1
-        for (; length < 8 && at + length < end; length++) {
-          const byte = bytes[at + length]!
-          value += (byte & 0x7f) * scale
-          if (byte < 0x80) break
-          scale *= 128
+    while (at < last) {
+      const op = ops[base + bytes[at]!]!
+      const byte = bytes[at + 1]!
+      if (op === SKIP_BYTES) {
+        if (byte < 0x80) {
+          at += byte + 2
+          continue
         }
-        if (length < 8 && at + length < end) {
-          number[slot + (tag >>> 3)] = tag === 16 ? value | 0 : value
-          at += length + 1
+      } else if (op === SKIP_VARINT) {
+        if (byte < 0x80) {
+          at += 2
+          continue
+        }
+      } else if (op > 0) {
+        const operand = op >>> OP_OPERAND_SHIFT
+        const code = (op >>> OP_CODE_SHIFT) & OP_CODE_MASK
+        if ((op & OP_WIRE_MASK) === WIRE_VARINT) {
+          this.kind[operand] = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
+          at = this.varint(bytes, at + 1, end, code, operand)
+          if (at < 0) return UNDECODABLE
+          continue
+        }
+        if (byte < 0x80 && (code === OP_BYTES || code === OP_TIMESTAMP)) {
+          const from = at + 2
+          at = from + byte
+          if (at > end) return UNDECODABLE
+          if (code === OP_BYTES) {
+            this.kind[operand] = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
+            this.low[operand] = from
+            this.high[operand] = at
+          } else {
+            const reason = this.timestamp(bytes, from, at, operand)
+            if (reason !== 0) return reason
+          }
           continue
         }
       }
-      at = this.#timestampField(bytes, at, end, slot)
+      at = this.#field(bytes, at, end, node)
       if (at < 0) return -at
     }
-    return 0
+    // Beyond the end is a field that says it is longer; before it is a byte that is no field.
+    return at === end ? 0 : UNDECODABLE
   }
 
-  /** The rest of a timestamp's fields: unknown, overlong, negative, of a wrong type. Returns the position behind, or -reason. */
-  #timestampField(bytes: Uint8Array, start: number, end: number, slot: number): number {
-    const tag = readUint32(bytes, start, end)
-    if (tag < 8) return -UNDECODABLE
-    let at = skipVarint(bytes, start, end)
-    const field = tag >>> 3
-    if (tag !== 8 && tag !== 16) {
-      at = skipValue(bytes, at, end, tag & 7, field)
-      if (at < 0) return -UNDECODABLE
-      return field <= 2 ? -WRONG_TYPE : at
+  /** Takes any one field; returns the position behind it, or -reason. */
+  #field(bytes: Uint8Array, start: number, end: number, node: number): number {
+    const tables = this.#tables
+    let at = start + 1
+    let tag = bytes[start]!
+    if (tag > 0x7f) {
+      if (at < end && bytes[at]! < 0x80) {
+        tag = (tag & 0x7f) | (bytes[at++]! << 7)
+      } else {
+        tag = readUint32(bytes, start, end)
+        if (tag < 0) return -UNDECODABLE
+        at = skipVarint(bytes, start, end)
+      }
     }
-    at = this.#varint(bytes, at, end, field === 1 ? OP_INT64 : OP_INT32, slot + field)
-    if (at < 0) return -UNDECODABLE
-    if (field === 1) this.number[slot + 1] = this.high[slot + 1]! * 0x1_0000_0000 + (this.low[slot + 1]! >>> 0)
-    return at
+    const field = tag >>> 3
+    const wire = tag & 7
+    let op = field < tables.nodeLimit[node]! ? tables.dense[tables.nodeBase[node]! + field]! : this.#sparse(node, field)
+    if (op !== 0 && wire !== (op & OP_WIRE_MASK)) {
+      if (op === OP_NO_FIELD) return -UNDECODABLE
+      if (((op >>> OP_CODE_SHIFT) & OP_CODE_MASK) === OP_ONEOF) op = this.#oneof(op)
+      if (op !== 0 && wire !== (op & OP_WIRE_MASK))
+        return skipValue(bytes, at, end, wire, field) < 0 ? -UNDECODABLE : -WRONG_TYPE
+    }
+    if (op === 0) {
+      at = skipValue(bytes, at, end, wire, field)
+      return at < 0 ? -UNDECODABLE : at
+    }
+    const operand = op >>> OP_OPERAND_SHIFT
+    const code = (op >>> OP_CODE_SHIFT) & OP_CODE_MASK
+    const mark = (op >>> OP_MARK_SHIFT) & OP_MARK_MASK
+    if (wire !== WIRE_BYTES) {
+      this.kind[operand] = mark
+      at = wire === WIRE_VARINT ? this.varint(bytes, at, end, code, operand) : this.fixed(bytes, at, end, code, operand)
+      return at < 0 ? -UNDECODABLE : at
+    }
+    let length = at < end ? bytes[at]! : 0x80
+    if (length < 0x80) {
+      at++
+    } else {
+      length = readUint32(bytes, at, end)
+      if (length < 0) return -UNDECODABLE
+      at = skipVarint(bytes, at, end)
+    }
+    const next = at + length
+    if (next > end) return -UNDECODABLE
+    if (code === OP_BYTES) {
+      this.kind[operand] = mark
+      this.low[operand] = at
+      this.high[operand] = next
+      return next
+    }
+    const reason =
+      code === OP_TIMESTAMP
+        ? this.timestamp(bytes, at, next, operand)
+        : code === OP_MESSAGE
+          ? this.#message(bytes, at, next, operand)
+          : code === OP_MAP
+            ? this.#entry(bytes, at, next, operand)
+            : this.#present(bytes, at, next, operand)
+    return reason === 0 ? next : -reason
   }
 
   /** Reads one entry of a map: finds its key, and its value when the key is wanted. */
