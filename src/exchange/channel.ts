@@ -8,10 +8,19 @@
  * looks at `ready` before it takes new work: with a credit on every channel it can always finish one unit of work.
  */
 import { invariant } from '../core/errors.ts'
-import type { Message } from './message.ts'
+import type { BatchBuffer, Message } from './message.ts'
 
 /** Hands a message to the transport, in order, without blocking. */
 export type SendMessage = (receiver: number, message: Message) => void
+
+/** Makes a buffer. */
+export type AllocateBuffer = (byteLength: number) => BatchBuffer
+
+/**
+ * Makes a buffer that both threads of a channel see. What is moved instead counts as new memory in each thread it comes to:
+ * collectors run a full collection for every 64 MB of batches that pass, with hardly anything to collect.
+ */
+export const allocateShared: AllocateBuffer = (byteLength) => new SharedArrayBuffer(byteLength)
 
 /** Buffers kept for reuse by one sender. */
 const BUFFERS_MAX = 64
@@ -24,10 +33,19 @@ export class OutputChannels {
   batchesSent = 0
   readonly #credits: Int32Array
   readonly #send: SendMessage
-  readonly #buffers: ArrayBuffer[] = []
+  readonly #buffers: BatchBuffer[] = []
   readonly #bufferBytes: number
+  readonly #allocate: AllocateBuffer
 
-  constructor(receivers: number, credits: number, bufferBytes: number, send: SendMessage) {
+  /** `allocate` makes buffers; without it they are not shared. */
+  constructor(
+    receivers: number,
+    credits: number,
+    bufferBytes: number,
+    send: SendMessage,
+    allocate: AllocateBuffer = (byteLength) => new ArrayBuffer(byteLength),
+  ) {
+    this.#allocate = allocate
     this.receivers = receivers
     this.#credits = new Int32Array(receivers).fill(credits)
     this.#bufferBytes = bufferBytes
@@ -46,13 +64,13 @@ export class OutputChannels {
   }
 
   /** A buffer of at least `byteLength` bytes with arbitrary content. */
-  take(byteLength: number): ArrayBuffer {
-    if (byteLength > this.#bufferBytes) return new ArrayBuffer(byteLength)
-    return this.#buffers.pop() ?? new ArrayBuffer(this.#bufferBytes)
+  take(byteLength: number): BatchBuffer {
+    if (byteLength > this.#bufferBytes) return this.#allocate(byteLength)
+    return this.#buffers.pop() ?? this.#allocate(this.#bufferBytes)
   }
 
   /** Sends a batch; takes a credit. */
-  sendBatch(receiver: number, buffer: ArrayBuffer, byteLength: number): void {
+  sendBatch(receiver: number, buffer: BatchBuffer, byteLength: number): void {
     invariant(this.#credits[receiver]! > 0, `a batch for receiver ${receiver} without a credit`)
     this.#credits[receiver]!--
     this.batchesSent++
@@ -65,7 +83,7 @@ export class OutputChannels {
   }
 
   /** A receiver has consumed a batch: its credit and its buffer come back. */
-  onCredit(receiver: number, buffer: ArrayBuffer): void {
+  onCredit(receiver: number, buffer: BatchBuffer): void {
     this.#credits[receiver]!++
     if (buffer.byteLength === this.#bufferBytes && this.#buffers.length < BUFFERS_MAX) this.#buffers.push(buffer)
   }

@@ -3,7 +3,7 @@
  *
  * Owns: where each column lies in the buffer. Does not own: filling (exchange/keyed-output), reading (operator).
  *
- * One ArrayBuffer, all columns of fixed room for ROWS_MAX rows, so that offsets depend on the layout only:
+ * One buffer, all columns of fixed room for ROWS_MAX rows, so that offsets depend on the layout only:
  *
  *   u32  header: rows | bytesUsed | one dictionary count a text column, padded to 8 bytes
  *   f64  time | one a number column | offset (only when origins are carried)
@@ -16,6 +16,8 @@
  * Dictionary id 0 is the empty text in every column. Entries may repeat: ids compare only within one scan's rows, so
  * readers compare bytes.
  */
+
+import type { BatchBuffer } from './message.ts'
 
 /** Rows a batch has room for. */
 export const ROWS_MAX = 2048
@@ -60,7 +62,7 @@ export function layOutEventBatch(
 /** Views of one buffer. Made anew for each buffer that arrives; about ten small objects a thousand rows. */
 export class EventBatch {
   readonly layout: EventBatchLayout
-  readonly buffer: ArrayBuffer
+  readonly buffer: BatchBuffer
   readonly header: Uint32Array
   readonly timeMs: Float64Array
   readonly numbers: Float64Array[] = []
@@ -82,7 +84,7 @@ export class EventBatch {
   /** The whole buffer. */
   readonly bytes: Uint8Array
 
-  constructor(layout: EventBatchLayout, buffer: ArrayBuffer) {
+  constructor(layout: EventBatchLayout, buffer: BatchBuffer) {
     this.layout = layout
     this.buffer = buffer
     this.header = new Uint32Array(buffer, 0, 2 + layout.texts)

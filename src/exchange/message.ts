@@ -5,10 +5,16 @@
  * the receiver has consumed the batch; marks (watermark, idle, barrier) cost none and keep their place in the order.
  */
 
-/** A full or partial batch: one pooled buffer, transferred between threads. Its layout is the edge's. */
+/**
+ * The memory of a batch: shared between threads, or moved from one to the other. Either way one side has it at a time:
+ * the sender until it sends the batch, the receiver until it returns the credit, then the sender again.
+ */
+export type BatchBuffer = ArrayBuffer | SharedArrayBuffer
+
+/** A full or partial batch: one pooled buffer. Its layout is the edge's. */
 export interface BatchMessage {
   readonly kind: 'batch'
-  readonly buffer: ArrayBuffer
+  readonly buffer: BatchBuffer
   /** Bytes of the buffer in use. */
   readonly byteLength: number
 }

@@ -16,6 +16,7 @@
  */
 import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import type { OutputChannels } from './channel.ts'
+import type { BatchBuffer } from './message.ts'
 
 /** What the accumulators of a group gained. */
 export const GAIN = 1
@@ -38,7 +39,7 @@ const noBytes = new Uint8Array(0)
 const noValues = new Float64Array(0)
 
 interface Open {
-  readonly buffer: ArrayBuffer
+  readonly buffer: BatchBuffer
   readonly u32: Uint32Array
   readonly f64: Float64Array
   readonly u8: Uint8Array
@@ -233,13 +234,13 @@ export class PartialReader {
   groupStart = 0
   groupEnd = 0
   memberEnd = 0
-  #u32 = new Uint32Array(0)
+  #u32: Uint32Array = new Uint32Array(0)
   #at = 0
   #end = 0
   #columns: readonly number[] = []
 
   /** Starts on a batch. `columns` gives the number columns of each table. */
-  open(buffer: ArrayBuffer, byteLength: number, columns: readonly number[]): void {
+  open(buffer: BatchBuffer, byteLength: number, columns: readonly number[]): void {
     this.#u32 = new Uint32Array(buffer)
     this.f64 = new Float64Array(buffer)
     this.bytes = new Uint8Array(buffer)

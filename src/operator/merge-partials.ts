@@ -6,8 +6,10 @@
  * before the watermark that closes it. Of the windows that share a pane some can be closed: for them, and only here, what
  * the pane gains counts as late.
  */
+
 import { invariant } from '../core/errors.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
+import type { BatchBuffer } from '../exchange/message.ts'
 import { CELL, CLOCK, GAIN, LATE, PartialReader } from '../exchange/partial-batch.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { COUNT } from './accumulators.ts'
@@ -43,7 +45,7 @@ export class PartialMerger {
   }
 
   /** Applies one batch. */
-  apply(buffer: ArrayBuffer, byteLength: number): void {
+  apply(buffer: BatchBuffer, byteLength: number): void {
     const reader = this.#reader
     reader.open(buffer, byteLength, this.#columns)
     while (reader.next()) {

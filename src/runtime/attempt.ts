@@ -9,12 +9,12 @@ import type { ChunkStore } from '../checkpoint/store.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
 import { openDecoder } from '../event/event-decoder.ts'
 import { ScanBatch } from '../event/scan.ts'
-import { OutputChannels } from '../exchange/channel.ts'
+import { allocateShared, OutputChannels } from '../exchange/channel.ts'
 import { Combiner, type CombinerPlan } from '../exchange/combiner.ts'
 import { type EventBatchLayout, layOutEventBatch } from '../exchange/event-batch.ts'
 import { InputGate } from '../exchange/input-gate.ts'
 import { type ExchangedColumns, KeyedOutput } from '../exchange/keyed-output.ts'
-import type { Message } from '../exchange/message.ts'
+import type { BatchBuffer, Message } from '../exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../exchange/partial-batch.ts'
 import type { SideOutputDefinition } from '../job/definition.ts'
 import { DEAD_LETTERS_SINK, LATE_SINK } from '../job/delivery.ts'
@@ -122,7 +122,7 @@ export class Attempt {
     to: number,
     thread: number,
     message: Message | null,
-    credit: ArrayBuffer | null,
+    credit: BatchBuffer | null,
   ): void {
     const { job, attempt } = this.deploy
     if (thread !== this.#environment.thread) {
@@ -136,12 +136,16 @@ export class Attempt {
 
   #channels(edge: number, from: number, credits: number, bufferBytes: number): OutputChannels {
     const { placement } = this.deploy
-    return new OutputChannels(placement.length, credits, bufferBytes, (to, message) =>
-      this.#post(edge, from, to, placement[to]!, message, null),
+    return new OutputChannels(
+      placement.length,
+      credits,
+      bufferBytes,
+      (to, message) => this.#post(edge, from, to, placement[to]!, message, null),
+      allocateShared,
     )
   }
 
-  #returnCredit(edge: number, to: number): (from: number, buffer: ArrayBuffer) => void {
+  #returnCredit(edge: number, to: number): (from: number, buffer: BatchBuffer) => void {
     const { placement } = this.deploy
     return (from, buffer) => this.#post(edge, from, to, placement[from]!, null, buffer)
   }

@@ -1,7 +1,7 @@
 /** What a keyed subtask (runtime/keyed-subtask) is made of. */
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { InputGate } from '../exchange/input-gate.ts'
-import type { BatchMessage } from '../exchange/message.ts'
+import type { BatchBuffer, BatchMessage } from '../exchange/message.ts'
 import type { PartialOutput } from '../exchange/partial-batch.ts'
 import type { MetricPlan } from '../job/plan.ts'
 import type { FiringTable } from '../operator/firing-table.ts'
@@ -49,5 +49,5 @@ export interface KeyedParts {
   /** Of sinks and side outputs that are delivered exactly once. */
   readonly outbox: SubtaskOutbox
   /** Gives a consumed batch back to its sender. */
-  readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
+  readonly returnCredit: (channel: number, buffer: BatchBuffer) => void
 }

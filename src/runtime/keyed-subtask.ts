@@ -15,7 +15,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import type { GateEvent } from '../exchange/input-gate.ts'
-import type { Message } from '../exchange/message.ts'
+import type { BatchBuffer, Message } from '../exchange/message.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { nextChange } from '../operator/change-numbers.ts'
 import { queryTable } from '../operator/view.ts'
@@ -96,7 +96,7 @@ export class KeyedSubtask implements Subtask {
     this.#parts.gate.push(channel, message)
   }
 
-  credit(receiver: number, buffer: ArrayBuffer): void {
+  credit(receiver: number, buffer: BatchBuffer): void {
     this.#parts.channels!.onCredit(receiver, buffer)
     this.#context.wake()
   }

@@ -5,7 +5,7 @@
  * credits; a link keeps the order of each. A channel within one thread skips the link, not the rules.
  */
 import type { MessagePort } from 'node:worker_threads'
-import type { Message } from '../exchange/message.ts'
+import type { BatchBuffer, Message } from '../exchange/message.ts'
 
 /** Edges of the graph: from source to window, and from window to merge. */
 export const EVENTS_EDGE = 0
@@ -21,15 +21,21 @@ export interface LinkMessage {
   readonly to: number
   readonly message: Message | null
   /** The buffer that comes back with a credit. */
-  readonly credit: ArrayBuffer | null
+  readonly credit: BatchBuffer | null
 }
 
-/** One end of the connection between two threads. Buffers are moved, not copied. */
+/** One end of the connection between two threads. Buffers are shared, or moved; never copied. */
 export interface Link {
   post(message: LinkMessage): void
   /** One listener, called in order. */
   onMessage(listener: (message: LinkMessage) => void): void
   close(): void
+}
+
+/** The buffer that leaves the sender's thread with a message; null where there is none, or it is shared. */
+export function movedBuffer({ credit, message }: LinkMessage): ArrayBuffer | null {
+  const buffer = credit ?? (message?.kind === 'batch' ? message.buffer : null)
+  return buffer instanceof ArrayBuffer ? buffer : null
 }
 
 /** A link over a MessagePort. */
@@ -41,9 +47,9 @@ export class PortLink implements Link {
   }
 
   post(message: LinkMessage): void {
-    const buffer = message.credit ?? (message.message?.kind === 'batch' ? message.message.buffer : null)
-    if (buffer === null) this.#port.postMessage(message)
-    else this.#port.postMessage(message, [buffer])
+    const moved = movedBuffer(message)
+    if (moved === null) this.#port.postMessage(message)
+    else this.#port.postMessage(message, [moved])
   }
 
   onMessage(listener: (message: LinkMessage) => void): void {

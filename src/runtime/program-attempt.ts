@@ -12,7 +12,7 @@ import { keyGroupRangeOf } from '../core/key-groups.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
 import { OutputChannels } from '../exchange/channel.ts'
 import { InputGate } from '../exchange/input-gate.ts'
-import type { Message } from '../exchange/message.ts'
+import type { BatchBuffer, Message } from '../exchange/message.ts'
 import { DEAD_LETTERS_SINK } from '../job/delivery.ts'
 import { codeFailure } from '../program/code-failure.ts'
 import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourcesOf } from '../program/graph.ts'
@@ -97,7 +97,7 @@ export class ProgramAttempt {
     await this.#store?.close()
   }
 
-  #credit(link: number, from: number, to: number, buffer: ArrayBuffer): void {
+  #credit(link: number, from: number, to: number, buffer: BatchBuffer): void {
     this.#links.get(link)?.get(from)?.channels.onCredit(to, buffer)
     const stage = this.#plan.links[link]?.from ?? 0
     const sender: Subtask | undefined = stage === 0 ? this.sources.get(from) : this.stages.get(stage)?.get(from)
@@ -127,7 +127,7 @@ export class ProgramAttempt {
     to: number,
     thread: number,
     message: Message | null,
-    credit: ArrayBuffer | null,
+    credit: BatchBuffer | null,
   ): void {
     const { job, attempt } = this.deploy
     if (thread !== this.#environment.thread) {

@@ -127,7 +127,8 @@ export class ProgramLink {
   #writer(receiver: number): ValueWriter {
     const writer = this.#writers[receiver]!
     if (this.#open[receiver] === 0) {
-      writer.adopt(this.channels.take(PROGRAM_BATCH_BYTES))
+      // Channels of programs do not share: what their readers hand to job code is not to change behind it.
+      writer.adopt(this.channels.take(PROGRAM_BATCH_BYTES) as ArrayBuffer)
       this.#open[receiver] = 1
     }
     return writer

@@ -1,6 +1,7 @@
 /** What the subtask of a keyed stage is made of. Types only. */
 import type { PageWriter } from '../checkpoint/chunk-writer.ts'
 import type { InputGate } from '../exchange/input-gate.ts'
+import type { BatchBuffer } from '../exchange/message.ts'
 import type { EventType, KeyedNode } from '../program/graph.ts'
 import type { CurrentRecord } from '../program/operator.ts'
 import type { Push } from '../program/stages.ts'
@@ -28,5 +29,5 @@ export interface ProgramStageParts {
   readonly counters: Readonly<Record<string, number>>
   readonly current: CurrentRecord
   /** Gives a consumed batch back to its sender. */
-  readonly returnCredit: (channel: number, buffer: ArrayBuffer) => void
+  readonly returnCredit: (channel: number, buffer: BatchBuffer) => void
 }

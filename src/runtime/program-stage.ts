@@ -183,7 +183,7 @@ export class ProgramStage implements Subtask {
       if (!outputs.ready || this.#context.clock.monotonicMs() > untilMs) return 'worked'
     }
     this.#batch = null
-    this.#parts.returnCredit(channel, message.buffer as ArrayBuffer)
+    this.#parts.returnCredit(channel, message.buffer)
     this.#parts.current.offset = -1
     this.#fireProcessing()
     this.#sweep.sweep(SWEEP_ENTRIES, this.#context.clock.nowMs())

@@ -8,13 +8,15 @@
  * A step decodes at most one scan (1024 rows) and sends it. Positions move with decoding, and every decoded row is sent
  * before a barrier: so at a barrier the positions are exactly those of what was sent.
  */
+
 import { noPages } from '../checkpoint/snapshot.ts'
-import { type ErrorData, MillraceError } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import { FramedDecoder, OTHER_TYPE, SCHEMA_WANTED } from '../event/event-decoder.ts'
 import { reasonCode } from '../event/projection.ts'
 import { RecordCursor } from '../event/records.ts'
 import type { WriterSchema } from '../event/schema.ts'
+import type { BatchBuffer } from '../exchange/message.ts'
 import type { RecordChunk } from '../source/source.ts'
 import { DeadLetters } from './dead-letters.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
@@ -135,7 +137,7 @@ export class SourceSubtask implements Subtask {
     throw new MillraceError('INTERNAL', 'a source has no input edge')
   }
 
-  credit(receiver: number, buffer: ArrayBuffer): void {
+  credit(receiver: number, buffer: BatchBuffer): void {
     this.#parts.channels.onCredit(receiver, buffer)
     this.#context.wake()
   }
@@ -295,7 +297,7 @@ export class SourceSubtask implements Subtask {
     }
     Promise.all([this.#parts.outbox.snapshot(checkpointId), this.#deadLetters.flush()]).then(
       ([said]) => this.#context.ack(checkpointId, withOutbox(snapshot, said)),
-      (error: unknown) => this.#context.decline(checkpointId, toErrorData(error)),
+      (error: unknown) => this.#context.decline(checkpointId, MillraceError.from(error).toData()),
     )
   }
 
@@ -317,8 +319,4 @@ export class SourceSubtask implements Subtask {
       this.#context.wake()
     })
   }
-}
-
-function toErrorData(error: unknown): ErrorData {
-  return MillraceError.from(error).toData()
 }

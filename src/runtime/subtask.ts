@@ -8,7 +8,7 @@
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { Cancel, Clock } from '../core/clock.ts'
 import type { ErrorData } from '../core/errors.ts'
-import type { Message } from '../exchange/message.ts'
+import type { BatchBuffer, Message } from '../exchange/message.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SubtaskStats } from './messages.ts'
 
@@ -38,7 +38,7 @@ export interface Subtask {
   /** A message arrived on the edge into this subtask. */
   receive(channel: number, message: Message): void
   /** A receiver has consumed a batch of this subtask. */
-  credit(receiver: number, buffer: ArrayBuffer): void
+  credit(receiver: number, buffer: BatchBuffer): void
   /** The checkpoint exists; `rewrite` names chunks whose live pages the next one should write anew. */
   checkpointComplete(checkpointId: number, rewrite: readonly string[]): void
   /** The checkpoint will never be. */

@@ -20,7 +20,7 @@ import { describeProgram, type JobProgram } from '../program/graph.ts'
 import { programDefinition } from '../program/job-definition.ts'
 import type { Key } from '../program/keys.ts'
 import { withSchemas } from '../program/message-types.ts'
-import type { LinkMessage } from '../runtime/links.ts'
+import { type LinkMessage, movedBuffer } from '../runtime/links.ts'
 import { ProgramAttempt } from '../runtime/program-attempt.ts'
 import type { SubtaskContext } from '../runtime/subtask.ts'
 import { HarnessInputs, type InputTarget } from './harness-inputs.ts'
@@ -325,7 +325,7 @@ export class JobHarness<T> {
       },
       thread,
       send: (to: number, message: LinkMessage) => {
-        const buffer = message.credit ?? (message.message?.kind === 'batch' ? message.message.buffer : null)
+        const buffer = movedBuffer(message)
         const copy = structuredClone(message, buffer === null ? {} : { transfer: [buffer] })
         const link = `${thread}>${to}`
         life.mail.set(link, [...(life.mail.get(link) ?? []), copy])

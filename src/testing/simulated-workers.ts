@@ -5,13 +5,13 @@
  * work in virtual time, ending and replacing a worker. Does not own: what workers do (runtime/worker-loop), time itself
  * (testing/manual-clock).
  *
- * Faithful where it matters: messages are structured clones with transferred buffers, so nothing is shared that could
- * not be shared between threads; a worker that ends takes its attempts with it, and messages to it are lost.
+ * Faithful where it matters: messages are structured clones with moved or shared buffers, so nothing is shared that
+ * could not be shared between threads; a worker that ends takes its attempts with it, and messages to it are lost.
  */
 import type { WorkerSet } from '../coordinator/worker-set.ts'
 import { type Clock, nextFraction, type Random, type Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { LinkMessage } from '../runtime/links.ts'
+import { type LinkMessage, movedBuffer } from '../runtime/links.ts'
 import type { FromWorker, ToWorker, WorkerPort } from '../runtime/messages.ts'
 import type { WorkerPorts } from '../runtime/ports.ts'
 import { WorkerLoop } from '../runtime/worker-loop.ts'
@@ -163,6 +163,6 @@ export class SimulatedWorkers implements WorkerSet {
 }
 
 function transferable(message: LinkMessage): ArrayBuffer[] {
-  if (message.credit !== null) return [message.credit]
-  return message.message?.kind === 'batch' ? [message.message.buffer] : []
+  const moved = movedBuffer(message)
+  return moved === null ? [] : [moved]
 }

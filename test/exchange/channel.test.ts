@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { BatchBuffer } from '../../src/exchange/message.ts'
 import { recordingChannels } from './support.ts'
 
 describe('OutputChannels', () => {
@@ -8,7 +9,7 @@ describe('OutputChannels', () => {
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 3 }), (all, credits) => {
         const { channels, sent } = recordingChannels(3, credits, 64)
-        const out: ArrayBuffer[][] = [[], [], []]
+        const out: BatchBuffer[][] = [[], [], []]
         for (const { receiver, send } of all) {
           const flying = out[receiver]!
           expect(channels.hasCredit(receiver)).toBe(flying.length < credits)

@@ -3,7 +3,7 @@ import { hashBytes } from '../../src/core/hash.ts'
 import { keyRoom, ScanBatch } from '../../src/event/scan.ts'
 import { OutputChannels } from '../../src/exchange/channel.ts'
 import { EventBatch, type EventBatchLayout } from '../../src/exchange/event-batch.ts'
-import type { Message } from '../../src/exchange/message.ts'
+import type { BatchBuffer, Message } from '../../src/exchange/message.ts'
 
 /** One event as a test writes it. */
 export interface Row {
@@ -61,7 +61,7 @@ export function fillScan(scan: ScanBatch, rows: readonly Row[]): Uint32Array {
 }
 
 /** The rows of a batch, and the hash of each key. */
-export function readBatch(layout: EventBatchLayout, buffer: ArrayBuffer): { rows: Row[]; hashes: number[] } {
+export function readBatch(layout: EventBatchLayout, buffer: BatchBuffer): { rows: Row[]; hashes: number[] } {
   const batch = new EventBatch(layout, buffer)
   const rows: Row[] = []
   const hashes: number[] = []

@@ -26,7 +26,7 @@ import { ManualClock } from '../../src/testing/manual-clock.ts'
 import type { Result } from '../operator/reference.ts'
 import { accumulator, NUMBERS, RecordingSink, tablePlan } from '../operator/support.ts'
 import { noOutbox } from './exchange-outbox.ts'
-import { type Ack, KEY_GROUPS, layout, type Node, Source, type SourceStep } from './exchange-source.ts'
+import { type Ack, KEY_GROUPS, layout, moveBuffer, type Node, Source, type SourceStep } from './exchange-source.ts'
 
 const textAt = (column: number) => column - NUMBERS
 
@@ -204,7 +204,7 @@ export class ExchangeGraph {
   ): OutputChannels {
     const links = receivers.map(() => this.#link())
     return new OutputChannels(receivers.length, this.#options.credits, bytes, (to, message) => {
-      const moved = message.kind === 'batch' ? { ...message, buffer: message.buffer.transfer() } : message
+      const moved = message.kind === 'batch' ? { ...message, buffer: moveBuffer(message.buffer) } : message
       const queue = links[to]!.queue
       const deliver = () => receivers[to]!.receive(from, moved)
       if (message.kind === 'barrier' && this.#options.bug === 'barrierOvertakes') queue.unshift(deliver)
@@ -325,8 +325,8 @@ export class ExchangeGraph {
         outbox: noOutbox(),
         returnCredit: (channel, buffer) => {
           if (this.#options.bug === 'creditHeldWhileAligning' && aligning.size > 0) return
-          const moved = buffer.transfer()
-          credits[channel]!.queue.push(() => node.senders[channel]!.credit(index, moved))
+          const mine = moveBuffer(buffer)
+          credits[channel]!.queue.push(() => node.senders[channel]!.credit(index, mine))
         },
       },
       this.#context(name, input instanceof EventInput ? input : null),

@@ -3,7 +3,7 @@ import { nextBelow, type SeededRandom } from '../../src/core/clock.ts'
 import type { OutputChannels } from '../../src/exchange/channel.ts'
 import { layOutEventBatch } from '../../src/exchange/event-batch.ts'
 import { KeyedOutput } from '../../src/exchange/keyed-output.ts'
-import type { Message } from '../../src/exchange/message.ts'
+import type { BatchBuffer, Message } from '../../src/exchange/message.ts'
 import type { StepResult } from '../../src/runtime/subtask.ts'
 import { fillScan, newScan, type Row } from '../exchange/support.ts'
 import { NUMBERS, TEXTS } from '../operator/support.ts'
@@ -30,7 +30,7 @@ export interface Node {
   inject?(checkpointId: number): void
   abort(checkpointId: number): void
   receive(channel: number, message: Message): void
-  credit(receiver: number, buffer: ArrayBuffer): void
+  credit(receiver: number, buffer: BatchBuffer): void
 }
 
 /** A source without a topic: it does its steps, and takes barriers as the real one does. */
@@ -93,7 +93,7 @@ export class Source implements Node {
 
   receive(): void {}
 
-  credit(receiver: number, buffer: ArrayBuffer): void {
+  credit(receiver: number, buffer: BatchBuffer): void {
     this.#channels.onCredit(receiver, buffer)
   }
 }
@@ -130,4 +130,9 @@ export function drawSource(random: SeededRandom, events: number, withIdleness: b
     }
   }
   return steps
+}
+
+/** The buffer as the other side of a channel has it; nothing is left on this one. */
+export function moveBuffer(buffer: BatchBuffer): BatchBuffer {
+  return (buffer as ArrayBuffer).transfer()
 }
