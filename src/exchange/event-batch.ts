@@ -19,8 +19,8 @@
 
 import type { BatchBuffer } from './message.ts'
 
-/** Rows a batch has room for. */
-export const ROWS_MAX = 2048
+/** Rows a batch has room for: four scans of 1024, of which a receiver of two has half, and not quite half. */
+export const ROWS_MAX = 2304
 
 /** Bytes for keys and dictionary texts in an ordinary buffer. */
 const TEXT_BYTES = 48 * 1024

@@ -31,9 +31,10 @@ import {
   sumOverflow,
 } from './accumulators.ts'
 import { GroupKeyBuilder } from './group-key.ts'
-import { BLOCK_SHIFT, blockHash, setMemberBit } from './member-bits.ts'
+import { setMemberBit } from './member-bits.ts'
 import { MemberCounts, owe } from './member-counts.ts'
-import { addMember, memberHash, memberRow } from './member-rows.ts'
+import { MemberFinder } from './member-finder.ts'
+import { addMember, memberRow } from './member-rows.ts'
 import type { Slice, SliceList } from './slices.ts'
 import { updateSketch } from './update-sketch.ts'
 
@@ -76,17 +77,16 @@ export class EventAggregator {
   readonly #collectAlways: boolean
   /** For grouping by one text: the group row of each dictionary id, for `#cachedSlice`; -1 unknown. */
   readonly #rowOfEntry = new Int32Array(ROWS_MAX)
-  /** The group row (-1 for none) and the slice of each row of the batch. */
+  /** The slices of the batch, each stretch of rows in one slice anew. */
+  readonly #slicesHere: Slice[] = []
+  /** The group row (-1 for none) of each row of the batch, and its slice's place in `#slicesHere`. */
   readonly #groupOfRow = new Int32Array(ROWS_MAX)
-  readonly #sliceOfRow: Slice[] = []
-  /** Rows that `findAll` has found for `#foundIn`: of groups in `apply`, of members in `#updateAll`. */
+  readonly #sliceOfRow = new Uint16Array(ROWS_MAX)
+  /** Rows of groups that were found for a whole batch. */
   readonly #found = new Int32Array(ROWS_MAX)
-  #foundIn: Slice | null = null
-  readonly #memberHashes = new Uint32Array(ROWS_MAX)
-  readonly #owners = new Uint32Array(ROWS_MAX)
   readonly #trigger: EventTrigger | null
-  /** The first accumulator that counts different keys, -1 for none. */
-  readonly #countsKeys: number
+  /** Finds members of accumulators that count different keys; null where there are none. */
+  readonly #members: MemberFinder | null
 
   /** `dimensions`: position of each dimension among the batch's text columns, -1 for the key. */
   constructor(
@@ -108,7 +108,8 @@ export class EventAggregator {
     this.#grouping = dimensions.length !== 1 ? 'composite' : dimensions[0]! < 0 ? 'key' : 'text'
     this.#column = dimensions[0] ?? -1
     this.#collectAlways = collectAlways
-    this.#countsKeys = accumulators.kinds.findIndex((kind) => kind === DISTINCT_KEY || kind === DISTINCT_KEY_SENT)
+    const keys = accumulators.kinds.findIndex((kind) => kind === DISTINCT_KEY || kind === DISTINCT_KEY_SENT)
+    this.#members = keys < 0 ? null : new MemberFinder(keys, accumulators.memberBits)
   }
 
   /**
@@ -127,7 +128,9 @@ export class EventAggregator {
     const rowOfEntry = this.#rowOfEntry
     const groupOf = this.#groupOfRow
     const sliceOf = this.#sliceOfRow
-    sliceOf.length = 0
+    const slicesHere = this.#slicesHere
+    slicesHere.length = 0
+    const grouping = this.#grouping
     const found = this.#found
     let foundIn: Slice | null = null
     let slice: Slice | null = null
@@ -147,8 +150,9 @@ export class EventAggregator {
         // The window is late when its last instant plus the lateness is at or behind the watermark (window/lateness).
         slice = assigner.lastEndMs - 1 + lateness <= watermarkMs ? null : this.#slices.of(startMs, endMs)
         late = this.#missedBy(slice, watermarkMs)
-        if (this.#grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
-        else if (this.#grouping === 'key' && applied === 0 && slice !== null) {
+        if (slice !== null) slicesHere.push(slice)
+        if (grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
+        else if (grouping === 'key' && applied === 0 && slice !== null) {
           slice.groups.findAll(batch.hash, null, batch, rows, found)
           foundIn = slice
         }
@@ -157,13 +161,13 @@ export class EventAggregator {
       if (slice === null) continue
       const groups = slice.groups
       let group: number
-      if (this.#grouping === 'key') {
+      if (grouping === 'key') {
         group = slice === foundIn ? found[row]! : -1
         if (group < 0) {
           const at = batch.keyStart[row]!
           group = groups.findOrInsert(batch.hash[row]!, 0, batch.bytes, at, at + batch.keyLength[row]!)
         }
-      } else if (this.#grouping === 'text') {
+      } else if (grouping === 'text') {
         const id = batch.texts[this.#column]![row]!
         group = rowOfEntry[id]!
         if (group < 0) group = rowOfEntry[id] = this.#groupOf(batch, row, groups)
@@ -171,11 +175,11 @@ export class EventAggregator {
         group = this.#groupOf(batch, row, groups)
       }
       groupOf[row] = group
-      sliceOf[row] = slice
+      sliceOf[row] = slicesHere.length - 1
       accepted[row] = 1
       applied++
     }
-    if (applied > 0) this.#updateAll(batch, groupOf, sliceOf, watermarkMs)
+    if (applied > 0) this.#updateAll(batch, watermarkMs)
     return applied
   }
 
@@ -188,54 +192,54 @@ export class EventAggregator {
     return closedOf(slice.windows, this.#plan.allowedLatenessMs, watermarkMs)
   }
 
-  #updateAll(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[], watermarkMs: number): void {
-    const rows = batch.rows
-    const wanted = this.#accumulators.mask
-    const trigger = this.#trigger
-    if (this.#countsKeys >= 0) this.#findMembers(batch, groupOf, sliceOf)
+  /** Updates the accumulators row by row; the usual kinds here, the others by a call each. */
+  #updateAll(batch: EventBatch, watermarkMs: number): void {
+    const { count, kinds, predicates, inputs, mask: wanted, memberBits } = this.#accumulators
+    const { rows, mask, weight, count: counts, numbers } = batch
+    const groupOf = this.#groupOfRow
+    const sliceOf = this.#sliceOfRow
+    const change = this.change
+    const members = this.#members
+    members?.find(batch, groupOf, this.#slicesHere.at(-1)!)
     for (let row = 0; row < rows; row++) {
       const group = groupOf[row]!
       if (group < 0) continue
-      this.#update(batch, row, batch.mask[row]! & wanted, sliceOf[row]!, group)
-      if (trigger !== null) trigger.counted(sliceOf[row]!, group, watermarkMs)
-    }
-  }
-
-  /** Finds the members of the first accumulator of keys in the slice that the batch ends in: nearly all rows are there. */
-  #findMembers(batch: EventBatch, groupOf: Int32Array, sliceOf: readonly Slice[]): void {
-    const hashes = this.#memberHashes
-    const owners = this.#owners
-    const { hash, rows } = batch
-    if (this.#accumulators.memberBits) {
-      for (let row = 0; row < rows; row++) {
-        const block = groupOf[row]! >>> BLOCK_SHIFT
-        owners[row] = block
-        hashes[row] = blockHash(hash[row]!, block)
+      const slice = this.#slicesHere[sliceOf[row]!]!
+      const groups = slice.groups
+      const page = groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
+      const place = group & ROW_PAGE_MASK
+      const f64 = page.f64
+      const base = place * groups.strideF64 + ROW_HEADER_F64
+      const changeAt = place * groups.strideU32 + ROW_CHANGE
+      page.dirty = 1
+      if (page.u32[changeAt] !== change) {
+        page.u32[changeAt] = change
+        if (this.#collectAlways || slice.fired) {
+          slice.touched.push(group)
+          if (slice.before !== null) slice.keepBefore(f64, base)
+        }
       }
-    } else {
-      for (let row = 0; row < rows; row++) {
-        const group = groupOf[row]!
-        owners[row] = group
-        hashes[row] = memberHash(hash[row]!, group)
+      const bits = mask[row]! & wanted
+      for (let i = 0; i < count; i++) {
+        if ((bits & (1 << predicates[i]!)) === 0) continue
+        const kind = kinds[i]!
+        if (kind === COUNT && weight === null) {
+          f64[base + i]! += counts === null ? 1 : counts[row]!
+        } else if (kind === DISTINCT_KEY && memberBits) {
+          if (setMemberBit(slice.members[i]!, members!.of(batch, row, slice, i), group)) f64[base + i]!++
+        } else {
+          if (kind === SUM && weight === null) {
+            const total = f64[base + i]! + numbers[inputs[i]!]![row]!
+            if (total <= Number.MAX_SAFE_INTEGER && total >= Number.MIN_SAFE_INTEGER) {
+              f64[base + i] = total
+              continue
+            }
+          }
+          this.#update(batch, row, i, slice, group, f64, base)
+        }
       }
+      if (this.#trigger !== null) this.#trigger.counted(slice, group, watermarkMs)
     }
-    const slice = sliceOf[sliceOf.length - 1]!
-    slice.members[this.#countsKeys]!.findAll(hashes, owners, batch, rows, this.#found)
-    this.#foundIn = slice
-  }
-
-  /** The row of a key in the member set of an accumulator, added if need be. */
-  #memberOf(batch: EventBatch, row: number, slice: Slice, accumulator: number): number {
-    if (accumulator === this.#countsKeys && slice === this.#foundIn && this.#found[row]! >= 0) return this.#found[row]!
-    const start = batch.keyStart[row]!
-    const end = start + batch.keyLength[row]!
-    return slice.members[accumulator]!.findOrInsert(
-      this.#memberHashes[row]!,
-      this.#owners[row]!,
-      batch.bytes,
-      start,
-      end,
-    )
   }
 
   #groupOf(batch: EventBatch, row: number, groups: KeyedTable): number {
@@ -244,78 +248,68 @@ export class EventAggregator {
     return groups.findOrInsert(builder.hash, 0, builder.bytes, 0, builder.length)
   }
 
-  #update(batch: EventBatch, row: number, bits: number, slice: Slice, group: number): void {
-    const { count, kinds, predicates, inputs, compensations, memberCounts, memberBits } = this.#accumulators
-    const groups = slice.groups
-    const page = groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
-    const place = group & ROW_PAGE_MASK
-    const f64 = page.f64
-    const base = place * groups.strideF64 + ROW_HEADER_F64
-    const changeAt = place * groups.strideU32 + ROW_CHANGE
-    page.dirty = 1
-    if (page.u32[changeAt] !== this.change) {
-      page.u32[changeAt] = this.change
-      if (this.#collectAlways || slice.fired) {
-        slice.touched.push(group)
-        if (slice.before !== null) slice.keepBefore(f64, base)
-      }
-    }
+  /** Updates accumulator `i` of a row, whose columns are f64[base ..]. */
+  #update(
+    batch: EventBatch,
+    row: number,
+    i: number,
+    slice: Slice,
+    group: number,
+    f64: Float64Array,
+    base: number,
+  ): void {
+    const { kinds, inputs, compensations, memberCounts } = this.#accumulators
     const weight = batch.weight === null ? 1 : batch.weight[row]!
-    for (let i = 0; i < count; i++) {
-      if ((bits & (1 << predicates[i]!)) === 0) continue
-      const at = base + i
-      switch (kinds[i]) {
-        case COUNT:
-          f64[at]! += batch.count === null ? weight : weight * batch.count[row]!
-          break
-        case SUM: {
-          const total = f64[at]! + weight * batch.numbers[inputs[i]!]![row]!
-          if (total <= Number.MAX_SAFE_INTEGER && total >= Number.MIN_SAFE_INTEGER) f64[at] = total
-          else if (!Number.isNaN(total)) sumOverflow(this.#accumulators, i, this.#plan.id)
-          break
-        }
-        case SUM_FLOATING: {
-          const value = batch.numbers[inputs[i]!]![row]!
-          // NaN is no value, as SQL's NULL.
-          if (!Number.isNaN(value)) addCompensated(f64, at, base + compensations[i]!, weight * value)
-          break
-        }
-        case MIN: {
-          const value = batch.numbers[inputs[i]!]![row]!
-          if (value < f64[at]!) f64[at] = value
-          break
-        }
-        case MAX: {
-          const value = batch.numbers[inputs[i]!]![row]!
-          if (value > f64[at]!) f64[at] = value
-          break
-        }
-        case DISTINCT_KEY:
-        case DISTINCT_KEY_SENT: {
-          const members = slice.members[i]!
-          const before = members.count
-          const member = this.#memberOf(batch, row, slice, i)
-          if (memberBits) {
-            if (setMemberBit(members, member, group)) f64[at]!++
-          } else if (memberCounts) f64[at]! += this.counts.weigh(members, member, weight)
-          else if (members.count > before) f64[at]!++
-          break
-        }
-        case DISTINCT_TEXT: {
-          const column = inputs[i]!
-          const id = batch.texts[column]![row]!
-          // The empty text is an absent field: no value, as SQL's NULL.
-          if (id === 0) break
-          const start = batch.entryStart[column]![id]!
-          const end = start + batch.entryLength[column]![id]!
-          const members = slice.members[i]!
-          if (memberCounts) f64[at]! += this.#weighText(slice, i, members, group, batch.bytes, start, end, weight)
-          else if (addMember(members, group, batch.bytes, start, end)) f64[at]!++
-          break
-        }
-        default:
-          updateSketch(this.#accumulators, i, batch, row, f64, base, weight)
+    const at = base + i
+    switch (kinds[i]) {
+      case COUNT:
+        f64[at]! += batch.count === null ? weight : weight * batch.count[row]!
+        break
+      case SUM: {
+        const total = f64[at]! + weight * batch.numbers[inputs[i]!]![row]!
+        if (total <= Number.MAX_SAFE_INTEGER && total >= Number.MIN_SAFE_INTEGER) f64[at] = total
+        else if (!Number.isNaN(total)) sumOverflow(this.#accumulators, i, this.#plan.id)
+        break
       }
+      case SUM_FLOATING: {
+        const value = batch.numbers[inputs[i]!]![row]!
+        // NaN is no value, as SQL's NULL.
+        if (!Number.isNaN(value)) addCompensated(f64, at, base + compensations[i]!, weight * value)
+        break
+      }
+      case MIN: {
+        const value = batch.numbers[inputs[i]!]![row]!
+        if (value < f64[at]!) f64[at] = value
+        break
+      }
+      case MAX: {
+        const value = batch.numbers[inputs[i]!]![row]!
+        if (value > f64[at]!) f64[at] = value
+        break
+      }
+      case DISTINCT_KEY:
+      case DISTINCT_KEY_SENT: {
+        const members = slice.members[i]!
+        const before = members.count
+        const member = this.#members!.of(batch, row, slice, i)
+        if (memberCounts) f64[at]! += this.counts.weigh(members, member, weight)
+        else if (members.count > before) f64[at]!++
+        break
+      }
+      case DISTINCT_TEXT: {
+        const column = inputs[i]!
+        const id = batch.texts[column]![row]!
+        // The empty text is an absent field: no value, as SQL's NULL.
+        if (id === 0) break
+        const start = batch.entryStart[column]![id]!
+        const end = start + batch.entryLength[column]![id]!
+        const members = slice.members[i]!
+        if (memberCounts) f64[at]! += this.#weighText(slice, i, members, group, batch.bytes, start, end, weight)
+        else if (addMember(members, group, batch.bytes, start, end)) f64[at]!++
+        break
+      }
+      default:
+        updateSketch(this.#accumulators, i, batch, row, f64, base, weight)
     }
   }
 

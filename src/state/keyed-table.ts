@@ -55,7 +55,7 @@ const ROWS_FIRST = 4
 const ARENA_FIRST_BYTES = 64
 
 /** Most keys of one `findAll`. */
-const FOUND_MAX = 2048
+const FOUND_MAX = 4096
 /** Row + 1 of the candidate for each key, 0 for none. */
 const candidates = new Uint32Array(FOUND_MAX)
 /** The key that is looked for, where it fits a row. */

@@ -44,8 +44,8 @@ const ROWS_FIRST = 4
 
 /** Rows from which on a table is likely to be beyond the caches. */
 const TOUCH_ROWS_MIN = 2048
-const touchedRows = new Uint32Array(2048)
-const touchedRefs = new Uint32Array(2048)
+const touchedRows = new Uint32Array(4096)
+const touchedRefs = new Uint32Array(4096)
 
 /** A table keyed by bytes, with removal. */
 export class RecycledTable {

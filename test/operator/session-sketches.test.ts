@@ -1,7 +1,7 @@
 /** Sketches in sessions: they grow, merge over late bridges, are restored and given back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { EventBatch, layOutEventBatch } from '../../src/exchange/event-batch.ts'
+import { EventBatch, layOutEventBatch, ROWS_MAX } from '../../src/exchange/event-batch.ts'
 import { KeyedOutput } from '../../src/exchange/keyed-output.ts'
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import type { MetricPlan, MetricRead } from '../../src/job/plan.ts'
@@ -71,7 +71,7 @@ class Sessions {
     for (const { message } of sent) {
       this.#aggregator.change = this.table.change
       const batch = new EventBatch(layout, (message as BatchMessage).buffer)
-      this.#aggregator.apply(batch, watermarkMs, new Uint8Array(2048), () => undefined)
+      this.#aggregator.apply(batch, watermarkMs, new Uint8Array(ROWS_MAX), () => undefined)
       this.table.correct(watermarkMs)
     }
     this.advance(watermarkMs)

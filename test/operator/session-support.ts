@@ -1,6 +1,6 @@
 /** Tables of sessions at any parallelism, fed through the real exchange, and what they must say, computed the slow way. */
 import { keyGroupRangeOf } from '../../src/core/key-groups.ts'
-import { EventBatch, layOutEventBatch } from '../../src/exchange/event-batch.ts'
+import { EventBatch, layOutEventBatch, ROWS_MAX } from '../../src/exchange/event-batch.ts'
 import { KeyedOutput } from '../../src/exchange/keyed-output.ts'
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import type { AccumulatorPlan, TablePlan } from '../../src/job/plan.ts'
@@ -71,7 +71,7 @@ export class SessionCluster {
   readonly #channels
   readonly #scan = newScan(NUMBERS, TEXTS)
   readonly #output: KeyedOutput
-  readonly #accepted = new Uint8Array(2048)
+  readonly #accepted = new Uint8Array(ROWS_MAX)
 
   constructor(plan: TablePlan, parallelism: number) {
     this.plan = plan

@@ -1,6 +1,6 @@
 /** Tables at any parallelism, fed through the real exchange, without threads: time and flushes are the test's. */
 import { keyGroupOf, keyGroupRangeOf } from '../../src/core/key-groups.ts'
-import { EventBatch, layOutEventBatch } from '../../src/exchange/event-batch.ts'
+import { EventBatch, layOutEventBatch, ROWS_MAX } from '../../src/exchange/event-batch.ts'
 import { KeyedOutput } from '../../src/exchange/keyed-output.ts'
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
@@ -121,7 +121,7 @@ export class Cluster {
   readonly #scan = newScan(NUMBERS, TEXTS)
   readonly #output: KeyedOutput
   readonly #partialOutput: PartialOutput
-  readonly #accepted = new Uint8Array(2048)
+  readonly #accepted = new Uint8Array(ROWS_MAX)
 
   constructor(plan: TablePlan, parallelism: number, merged: boolean) {
     this.plan = plan

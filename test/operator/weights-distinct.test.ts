@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { hashBytes } from '../../src/core/hash.ts'
 import { keyGroupOf, subtaskOf } from '../../src/core/key-groups.ts'
 import { keyRoom } from '../../src/event/scan.ts'
-import { EventBatch, layOutEventBatch } from '../../src/exchange/event-batch.ts'
+import { EventBatch, layOutEventBatch, ROWS_MAX } from '../../src/exchange/event-batch.ts'
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
 import { layOutAccumulators } from '../../src/operator/accumulators.ts'
@@ -118,7 +118,7 @@ const event = fc.record({
   text: fc.constantFrom('', 'p', 'q', 'r'),
   weight: fc.constantFrom(1, 1, -1),
 })
-const accepted = new Uint8Array(2048)
+const accepted = new Uint8Array(ROWS_MAX)
 
 describe('exact distincts', () => {
   it('take back what was given, never below none, and count what was never given', () => {

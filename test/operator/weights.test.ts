@@ -1,7 +1,7 @@
 /** Events that are taken back: rows of weight -1. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { EventBatch, layOutEventBatch } from '../../src/exchange/event-batch.ts'
+import { EventBatch, layOutEventBatch, ROWS_MAX } from '../../src/exchange/event-batch.ts'
 import type { AccumulatorPlan } from '../../src/job/plan.ts'
 import { type Accumulators, layOutAccumulators } from '../../src/operator/accumulators.ts'
 import { EventAggregator } from '../../src/operator/aggregate-events.ts'
@@ -42,7 +42,7 @@ function tableAfter(
     batch.numbers[0]![row] = value
     batch.weight![row] = weight
   })
-  aggregator.apply(batch, -Infinity, new Uint8Array(2048), () => undefined)
+  aggregator.apply(batch, -Infinity, new Uint8Array(ROWS_MAX), () => undefined)
   const page = slices.slices[0]?.groups.rows.pages[0]
   return { accumulators, f64: page?.f64 ?? new Float64Array(64) }
 }
