@@ -118,8 +118,17 @@ export class RecordCursor {
       at++
 
       byte = bytes[at++]!
-      let delta = byte & 0x7f
-      if (byte >= 0x80) {
+      raw = byte & 0x7f
+      let timestampDelta = 0
+      const second = bytes[at]!
+      if (byte < 0x80) {
+        timestampDelta = (raw >>> 1) ^ -(raw & 1)
+      } else if (second < 0x80) {
+        at++
+        raw |= second << 7
+        timestampDelta = (raw >>> 1) ^ -(raw & 1)
+      } else {
+        let delta = raw
         let scale = 0x80
         for (let i = 1; ; i++) {
           if (i === 10) this.#fail('a timestamp of more than 10 bytes')
@@ -128,9 +137,9 @@ export class RecordCursor {
           if (byte < 0x80 || at >= recordEnd) break
           scale *= 0x80
         }
+        const halved = Math.floor(delta / 2)
+        timestampDelta = delta === halved * 2 ? halved : -halved - 1
       }
-      const halved = Math.floor(delta / 2)
-      const timestampDelta = delta === halved * 2 ? halved : -halved - 1
 
       byte = bytes[at++]!
       raw = byte & 0x7f

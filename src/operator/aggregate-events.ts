@@ -9,6 +9,7 @@
  * all rows of a batch at once. No object, closure or promise a row.
  */
 import { invariant } from '../core/errors.ts'
+import { hashBytes } from '../core/hash.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROWS_MAX } from '../exchange/event-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
@@ -170,7 +171,12 @@ export class EventAggregator {
       } else if (grouping === 'text') {
         const id = batch.texts[this.#column]![row]!
         group = rowOfEntry[id]!
-        if (group < 0) group = rowOfEntry[id] = this.#groupOf(batch, row, groups)
+        if (group < 0) {
+          // A group of one text has the text's own bytes as its key.
+          const at = batch.entryStart[this.#column]![id]!
+          const end = at + batch.entryLength[this.#column]![id]!
+          group = rowOfEntry[id] = groups.findOrInsert(hashBytes(batch.bytes, at, end), 0, batch.bytes, at, end)
+        }
       } else {
         group = this.#groupOf(batch, row, groups)
       }
