@@ -48,6 +48,7 @@ import {
   writeInt64,
   writeKeyBytes,
 } from './projection-text.ts'
+import { scaleTime } from './projection-time.ts'
 import { keyRoom, type ScanBatch } from './scan.ts'
 import { type DeadLetterReason, deadLetterReasons, type FieldRef } from './schema.ts'
 import { isUtf8 } from './utf8.ts'
@@ -335,16 +336,6 @@ export class Projection {
 /** Compiles what `schema` needs. Throws DESCRIPTOR_INVALID when its paths contradict each other. */
 export function compileProjection(schema: ProjectionSchema): Projection {
   return new Projection(schema)
-}
-
-/** An integer time in milliseconds, rounded down; exact for nanoseconds beyond 2^53 too. */
-function scaleTime(low: number, high: number, unsigned: boolean, unitMs: number): number {
-  const top = unsigned ? high >>> 0 : high
-  if (unitMs >= 1) return (top * TWO_32 + (low >>> 0)) * unitMs
-  const divisor = Math.round(1 / unitMs)
-  const quotient = Math.floor(top / divisor)
-  const rest = (top - quotient * divisor) * TWO_32 + (low >>> 0)
-  return quotient * TWO_32 + Math.floor(rest / divisor)
 }
 
 function enumBytes(field: FieldRef): ReadonlyMap<number, Uint8Array> | null {
