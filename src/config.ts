@@ -33,6 +33,8 @@ export interface Config {
   readonly redisReplicas: number
   /** Folder of checkpoints (without Redis) and of the embedded log. */
   readonly dataDir: string
+  /** Folder of savepoints; '' for `savepoints` in `dataDir`. */
+  readonly savepointDir: string
   /** Names this server in leases: the same after a restart, different from any other that shares the store. */
   readonly instanceId: string
   /** Worker threads; 0 for one per core. */
@@ -113,6 +115,13 @@ export const settings = {
     fallback: '.millrace',
     unit: 'folder',
     help: 'Folder of checkpoints (without Redis) and of the embedded log.',
+    parse: text,
+  },
+  savepointDir: {
+    name: 'MILLRACE_SAVEPOINT_DIR',
+    fallback: '',
+    unit: 'folder',
+    help: 'Folder of savepoints, a folder each, by job and name. Unset: `savepoints` in MILLRACE_DATA_DIR. Servers that exchange savepoints share it.',
     parse: text,
   },
   instanceId: {
@@ -279,6 +288,7 @@ function nest(values: Values): Config {
     redisPrefix: values.redisPrefix,
     redisReplicas: values.redisReplicas,
     dataDir: values.dataDir,
+    savepointDir: values.savepointDir,
     instanceId: values.instanceId,
     threads: values.threads,
     grpc: {

@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path'
 import { lazyCheckpointStore } from './checkpoint/lazy-store.ts'
 import { openCheckpointStore } from './checkpoint/open-store.ts'
 import type { CheckpointStore, StoreConfig } from './checkpoint/store.ts'
+import { randomId } from './checkpoint/store-errors.ts'
 import type { Engine } from './cli/deps.ts'
 import type { Config } from './config.ts'
 import { checkHttpHosts } from './control/http-hosts.ts'
@@ -21,6 +22,7 @@ import { checkLogFolder } from './control/log-folder.ts'
 import { JobModules } from './control/program-compiler.ts'
 import { JobManager } from './coordinator/job-manager.ts'
 import { defaultJobSettings } from './coordinator/job-ports.ts'
+import { JobSavepoints } from './coordinator/job-savepoints.ts'
 import type { JobSource } from './coordinator/job-source.ts'
 import { inspectModule, limitInspections } from './coordinator/module-inspector.ts'
 import { openProgramThreads } from './coordinator/program-threads.ts'
@@ -45,6 +47,7 @@ import { createQueryService } from './query/service.ts'
 import type { ServingTls } from './rpc/listener.ts'
 import { followFiles, loadServingTls } from './rpc/reload.ts'
 import { type RpcServer, type RpcServerOptions, startRpcServer } from './rpc/server.ts'
+import { SavepointFiles } from './savepoint/savepoint-files.ts'
 import { type Access, processAccess } from './security/access.ts'
 import { newToken } from './security/digest.ts'
 import { loadAccess, loadBrokerAccess, loadRedisAccess, loadSinkServers } from './security/load.ts'
@@ -130,6 +133,7 @@ async function assemble(
     hub,
     openThreads: (of: JobPlan) => openProgramThreads(of, { clock, scheduler, log, kafka, sinks, ...config.jobs }),
     store,
+    savepoints: new SavepointFiles(savepointFolder(config), randomId(random), clock),
     chunkStore: storeConfig,
     instanceId: config.instanceId,
     ...(registry === null ? {} : { schemas: registry }),
@@ -160,6 +164,7 @@ async function assemble(
     manager,
     transactions: transactions.desk,
     heldPartitions: transactions.heldPartitions,
+    savepoints: new JobSavepoints(manager, ports),
     compile: jobCompiler(schemas, planSubmitted, modules),
     describeStore: () => store.describe(),
     clock,
@@ -257,6 +262,10 @@ function storeConfigOf(config: Config): StoreConfig {
     return { kind: 'redis', url: config.redisUrl, prefix: config.redisPrefix, replicas: config.redisReplicas, ...redis }
   }
   return { kind: 'directory', path: resolve(join(config.dataDir, 'checkpoints')) }
+}
+
+function savepointFolder({ savepointDir, dataDir }: Config): string {
+  return resolve(savepointDir === '' ? join(dataDir, 'savepoints') : savepointDir)
 }
 
 /** A URL without user and password. */

@@ -112,7 +112,7 @@ export function resolveRestore(observed: ObservedStore, wish: RestoreWish): Rest
       skipped.push({ checkpointId, why: problem })
       continue
     }
-    const mismatch = mismatchOf(manifest, wish)
+    const mismatch = stateMismatch(manifest, wish)
     if (mismatch !== '') {
       return refuse('STATE_INCOMPATIBLE', `checkpoint ${checkpointId} of job ${jobName} does not fit: ${mismatch}`)
     }
@@ -138,7 +138,14 @@ function problemOf(candidate: ObservedCheckpoint): string {
   return `chunk ${first} is missing${more > 0 ? `, and ${more} more` : ''}`
 }
 
-function mismatchOf(manifest: CheckpointManifest, wish: RestoreWish): string {
+/** What of a job's plan must be that of the checkpoint. */
+export type StateWish = Pick<
+  RestoreWish,
+  'keyHashName' | 'keyHashSeed' | 'keyGroups' | 'definitionHash' | 'operatorIds' | 'allowDroppedState'
+>
+
+/** Why a job cannot go on from the state of a checkpoint; '' when it can. */
+export function stateMismatch(manifest: CheckpointManifest, wish: StateWish): string {
   const { keyHashName, keyHashSeed, keyGroups, definitionHash, subtasks } = manifest
   if (keyHashName !== wish.keyHashName || keyHashSeed !== wish.keyHashSeed) {
     return `its keys are placed by ${keyHashName} with seed ${keyHashSeed}, this build uses ${wish.keyHashName} with seed ${wish.keyHashSeed}`

@@ -120,6 +120,8 @@ export type ProtocolEvent =
   | { readonly type: 'outboxApplied'; readonly checkpointId: number; readonly nowMs: number }
   /** A sink has not, and nobody knows how far it came: the attempt is over. */
   | { readonly type: 'outboxFailed'; readonly checkpointId: number; readonly message: string; readonly nowMs: number }
+  /** A savepoint has been copied, or will not be: in the store it is a checkpoint like any other from now on. */
+  | { readonly type: 'savepointReleased'; readonly checkpointId: number }
   /** The store says that the lease is another's. */
   | { readonly type: 'fenced'; readonly message: string }
   /** The job stops or restarts: the checkpoint in flight is not wanted any more. Not a failure. */
@@ -136,6 +138,7 @@ export const protocolEventTypes = [
   'publishFailed',
   'outboxApplied',
   'outboxFailed',
+  'savepointReleased',
   'fenced',
   'abort',
 ] as const satisfies readonly ProtocolEvent['type'][]

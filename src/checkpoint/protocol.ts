@@ -18,8 +18,8 @@
  * 3. Ids rise by one with every trigger and are never used again in this attempt, whatever became of them.
  * 4. Failures (io, async, declined, expired) count once a checkpoint; a success resets the count; when it exceeds what
  *    is tolerable the job fails. Savepoints and cancelled checkpoints do not count.
- * 5. A success subsumes: of checkpoints the newest `retain` stay, savepoints stay, and those whose publication had an
- *    uncertain end go.
+ * 5. A success subsumes: of checkpoints the newest `retain` stay, savepoints stay until they are released (copied out of
+ *    the store; then they are checkpoints), and those whose publication had an uncertain end go.
  * 6. Whatever is said of another checkpoint than the one in flight is too late and ignored.
  * 7. What a completed checkpoint has for sinks is applied, oldest first, one at a time. Until then it is not subsumed.
  *    While two wait, sources are held, and what is asked for starts when one is applied. A sink that fails ends the
@@ -125,6 +125,7 @@ const table: Table = {
       return beginOrWait({ ...base, wanted: null }, base.wanted, nowMs, effects)
     },
     outboxFailed: (state, event) => outboxFailed(state, null, event),
+    savepointReleased: released,
     fenced: (state, { message }) => fenced(state.base, null, message),
     abort: (state) => {
       // Nothing is in flight, but what waits for sinks was wanted of the job that stops.
@@ -151,6 +152,7 @@ const table: Table = {
     publishFailed: ignore,
     outboxApplied: (state, { checkpointId }) => applied(state, checkpointId),
     outboxFailed: (state, event) => outboxFailed(state, state.current, event),
+    savepointReleased: released,
     fenced: (state, { message }) => fenced(state.base, state.current, message),
     abort: (state, { message, nowMs }) => cancelled(state.base, state.current, message, nowMs),
   },
@@ -168,6 +170,7 @@ const table: Table = {
     },
     outboxApplied: (state, { checkpointId }) => applied(state, checkpointId),
     outboxFailed: (state, event) => outboxFailed(state, state.current, event),
+    savepointReleased: released,
     fenced: (state, { message }) => fenced(state.base, state.current, message),
     abort: (state, { message, nowMs }) => cancelled(uncertain(state).base, state.current, message, nowMs),
   },
@@ -181,6 +184,7 @@ const table: Table = {
     publishFailed: ignore,
     outboxApplied: ignore,
     outboxFailed: ignore,
+    savepointReleased: ignore,
     fenced: ignore,
     abort: ignore,
   },
@@ -283,6 +287,16 @@ function cancelled(base: ProtocolBase, current: CurrentCheckpoint, message: stri
   const { checkpointId } = current
   // What is queued goes too: it was wanted of the job that stops.
   return toIdle(base, null, nowMs, [{ type: 'abort', checkpointId, failure: 'cancelled', message }])
+}
+
+/** It goes with the next success that has no room for it: what it holds may be what the job would restart from. */
+function released(state: ProtocolState, { checkpointId }: Event<'savepointReleased'>): ProtocolStep {
+  const { retained } = state.base
+  if (!retained.some((entry) => entry.checkpointId === checkpointId && entry.kind === 'savepoint')) return ignore(state)
+  const kept = retained.map((entry) =>
+    entry.checkpointId === checkpointId ? { checkpointId, kind: 'checkpoint' as const } : entry,
+  )
+  return { state: { ...state, base: { ...state.base, retained: kept } }, effects: [] }
 }
 
 function fenced(base: ProtocolBase, current: CurrentCheckpoint | null, message: string): ProtocolStep {

@@ -44,6 +44,7 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   JOB_NOT_FOUND: exitCodes.notFound,
   METRIC_NOT_FOUND: exitCodes.notFound,
   CHECKPOINT_NOT_FOUND: exitCodes.notFound,
+  SAVEPOINT_NOT_FOUND: exitCodes.notFound,
   TOPIC_NOT_FOUND: exitCodes.notFound,
 }
 
@@ -64,6 +65,7 @@ const hints: Partial<Record<ErrorCode, string>> = {
   JOB_EXISTS: 'stop or cancel the job first, or submit under another name',
   JOB_NOT_FOUND: '`list` shows the jobs that there are',
   METRIC_NOT_FOUND: '`query` without a metric shows those that there are',
+  SAVEPOINT_EXISTS: 'give it another name, or delete the one that is there',
 }
 
 /** The lines that tell an error. `file` is the document that its violations are in. */

@@ -183,25 +183,85 @@ export interface ValidationResult {
   readonly graph: JobGraph | null
 }
 
+/** A savepoint that is there. */
+export interface SavepointInfo {
+  readonly job: string
+  readonly name: string
+  /** Folder on the server's disk. */
+  readonly path: string
+  /** -Infinity when it cannot be read. */
+  readonly createdAtMs: number
+  /** Checkpoint of the job that it was made of. */
+  readonly checkpointId: number
+  readonly sizeBytes: number
+  /** `savepoint`, `stop` or `drain`. */
+  readonly reason: string
+  /** Nothing goes on from here. */
+  readonly drained: boolean
+  readonly parallelism: number
+  /** Why it cannot be read; empty when it can. */
+  readonly problem: string
+}
+
+/** What a submitted job begins from. */
+export interface JobStartDocument {
+  /** Name of a savepoint of the job, `job/name` of any, or its path in the server's folder of savepoints. */
+  readonly savepoint: string
+  /** Whether it is deleted once the job has a checkpoint of its own. */
+  readonly claim: boolean
+  /** Operators and tables whose state may be dropped. */
+  readonly dropState: readonly string[]
+}
+
+/** How a job is to stop. */
+export interface StopOptions {
+  /** Name of a savepoint to make of the last checkpoint, '' for one of the server's choice; null for none. */
+  readonly savepoint: string | null
+  /** All of time passes first: every window fires, and nothing goes on from there. */
+  readonly drain: boolean
+}
+
+/** How a stop ended. */
+export interface StoppedJob {
+  readonly summary: JobSummary
+  /** 0: there was no checkpoint to take. */
+  readonly checkpointId: number
+  /** Null unless one was wanted. */
+  readonly savepoint: SavepointInfo | null
+}
+
 /** Manages the jobs of one coordinator. */
 export interface ControlApi extends TransactionsApi {
   /** Checks a definition; changes nothing, and mistakes are a normal answer. */
   validate(job: JobDocument): Promise<ValidationResult>
   /**
    * Checks, stores and starts a job; answers once it is stored. JOB_INVALID with all violations; JOB_EXISTS while a job
-   * of the name is not in a terminal state. A name in a terminal state is taken over, with its checkpoints.
+   * of the name is not in a terminal state. A name in a terminal state is taken over, with its checkpoints; with `start`
+   * what it had is dropped, and it begins from there: SAVEPOINT_NOT_FOUND, SAVEPOINT_CORRUPT, STATE_INCOMPATIBLE.
    */
-  submit(job: JobDocument): Promise<JobSummary>
+  submit(job: JobDocument, start?: JobStartDocument | null): Promise<JobSummary>
   /** All jobs, by name. */
   list(): Promise<readonly JobSummary[]>
   /** JOB_NOT_FOUND. */
   describe(name: string): Promise<JobDetails>
   /** Ends a job at once and drops its checkpoints; answers when that is done. JOB_NOT_FOUND, JOB_STATE. */
   cancel(name: string): Promise<JobSummary>
-  /** Suspends a job after a last checkpoint (`checkpointId` 0: there was none to take). JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
-  stop(name: string): Promise<{ readonly summary: JobSummary; readonly checkpointId: number }>
+  /**
+   * Suspends a job after a last checkpoint, with a savepoint of it where one is wanted. JOB_NOT_FOUND, JOB_STATE,
+   * CHECKPOINT_FAILED; SAVEPOINT_FAILED when it has stopped without the savepoint.
+   */
+  stop(name: string, options?: StopOptions): Promise<StoppedJob>
   /** Answers when the checkpoint is durable. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
   triggerCheckpoint(name: string): Promise<CheckpointInfo>
   /** Those that are held, newest first. JOB_NOT_FOUND. */
   listCheckpoints(name: string): Promise<readonly CheckpointInfo[]>
+  /**
+   * Makes a savepoint, under a name of the server's choice for '', and answers when it is durable. JOB_NOT_FOUND, JOB_STATE,
+   * SAVEPOINT_EXISTS, SAVEPOINT_FAILED.
+   */
+  triggerSavepoint(name: string, savepoint: string): Promise<SavepointInfo>
+  /** Savepoints of a job, of all jobs for '', newest first. */
+  listSavepoints(name: string): Promise<readonly SavepointInfo[]>
+  /** SAVEPOINT_NOT_FOUND. */
+  deleteSavepoint(name: string, savepoint: string): Promise<void>
 }

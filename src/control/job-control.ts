@@ -8,12 +8,15 @@
 import type { StoreDescription } from '../checkpoint/store.ts'
 import type { CheckpointRecord } from '../coordinator/job-history.ts'
 import type { JobManager } from '../coordinator/job-manager.ts'
+import type { JobSavepoints } from '../coordinator/job-savepoints.ts'
 import type { ManagedJob } from '../coordinator/managed-jobs.ts'
 import type { SubtaskReading } from '../coordinator/stats-book.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import { invalidJob } from '../job/parse.ts'
+import { savepointBytes } from '../savepoint/savepoint.ts'
+import type { SavepointEntry } from '../savepoint/store.ts'
 import type {
   CheckpointInfo,
   CheckpointSummary,
@@ -21,7 +24,11 @@ import type {
   EventCounts,
   JobDetails,
   JobDocument,
+  JobStartDocument,
   JobSummary,
+  SavepointInfo,
+  StopOptions,
+  StoppedJob,
   SubtaskStatus,
   ValidationResult,
 } from './api.ts'
@@ -33,6 +40,7 @@ import type { TransactionsApi, TransactionTarget } from './transactions.ts'
 /** What JobControl is made of. */
 export interface JobControlOptions {
   readonly manager: JobManager
+  readonly savepoints: JobSavepoints
   /** Reads and checks a document; mistakes are violations, never thrown. */
   readonly compile: (document: JobDocument) => CompiledDocument | Promise<CompiledDocument>
   /** What the checkpoint store is worth; asked again after a while. */
@@ -61,11 +69,13 @@ export class JobControl implements ControlApi {
     return { valid: plan !== null, violations, name, graph: plan === null ? null : graphOf(plan) }
   }
 
-  async submit(document: JobDocument): Promise<JobSummary> {
+  async submit(document: JobDocument, from: JobStartDocument | null = null): Promise<JobSummary> {
     const { violations, definition, schema } = await this.#compile(document)
     if (definition === null) throw invalidJob(violations)
     const text = document.kind === 'text' ? document.text : JSON.stringify(document.document, null, 2)
-    return this.#summary(await this.#options.manager.submit(definition, text, schema ?? null))
+    const { manager, savepoints } = this.#options
+    const start = from === null ? null : await savepoints.start(from, definition)
+    return this.#summary(await manager.submit(definition, text, schema ?? null, start))
   }
 
   async list(): Promise<readonly JobSummary[]> {
@@ -92,9 +102,10 @@ export class JobControl implements ControlApi {
     return this.#summary(this.#options.manager.job(name))
   }
 
-  async stop(name: string): Promise<{ readonly summary: JobSummary; readonly checkpointId: number }> {
-    const { checkpointId } = await this.#options.manager.stop(name)
-    return { summary: await this.#summary(this.#options.manager.job(name)), checkpointId }
+  async stop(name: string, options: StopOptions = { savepoint: null, drain: false }): Promise<StoppedJob> {
+    const { checkpointId, savepoint } = await this.#options.savepoints.stop(name, options)
+    const summary = await this.#summary(this.#options.manager.job(name))
+    return { summary, checkpointId, savepoint: savepoint === null ? null : savepointInfo(savepoint) }
   }
 
   async triggerCheckpoint(name: string): Promise<CheckpointInfo> {
@@ -115,6 +126,18 @@ export class JobControl implements ControlApi {
     this.#options.manager.checkRecovered()
     const { transactions } = this.#options
     return (await transactions?.endTransaction(target, force)) ?? { outcome: 'nothing was open', job: '' }
+  }
+
+  async triggerSavepoint(name: string, savepoint: string): Promise<SavepointInfo> {
+    return savepointInfo(await this.#options.savepoints.trigger(name, savepoint))
+  }
+
+  async listSavepoints(name: string): Promise<readonly SavepointInfo[]> {
+    return (await this.#options.savepoints.list(name)).map(savepointInfo)
+  }
+
+  async deleteSavepoint(name: string, savepoint: string): Promise<void> {
+    await this.#options.savepoints.delete({ job: name, name: savepoint })
   }
 
   async #compile(document: JobDocument): Promise<CompiledDocument> {
@@ -211,6 +234,18 @@ function checkpointSummary(job: ManagedJob): CheckpointSummary {
     lastFailure: history.checkpoints.find((record) => record.failure !== '')?.failure ?? '',
     owed: outbox.owed,
     sourcesHeld: outbox.held,
+  }
+}
+
+function savepointInfo({ job, name, path, savepoint, problem }: SavepointEntry): SavepointInfo {
+  return {
+    ...{ job, name, path, problem },
+    createdAtMs: savepoint?.createdAtMs ?? Number.NEGATIVE_INFINITY,
+    checkpointId: savepoint?.checkpoint.checkpointId ?? 0,
+    sizeBytes: savepoint === null ? 0 : savepointBytes(savepoint),
+    reason: savepoint?.reason ?? '',
+    drained: savepoint?.drained ?? false,
+    parallelism: savepoint?.parallelism ?? 0,
   }
 }
 

@@ -22,17 +22,18 @@ export function restoredSplits(snapshots: readonly SubtaskSnapshot[], sourceId: 
 }
 
 /**
- * Throws STATE_INCOMPATIBLE when an unbounded job would go on from a checkpoint that a bounded run made at its end: at
- * that point all of time has passed, and whatever follows would be late.
+ * Throws STATE_INCOMPATIBLE when a job would read on from a checkpoint that was made at the end of time: of a bounded run
+ * at its end, or of one that was drained. Whatever follows would be late.
  */
 export function checkNotEnded(snapshots: readonly SubtaskSnapshot[], source: SourceDefinition, job: string): void {
-  if (source.bounded) return
   if (!snapshots.some(({ operatorId, watermarkMs }) => operatorId !== source.id && watermarkMs === MAX_WATERMARK))
     return
+  const isRead = ({ offset, stopOffset }: SplitSnapshot): boolean => offset >= stopOffset
+  if (source.bounded && snapshots.every(({ splits }) => splits.every(isRead))) return
   throw new MillraceError(
     'STATE_INCOMPATIBLE',
-    `job ${job} was bounded and has read its input to the end, which closed all its windows: it cannot go on without ` +
-      'an end. Submit it under another name, or cancel it and submit it again to read its input anew',
+    `job ${job} has come to the end of time, which closed all its windows (its input was bounded and ended, or it was ` +
+      'drained): it cannot read on. Submit it under another name, or cancel it and submit it again to read its input anew',
   )
 }
 

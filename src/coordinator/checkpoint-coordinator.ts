@@ -78,7 +78,11 @@ export class CheckpointCoordinator {
       settings: { intervalMs: everyMs, minPauseMs: pauseMs, timeoutMs, retain, tolerableFailures },
       tasks: operators.flatMap((id) => Array.from({ length: plan.parallelism }, (_, subtask) => taskName(id, subtask))),
       lastCheckpointId: stored.lastCheckpointId,
-      retained: stored.retained.map(({ checkpointId, kind }) => ({ checkpointId, kind })),
+      // Savepoints are copied out of the store: what an earlier process began to copy is a checkpoint like any other.
+      retained: stored.retained.map(({ checkpointId }) => ({
+        checkpointId,
+        kind: memory.savepoints.has(checkpointId) ? 'savepoint' : 'checkpoint',
+      })),
       nowMs: ports.clock.monotonicMs(),
     })
     for (const manifest of stored.retained) this.#cleaner.keep(manifest)
@@ -111,16 +115,21 @@ export class CheckpointCoordinator {
   }
 
   /**
-   * A checkpoint that begins after this call, once it is complete, or settled: sinks have applied what it has for them.
-   * Rejects CHECKPOINT_FAILED, what a sink fails with, or what `stop` is called with.
+   * A checkpoint that begins after this call, once it is complete, or settled: sinks have applied what it has for them. A
+   * savepoint stays until it is released. Rejects CHECKPOINT_FAILED, what a sink fails with, or what `stop` is called with.
    */
-  request(until: 'complete' | 'settled' = 'complete'): Promise<CheckpointRecord> {
+  request(until: 'complete' | 'settled' = 'complete', savepoint = false): Promise<CheckpointRecord> {
     if (this.#state.phase === 'stopped') {
       return Promise.reject(new MillraceError('CHECKPOINT_FAILED', 'checkpoints of this attempt have been given up'))
     }
     const answer = (until === 'settled' ? this.#settling : this.#waiters).wait(this.#state.base.nextId)
-    this.#dispatch({ type: 'trigger', reason: 'requested', nowMs: this.#nowMs() })
+    this.#dispatch({ type: 'trigger', reason: savepoint ? 'savepoint' : 'requested', nowMs: this.#nowMs() })
     return answer
+  }
+
+  /** A savepoint has been copied, or will not be. */
+  release(checkpointId: number): void {
+    this.#dispatch({ type: 'savepointReleased', checkpointId })
   }
 
   /** Whoever waits for sinks hears of it when they take longer than `limitMs`. */

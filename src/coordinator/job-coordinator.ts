@@ -14,12 +14,14 @@ import { type ErrorData, invariant, MillraceError } from '../core/errors.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import { Failures } from './failures.ts'
+import { copyCheckpoint, plainStop, type StopWish, stopCheckpoint } from './final-checkpoint.ts'
+import { InOrder } from './in-order.ts'
 import { type CheckpointRecord, JobHistory } from './job-history.ts'
 import { type JobMemory, newJobMemory } from './job-memory.ts'
 import { defaultJobSettings, type JobPorts, type JobSettings } from './job-ports.ts'
 import { JobRun } from './job-run.ts'
 import { type JobEffect, type JobEventType, type JobState, jobTransition, restStates } from './job-state.ts'
-import type { CoordinatorListener, JobStatus } from './job-status.ts'
+import type { CoordinatorListener, JobEvent, JobStatus } from './job-status.ts'
 import { lastCheckpoint } from './last-checkpoint.ts'
 import { LeaseKeeper } from './lease.ts'
 import { notServing, refused } from './refusals.ts'
@@ -32,7 +34,7 @@ export class JobCoordinator {
   readonly name: string
   /** Number of the job in this process; messages carry it. */
   readonly number: number
-  readonly history = new JobHistory()
+  readonly history: JobHistory
   readonly #ports: JobPorts
   readonly #settings: JobSettings
   readonly #listener: CoordinatorListener
@@ -40,14 +42,14 @@ export class JobCoordinator {
   readonly #restart: RestartSchedule
   readonly #failures: Failures
   readonly #detach: () => void
-  readonly #queue: { type: JobEventType; reason: string; error: ErrorData | null }[] = []
-  #draining = false
+  readonly #events = new InOrder<JobEvent>((event) => this.#handle(event))
   #plan: JobPlan
   #memory: JobMemory
   #status: JobStatus
   #run: JobRun | undefined
   #disposing: JobRun | undefined
   #heldBy = ''
+  #stopWish = plainStop
   #storeWork: Promise<void> = Promise.resolve()
 
   constructor(
@@ -63,6 +65,7 @@ export class JobCoordinator {
     this.#ports = ports
     this.#settings = { ...defaultJobSettings, ...settings }
     this.#listener = listener
+    this.history = new JobHistory((record) => listener.onCheckpoint(record))
     this.#plan = plan
     this.#memory = memory
     this.#status = { state: 'CREATED', reason: '', error: null, sinceMs: ports.clock.nowMs(), attempt: 0, restarts: 0 }
@@ -153,7 +156,9 @@ export class JobCoordinator {
   }
 
   /** Stops with a last checkpoint; the job is SUSPENDED later. Throws JOB_STATE where there is nothing to stop. */
-  stop(reason: string): void {
+  stop(reason: string, wish: StopWish = plainStop): void {
+    this.check('stop')
+    if (this.#status.state !== 'STOPPING') this.#stopWish = wish
     this.#ask('stop', reason)
     this.#run?.hurry()
   }
@@ -168,6 +173,12 @@ export class JobCoordinator {
     if (this.#status.state !== 'RUNNING' || this.#run === undefined)
       throw refused(this.name, this.#status, 'checkpoint')
     return this.#run.checkpoint()
+  }
+
+  /** A checkpoint that stays until `copy` of it has ended, whatever becomes of the attempt. Rejects as they do. */
+  async savepoint<T>(copy: (checkpointId: number) => Promise<T>): Promise<T> {
+    if (this.#status.state !== 'RUNNING' || this.#run === undefined) throw refused(this.name, this.#status, 'savepoint')
+    return copyCheckpoint(this.#run, this.#memory, copy, (id) => this.#run?.releaseSavepoint(id))
   }
 
   /** Rows of the views. Rejects UNAVAILABLE while nothing is deployed, DEADLINE_EXCEEDED. */
@@ -204,19 +215,14 @@ export class JobCoordinator {
   }
 
   #raise(type: JobEventType, reason: string, error: ErrorData | null): void {
-    this.#queue.push({ type, reason, error })
-    if (this.#draining) return
-    this.#draining = true
-    try {
-      for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
-        const cell = jobTransition(this.#status.state, event.type)
-        if (typeof cell === 'string') continue
-        this.#enter(cell.to, event.reason, event.error ?? (restStates.has(cell.to) ? this.#status.error : null))
-        for (const effect of cell.effects) this.#effects[effect](event.error)
-      }
-    } finally {
-      this.#draining = false
-    }
+    this.#events.push({ type, reason, error })
+  }
+
+  #handle({ type, reason, error }: JobEvent): void {
+    const cell = jobTransition(this.#status.state, type)
+    if (typeof cell === 'string') return
+    this.#enter(cell.to, reason, error ?? (restStates.has(cell.to) ? this.#status.error : null))
+    for (const effect of cell.effects) this.#effects[effect](error)
   }
 
   #enter(state: JobState, reason: string, error: ErrorData | null): void {
@@ -250,6 +256,7 @@ export class JobCoordinator {
     const attempt = this.#status.attempt + 1
     this.#status = { ...this.#status, attempt }
     this.#restart.clear()
+    this.#stopWish = plainStop
     const spec = { job: this.number, attempt, plan: this.#plan, memory: this.#memory }
     const run = new JobRun(this.#ports, this.#settings, spec, this.#lease, {
       onProgress: (reason, heldBy) => {
@@ -272,18 +279,14 @@ export class JobCoordinator {
   }
 
   #failed(error: ErrorData, operator: string, subtask: number, attempt: number): void {
-    const { type, reason } = this.#failures.judge(
-      error,
-      { operator, subtask, attempt },
-      this.#plan.definition,
-      this.#memory,
-    )
+    const where = { operator, subtask, attempt }
+    const { type, reason } = this.#failures.judge(error, where, this.#plan.definition, this.#memory)
     this.#raise(type, reason, error)
   }
 
   #finalCheckpoint(): void {
     const run = this.#run!
-    run.finalCheckpoint().then(
+    stopCheckpoint(run, () => this.#stopWish).then(
       (record) => {
         if (this.#run === run)
           this.#raise('finalCheckpointCompleted', `checkpoint ${record.id} holds all that was read`, null)
@@ -333,10 +336,7 @@ export class JobCoordinator {
     }
     const run = this.#run
     void reclaimStore({
-      ports: this.#ports,
-      lease: this.#lease,
-      memory: this.#memory,
-      run,
+      ...{ ports: this.#ports, lease: this.#lease, memory: this.#memory, run },
       wanted: () => this.#run === run,
       storeRecord: () => this.#listener.storeRecord(),
     })

@@ -36,8 +36,14 @@ const CHECKPOINTS_MAX = 20
 export class JobHistory {
   readonly #failures: JobFailure[] = []
   readonly #checkpoints: CheckpointRecord[] = []
+  readonly #onCheckpoint: (record: CheckpointRecord) => void
   #completed = 0
   #failed = 0
+
+  /** `onCheckpoint` is told of each, after it was noted. */
+  constructor(onCheckpoint: (record: CheckpointRecord) => void = () => {}) {
+    this.#onCheckpoint = onCheckpoint
+  }
 
   /** At most 10. */
   get failures(): readonly JobFailure[] {
@@ -71,5 +77,6 @@ export class JobHistory {
     else this.#failed++
     this.#checkpoints.unshift(record)
     this.#checkpoints.length = Math.min(this.#checkpoints.length, CHECKPOINTS_MAX)
+    this.#onCheckpoint(record)
   }
 }

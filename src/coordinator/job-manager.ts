@@ -11,22 +11,24 @@
  *     a store write at the same moment, one of them writes; the others read it and go by it.
  * M4. A server that has waited for a job's lease reads the job's record again before it starts it.
  */
-import { randomId } from '../checkpoint/store-errors.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
+import { plainStop, type StopWish } from './final-checkpoint.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
 import { type JobRecord, JobRecords, sameRecord, sameSubmission } from './job-records.ts'
-import { type JobSource, newStoredJob, type SubmittedJob, sameJob, sourceOf } from './job-source.ts'
+import type { JobSource } from './job-source.ts'
 import { type JobState, restStates } from './job-state.ts'
 import type { JobStatus } from './job-status.ts'
-import { type HeldJob, isElsewhere, isFenced, type ManagedJob, ManagedJobs } from './managed-jobs.ts'
-import { contended, exists, foreign, stoppedWithout } from './refusals.ts'
+import { type HeldJob, isFenced, type ManagedJob, ManagedJobs } from './managed-jobs.ts'
+import { contended, foreign, stoppedWithout } from './refusals.ts'
 import { listCheckpoints } from './retention.ts'
+import { settleClaim, withoutClaim } from './savepoint-claims.ts'
 import { StatsBook, type SubtaskReading } from './stats-book.ts'
-import { firstSplitsOf, positionsPart, type StoredJob, storedSchema, type WantedState } from './stored-job.ts'
+import { positionsPart, type StoredJob, storedSchema, type WantedState } from './stored-job.ts'
+import { type JobStart, Submissions } from './submissions.ts'
 import { Turns } from './turns.ts'
 
 /** What a manager is made of. */
@@ -45,11 +47,6 @@ export interface StopResult {
   readonly checkpointId: number
 }
 
-/** A job as somebody wants it now. */
-interface Submission extends SubmittedJob {
-  readonly plan: JobPlan
-}
-
 const SUBMIT_TRIES_MAX = 5
 
 /** The jobs of one process. */
@@ -57,6 +54,7 @@ export class JobManager {
   readonly #options: JobManagerOptions
   readonly #records: JobRecords
   readonly #jobs: ManagedJobs
+  readonly #submissions: Submissions
   readonly #turns = new Turns()
   readonly #stats: StatsBook
   #recovered = false
@@ -72,9 +70,15 @@ export class JobManager {
         await this.#storeAgain(job)
       },
       confirm: (job) => this.#confirm(job),
+      onCheckpoint: (job, record) => this.#onCheckpoint(job, record),
       storeFirstSplits: async (job, splits) => {
         job.record = await this.#records.update(job.record, (stored) => ({ ...stored, ...positionsPart(splits) }))
       },
+    })
+    const { ports, checkEvolution } = options
+    this.#submissions = new Submissions({
+      ...{ ports, records: this.#records, jobs: this.#jobs },
+      ...(checkEvolution === undefined ? {} : { checkEvolution }),
     })
     this.#stats = new StatsBook(options.ports.clock)
     options.ports.hub.onStats((_thread, subtasks) => this.#stats.add(subtasks))
@@ -128,14 +132,20 @@ export class JobManager {
    * Stores a job and lets it run; resolves once it is stored. The same definition again, while it runs, changes nothing;
    * where another server that shares the store runs it, this one stands by. Another definition rejects JOB_EXISTS unless
    * the job is at rest; then it goes on from its checkpoints, which a cancelled job does not have. SCHEMA_INCOMPATIBLE
-   * when it could not read on; UNAVAILABLE before recovery; the store's errors.
+   * when it could not read on; UNAVAILABLE before recovery; the store's errors. With `start`, the job begins from that and
+   * must not be running; what it was before is dropped.
    */
-  submit(definition: JobDefinition, text: string, schema: Uint8Array | null = null): Promise<ManagedJob> {
+  submit(
+    definition: JobDefinition,
+    text: string,
+    schema: Uint8Array | null = null,
+    start: JobStart | null = null,
+  ): Promise<ManagedJob> {
     return this.#turns.take(definition.name, async () => {
       this.checkRecovered()
-      const submission = { definition, schema, text, plan: this.#options.planJob(definition, schema) }
+      const submission = { definition, schema, text, start, plan: this.#options.planJob(definition, schema) }
       for (let tries = 0; tries < SUBMIT_TRIES_MAX; tries++) {
-        const job = await this.#trySubmit(submission)
+        const job = await this.#submissions.try(submission)
         if (job !== undefined) return job
       }
       throw contended(definition.name)
@@ -161,13 +171,13 @@ export class JobManager {
    * Stops a job after a last checkpoint; resolves when it is SUSPENDED. JOB_NOT_FOUND, JOB_STATE; CHECKPOINT_FAILED when
    * it stopped without that checkpoint: it then goes on from the one before.
    */
-  async stop(name: string): Promise<StopResult> {
+  async stop(name: string, wish: StopWish = plainStop): Promise<StopResult> {
     const job = await this.#turns.take(name, async () => {
       const held = this.#held(name)
       this.#refuseForeign(held, 'stop')
       held.coordinator.check('stop')
       await this.#want(held, 'suspended', 'stopped on request')
-      held.coordinator.stop('stopped on request')
+      held.coordinator.stop('stopped on request', wish)
       return held
     })
     const ends: readonly JobState[] = ['SUSPENDED', 'FAILED', 'CANCELLED']
@@ -213,59 +223,6 @@ export class JobManager {
     const names = this.jobs().map((other) => other.coordinator.name)
     const there = names.length === 0 ? 'there are none' : `there are ${names.slice(0, 20).join(', ')}`
     throw new MillraceError('JOB_NOT_FOUND', `there is no job ${JSON.stringify(name)}: ${there}`)
-  }
-
-  /** Undefined when another server was faster: then what it wrote is to be looked at. */
-  async #trySubmit(submission: Submission): Promise<ManagedJob | undefined> {
-    const { definition, plan } = submission
-    const record = await this.#records.read(definition.name)
-    let job = this.#jobs.get(definition.name)
-    if (record !== undefined && isElsewhere(job, record)) {
-      const runs = record.stored.wanted === 'running'
-      if (runs && !sameJob(sourceOf(record.stored), submission))
-        throw exists(definition.name, 'running, or about to, on another server')
-      job = job === undefined ? this.#jobs.add(plan, record) : await this.#jobs.replace(job, plan, record)
-      if (runs) {
-        job.coordinator.submit('submitted before, on another server')
-        return job
-      }
-    }
-    if (job === undefined) return this.#submitNew(submission)
-    const { state } = job.coordinator.status
-    if (restStates.has(state)) return this.#submitAgain(job, record, submission)
-    job.coordinator.check('submit')
-    if (!sameJob(sourceOf(job.stored), submission)) throw exists(definition.name, state)
-    return job
-  }
-
-  /** The definition is stored as submitted: what this server fills in (plan.definition) may be another tomorrow. */
-  async #submitNew(submission: Submission): Promise<ManagedJob | undefined> {
-    const record = await this.#records.swap(undefined, this.#newRecord(submission, undefined, 'submitted'))
-    if (record === undefined) return undefined
-    const job = this.#jobs.add(submission.plan, record)
-    job.coordinator.submit('submitted')
-    return job
-  }
-
-  async #submitAgain(
-    job: HeldJob,
-    there: JobRecord | undefined,
-    submission: Submission,
-  ): Promise<ManagedJob | undefined> {
-    const goesOn = job.coordinator.status.state !== 'CANCELLED'
-    if (goesOn) this.#options.checkEvolution?.(sourceOf(job.stored), submission, submission.plan)
-    const stored = this.#newRecord(submission, goesOn ? job.stored : undefined, 'submitted again')
-    const record = await this.#records.swap(there, stored)
-    if (record === undefined) return undefined
-    job.record = record
-    job.coordinator.resubmit(submission.plan, stored.jobId, firstSplitsOf(stored), stored.reason)
-    return job
-  }
-
-  /** `before` is what the job goes on from. */
-  #newRecord(submission: Submission, before: StoredJob | undefined, reason: string): StoredJob {
-    const { random, clock } = this.#options.ports
-    return newStoredJob(submission, before, { freshId: randomId(random), createdAtMs: clock.nowMs(), reason })
   }
 
   async #recoverJob(name: string): Promise<void> {
@@ -323,6 +280,19 @@ export class JobManager {
         error: MillraceError.from(thrown).message,
       })
     })
+  }
+
+  /** A job has a checkpoint of its own: what it has begun from is not needed any more. */
+  #onCheckpoint(job: HeldJob, { failure }: CheckpointRecord): void {
+    const { savepoints, log } = this.#options.ports
+    if (failure !== '' || job.stored.claims === undefined || savepoints === undefined) return
+    const { name } = job.coordinator
+    const settled = this.#turns.take(name, async () => {
+      if (this.#jobs.get(name) !== job || job.stored.claims === undefined) return
+      if (await settleClaim(job.stored, savepoints, log))
+        job.record = await this.#records.update(job.record, withoutClaim)
+    })
+    settled.catch((thrown: unknown) => log('warn', MillraceError.from(thrown).message, { job: name }))
   }
 
   async #want(job: HeldJob, wanted: WantedState, reason: string, failed?: JobStatus): Promise<void> {

@@ -18,11 +18,12 @@ export interface JobMemory {
   /** Records on which the job's code has failed since the last checkpoint that passed them. */
   readonly poison: PoisonBook
   readonly outbox: OutboxStatus
+  /** Checkpoints that are being copied into savepoints: retention leaves them alone. */
+  readonly savepoints: Set<number>
 }
 
 /** Nothing known yet but what the job's record says. */
 export function newJobMemory(jobId: string, firstSplits: readonly SplitSnapshot[] | null = null): JobMemory {
-  const poison = new PoisonBook()
-  const outbox = newOutboxStatus()
-  return { jobId, firstSplits, storeId: '', lastCheckpointId: 0, completedCheckpointId: 0, poison, outbox }
+  const known = { storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
+  return { jobId, firstSplits, ...known, poison: new PoisonBook(), outbox: newOutboxStatus(), savepoints: new Set() }
 }

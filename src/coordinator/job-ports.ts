@@ -4,6 +4,7 @@ import type { Clock, Random, Scheduler } from '../core/clock.ts'
 import type { RestartDefinition, SourceDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { DeployMessage } from '../runtime/messages.ts'
+import type { SavepointStore } from '../savepoint/store.ts'
 import type { SourceEnumerator } from '../source/source.ts'
 import type { CoordinatorLog } from './log.ts'
 import { defaultRestartPolicy } from './restart.ts'
@@ -31,6 +32,8 @@ export interface JobPorts {
   readonly chunkStore: DeployMessage['chunkStore']
   /** Stable name of this process over its restarts; owns leases. */
   readonly instanceId: string
+  /** Folder of savepoints; absent where none can be made. */
+  readonly savepoints?: SavepointStore
   /** Schemas of the writers of framed values; absent where no registry is known. */
   readonly schemas?: WriterSchemas
   /** Opens the control-plane half of a source. Called once an attempt; the attempt closes it. */

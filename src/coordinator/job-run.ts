@@ -28,8 +28,9 @@ import type { JobPorts, JobSettings } from './job-ports.ts'
 import type { CoordinatorListener } from './job-status.ts'
 import type { Lease, LeaseKeeper } from './lease.ts'
 import { OutboxCoordinator } from './outbox-coordinator.ts'
+import { publishPositions } from './publish-positions.ts'
 import { QueryRouter } from './query-router.ts'
-import { type RestorePoint, readStoredCheckpoints, type StoredCheckpoints } from './restore-point.ts'
+import { logSkipped, type RestorePoint, readStoredCheckpoints, type StoredCheckpoints } from './restore-point.ts'
 import { openSchemaDesk, type SchemaDesk } from './schema-desk.ts'
 import { startSplits } from './start-splits.ts'
 import type { JobMessage, ThreadListener } from './thread-hub.ts'
@@ -64,6 +65,7 @@ export class JobRun implements ThreadListener {
   readonly #queries: QueryRouter
   readonly #threads: AttemptThreads
   readonly #finishedSources = new Set<number>()
+  readonly #sourcesFinished = Promise.withResolvers<void>()
   #deployment: Deployment | undefined
   #enumerator: SourceEnumerator | undefined
   #checkpoints: CheckpointCoordinator | undefined
@@ -115,10 +117,25 @@ export class JobRun implements ThreadListener {
     return this.#checkpoints.request()
   }
 
-  /** The last checkpoint of the attempt, with all its results applied: no periodic ones follow. Rejects SINK_FAILED too. */
-  finalCheckpoint(): Promise<CheckpointRecord> {
+  /** A checkpoint to copy: complete, its results applied, and left alone by retention until it is released. */
+  savepoint(): Promise<CheckpointRecord> {
+    return this.#checkpoints?.request('settled', true) ?? this.checkpoint()
+  }
+
+  /** A savepoint has been copied, or will not be: retention may take its checkpoint. */
+  releaseSavepoint(checkpointId: number): void {
+    this.#checkpoints?.release(checkpointId)
+  }
+
+  /**
+   * The last checkpoint of the attempt, with all its results applied: no periodic ones follow. Rejects SINK_FAILED too.
+   * `drain`: sources end first, and all of time passes.
+   */
+  async finalCheckpoint(drain = false): Promise<CheckpointRecord> {
     this.#discovery?.stop()
     this.#checkpoints?.stopPeriodic()
+    if (drain) this.#deployment?.broadcast({ type: 'drain' })
+    if (drain) await this.#sourcesFinished.promise
     return this.#checkpoints?.request('settled') ?? this.checkpoint()
   }
 
@@ -194,7 +211,9 @@ export class JobRun implements ThreadListener {
         this.#finishedSources.add(message.subtask)
         // It reports no more, and must not hold the others back for ever.
         this.#alignment?.report(message.subtask, MAX_WATERMARK, true)
-        if (this.#finishedSources.size === this.spec.plan.parallelism) this.#listener.onSourcesFinished()
+        if (this.#finishedSources.size < this.spec.plan.parallelism) return
+        this.#sourcesFinished.resolve()
+        this.#listener.onSourcesFinished()
         return
       case 'sourceWatermark':
         this.#alignment?.report(message.subtask, message.watermarkMs, message.idle)
@@ -221,10 +240,7 @@ export class JobRun implements ThreadListener {
     const stored = await readStoredCheckpoints(store, plan, memory, lease.lastCheckpointId)
     this.#checkWanted()
     this.#restored = stored.restore
-    for (const { checkpointId, why } of stored.skipped) {
-      const text = `checkpoint ${checkpointId} of job ${plan.jobName} was passed over: ${why}`
-      this.#ports.log('warn', text, { job: plan.jobName, checkpointId })
-    }
+    logSkipped(stored, plan.jobName, this.#ports.log)
     memory.completedCheckpointId = stored.restore?.checkpointId ?? 0
     this.#progress(`asking for the partitions of source ${plan.definition.source.id}`)
     const splits = await this.#findSplits(stored.restore)
@@ -234,10 +250,8 @@ export class JobRun implements ThreadListener {
     const threads = await this.#threads.open(this.#settings.threadWaitMs)
     this.#checkWanted()
     if (threads.length === 0) {
-      throw new MillraceError(
-        'WORKER_LOST',
-        'no worker thread is ready: all of them ended and none could be replaced yet',
-      )
+      const text = 'no worker thread is ready: all of them ended and none could be replaced yet'
+      throw new MillraceError('WORKER_LOST', text)
     }
     await this.#deploy(lease, stored, threads)
   }
@@ -245,13 +259,8 @@ export class JobRun implements ThreadListener {
   async #deploy(lease: Lease, stored: StoredCheckpoints, threads: readonly number[]): Promise<void> {
     const { job, attempt, plan, memory } = this.spec
     const placement = placeSubtasks(plan.parallelism, threads, job)
-    const deployment = new Deployment(
-      this.#threads.hub,
-      this.#ports.scheduler,
-      this.#settings,
-      { job, attempt },
-      placement,
-    )
+    const { scheduler } = this.#ports
+    const deployment = new Deployment(this.#threads.hub, scheduler, this.#settings, { job, attempt }, placement)
     this.#deployment = deployment
     const { restore } = stored
     const from = restore === null ? 'afresh' : `from checkpoint ${restore.checkpointId}`
@@ -282,12 +291,15 @@ export class JobRun implements ThreadListener {
       stored,
       pauseMs: this.#settings.checkpointPauseMs,
       onEnded: (record) => this.#listener.onCheckpoint(record),
-      onPositions: (positions) => this.#publishPositions(positions),
+      onPositions: (positions) => {
+        memory.poison.passed(positions)
+        publishPositions(this.#enumerator, plan, positions, this.#ports.log)
+      },
       onFailed: (error) => this.#fail(error.toData(), '', 0),
     })
     this.#checkpoints.cleanUp()
     const { maxDriftMs } = plan.definition.watermark
-    this.#alignment = new Alignment(plan.parallelism, maxDriftMs, this.#ports.scheduler, (maxWatermarkMs) =>
+    this.#alignment = new Alignment(plan.parallelism, maxDriftMs, scheduler, (maxWatermarkMs) =>
       deployment.broadcast({ type: 'align', maxWatermarkMs }),
     )
     this.#discovery = openDiscovery(plan, this.#ports, this.#enumerator, this.#splits, deployment, (error) =>
@@ -316,17 +328,6 @@ export class JobRun implements ThreadListener {
         await this.#listener.storeFirstSplits(splits)
         memory.firstSplits = splits
       },
-    })
-  }
-
-  #publishPositions(positions: Readonly<Record<number, number>>): void {
-    this.spec.memory.poison.passed(positions)
-    const { input } = this.spec.plan.definition.source
-    if (input.kind !== 'kafka' || input.groupId === '' || this.#enumerator === undefined) return
-    const fields = { job: this.spec.plan.jobName, group: input.groupId }
-    // For lag tools only: the truth is in the checkpoint, so a failure harms nobody.
-    this.#enumerator.commit(input.groupId, positions).catch((thrown: unknown) => {
-      this.#ports.log('warn', `positions were not published: ${MillraceError.from(thrown).message}`, fields)
     })
   }
 

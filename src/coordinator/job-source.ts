@@ -11,11 +11,13 @@ export interface JobSource {
 /** A job as it was submitted. */
 export interface SubmittedJob extends JobSource {
   readonly text: string
+  /** Savepoint (`job/name`) that it claims. */
+  readonly claims?: string
 }
 
 /** The record of a submission. It goes on from the checkpoints of `before`, or begins anew under `freshId`. */
 export function newStoredJob(
-  { definition, schema, text }: SubmittedJob,
+  { definition, schema, text, claims }: SubmittedJob,
   before: StoredJob | undefined,
   { freshId, createdAtMs, reason }: { readonly freshId: string; readonly createdAtMs: number; readonly reason: string },
 ): StoredJob {
@@ -25,7 +27,12 @@ export function newStoredJob(
     ...{ wanted: 'running', reason, error: null, createdAtMs, text, definition },
     ...(schema === null ? {} : { schema: schemaText(schema) }),
     ...(positions === undefined ? {} : { firstPositions: positions }),
+    ...claimPart(claims ?? before?.claims),
   }
+}
+
+function claimPart(claims: string | undefined): Pick<StoredJob, 'claims'> {
+  return claims === undefined ? {} : { claims }
 }
 
 /** Whether two jobs say the same; the order of keys counts for nothing, nor does a registry's latest version. */

@@ -1,7 +1,8 @@
 /** Where a job is, and who is told. Types only. */
 import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import type { ErrorData } from '../core/errors.ts'
-import type { JobState } from './job-state.ts'
+import type { CheckpointRecord } from './job-history.ts'
+import type { JobEventType, JobState } from './job-state.ts'
 
 /** Where a job is, and why. */
 export interface JobStatus {
@@ -17,6 +18,13 @@ export interface JobStatus {
   readonly restarts: number
 }
 
+/** Something that has happened to a job. */
+export interface JobEvent {
+  readonly type: JobEventType
+  readonly reason: string
+  readonly error: ErrorData | null
+}
+
 /** What the owner of a coordinator hears and does. */
 export interface CoordinatorListener {
   /** After each change of state. Must not throw. */
@@ -28,6 +36,8 @@ export interface CoordinatorListener {
    * while this one waited. False makes the attempt do nothing more; the owner then puts another coordinator in place.
    */
   confirm(): Promise<boolean>
+  /** A checkpoint has ended, well or not. Must not throw. */
+  onCheckpoint(record: CheckpointRecord): void
   /** Stores where the first start begins to read, before it does. */
   storeFirstSplits(splits: readonly SplitSnapshot[]): Promise<void>
 }

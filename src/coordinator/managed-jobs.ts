@@ -8,6 +8,7 @@ import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { JobCoordinator } from './job-coordinator.ts'
+import type { CheckpointRecord } from './job-history.ts'
 import { newJobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
 import { type JobRecord, sameRecord } from './job-records.ts'
@@ -31,6 +32,7 @@ export interface JobsListener {
   onState(job: HeldJob, status: JobStatus): void
   storeRecord(job: HeldJob): Promise<void>
   confirm(job: HeldJob): Promise<boolean>
+  onCheckpoint(job: HeldJob, record: CheckpointRecord): void
   storeFirstSplits(job: HeldJob, splits: readonly SplitSnapshot[]): Promise<void>
 }
 
@@ -78,6 +80,7 @@ export class ManagedJobs {
         onState: (status) => this.#onState(job, status),
         storeRecord: () => this.#listener.storeRecord(job),
         confirm: () => this.#listener.confirm(job),
+        onCheckpoint: (record) => this.#listener.onCheckpoint(job, record),
         storeFirstSplits: (splits) => this.#listener.storeFirstSplits(job, splits),
       },
       this.#settings,

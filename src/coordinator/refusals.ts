@@ -15,6 +15,14 @@ export function exists(name: string, where: string): MillraceError {
   )
 }
 
+/** JOB_EXISTS: the job is `where`, and what runs cannot begin from elsewhere. */
+export function busy(name: string, where: string): MillraceError {
+  return new MillraceError(
+    'JOB_EXISTS',
+    `job ${name} is ${where} and cannot begin from a savepoint: stop or cancel it first, or submit under another name`,
+  )
+}
+
 /** JOB_STATE: another process owns the job; `heldBy` is its name, empty where that is not known. */
 export function foreign(name: string, heldBy: string, what = 'stop or cancel'): MillraceError {
   const owner = heldBy === '' ? 'another process' : heldBy

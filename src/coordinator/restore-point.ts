@@ -5,7 +5,13 @@
  * (checkpoint/protocol-restore.ts), or how state is read back (runtime/).
  */
 import { type CheckpointManifest, chunksOf, decodeManifest } from '../checkpoint/manifest.ts'
-import { type ObservedCheckpoint, resolveRestore, type SkippedCheckpoint } from '../checkpoint/protocol-restore.ts'
+import {
+  type ObservedCheckpoint,
+  resolveRestore,
+  type SkippedCheckpoint,
+  type StateWish,
+  stateMismatch,
+} from '../checkpoint/protocol-restore.ts'
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -13,6 +19,7 @@ import { KEY_HASH_NAME, KEY_HASH_SEED } from '../core/hash.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
+import type { CoordinatorLog } from './log.ts'
 
 /** A checkpoint to go on from. */
 export interface RestorePoint {
@@ -47,6 +54,24 @@ export function operatorIdsOf(plan: JobPlan): readonly string[] {
   return [plan.definition.source.id, 'window', ...(merged ? ['merge'] : [])]
 }
 
+function stateWish(plan: JobPlan): StateWish {
+  return {
+    keyHashName: KEY_HASH_NAME,
+    keyHashSeed: KEY_HASH_SEED,
+    keyGroups: plan.keyGroups,
+    definitionHash: plan.definitionHash,
+    operatorIds: operatorIdsOf(plan),
+    allowDroppedState: false,
+  }
+}
+
+/** Throws STATE_INCOMPATIBLE unless a job of `plan` can go on from the state of `manifest`, which `what` names. */
+export function checkStateCompatible(manifest: CheckpointManifest, plan: JobPlan, what: string): void {
+  const mismatch = stateMismatch(manifest, stateWish(plan))
+  if (mismatch === '') return
+  throw new MillraceError('STATE_INCOMPATIBLE', `${what} does not fit job ${plan.jobName}: ${mismatch}`)
+}
+
 /**
  * Reads the store. `publishedId` is the highest id ever published, as the lease says. Throws what `resolveRestore`
  * refuses with (STORE_LOST, CHECKPOINT_CORRUPT, STATE_INCOMPATIBLE), and the store's errors. Remembers the store's id.
@@ -72,14 +97,9 @@ export async function readStoredCheckpoints(
       jobId: memory.jobId,
       knownStoreId: memory.storeId,
       knownCheckpointId: memory.completedCheckpointId,
-      keyHashName: KEY_HASH_NAME,
-      keyHashSeed: KEY_HASH_SEED,
-      keyGroups: plan.keyGroups,
-      definitionHash: plan.definitionHash,
-      operatorIds: operatorIdsOf(plan),
+      ...stateWish(plan),
       checkpointId: null,
       allowFallback: false,
-      allowDroppedState: false,
     },
   )
   if (decision.kind === 'refuse') throw new MillraceError(decision.code, decision.message, { retry: 'never' })
@@ -92,6 +112,13 @@ export async function readStoredCheckpoints(
     skipped: decision.skipped,
     chunkKeys,
     lastCheckpointId: Math.max(decision.nextCheckpointId - 1, memory.lastCheckpointId),
+  }
+}
+
+/** Says which checkpoints were passed over. */
+export function logSkipped({ skipped }: StoredCheckpoints, job: string, log: CoordinatorLog): void {
+  for (const { checkpointId, why } of skipped) {
+    log('warn', `checkpoint ${checkpointId} of job ${job} was passed over: ${why}`, { job, checkpointId })
   }
 }
 

@@ -26,6 +26,8 @@ export interface StoredJob {
   readonly definition: JobDefinition
   /** Its descriptor set in base64; absent for that of the program. */
   readonly schema?: string
+  /** Savepoint (`job/name`) that is deleted once the job has a checkpoint of its own; absent for none. */
+  readonly claims?: string
   /** Where its first start began, see positionsPart; absent before that. */
   readonly firstPositions?: readonly StoredPosition[]
 }

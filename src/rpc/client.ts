@@ -30,6 +30,7 @@ import { fromServiceError } from './errors.ts'
 import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
 import { fromDescription, fromValue } from './query-messages.ts'
+import { fromJobStart, fromSavepoint } from './savepoint-messages.ts'
 import { toLookup, toSelection } from './selection-messages.ts'
 import { fromTarget, fromTransaction } from './transaction-messages.ts'
 
@@ -120,11 +121,11 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
         graph: response.graph === undefined ? null : fromGraph(response.graph),
       }
     },
-    submit: async (job) => {
-      const response = await call<wire.SubmitJobRequest, wire.SubmitJobResponse>(
-        client.submitJob.bind(client),
-        fromJobDocument(job),
-      )
+    submit: async (job, start = null) => {
+      const response = await call<wire.SubmitJobRequest, wire.SubmitJobResponse>(client.submitJob.bind(client), {
+        ...fromJobDocument(job),
+        startFrom: fromJobStart(start),
+      })
       return summaryOf(response.job)
     },
     list: async () => {
@@ -140,9 +141,15 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
       })
       return summaryOf(response.job)
     },
-    stop: async (name) => {
-      const response = await call<wire.StopJobRequest, wire.StopJobResponse>(client.stopJob.bind(client), { name })
-      return { summary: summaryOf(response.job), checkpointId: response.checkpointId }
+    stop: async (name, { savepoint = null, drain = false } = { savepoint: null, drain: false }) => {
+      const response = await call<wire.StopJobRequest, wire.StopJobResponse>(client.stopJob.bind(client), {
+        ...{ name, savepoint: savepoint !== null, savepointName: savepoint ?? '', drain },
+      })
+      return {
+        summary: summaryOf(response.job),
+        checkpointId: response.checkpointId,
+        savepoint: response.savepoint === undefined ? null : fromSavepoint(response.savepoint),
+      }
     },
     triggerCheckpoint: async (name) => {
       const response = await call<wire.TriggerCheckpointRequest, wire.TriggerCheckpointResponse>(
@@ -171,6 +178,26 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
         fromTarget(target, force),
       )
       return { outcome: response.outcome as TransactionOutcome, job: response.name }
+    },
+    triggerSavepoint: async (name, savepoint) => {
+      const response = await call<wire.TriggerSavepointRequest, wire.TriggerSavepointResponse>(
+        client.triggerSavepoint.bind(client),
+        { name, savepoint },
+      )
+      return fromSavepoint(present(response.savepoint, 'savepoint'))
+    },
+    listSavepoints: async (name) => {
+      const response = await call<wire.ListSavepointsRequest, wire.ListSavepointsResponse>(
+        client.listSavepoints.bind(client),
+        { name },
+      )
+      return response.savepoints.map(fromSavepoint)
+    },
+    deleteSavepoint: async (name, savepoint) => {
+      await call<wire.DeleteSavepointRequest, wire.DeleteSavepointResponse>(client.deleteSavepoint.bind(client), {
+        name,
+        savepoint,
+      })
     },
   }
 }

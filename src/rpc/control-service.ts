@@ -9,6 +9,7 @@ import { toCheckpoint, toDetails, toGraph, toSummary, toUpdate } from './control
 import { toCallError } from './errors.ts'
 import { toJobDocument } from './job-document.ts'
 import { LatestWriter } from './latest-writer.ts'
+import { toJobStart, toSavepoint, toStopOptions } from './savepoint-messages.ts'
 import { toTarget, toTransaction } from './transaction-messages.ts'
 import { unary } from './unary.ts'
 
@@ -44,13 +45,19 @@ export function createControlHandlers(control: ControlApi, clock: Clock, schedul
         graph: result.graph === null ? undefined : toGraph(result.graph),
       }
     }),
-    submitJob: unary(async (request) => ({ job: toSummary(await control.submit(toJobDocument(request))) })),
+    submitJob: unary(async (request) => ({
+      job: toSummary(await control.submit(toJobDocument(request), toJobStart(request.startFrom))),
+    })),
     listJobs: unary(async () => ({ jobs: (await control.list()).map(toSummary) })),
     describeJob: unary(async (request) => toDetails(await control.describe(named(request.name)))),
     cancelJob: unary(async (request) => ({ job: toSummary(await control.cancel(named(request.name))) })),
     stopJob: unary(async (request) => {
-      const { summary, checkpointId } = await control.stop(named(request.name))
-      return { job: toSummary(summary), checkpointId }
+      const { summary, checkpointId, savepoint } = await control.stop(named(request.name), toStopOptions(request))
+      return {
+        job: toSummary(summary),
+        checkpointId,
+        savepoint: savepoint === null ? undefined : toSavepoint(savepoint),
+      }
     }),
     triggerCheckpoint: unary(async (request) => ({
       checkpoint: toCheckpoint(await control.triggerCheckpoint(named(request.name))),
@@ -65,6 +72,16 @@ export function createControlHandlers(control: ControlApi, clock: Clock, schedul
     endTransaction: unary(async (request) => {
       const { outcome, job } = await control.endTransaction(toTarget(request), request.force)
       return { outcome, name: job }
+    }),
+    triggerSavepoint: unary(async (request) => ({
+      savepoint: toSavepoint(await control.triggerSavepoint(named(request.name), request.savepoint)),
+    })),
+    listSavepoints: unary(async (request) => ({
+      savepoints: (await control.listSavepoints(request.name)).map(toSavepoint),
+    })),
+    deleteSavepoint: unary(async (request) => {
+      await control.deleteSavepoint(named(request.name), request.savepoint)
+      return {}
     }),
   }
 }

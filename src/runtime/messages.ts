@@ -73,6 +73,8 @@ export type ToWorker =
   | (AttemptRef & { readonly type: 'hold'; readonly held: boolean })
   /** Partitions found later. */
   | (AttemptRef & { readonly type: 'assign'; readonly subtask: number; readonly splits: readonly SplitStart[] })
+  /** Sources read no further: they send the MAX watermark and are finished, wherever they are. */
+  | (AttemptRef & { readonly type: 'drain' })
   /** Alignment: partitions whose watermark is above `maxWatermarkMs` wait. */
   | (AttemptRef & { readonly type: 'align'; readonly maxWatermarkMs: number })
   /** Answer to `schemaWanted`. */
@@ -163,7 +165,7 @@ export type FromWorker =
     })
   /** A subtask has so much for sinks since the last barrier that a checkpoint should be made. */
   | (AttemptRef & { readonly type: 'epochFull' })
-  /** A bounded source subtask has read all its splits and sent the MAX watermark. It still takes barriers. */
+  /** A source subtask has read all its splits, or was drained, and has sent the MAX watermark. It still takes barriers. */
   | (AttemptRef & { readonly type: 'sourceFinished'; readonly subtask: number })
   /** Watermark of a source subtask, for alignment; sent at most every 100 ms when it changed. */
   | (AttemptRef & {

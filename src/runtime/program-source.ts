@@ -48,6 +48,7 @@ export class ProgramSource implements Subtask {
   #sentMs = MIN_WATERMARK
   #sentIdle = false
   #finished = false
+  #draining = false
   #read: number
   #deadLettered: number
   #filtered: number
@@ -86,6 +87,12 @@ export class ProgramSource implements Subtask {
     this.#context.wake()
   }
 
+  /** Reads no further for good: all of time has passed. Held or not: what windows give then is bounded by the state. */
+  drain(): void {
+    this.#draining = true
+    this.#context.wake()
+  }
+
   /** Alignment: partitions ahead of `maxWatermarkMs` wait. */
   align(maxWatermarkMs: number): void {
     this.#partitions.align(maxWatermarkMs)
@@ -115,11 +122,11 @@ export class ProgramSource implements Subtask {
       this.#sendMarks()
     }
     outputs.sendFull()
-    if (this.#stopped || !outputs.ready || deadLetters?.full === true) return 'blocked'
-    if (this.#work()) return 'worked'
+    if ((this.#stopped && !this.#draining) || !outputs.ready || deadLetters?.full === true) return 'blocked'
+    if (!this.#draining && this.#work()) return 'worked'
     if (!outputs.flush()) return 'blocked'
     if (this.#finished) return 'idle'
-    if (this.#allRead) {
+    if (this.#draining || this.#allRead) {
       this.#finish()
       return 'worked'
     }

@@ -52,6 +52,7 @@ export class SourceSubtask implements Subtask {
   #sentMs = MIN_WATERMARK
   #sentIdle = false
   #finished = false
+  #draining = false
   #read: number
   #filtered: number
   #bytesIn = 0
@@ -89,6 +90,12 @@ export class SourceSubtask implements Subtask {
     this.#context.wake()
   }
 
+  /** Reads no further for good: all of time has passed. Held or not: what windows give then is bounded by the state. */
+  drain(): void {
+    this.#draining = true
+    this.#context.wake()
+  }
+
   /** Alignment: partitions ahead of `maxWatermarkMs` wait. */
   align(maxWatermarkMs: number): void {
     this.#partitions.align(maxWatermarkMs)
@@ -116,16 +123,15 @@ export class SourceSubtask implements Subtask {
       this.#lastMarkMs = nowMs
       this.#sendMarks()
     }
-    if (this.#stopped || !channels.ready || this.#deadLetters.full) return 'blocked'
-    const rows = this.#fillScan()
-    if (rows > 0) {
+    if ((this.#stopped && !this.#draining) || !channels.ready || this.#deadLetters.full) return 'blocked'
+    if (!this.#draining && this.#fillScan() > 0) {
       this.#sendScan()
       return 'worked'
     }
     // Nothing to read now: nothing to wait for either.
     if (!output.flush()) return 'blocked'
     if (this.#finished) return 'idle'
-    if (this.#allRead) {
+    if (this.#draining || this.#allRead) {
       this.#finish()
       return 'worked'
     }
@@ -280,13 +286,11 @@ export class SourceSubtask implements Subtask {
   #takeBarrier(): void {
     const checkpointId = this.#barrier
     this.#barrier = 0
-    const { watermarks, channels } = this.#parts
+    const { watermarks, channels, parallelism } = this.#parts
     const [splits, lost] = [this.#partitions.snapshot(), this.#partitions.lost]
     channels.broadcast({ kind: 'barrier', checkpointId })
     const snapshot = {
-      operatorId: this.operator,
-      subtask: this.index,
-      parallelism: this.#parts.parallelism,
+      ...{ operatorId: this.operator, subtask: this.index, parallelism },
       watermarkMs: watermarks.watermarkMs,
       meta: new Uint8Array(0),
       counters: { read: this.#read, deadLettered: this.#deadLetters.count, filtered: this.#filtered, lost },

@@ -116,6 +116,9 @@ export class WorkerLoop {
       case 'schema':
         running.attempt.sources.get(message.subtask)?.provide(message.schemaId, message.writer)
         break
+      case 'drain':
+        for (const source of running.attempt.sources.values()) source.drain()
+        break
       case 'align':
         for (const source of running.attempt.sources.values()) source.align(message.maxWatermarkMs)
         break

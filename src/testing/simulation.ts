@@ -15,6 +15,7 @@ import type { Descriptors } from '../event/descriptor.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import { planJob } from '../job/planner.ts'
 import type { ViewRows } from '../operator/view-rows.ts'
+import { MemorySavepoints } from '../savepoint/memory-savepoints.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import { MemorySourceEnumerator, MemorySourceReader } from '../source/memory-source.ts'
 import type { MemoryTopic } from '../source/memory-topic.ts'
@@ -33,6 +34,8 @@ export interface SimulationOptions {
   /** What another simulation has left behind, or still holds: this one is the process that comes after it, or beside it. */
   readonly store?: MemoryStoreData
   readonly sinks?: MemoryOutboxData
+  /** Savepoints that outlive the simulation; its own unless given. */
+  readonly savepoints?: MemorySavepoints
 }
 
 /** Records that a simulated output took. */
@@ -53,6 +56,7 @@ export class Simulation {
   readonly store: MemoryStoreData
   /** What sinks that take outboxes have applied. */
   readonly sinks: MemoryOutboxData
+  readonly savepoints: MemorySavepoints
   /** What outputs that are written at once were given and had flushed, in order. */
   readonly written: WrittenRecord[] = []
   /** Every line that was logged, with its virtual time: the trace by which two runs are compared. */
@@ -64,6 +68,7 @@ export class Simulation {
     this.seed = seed
     this.store = options.store ?? new MemoryStoreData()
     this.sinks = options.sinks ?? new MemoryOutboxData()
+    this.savepoints = options.savepoints ?? new MemorySavepoints()
     this.scheduler = new ManualScheduler(this.clock, seed)
     const random = new SeededRandom(seed ^ 0x5eed)
     const { clock, scheduler } = this
@@ -86,6 +91,7 @@ export class Simulation {
         hub: this.#hub,
         store: new MemoryCheckpointStore(this.store, clock, random),
         chunkStore: { kind: 'memory', name: 'simulation' },
+        savepoints: this.savepoints,
         instanceId: 'simulation',
         ...(options.schemas === undefined ? {} : { schemas: options.schemas }),
         openEnumerator: async () => new MemorySourceEnumerator(topic),

@@ -84,6 +84,20 @@ describe('checkpoint protocol', () => {
     expect(run.state.base.retained.map((entry) => entry.checkpointId)).toEqual([4, 6, 8])
   })
 
+  test('a savepoint that was copied is a checkpoint like any other, and goes when its time comes', () => {
+    const retained: RetainedCheckpoint[] = [{ checkpointId: 4, kind: 'savepoint' }]
+    const run = new Run({ lastCheckpointId: 4, retained })
+    run.complete(10)
+    run.complete(20)
+    expect(run.feed({ type: 'savepointReleased', checkpointId: 5 })).toEqual([])
+    expect(run.feed({ type: 'savepointReleased', checkpointId: 4 })).toEqual([])
+    expect(run.state.base.retained.map((entry) => entry.checkpointId)).toEqual([4, 5, 6])
+    expect(run.complete(30)).toEqual([
+      { type: 'notifyComplete', checkpointId: 7 },
+      { type: 'subsume', checkpointIds: [4, 5] },
+    ])
+  })
+
   test('a checkpoint that waits too long expires, and says for whom', () => {
     const run = new Run()
     run.feed(trigger(1000))

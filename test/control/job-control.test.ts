@@ -3,6 +3,7 @@ import type { CompiledDocument } from '../../src/control/job-compiler.ts'
 import { eventCounts, JobControl, sourceWatermark } from '../../src/control/job-control.ts'
 import { graphOf } from '../../src/control/job-graph.ts'
 import { JobManager } from '../../src/coordinator/job-manager.ts'
+import { JobSavepoints } from '../../src/coordinator/job-savepoints.ts'
 import type { SubtaskReading } from '../../src/coordinator/stats-book.ts'
 import type { MillraceError } from '../../src/core/errors.ts'
 import type { JobPlan } from '../../src/job/plan.ts'
@@ -17,6 +18,7 @@ async function setUp() {
   const violation = { field: 'metrics', message: 'metrics must not be empty', line: 3, column: 1 }
   const control = new JobControl({
     manager,
+    savepoints: new JobSavepoints(manager, world.ports),
     clock: world.clock,
     describeStore: () => world.store.describe(),
     compile: (document): CompiledDocument =>

@@ -88,8 +88,13 @@ describe('assignment', () => {
   it('refuses to go on without an end where all of time has passed', () => {
     const { source } = makeDefinition()
     const ended = { ...base, operatorId: 'window', watermarkMs: Infinity }
-    expect(() => checkNotEnded([ended], { ...source, bounded: false }, 'j')).toThrow(/job j was bounded and has read/)
+    expect(() => checkNotEnded([ended], { ...source, bounded: false }, 'j')).toThrow(/job j has come to the end of time/)
     expect(() => checkNotEnded([ended], source, 'j')).not.toThrow()
+    // Drained before the end of its input: what is left would be late.
+    const drained = { ...base, operatorId: source.id, splits: [split(0, 40, { stopOffset: 80 })] }
+    const read = { ...drained, splits: [split(0, 80, { stopOffset: 80 })] }
+    expect(() => checkNotEnded([drained, ended], source, 'j')).toThrow(/or it was drained/)
+    expect(() => checkNotEnded([read, ended], source, 'j')).not.toThrow()
     // A source may have come to its end while others had not: the windows go by the slowest.
     const early = { ...base, operatorId: source.id, watermarkMs: Infinity }
     expect(() => checkNotEnded([early, { ...ended, watermarkMs: 5 }], { ...source, bounded: false }, 'j')).not.toThrow()

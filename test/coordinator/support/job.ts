@@ -25,6 +25,7 @@ export function setUpJob(options: WorldOptions & { definition?: Partial<JobDefin
         await world.store.swapJob('engagement', undefined, new Uint8Array([1]))
       },
       confirm: async () => true,
+      onCheckpoint: () => {},
       storeFirstSplits: async () => {},
     },
     quickSettings,

@@ -6,6 +6,7 @@ import { SeededRandom } from '../../../src/core/clock.ts'
 import type { MillraceError } from '../../../src/core/errors.ts'
 import type { JobDefinition } from '../../../src/job/definition.ts'
 import type { JobPlan } from '../../../src/job/plan.ts'
+import { MemorySavepoints } from '../../../src/savepoint/memory-savepoints.ts'
 import type { PartitionInfo, SourceEnumerator, StartPosition } from '../../../src/source/source.ts'
 import { ManualClock, ManualScheduler } from '../../../src/testing/manual-clock.ts'
 import { FakeWorkers } from './fake-workers.ts'
@@ -60,6 +61,7 @@ export interface World {
   readonly scheduler: ManualScheduler
   readonly data: MemoryStoreData
   readonly store: MemoryCheckpointStore
+  readonly savepoints: MemorySavepoints
   readonly workers: FakeWorkers
   readonly topic: FakeTopic
   readonly hub: ThreadHub
@@ -78,6 +80,7 @@ export function makeWorld(options: WorldOptions = {}): World {
   const workers = new FakeWorkers(scheduler, store, options.threads ?? 2, seed)
   for (const [partition, end] of (options.partitions ?? [1000, 1500, 700]).entries()) workers.ends.set(partition, end)
   const topic = new FakeTopic(workers)
+  const savepoints = options.beside?.savepoints ?? new MemorySavepoints()
   const lines: string[] = []
   const log = (level: string, message: string) => lines.push(`${level} ${message}`)
   const hub = new ThreadHub({ workers, clock, scheduler, log, ...options.hub })
@@ -88,6 +91,7 @@ export function makeWorld(options: WorldOptions = {}): World {
     log,
     hub,
     store,
+    savepoints,
     chunkStore: { kind: 'memory', name: 'test' },
     instanceId: options.instanceId ?? 'a',
     openEnumerator: async () => {
@@ -95,7 +99,7 @@ export function makeWorld(options: WorldOptions = {}): World {
       return topic
     },
   }
-  return { clock, scheduler, data, store, workers, topic, hub, ports, lines }
+  return { clock, scheduler, data, store, savepoints, workers, topic, hub, ports, lines }
 }
 
 /** A definition that only has what the coordinator looks at. */

@@ -4,8 +4,10 @@ import type {
   ControlApi,
   JobDetails,
   JobDocument,
+  JobStartDocument,
   JobState,
   JobSummary,
+  SavepointInfo,
 } from '../../../src/control/api.ts'
 import type { TransactionInfo, TransactionTarget } from '../../../src/control/transactions.ts'
 import { MillraceError, type Violation } from '../../../src/core/errors.ts'
@@ -109,12 +111,31 @@ export function someDetails(summary: JobSummary, definitionText: string): JobDet
   }
 }
 
+/** A savepoint that can be read. */
+export function someSavepoint(job: string, name: string): SavepointInfo {
+  return {
+    job,
+    name: name === '' ? '2026-01-02-030405-7' : name,
+    path: `/savepoints/${job}/${name}`,
+    createdAtMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+    checkpointId: 7,
+    sizeBytes: 4096,
+    reason: 'savepoint',
+    drained: false,
+    parallelism: 2,
+    problem: '',
+  }
+}
+
 /** Text that holds the word `mistake` is refused with `violations`; the name is what follows `name: `. */
 export class FakeControl implements ControlApi {
   readonly jobs = new Map<string, { summary: JobSummary; text: string }>()
   readonly submitted: JobDocument[] = []
   transactions: readonly TransactionInfo[] = []
   readonly ended: { readonly target: TransactionTarget; readonly force: boolean }[] = []
+  /** What each submission began from. */
+  readonly starts: (JobStartDocument | null)[] = []
+  readonly savepoints: SavepointInfo[] = []
   violations: readonly Violation[] = [
     { field: 'metrics[0].id', message: 'is not snake_case; did you mean page_views?', line: 4, column: 9 },
     { field: 'metrics[1].window', message: 'is missing', line: 7, column: 5 },
@@ -132,9 +153,10 @@ export class FakeControl implements ControlApi {
     }
   }
 
-  submit: ControlApi['submit'] = async (job) => {
+  submit: ControlApi['submit'] = async (job, start = null) => {
     const text = textOf(job)
     this.submitted.push(job)
+    this.starts.push(start)
     if (text.includes('mistake')) {
       throw new MillraceError('JOB_INVALID', 'the job has 2 mistakes', { violations: this.violations })
     }
@@ -154,7 +176,14 @@ export class FakeControl implements ControlApi {
 
   cancel: ControlApi['cancel'] = async (name) => this.#move(name, 'CANCELLED')
 
-  stop: ControlApi['stop'] = async (name) => ({ summary: this.#move(name, 'SUSPENDED'), checkpointId: 7 })
+  stop: ControlApi['stop'] = async (name, { savepoint = null, drain = false } = { savepoint: null, drain: false }) => ({
+    summary: this.#move(name, 'SUSPENDED'),
+    checkpointId: 7,
+    savepoint:
+      savepoint === null
+        ? null
+        : { ...someSavepoint(name, savepoint), reason: drain ? 'drain' : 'stop', drained: drain },
+  })
 
   triggerCheckpoint: ControlApi['triggerCheckpoint'] = async (name) => {
     this.#find(name)
@@ -174,6 +203,22 @@ export class FakeControl implements ControlApi {
   endTransaction: ControlApi['endTransaction'] = async (target, force) => {
     this.ended.push({ target, force })
     return { outcome: 'aborted', job: 'engagement' }
+  }
+
+  triggerSavepoint: ControlApi['triggerSavepoint'] = async (name, savepoint) => {
+    this.#find(name)
+    const made = someSavepoint(name, savepoint)
+    this.savepoints.unshift(made)
+    return made
+  }
+
+  listSavepoints: ControlApi['listSavepoints'] = async (name) =>
+    this.savepoints.filter(({ job }) => name === '' || job === name)
+
+  deleteSavepoint: ControlApi['deleteSavepoint'] = async (name, savepoint) => {
+    const index = this.savepoints.findIndex((one) => one.job === name && one.name === savepoint)
+    if (index < 0) throw new MillraceError('SAVEPOINT_NOT_FOUND', `there is no savepoint ${name}/${savepoint}`)
+    this.savepoints.splice(index, 1)
   }
 
   #find(name: string) {

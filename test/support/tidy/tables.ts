@@ -6,7 +6,7 @@
  */
 
 const model = ['core', 'event', 'job', 'window', 'state'] as const
-const parts = [...model, 'log', 'exchange', 'checkpoint', 'source', 'sink', 'operator', 'program'] as const
+const parts = [...model, 'log', 'exchange', 'checkpoint', 'source', 'sink', 'operator', 'program', 'savepoint'] as const
 const engine = [...parts, 'runtime', 'coordinator', 'metrics'] as const
 
 /**
@@ -30,6 +30,8 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   operator: [...model, 'exchange'],
   // jobs in TypeScript: their graph, state and operators, before anything runs them
   program: [...model, 'checkpoint'],
+  // checkpoints that outlive their store: their form, copying in and out, reading without a server
+  savepoint: [...model, 'gen', 'checkpoint', 'operator', 'program'],
   // of checkpoint: the connection to Redis
   sink: [...model, 'log', 'exchange', 'checkpoint', 'source', 'operator', 'gen'],
   // the planes themselves; of runtime the others see the messages only, see `shared`
@@ -57,6 +59,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
     'rpc',
     'config',
     'security',
+    'savepoint',
   ],
   testing: [...engine, 'query'],
   config: ['core'],
@@ -95,6 +98,9 @@ export const pure: readonly string[] = [
   'src/checkpoint/protocol*.ts',
   'src/checkpoint/manifest*.ts',
   'src/coordinator/job-state*.ts',
+  'src/savepoint/names.ts',
+  'src/savepoint/describe.ts',
+  'src/savepoint/drop-state.ts',
 ]
 
 /** Libraries that only compute, which pure code may use where `libraries` lets it. */
@@ -203,6 +209,7 @@ export const capabilities: readonly Capability[] = [
       'src/main.ts',
       'src/checkpoint/directory-*.ts',
       'src/checkpoint/redis-scripts.ts',
+      'src/savepoint/savepoint-files.ts',
       'src/log/*-file*.ts',
       'src/log/file*.ts',
       'src/security/secret-files.ts',

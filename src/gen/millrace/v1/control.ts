@@ -35,6 +35,58 @@ export const protobufPackage = "millrace.v1";
 
 export const protobufFileName = "millrace/v1/control.proto";
 
+/** Who owns a savepoint once a job has begun from it. */
+export const ClaimMode = {
+  /** CLAIM_MODE_UNSPECIFIED - As CLAIM_MODE_NO_CLAIM. */
+  CLAIM_MODE_UNSPECIFIED: 0,
+  /** CLAIM_MODE_NO_CLAIM - It stays. */
+  CLAIM_MODE_NO_CLAIM: 1,
+  /** CLAIM_MODE_CLAIM - It is deleted once the job has a checkpoint of its own. */
+  CLAIM_MODE_CLAIM: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ClaimMode = typeof ClaimMode[keyof typeof ClaimMode];
+
+export namespace ClaimMode {
+  export type CLAIM_MODE_UNSPECIFIED = typeof ClaimMode.CLAIM_MODE_UNSPECIFIED;
+  export type CLAIM_MODE_NO_CLAIM = typeof ClaimMode.CLAIM_MODE_NO_CLAIM;
+  export type CLAIM_MODE_CLAIM = typeof ClaimMode.CLAIM_MODE_CLAIM;
+  export type UNRECOGNIZED = typeof ClaimMode.UNRECOGNIZED;
+}
+
+export function claimModeFromJSON(object: any): ClaimMode {
+  switch (object) {
+    case 0:
+    case "CLAIM_MODE_UNSPECIFIED":
+      return ClaimMode.CLAIM_MODE_UNSPECIFIED;
+    case 1:
+    case "CLAIM_MODE_NO_CLAIM":
+      return ClaimMode.CLAIM_MODE_NO_CLAIM;
+    case 2:
+    case "CLAIM_MODE_CLAIM":
+      return ClaimMode.CLAIM_MODE_CLAIM;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ClaimMode.UNRECOGNIZED;
+  }
+}
+
+export function claimModeToJSON(object: ClaimMode): string {
+  switch (object) {
+    case ClaimMode.CLAIM_MODE_UNSPECIFIED:
+      return "CLAIM_MODE_UNSPECIFIED";
+    case ClaimMode.CLAIM_MODE_NO_CLAIM:
+      return "CLAIM_MODE_NO_CLAIM";
+    case ClaimMode.CLAIM_MODE_CLAIM:
+      return "CLAIM_MODE_CLAIM";
+    case ClaimMode.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Where a job is in its life. */
 export const JobState = {
   JOB_STATE_UNSPECIFIED: 0,
@@ -210,6 +262,17 @@ export interface SubmitJobRequest {
    * `event.schema.descriptorSet` names.
    */
   descriptorSet: Buffer;
+  /** What the job begins from; absent to begin anew, or to go on from its own checkpoints. */
+  startFrom?: StartFromSavepoint | undefined;
+}
+
+/** A savepoint that a job begins from. */
+export interface StartFromSavepoint {
+  /** Name of a savepoint of the job that is submitted, or `job/name` of any. SAVEPOINT_NOT_FOUND, SAVEPOINT_CORRUPT. */
+  savepoint: string;
+  claimMode: ClaimMode;
+  /** Operators and tables whose state may be dropped; any other state that the job does not have is STATE_INCOMPATIBLE. */
+  dropState: string[];
 }
 
 export interface SubmitJobResponse {
@@ -283,6 +346,12 @@ export interface CancelJobResponse {
 
 export interface StopJobRequest {
   name: string;
+  /** Makes a savepoint of the last checkpoint. When that fails, the job has stopped all the same: SAVEPOINT_FAILED. */
+  savepoint: boolean;
+  /** Name of that savepoint; chosen by the server when empty. */
+  savepointName: string;
+  /** Lets all of time pass first: every window fires, and nothing goes on from there. */
+  drain: boolean;
 }
 
 export interface StopJobResponse {
@@ -291,6 +360,8 @@ export interface StopJobResponse {
     | undefined;
   /** The last checkpoint; 0 when the job had none to take. */
   checkpointId: number;
+  /** Absent unless one was asked for. */
+  savepoint?: Savepoint | undefined;
 }
 
 export interface TriggerCheckpointRequest {
@@ -307,6 +378,57 @@ export interface ListCheckpointsRequest {
 
 export interface ListCheckpointsResponse {
   checkpoints: Checkpoint[];
+}
+
+export interface TriggerSavepointRequest {
+  /** Name of the job. */
+  name: string;
+  /** Name of the savepoint; chosen by the server when empty. */
+  savepoint: string;
+}
+
+export interface TriggerSavepointResponse {
+  savepoint?: Savepoint | undefined;
+}
+
+export interface ListSavepointsRequest {
+  /** Only those of this job; of all jobs when empty. */
+  name: string;
+}
+
+export interface ListSavepointsResponse {
+  savepoints: Savepoint[];
+}
+
+export interface DeleteSavepointRequest {
+  /** Name of the job. */
+  name: string;
+  /** Name of the savepoint. */
+  savepoint: string;
+}
+
+export interface DeleteSavepointResponse {
+}
+
+/** A savepoint in a line. */
+export interface Savepoint {
+  job: string;
+  name: string;
+  /** Folder on the server's disk. */
+  path: string;
+  createTime?:
+    | Date
+    | undefined;
+  /** Checkpoint of the job that it was made of. */
+  checkpointId: number;
+  sizeBytes: number;
+  /** Why it was made: `savepoint`, `stop` or `drain`. */
+  reason: string;
+  /** All of time has passed in it: nothing goes on from here. */
+  drained: boolean;
+  parallelism: number;
+  /** Why it cannot be read; empty when it can. */
+  problem: string;
 }
 
 /** A job in a line. */
@@ -828,7 +950,7 @@ export const Violation: MessageFns<Violation> = {
 };
 
 function createBaseSubmitJobRequest(): SubmitJobRequest {
-  return { job: undefined, descriptorSet: Buffer.alloc(0) };
+  return { job: undefined, descriptorSet: Buffer.alloc(0), startFrom: undefined };
 }
 
 export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
@@ -843,6 +965,9 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
     }
     if (message.descriptorSet.length !== 0) {
       writer.uint32(26).bytes(message.descriptorSet);
+    }
+    if (message.startFrom !== undefined) {
+      StartFromSavepoint.encode(message.startFrom, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -884,6 +1009,14 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
             message.descriptorSet = Buffer.from(reader.bytes());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.startFrom = StartFromSavepoint.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -908,6 +1041,11 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
         : isSet(object.descriptor_set)
         ? Buffer.from(bytesFromBase64(object.descriptor_set))
         : Buffer.alloc(0),
+      startFrom: isSet(object.startFrom)
+        ? StartFromSavepoint.fromJSON(object.startFrom)
+        : isSet(object.start_from)
+        ? StartFromSavepoint.fromJSON(object.start_from)
+        : undefined,
     };
   },
 
@@ -920,6 +1058,9 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
     }
     if (message.descriptorSet.length !== 0) {
       obj.descriptorSet = base64FromBytes(message.descriptorSet);
+    }
+    if (message.startFrom !== undefined) {
+      obj.startFrom = StartFromSavepoint.toJSON(message.startFrom);
     }
     return obj;
   },
@@ -944,6 +1085,118 @@ export const SubmitJobRequest: MessageFns<SubmitJobRequest> = {
       }
     }
     message.descriptorSet = object.descriptorSet ?? Buffer.alloc(0);
+    message.startFrom = (object.startFrom !== undefined && object.startFrom !== null)
+      ? StartFromSavepoint.fromPartial(object.startFrom)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStartFromSavepoint(): StartFromSavepoint {
+  return { savepoint: "", claimMode: 0, dropState: [] };
+}
+
+export const StartFromSavepoint: MessageFns<StartFromSavepoint> = {
+  encode(message: StartFromSavepoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.savepoint !== "") {
+      writer.uint32(10).string(message.savepoint);
+    }
+    if (message.claimMode !== 0) {
+      writer.uint32(16).int32(message.claimMode);
+    }
+    for (const v of message.dropState) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartFromSavepoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartFromSavepoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.savepoint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.claimMode = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.dropState.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StartFromSavepoint {
+    return {
+      savepoint: isSet(object.savepoint) ? globalThis.String(object.savepoint) : "",
+      claimMode: isSet(object.claimMode)
+        ? claimModeFromJSON(object.claimMode)
+        : isSet(object.claim_mode)
+        ? claimModeFromJSON(object.claim_mode)
+        : 0,
+      dropState: globalThis.Array.isArray(object?.dropState)
+        ? object.dropState.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.drop_state)
+        ? object.drop_state.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: StartFromSavepoint): unknown {
+    const obj: any = {};
+    if (message.savepoint !== "") {
+      obj.savepoint = message.savepoint;
+    }
+    if (message.claimMode !== 0) {
+      obj.claimMode = claimModeToJSON(message.claimMode);
+    }
+    if (message.dropState?.length) {
+      obj.dropState = message.dropState;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StartFromSavepoint>, I>>(base?: I): StartFromSavepoint {
+    return StartFromSavepoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StartFromSavepoint>, I>>(object: I): StartFromSavepoint {
+    const message = createBaseStartFromSavepoint();
+    message.savepoint = object.savepoint ?? "";
+    message.claimMode = object.claimMode ?? 0;
+    message.dropState = object.dropState?.map((e) => e) || [];
     return message;
   },
 };
@@ -1874,13 +2127,22 @@ export const CancelJobResponse: MessageFns<CancelJobResponse> = {
 };
 
 function createBaseStopJobRequest(): StopJobRequest {
-  return { name: "" };
+  return { name: "", savepoint: false, savepointName: "", drain: false };
 }
 
 export const StopJobRequest: MessageFns<StopJobRequest> = {
   encode(message: StopJobRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
+    }
+    if (message.savepoint !== false) {
+      writer.uint32(16).bool(message.savepoint);
+    }
+    if (message.savepointName !== "") {
+      writer.uint32(26).string(message.savepointName);
+    }
+    if (message.drain !== false) {
+      writer.uint32(32).bool(message.drain);
     }
     return writer;
   },
@@ -1906,6 +2168,30 @@ export const StopJobRequest: MessageFns<StopJobRequest> = {
             message.name = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.savepoint = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.savepointName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.drain = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1919,13 +2205,31 @@ export const StopJobRequest: MessageFns<StopJobRequest> = {
   },
 
   fromJSON(object: any): StopJobRequest {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      savepoint: isSet(object.savepoint) ? globalThis.Boolean(object.savepoint) : false,
+      savepointName: isSet(object.savepointName)
+        ? globalThis.String(object.savepointName)
+        : isSet(object.savepoint_name)
+        ? globalThis.String(object.savepoint_name)
+        : "",
+      drain: isSet(object.drain) ? globalThis.Boolean(object.drain) : false,
+    };
   },
 
   toJSON(message: StopJobRequest): unknown {
     const obj: any = {};
     if (message.name !== "") {
       obj.name = message.name;
+    }
+    if (message.savepoint !== false) {
+      obj.savepoint = message.savepoint;
+    }
+    if (message.savepointName !== "") {
+      obj.savepointName = message.savepointName;
+    }
+    if (message.drain !== false) {
+      obj.drain = message.drain;
     }
     return obj;
   },
@@ -1936,12 +2240,15 @@ export const StopJobRequest: MessageFns<StopJobRequest> = {
   fromPartial<I extends Exact<DeepPartial<StopJobRequest>, I>>(object: I): StopJobRequest {
     const message = createBaseStopJobRequest();
     message.name = object.name ?? "";
+    message.savepoint = object.savepoint ?? false;
+    message.savepointName = object.savepointName ?? "";
+    message.drain = object.drain ?? false;
     return message;
   },
 };
 
 function createBaseStopJobResponse(): StopJobResponse {
-  return { job: undefined, checkpointId: 0 };
+  return { job: undefined, checkpointId: 0, savepoint: undefined };
 }
 
 export const StopJobResponse: MessageFns<StopJobResponse> = {
@@ -1951,6 +2258,9 @@ export const StopJobResponse: MessageFns<StopJobResponse> = {
     }
     if (message.checkpointId !== 0) {
       writer.uint32(16).int64(message.checkpointId);
+    }
+    if (message.savepoint !== undefined) {
+      Savepoint.encode(message.savepoint, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1984,6 +2294,14 @@ export const StopJobResponse: MessageFns<StopJobResponse> = {
             message.checkpointId = longToNumber(reader.int64());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.savepoint = Savepoint.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2004,6 +2322,7 @@ export const StopJobResponse: MessageFns<StopJobResponse> = {
         : isSet(object.checkpoint_id)
         ? globalThis.Number(object.checkpoint_id)
         : 0,
+      savepoint: isSet(object.savepoint) ? Savepoint.fromJSON(object.savepoint) : undefined,
     };
   },
 
@@ -2015,6 +2334,9 @@ export const StopJobResponse: MessageFns<StopJobResponse> = {
     if (message.checkpointId !== 0) {
       obj.checkpointId = Math.round(message.checkpointId);
     }
+    if (message.savepoint !== undefined) {
+      obj.savepoint = Savepoint.toJSON(message.savepoint);
+    }
     return obj;
   },
 
@@ -2025,6 +2347,9 @@ export const StopJobResponse: MessageFns<StopJobResponse> = {
     const message = createBaseStopJobResponse();
     message.job = (object.job !== undefined && object.job !== null) ? JobSummary.fromPartial(object.job) : undefined;
     message.checkpointId = object.checkpointId ?? 0;
+    message.savepoint = (object.savepoint !== undefined && object.savepoint !== null)
+      ? Savepoint.fromPartial(object.savepoint)
+      : undefined;
     return message;
   },
 };
@@ -2299,6 +2624,671 @@ export const ListCheckpointsResponse: MessageFns<ListCheckpointsResponse> = {
   fromPartial<I extends Exact<DeepPartial<ListCheckpointsResponse>, I>>(object: I): ListCheckpointsResponse {
     const message = createBaseListCheckpointsResponse();
     message.checkpoints = object.checkpoints?.map((e) => Checkpoint.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTriggerSavepointRequest(): TriggerSavepointRequest {
+  return { name: "", savepoint: "" };
+}
+
+export const TriggerSavepointRequest: MessageFns<TriggerSavepointRequest> = {
+  encode(message: TriggerSavepointRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.savepoint !== "") {
+      writer.uint32(18).string(message.savepoint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TriggerSavepointRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTriggerSavepointRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.savepoint = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TriggerSavepointRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      savepoint: isSet(object.savepoint) ? globalThis.String(object.savepoint) : "",
+    };
+  },
+
+  toJSON(message: TriggerSavepointRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.savepoint !== "") {
+      obj.savepoint = message.savepoint;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TriggerSavepointRequest>, I>>(base?: I): TriggerSavepointRequest {
+    return TriggerSavepointRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TriggerSavepointRequest>, I>>(object: I): TriggerSavepointRequest {
+    const message = createBaseTriggerSavepointRequest();
+    message.name = object.name ?? "";
+    message.savepoint = object.savepoint ?? "";
+    return message;
+  },
+};
+
+function createBaseTriggerSavepointResponse(): TriggerSavepointResponse {
+  return { savepoint: undefined };
+}
+
+export const TriggerSavepointResponse: MessageFns<TriggerSavepointResponse> = {
+  encode(message: TriggerSavepointResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.savepoint !== undefined) {
+      Savepoint.encode(message.savepoint, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TriggerSavepointResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTriggerSavepointResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.savepoint = Savepoint.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TriggerSavepointResponse {
+    return { savepoint: isSet(object.savepoint) ? Savepoint.fromJSON(object.savepoint) : undefined };
+  },
+
+  toJSON(message: TriggerSavepointResponse): unknown {
+    const obj: any = {};
+    if (message.savepoint !== undefined) {
+      obj.savepoint = Savepoint.toJSON(message.savepoint);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TriggerSavepointResponse>, I>>(base?: I): TriggerSavepointResponse {
+    return TriggerSavepointResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TriggerSavepointResponse>, I>>(object: I): TriggerSavepointResponse {
+    const message = createBaseTriggerSavepointResponse();
+    message.savepoint = (object.savepoint !== undefined && object.savepoint !== null)
+      ? Savepoint.fromPartial(object.savepoint)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListSavepointsRequest(): ListSavepointsRequest {
+  return { name: "" };
+}
+
+export const ListSavepointsRequest: MessageFns<ListSavepointsRequest> = {
+  encode(message: ListSavepointsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSavepointsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSavepointsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSavepointsRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: ListSavepointsRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListSavepointsRequest>, I>>(base?: I): ListSavepointsRequest {
+    return ListSavepointsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSavepointsRequest>, I>>(object: I): ListSavepointsRequest {
+    const message = createBaseListSavepointsRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseListSavepointsResponse(): ListSavepointsResponse {
+  return { savepoints: [] };
+}
+
+export const ListSavepointsResponse: MessageFns<ListSavepointsResponse> = {
+  encode(message: ListSavepointsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.savepoints) {
+      Savepoint.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSavepointsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSavepointsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.savepoints.push(Savepoint.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSavepointsResponse {
+    return {
+      savepoints: globalThis.Array.isArray(object?.savepoints)
+        ? object.savepoints.map((e: any) => Savepoint.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListSavepointsResponse): unknown {
+    const obj: any = {};
+    if (message.savepoints?.length) {
+      obj.savepoints = message.savepoints.map((e) => Savepoint.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListSavepointsResponse>, I>>(base?: I): ListSavepointsResponse {
+    return ListSavepointsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSavepointsResponse>, I>>(object: I): ListSavepointsResponse {
+    const message = createBaseListSavepointsResponse();
+    message.savepoints = object.savepoints?.map((e) => Savepoint.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDeleteSavepointRequest(): DeleteSavepointRequest {
+  return { name: "", savepoint: "" };
+}
+
+export const DeleteSavepointRequest: MessageFns<DeleteSavepointRequest> = {
+  encode(message: DeleteSavepointRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.savepoint !== "") {
+      writer.uint32(18).string(message.savepoint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteSavepointRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteSavepointRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.savepoint = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeleteSavepointRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      savepoint: isSet(object.savepoint) ? globalThis.String(object.savepoint) : "",
+    };
+  },
+
+  toJSON(message: DeleteSavepointRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.savepoint !== "") {
+      obj.savepoint = message.savepoint;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DeleteSavepointRequest>, I>>(base?: I): DeleteSavepointRequest {
+    return DeleteSavepointRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteSavepointRequest>, I>>(object: I): DeleteSavepointRequest {
+    const message = createBaseDeleteSavepointRequest();
+    message.name = object.name ?? "";
+    message.savepoint = object.savepoint ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteSavepointResponse(): DeleteSavepointResponse {
+  return {};
+}
+
+export const DeleteSavepointResponse: MessageFns<DeleteSavepointResponse> = {
+  encode(_: DeleteSavepointResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteSavepointResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteSavepointResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DeleteSavepointResponse {
+    return {};
+  },
+
+  toJSON(_: DeleteSavepointResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DeleteSavepointResponse>, I>>(base?: I): DeleteSavepointResponse {
+    return DeleteSavepointResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DeleteSavepointResponse>, I>>(_: I): DeleteSavepointResponse {
+    const message = createBaseDeleteSavepointResponse();
+    return message;
+  },
+};
+
+function createBaseSavepoint(): Savepoint {
+  return {
+    job: "",
+    name: "",
+    path: "",
+    createTime: undefined,
+    checkpointId: 0,
+    sizeBytes: 0,
+    reason: "",
+    drained: false,
+    parallelism: 0,
+    problem: "",
+  };
+}
+
+export const Savepoint: MessageFns<Savepoint> = {
+  encode(message: Savepoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== "") {
+      writer.uint32(10).string(message.job);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(26).string(message.path);
+    }
+    if (message.createTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.createTime), writer.uint32(34).fork()).join();
+    }
+    if (message.checkpointId !== 0) {
+      writer.uint32(40).int64(message.checkpointId);
+    }
+    if (message.sizeBytes !== 0) {
+      writer.uint32(48).int64(message.sizeBytes);
+    }
+    if (message.reason !== "") {
+      writer.uint32(58).string(message.reason);
+    }
+    if (message.drained !== false) {
+      writer.uint32(64).bool(message.drained);
+    }
+    if (message.parallelism !== 0) {
+      writer.uint32(72).uint32(message.parallelism);
+    }
+    if (message.problem !== "") {
+      writer.uint32(82).string(message.problem);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Savepoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSavepoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.checkpointId = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sizeBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.drained = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.parallelism = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Savepoint {
+    return {
+      job: isSet(object.job) ? globalThis.String(object.job) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      createTime: isSet(object.createTime)
+        ? fromJsonTimestamp(object.createTime)
+        : isSet(object.create_time)
+        ? fromJsonTimestamp(object.create_time)
+        : undefined,
+      checkpointId: isSet(object.checkpointId)
+        ? globalThis.Number(object.checkpointId)
+        : isSet(object.checkpoint_id)
+        ? globalThis.Number(object.checkpoint_id)
+        : 0,
+      sizeBytes: isSet(object.sizeBytes)
+        ? globalThis.Number(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? globalThis.Number(object.size_bytes)
+        : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      drained: isSet(object.drained) ? globalThis.Boolean(object.drained) : false,
+      parallelism: isSet(object.parallelism) ? globalThis.Number(object.parallelism) : 0,
+      problem: isSet(object.problem) ? globalThis.String(object.problem) : "",
+    };
+  },
+
+  toJSON(message: Savepoint): unknown {
+    const obj: any = {};
+    if (message.job !== "") {
+      obj.job = message.job;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.createTime !== undefined) {
+      obj.createTime = message.createTime.toISOString();
+    }
+    if (message.checkpointId !== 0) {
+      obj.checkpointId = Math.round(message.checkpointId);
+    }
+    if (message.sizeBytes !== 0) {
+      obj.sizeBytes = Math.round(message.sizeBytes);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.drained !== false) {
+      obj.drained = message.drained;
+    }
+    if (message.parallelism !== 0) {
+      obj.parallelism = Math.round(message.parallelism);
+    }
+    if (message.problem !== "") {
+      obj.problem = message.problem;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Savepoint>, I>>(base?: I): Savepoint {
+    return Savepoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Savepoint>, I>>(object: I): Savepoint {
+    const message = createBaseSavepoint();
+    message.job = object.job ?? "";
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
+    message.createTime = object.createTime ?? undefined;
+    message.checkpointId = object.checkpointId ?? 0;
+    message.sizeBytes = object.sizeBytes ?? 0;
+    message.reason = object.reason ?? "";
+    message.drained = object.drained ?? false;
+    message.parallelism = object.parallelism ?? 0;
+    message.problem = object.problem ?? "";
     return message;
   },
 };
@@ -4323,6 +5313,46 @@ export const ControlServiceService = {
       Buffer.from(EndTransactionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): EndTransactionResponse => EndTransactionResponse.decode(value),
   },
+  /**
+   * Makes a savepoint of a job, in the server's folder of savepoints, and answers when it is durable. The job goes on; of
+   * one that is suspended or finished, its last checkpoint is taken. JOB_NOT_FOUND, JOB_STATE, SAVEPOINT_EXISTS,
+   * SAVEPOINT_FAILED.
+   */
+  triggerSavepoint: {
+    path: "/millrace.v1.ControlService/TriggerSavepoint" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TriggerSavepointRequest): Buffer =>
+      Buffer.from(TriggerSavepointRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TriggerSavepointRequest => TriggerSavepointRequest.decode(value),
+    responseSerialize: (value: TriggerSavepointResponse): Buffer =>
+      Buffer.from(TriggerSavepointResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TriggerSavepointResponse => TriggerSavepointResponse.decode(value),
+  },
+  /** The savepoints of the server's folder, newest first, those of jobs that are gone included. */
+  listSavepoints: {
+    path: "/millrace.v1.ControlService/ListSavepoints" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSavepointsRequest): Buffer =>
+      Buffer.from(ListSavepointsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSavepointsRequest => ListSavepointsRequest.decode(value),
+    responseSerialize: (value: ListSavepointsResponse): Buffer =>
+      Buffer.from(ListSavepointsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSavepointsResponse => ListSavepointsResponse.decode(value),
+  },
+  /** Deletes a savepoint for good. SAVEPOINT_NOT_FOUND. */
+  deleteSavepoint: {
+    path: "/millrace.v1.ControlService/DeleteSavepoint" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteSavepointRequest): Buffer =>
+      Buffer.from(DeleteSavepointRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteSavepointRequest => DeleteSavepointRequest.decode(value),
+    responseSerialize: (value: DeleteSavepointResponse): Buffer =>
+      Buffer.from(DeleteSavepointResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteSavepointResponse => DeleteSavepointResponse.decode(value),
+  },
 } as const;
 
 export interface ControlServiceServer extends UntypedServiceImplementation {
@@ -4353,6 +5383,16 @@ export interface ControlServiceServer extends UntypedServiceImplementation {
    * BROKER_UNREACHABLE, BROKER_UNSUPPORTED, BROKER_ERROR.
    */
   endTransaction: handleUnaryCall<EndTransactionRequest, EndTransactionResponse>;
+  /**
+   * Makes a savepoint of a job, in the server's folder of savepoints, and answers when it is durable. The job goes on; of
+   * one that is suspended or finished, its last checkpoint is taken. JOB_NOT_FOUND, JOB_STATE, SAVEPOINT_EXISTS,
+   * SAVEPOINT_FAILED.
+   */
+  triggerSavepoint: handleUnaryCall<TriggerSavepointRequest, TriggerSavepointResponse>;
+  /** The savepoints of the server's folder, newest first, those of jobs that are gone included. */
+  listSavepoints: handleUnaryCall<ListSavepointsRequest, ListSavepointsResponse>;
+  /** Deletes a savepoint for good. SAVEPOINT_NOT_FOUND. */
+  deleteSavepoint: handleUnaryCall<DeleteSavepointRequest, DeleteSavepointResponse>;
 }
 
 export interface ControlServiceClient extends Client {
@@ -4527,6 +5567,58 @@ export interface ControlServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: EndTransactionResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes a savepoint of a job, in the server's folder of savepoints, and answers when it is durable. The job goes on; of
+   * one that is suspended or finished, its last checkpoint is taken. JOB_NOT_FOUND, JOB_STATE, SAVEPOINT_EXISTS,
+   * SAVEPOINT_FAILED.
+   */
+  triggerSavepoint(
+    request: TriggerSavepointRequest,
+    callback: (error: ServiceError | null, response: TriggerSavepointResponse) => void,
+  ): ClientUnaryCall;
+  triggerSavepoint(
+    request: TriggerSavepointRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TriggerSavepointResponse) => void,
+  ): ClientUnaryCall;
+  triggerSavepoint(
+    request: TriggerSavepointRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TriggerSavepointResponse) => void,
+  ): ClientUnaryCall;
+  /** The savepoints of the server's folder, newest first, those of jobs that are gone included. */
+  listSavepoints(
+    request: ListSavepointsRequest,
+    callback: (error: ServiceError | null, response: ListSavepointsResponse) => void,
+  ): ClientUnaryCall;
+  listSavepoints(
+    request: ListSavepointsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListSavepointsResponse) => void,
+  ): ClientUnaryCall;
+  listSavepoints(
+    request: ListSavepointsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListSavepointsResponse) => void,
+  ): ClientUnaryCall;
+  /** Deletes a savepoint for good. SAVEPOINT_NOT_FOUND. */
+  deleteSavepoint(
+    request: DeleteSavepointRequest,
+    callback: (error: ServiceError | null, response: DeleteSavepointResponse) => void,
+  ): ClientUnaryCall;
+  deleteSavepoint(
+    request: DeleteSavepointRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteSavepointResponse) => void,
+  ): ClientUnaryCall;
+  deleteSavepoint(
+    request: DeleteSavepointRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteSavepointResponse) => void,
   ): ClientUnaryCall;
 }
 
