@@ -36,27 +36,41 @@ function operatorsOf(plan: JobPlan): readonly { id: string; kind: string; slots:
 }
 
 /** The tables of a job, those of `window` before those of `merge`; none for a job in TypeScript. */
-export function describeTables({ tables, schema }: JobPlan): readonly SavepointTable[] {
+export function describeTables({ tables, schema, metrics }: JobPlan): readonly SavepointTable[] {
   const { SAVEPOINT_TABLE_KIND_RESULTS: results, SAVEPOINT_TABLE_KIND_PARTIALS: partials } = SavepointTableKind
-  const nameOf = (column: number) => (column < 0 ? 'key' : (schema.columns[column]?.field.path ?? ''))
+  const columnsOf = (table: TablePlan, accumulators: Accumulators): SavepointColumn[] => {
+    const own = metrics.filter((metric) => tables[metric.table] === table)
+    return table.accumulators.map(({ kind, column, metrics: readers = [] }, i) => ({
+      kind,
+      field: kind === 'count' ? '' : column < 0 ? 'key' : (schema.columns[column]?.field.path ?? ''),
+      // Counts of events are there for every metric, whether or not it is a count.
+      metrics: kind === 'count' ? own.filter(({ events }) => events === i).map(({ id }) => id) : [...readers],
+      position: i,
+      sketch: isCell(accumulators.kinds[i]!),
+      compensation: accumulators.compensations[i]! + 1,
+    }))
+  }
+  const describe = (table: TablePlan, operatorId: string, kind: SavepointTableKind): SavepointTable => {
+    const nowhere = () => -1
+    const accumulators = layOutAccumulators(table, nowhere, nowhere)
+    return describeTable(table, operatorId, kind, accumulators, columnsOf(table, accumulators))
+  }
   const inWindow = tables.map((table) => {
     if (table.window.kind === 'session') {
-      return describeTable(table, 'window', SavepointTableKind.SAVEPOINT_TABLE_KIND_SESSIONS, nameOf)
+      return describe(table, 'window', SavepointTableKind.SAVEPOINT_TABLE_KIND_SESSIONS)
     }
-    return describeTable(table, 'window', table.keyed ? results : partials, nameOf)
+    return describe(table, 'window', table.keyed ? results : partials)
   })
-  const inMerge = tables.filter((table) => !table.keyed).map((table) => describeTable(table, 'merge', results, nameOf))
-  return [...inWindow, ...inMerge]
+  return [...inWindow, ...tables.filter((table) => !table.keyed).map((table) => describe(table, 'merge', results))]
 }
 
 function describeTable(
   table: TablePlan,
   operatorId: string,
   kind: SavepointTableKind,
-  nameOf: (column: number) => string,
+  { initial, kinds }: Accumulators,
+  columns: SavepointColumn[],
 ): SavepointTable {
-  const nowhere = () => -1
-  const accumulators = layOutAccumulators(table, nowhere, nowhere)
   const sessions = kind === SavepointTableKind.SAVEPOINT_TABLE_KIND_SESSIONS
   return {
     operatorId,
@@ -67,24 +81,9 @@ function describeTable(
     keyDimension: table.keyed ? table.dimensions.indexOf(-1) : -1,
     allowedLatenessMs: table.allowedLatenessMs,
     retainMs: table.retainMs,
-    rowColumns: accumulators.initial.length,
-    columns: describeColumns(table, accumulators, nameOf),
+    rowColumns: initial.length,
+    columns,
     // Each set of different texts has a column that leads to its first member.
-    leadColumns: sessions ? SESSION_COLUMNS + accumulators.kinds.filter((code) => code === DISTINCT_TEXT).length : 0,
+    leadColumns: sessions ? SESSION_COLUMNS + kinds.filter((code) => code === DISTINCT_TEXT).length : 0,
   }
-}
-
-function describeColumns(
-  table: TablePlan,
-  { kinds, compensations }: Accumulators,
-  nameOf: (column: number) => string,
-): SavepointColumn[] {
-  return table.accumulators.map(({ kind, metrics, column }, i) => ({
-    kind,
-    field: kind === 'count' ? '' : nameOf(column),
-    metrics: [...(metrics ?? [])],
-    position: i,
-    sketch: isCell(kinds[i]!),
-    compensation: compensations[i]! + 1,
-  }))
 }

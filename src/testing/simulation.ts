@@ -7,7 +7,10 @@
  */
 import { MemoryCheckpointStore, MemoryChunkStore, MemoryStoreData } from '../checkpoint/memory-store.ts'
 import { JobManager } from '../coordinator/job-manager.ts'
+import type { JobPorts } from '../coordinator/job-ports.ts'
+import { JobSavepoints } from '../coordinator/job-savepoints.ts'
 import type { JobStatus } from '../coordinator/job-status.ts'
+import type { StartWish } from '../coordinator/savepoint-start.ts'
 import type { WriterSchemas } from '../coordinator/schema-desk.ts'
 import { ThreadHub } from '../coordinator/thread-hub.ts'
 import { SeededRandom } from '../core/clock.ts'
@@ -53,6 +56,8 @@ export class Simulation {
   readonly scheduler: ManualScheduler
   readonly workers: SimulatedWorkers
   readonly manager: JobManager
+  /** What can be done with savepoints; wait for it with `settle`. */
+  readonly jobSavepoints: JobSavepoints
   readonly store: MemoryStoreData
   /** What sinks that take outboxes have applied. */
   readonly sinks: MemoryOutboxData
@@ -82,28 +87,36 @@ export class Simulation {
       this.trace.push(`${clock.monotonicMs().toFixed(3)} ${level} ${message}`)
     }
     this.#hub = new ThreadHub({ workers: this.workers, clock, scheduler, log })
+    const ports: JobPorts = {
+      clock,
+      scheduler,
+      random,
+      log,
+      hub: this.#hub,
+      store: new MemoryCheckpointStore(this.store, clock, random),
+      chunkStore: { kind: 'memory', name: 'simulation' },
+      savepoints: this.savepoints,
+      instanceId: 'simulation',
+      ...(options.schemas === undefined ? {} : { schemas: options.schemas }),
+      openEnumerator: async () => new MemorySourceEnumerator(topic),
+    }
     this.manager = new JobManager({
-      ports: {
-        clock,
-        scheduler,
-        random,
-        log,
-        hub: this.#hub,
-        store: new MemoryCheckpointStore(this.store, clock, random),
-        chunkStore: { kind: 'memory', name: 'simulation' },
-        savepoints: this.savepoints,
-        instanceId: 'simulation',
-        ...(options.schemas === undefined ? {} : { schemas: options.schemas }),
-        openEnumerator: async () => new MemorySourceEnumerator(topic),
-      },
+      ports,
       planJob: (definition) => planJob(definition, { threads: options.workers, descriptors }),
     })
+    this.jobSavepoints = new JobSavepoints(this.manager, ports)
   }
 
-  /** Submits a job; it starts as virtual time goes on. */
-  async submit(definition: JobDefinition): Promise<void> {
+  /** Submits a job; it starts as virtual time goes on, from a savepoint where `from` names one. */
+  async submit(definition: JobDefinition, from: StartWish | null = null): Promise<void> {
     await this.#waitFor(this.manager.recover(), 'recovery')
-    await this.#waitFor(this.manager.submit(definition, ''), 'the submission')
+    const start = from === null ? null : await this.jobSavepoints.start(from, definition)
+    await this.#waitFor(this.manager.submit(definition, '', null, start), 'the submission')
+  }
+
+  /** Lets virtual time go on until a promise is settled, and gives what it comes to. */
+  settle<T>(promise: Promise<T>): Promise<T> {
+    return this.#waitFor(promise, 'a promise')
   }
 
   /** Brings back the jobs that the store knows, as a process does when it starts. */
