@@ -76,6 +76,7 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     examples: [
       ['submit jobs/engagement.yaml', 'check it and start it'],
       ['submit - --server 127.0.0.1:7420', 'a definition from standard input'],
+      ['submit jobs/engagement.yaml --from-savepoint before-sale', 'begin from what was kept of it'],
     ],
     exits: ['failure', ...asking],
   },
@@ -101,6 +102,7 @@ export const lessons: Readonly<Record<string, Lesson>> = {
   stop: {
     examples: [
       ['stop engagement', 'suspend it after a last checkpoint'],
+      ['stop engagement --savepoint last', 'and keep that in a folder of its own'],
       ['submit jobs/engagement.yaml', 'later: it goes on from there'],
     ],
     exits: ['failure', ...asking, 'notFound'],
@@ -111,6 +113,32 @@ export const lessons: Readonly<Record<string, Lesson>> = {
       ['checkpoints engagement --trigger', 'take one now'],
     ],
     exits: ['failure', ...asking, 'notFound'],
+  },
+  'savepoint create': {
+    examples: [
+      ['savepoint create engagement before-sale', 'while it runs; it goes on'],
+      ['savepoint create engagement', 'under a name that the server chooses'],
+    ],
+    exits: ['failure', ...asking, 'notFound'],
+  },
+  'savepoint list': {
+    examples: [
+      ['savepoint list', 'those of all jobs, newest first'],
+      ['savepoint list engagement --output json', 'for machines'],
+    ],
+    exits: [...asking],
+  },
+  'savepoint delete': {
+    examples: [['savepoint delete engagement before-sale', 'for good']],
+    exits: ['failure', ...asking, 'notFound'],
+  },
+  'savepoint inspect': {
+    examples: [
+      ['savepoint inspect .millrace/savepoints/engagement/before-sale', 'what is in it'],
+      ['savepoint inspect .millrace/savepoints/engagement/before-sale --table merge --keys 20', 'more rows of some'],
+      ['savepoint inspect .millrace/savepoints/engagement/before-sale --output json', 'for machines'],
+    ],
+    exits: ['failure', 'invalid', 'notFound'],
   },
   query: {
     examples: [

@@ -1,18 +1,19 @@
 /** Commands on jobs: validate, submit, list, describe, cancel, stop, checkpoints. */
 import type { Command } from 'commander'
-import type { ValidationResult } from '../control/api.ts'
+import type { JobStartDocument, StoppedJob, ValidationResult } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
 import { parseJob } from '../job/parse.ts'
 import { isModuleFile } from '../job/parse-program.ts'
 import { inFile, outputOf, type ServerOptions, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
-import { ExitSignal, exitCodes, violationLine } from './failure.ts'
+import { ExitSignal, exitCodes, usage, violationLine } from './failure.ts'
 import { followJob } from './job-follow.ts'
 import { descriptorSetHelp, descriptorsOf, type SchemaOptions, schemaPart } from './job-schema.ts'
-import { writeCheckpoints, writeDetails, writeJobChange, writeJobs } from './job-view.ts'
+import { jobJson, writeCheckpoints, writeDetails, writeJobChange, writeJobs } from './job-view.ts'
 import { submittedText, validateModule } from './module-jobs.ts'
 import type { Output } from './output.ts'
-import { withOutput, withServer } from './shared-options.ts'
+import { madeText, savepointJson } from './savepoint-view.ts'
+import { collect, withOutput, withServer } from './shared-options.ts'
 
 /** Adds the commands to the program. */
 export function addJobCommands(program: Command, deps: CliDeps): void {
@@ -27,12 +28,21 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
       "job definition, YAML or JSON, or a module of the server's folder of jobs; - reads standard input",
     )
     .option('--descriptor-set <file>', descriptorSetHelp)
-    .action((file: string, options: ServerOptions & SchemaOptions) =>
+    .option('--from-savepoint <name>', 'begin from a savepoint of the job, or as job/name from one of another')
+    .option('--claim', 'the savepoint goes once the job has a checkpoint of its own', false)
+    .option(
+      '--drop-state <name>',
+      'state of the savepoint that may go: an operator or a table; may be repeated',
+      collect,
+    )
+    .action((file: string, options: ServerOptions & SchemaOptions & StartOptions) =>
       inFile(file, async () => {
+        const start = startOf(options)
         const text = await submittedText(deps, file)
         const document = { kind: 'text', text, ...schemaPart(file, text, options) } as const
-        const job = await withClient(deps, options, ({ control }) => control.submit(document))
-        writeJobChange(outputOf(deps, options), job, 'submitted')
+        const job = await withClient(deps, options, ({ control }) => control.submit(document, start))
+        const from = start === null ? '' : ` from savepoint ${start.savepoint}`
+        writeJobChange(outputOf(deps, options), job, `submitted${from}`)
       }),
     )
   withServer(program.command('list'))
@@ -70,12 +80,17 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
     })
   withServer(program.command('stop'))
     .summary('suspend a job after a last checkpoint')
-    .description('Takes a last checkpoint and suspends the job. Submitted again, it goes on from there.')
+    .description(
+      'Takes a last checkpoint and suspends the job. Submitted again, it goes on from there. With --savepoint, a savepoint is ' +
+        'made of it. With --drain, all of time passes first: every window fires, and nothing goes on from there.',
+    )
     .argument('<job>', 'name of the job')
-    .action(async (name: string, options: ServerOptions) => {
-      const { summary, checkpointId } = await withClient(deps, options, ({ control }) => control.stop(name))
-      const output = outputOf(deps, options)
-      writeJobChange(output, summary, checkpointId === 0 ? 'stopped' : `stopped with checkpoint ${checkpointId}`)
+    .option('--savepoint [name]', 'make a savepoint; the server chooses a name when absent')
+    .option('--drain', 'fire every window first, for a job that ends for good', false)
+    .action(async (name: string, options: ServerOptions & { savepoint?: string | true; drain: boolean }) => {
+      const wish = { savepoint: options.savepoint === true ? '' : (options.savepoint ?? null), drain: options.drain }
+      const stopped = await withClient(deps, options, ({ control }) => control.stop(name, wish))
+      writeStopped(outputOf(deps, options), stopped)
     })
   withServer(program.command('checkpoints'))
     .summary('list the checkpoints of a job, or take one')
@@ -88,6 +103,31 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
       )
       writeCheckpoints(outputOf(deps, options), checkpoints)
     })
+}
+
+interface StartOptions {
+  readonly fromSavepoint?: string
+  readonly claim: boolean
+  readonly dropState?: readonly string[]
+}
+
+function startOf({ fromSavepoint, claim, dropState = [] }: StartOptions): JobStartDocument | null {
+  if (fromSavepoint !== undefined) return { savepoint: fromSavepoint, claim, dropState }
+  if (claim || dropState.length > 0) throw usage('--claim and --drop-state are of --from-savepoint: give that too')
+  return null
+}
+
+function writeStopped(output: Output, { summary, checkpointId, savepoint }: StoppedJob): void {
+  if (output.format === 'json') {
+    output.json({
+      job: jobJson(summary),
+      checkpointId,
+      savepoint: savepoint === null ? null : savepointJson(savepoint),
+    })
+    return
+  }
+  writeJobChange(output, summary, checkpointId === 0 ? 'stopped' : `stopped with checkpoint ${checkpointId}`)
+  if (savepoint !== null) output.line(madeText(savepoint))
 }
 
 function addValidate(program: Command, deps: CliDeps): void {

@@ -14,6 +14,7 @@ import { addJobCommands } from './job-commands.ts'
 import { addMetricCommands } from './metric-commands.ts'
 import { addNewCommand } from './new-command.ts'
 import { addProduceCommand } from './produce-command.ts'
+import { addSavepointCommands } from './savepoint-commands.ts'
 import { addServerCommands } from './server-commands.ts'
 import { addTokenCommand } from './token-command.ts'
 import { addTxnCommands } from './txn-commands.ts'
@@ -45,6 +46,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addDemoCommand(program, deps, options.demoJob)
   addServerCommands(program, deps)
   addJobCommands(program, deps)
+  addSavepointCommands(program, deps)
   addMetricCommands(program, deps)
   addProduceCommand(program, deps)
   addNewCommand(program, deps)
