@@ -5,9 +5,11 @@
 import { type ChunkRef, PageListBuilder, type SubtaskSnapshot } from '../../../src/checkpoint/snapshot.ts'
 import type { ChunkWriter } from '../../../src/checkpoint/store.ts'
 import { nextBelow, type Random } from '../../../src/core/clock.ts'
+import { crc32c } from '../../../src/event/crc32c.ts'
 
 const PAGES = 4
 const PAGE_BYTES = 8
+const PAGE_CRC = crc32c(new Uint8Array(PAGE_BYTES))
 
 /** The pages of one subtask in one attempt. */
 export class FakePages {
@@ -52,7 +54,7 @@ export class FakePages {
     }
     const builder = new PageListBuilder()
     listed.forEach((chunk, page) => {
-      builder.add('t', -1, page, 1, { chunk: chunk!, offset: page * PAGE_BYTES, length: PAGE_BYTES, crc: 0 })
+      builder.add('t', -1, page, 1, { chunk: chunk!, offset: page * PAGE_BYTES, length: PAGE_BYTES, crc: PAGE_CRC })
     })
     const written = this.#unreported
     this.#unreported = []

@@ -34,6 +34,8 @@ interface HostedAttempt {
   readonly deploy: DeployMessage
   readonly subtasks: HostedSubtask[]
   running: boolean
+  /** Its sources read no further. */
+  drained: boolean
 }
 
 /** What a test may make a thread do. */
@@ -166,6 +168,10 @@ export class FakeThread implements WorkerPort {
       case 'barrier':
         for (const subtask of attempt.subtasks) this.#barrier(attempt, subtask, message.checkpointId)
         return
+      case 'drain':
+        attempt.drained = true
+        for (const subtask of attempt.subtasks) this.#finish(attempt, subtask)
+        return
       case 'assign': {
         const subtask = attempt.subtasks.find((one) => one.subtask === message.subtask)
         subtask?.splits.push(...message.splits.map((split) => ({ ...split })))
@@ -194,7 +200,7 @@ export class FakeThread implements WorkerPort {
       const restored = message.restore?.find((one) => one.operatorId === 'window' && one.subtask === subtask)
       return [{ subtask, splits, pages: new FakePages(restored), counted, finished: false }]
     })
-    this.hosted.set(key, { deploy: message, subtasks, running: false })
+    this.hosted.set(key, { deploy: message, subtasks, running: false, drained: false })
     if (this.script.failDeploy === undefined) {
       this.say({ type: 'deployed', ...ref(message), thread: this.thread })
     } else {
@@ -205,7 +211,7 @@ export class FakeThread implements WorkerPort {
   #read(key: string, attempt: HostedAttempt): void {
     if (this.#dead || this.hosted.get(key) !== attempt) return
     for (const subtask of attempt.subtasks) {
-      if (this.script.silent) break
+      if (this.script.silent || attempt.drained) break
       for (const split of subtask.splits) {
         const end = Math.min(split.stopOffset, this.#workers.endOf(split.partition))
         const count = Math.max(0, Math.min(RECORDS_A_TURN, end - split.offset))
@@ -213,12 +219,15 @@ export class FakeThread implements WorkerPort {
         subtask.counted += count
       }
       const done = subtask.splits.every((split) => split.offset >= split.stopOffset)
-      if (done && !subtask.finished) {
-        subtask.finished = true
-        this.say({ type: 'sourceFinished', ...ref(attempt.deploy), subtask: subtask.subtask })
-      }
+      if (done) this.#finish(attempt, subtask)
     }
     this.#workers.scheduler.after(10, () => this.#read(key, attempt))
+  }
+
+  #finish(attempt: HostedAttempt, subtask: HostedSubtask): void {
+    if (subtask.finished) return
+    subtask.finished = true
+    this.say({ type: 'sourceFinished', ...ref(attempt.deploy), subtask: subtask.subtask })
   }
 
   #barrier(attempt: HostedAttempt, hosted: HostedSubtask, checkpointId: number): void {
