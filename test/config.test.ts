@@ -19,6 +19,7 @@ describe('parseConfig', () => {
       brokers: '',
       kafkaPrefix: 'millrace',
       redisUrl: '',
+      savepointDir: '',
       redisPrefix: 'millrace',
       redisReplicas: 0,
       dataDir: '.millrace',
