@@ -88,17 +88,20 @@ export class JobSavepoints {
       throw refused(jobName, status, drain ? 'draining' : 'stopping with a savepoint')
     }
     if (name !== null) await this.#checkFree({ job: jobName, name })
-    let made: Promise<SavepointEntry> | null = null
+    const made: Promise<SavepointEntry>[] = []
     const onCheckpoint = async (checkpointId: number): Promise<void> => {
       if (name === null) return
-      made = this.#make(job, checkpointId, name, drain ? 'drain' : 'stop')
-      await made.catch(() => {})
+      const one = this.#make(job, checkpointId, name, drain ? 'drain' : 'stop')
+      made.push(one)
+      await one.catch(() => {})
     }
     const stopped = await this.#manager.stop(jobName, { ...plainStop, drain, onCheckpoint })
     if (name === null) return { ...stopped, savepoint: null }
     try {
-      if (made === null) throw new MillraceError('SAVEPOINT_FAILED', 'it was not running any more when it came to stop')
-      return { ...stopped, savepoint: await made }
+      const [one] = made
+      if (one === undefined)
+        throw new MillraceError('SAVEPOINT_FAILED', 'it was not running any more when it came to stop')
+      return { ...stopped, savepoint: await one }
     } catch (thrown) {
       const { message } = MillraceError.from(thrown)
       throw new MillraceError(

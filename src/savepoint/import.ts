@@ -70,5 +70,5 @@ export async function importSavepoint(
       createdAtMs,
     },
   }
-  await store.publishManifest(jobName, generation, nonce, checkpointId, encodeManifest(first))
+  await store.publishManifest(jobName, generation, nonce, checkpointId, encodeManifest(first), checkpointId - 1)
 }
