@@ -8,7 +8,7 @@
  * Invariants: a savepoint that fails is an answer and never touches the job; a stop whose savepoint fails has stopped all
  * the same, and says so.
  */
-import { decodeManifest } from '../checkpoint/manifest.ts'
+import { type CheckpointManifest, decodeManifest } from '../checkpoint/manifest.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import { describeOperators, describeTables } from '../savepoint/describe.ts'
@@ -60,9 +60,10 @@ export class JobSavepoints {
     await this.#checkFree({ job: jobName, name })
     const { coordinator } = job
     const { state } = coordinator.status
-    const make = (checkpointId: number) => this.#make(job, checkpointId, name, 'savepoint')
+    const make = (manifest: CheckpointManifest) => this.#make(job, manifest, name, 'savepoint')
     try {
-      if (state === 'RUNNING') return await coordinator.savepoint(make)
+      if (state === 'RUNNING')
+        return await coordinator.savepoint(async (id) => make(await this.#manifestOf(jobName, id)))
       if (state === 'FINISHED' || state === 'SUSPENDED') return await make(await this.#newestOf(job))
     } catch (thrown) {
       throw savepointFailed(jobName, thrown)
@@ -91,7 +92,8 @@ export class JobSavepoints {
     const made: Promise<SavepointEntry>[] = []
     const onCheckpoint = async (checkpointId: number): Promise<void> => {
       if (name === null) return
-      const one = this.#make(job, checkpointId, name, drain ? 'drain' : 'stop')
+      const reason = drain ? 'drain' : 'stop'
+      const one = this.#manifestOf(jobName, checkpointId).then((manifest) => this.#make(job, manifest, name, reason))
       made.push(one)
       await one.catch(() => {})
     }
@@ -135,18 +137,14 @@ export class JobSavepoints {
 
   async #make(
     { coordinator, stored }: ManagedJob,
-    checkpointId: number,
+    manifest: CheckpointManifest,
     name: string,
     reason: SavepointReason,
   ): Promise<SavepointEntry> {
     const { store, clock, instanceId } = this.#ports
     const { name: jobName, plan } = coordinator
-    const bytes = await store.readManifest(jobName, checkpointId)
-    const what = `checkpoint ${checkpointId} of job ${jobName}`
-    if (bytes === undefined) throw new MillraceError('SAVEPOINT_FAILED', `${what} is not in the store any more`)
-    const manifest = decodeManifest(bytes, what)
     const nowMs = clock.nowMs()
-    const ref = { job: jobName, name: name === '' ? defaultSavepointName(nowMs, checkpointId) : name }
+    const ref = { job: jobName, name: name === '' ? defaultSavepointName(nowMs, manifest.checkpointId) : name }
     const writer = await this.#store().create(ref)
     const facts = {
       name: ref.name,
@@ -167,11 +165,29 @@ export class JobSavepoints {
     return { ...ref, path: this.#store().pathOf(ref), savepoint, problem: '' }
   }
 
-  async #newestOf({ coordinator }: ManagedJob): Promise<number> {
-    const { name, jobId, history } = coordinator
+  /** The newest checkpoint of a job that does not run, provided that sinks are known to have what it has for them. */
+  async #newestOf({ coordinator }: ManagedJob): Promise<CheckpointManifest> {
+    const { name, jobId, history, status, outbox } = coordinator
     const [newest] = await listCheckpoints(this.#ports.store, name, jobId, history)
-    if (newest !== undefined) return newest.id
-    throw new MillraceError('JOB_STATE', `job ${name} has no checkpoint to make a savepoint of`)
+    if (newest === undefined)
+      throw new MillraceError('JOB_STATE', `job ${name} has no checkpoint to make a savepoint of`)
+    const manifest = await this.#manifestOf(name, newest.id)
+    const { owed, subtasks } = manifest
+    const nothing = owed.length === 0 && subtasks.every((snapshot) => snapshot.outbox.length === 0)
+    // Before its first attempt a process does not know what sinks have: only they do.
+    if (nothing || (status.attempt > 0 && outbox.owed.length === 0)) return manifest
+    throw new MillraceError(
+      'JOB_STATE',
+      `checkpoint ${newest.id} of job ${name} has results for its sinks, which may not have applied them: submit the job, ` +
+        'then stop it with a savepoint',
+    )
+  }
+
+  async #manifestOf(jobName: string, checkpointId: number): Promise<CheckpointManifest> {
+    const bytes = await this.#ports.store.readManifest(jobName, checkpointId)
+    const what = `checkpoint ${checkpointId} of job ${jobName}`
+    if (bytes === undefined) throw new MillraceError('SAVEPOINT_FAILED', `${what} is not in the store any more`)
+    return decodeManifest(bytes, what)
   }
 
   /** Says early what would otherwise be said after a checkpoint. */

@@ -30,16 +30,18 @@ interface PagePlace {
 }
 
 /**
- * Writes `manifest` with all its chunks, and commits. Rejects SAVEPOINT_FAILED when the store lacks a chunk or has damaged
+ * Writes `manifest` with all its chunks, and commits. Sinks must have applied its outbox, and all before it: what they have
+ * is no part of a savepoint, so that whoever begins from it gives nothing out again. Rejects SAVEPOINT_FAILED when the store lacks a chunk or has damaged
  * one, and with what the writer rejects with; the writer is abandoned then.
  */
 export async function exportSavepoint(
-  manifest: CheckpointManifest,
+  complete: CheckpointManifest,
   facts: SavepointFacts,
   chunks: ChunkReader,
   writer: SavepointWriter,
 ): Promise<Savepoint> {
   try {
+    const manifest = withoutOutbox(complete)
     const refs = chunksOf(manifest)
     const pages = pagesByChunk(manifest)
     const blobs: SavepointBlob[] = new Array(refs.length)
@@ -72,6 +74,10 @@ export async function exportSavepoint(
     await writer.abandon()
     throw thrown
   }
+}
+
+function withoutOutbox(manifest: CheckpointManifest): CheckpointManifest {
+  return { ...manifest, owed: [], subtasks: manifest.subtasks.map((snapshot) => ({ ...snapshot, outbox: [] })) }
 }
 
 function pagesByChunk(manifest: CheckpointManifest): Map<string, PagePlace[]> {

@@ -94,6 +94,7 @@ describe('checkpoint protocol', () => {
     expect(run.state.base.retained.map((entry) => entry.checkpointId)).toEqual([4, 5, 6])
     expect(run.complete(30)).toEqual([
       { type: 'notifyComplete', checkpointId: 7 },
+      { type: 'settled', checkpointId: 7 },
       { type: 'subsume', checkpointIds: [4, 5] },
     ])
   })

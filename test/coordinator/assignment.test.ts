@@ -88,7 +88,9 @@ describe('assignment', () => {
   it('refuses to go on without an end where all of time has passed', () => {
     const { source } = makeDefinition()
     const ended = { ...base, operatorId: 'window', watermarkMs: Infinity }
-    expect(() => checkNotEnded([ended], { ...source, bounded: false }, 'j')).toThrow(/job j has come to the end of time/)
+    expect(() => checkNotEnded([ended], { ...source, bounded: false }, 'j')).toThrow(
+      /job j has come to the end of time/,
+    )
     expect(() => checkNotEnded([ended], source, 'j')).not.toThrow()
     // Drained before the end of its input: what is left would be late.
     const drained = { ...base, operatorId: source.id, splits: [split(0, 40, { stopOffset: 80 })] }

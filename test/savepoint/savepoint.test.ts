@@ -19,6 +19,7 @@ function snapshot(changes: Partial<SubtaskSnapshot>): SubtaskSnapshot {
     ...{ operatorId: 'window', subtask: 0, parallelism: 1, watermarkMs: 7, counters: { applied: 2 }, splits: [] },
     ...{ meta: new TextEncoder().encode(JSON.stringify({ version: 1, tables })), written: [] },
     pages: builder.build(() => 8),
+    outbox: [],
     ...changes,
   }
 }

@@ -20,6 +20,7 @@ import type {
 } from '../../../src/runtime/messages.ts'
 import type { ManualScheduler } from '../../../src/testing/manual-clock.ts'
 import { FakePages } from './fake-pages.ts'
+import type { Script } from './fake-script.ts'
 import { sourceStats } from './fake-stats.ts'
 
 interface HostedSubtask {
@@ -36,22 +37,6 @@ interface HostedAttempt {
   running: boolean
   /** Its sources read no further. */
   drained: boolean
-}
-
-/** What a test may make a thread do. */
-export interface Script {
-  /** Nothing is taken any more. */
-  silent: boolean
-  /** `dispose` is not answered. */
-  neverDisposes: boolean
-  /** `deploy` is not answered. */
-  neverDeploys: boolean
-  /** Barriers are taken but not answered. */
-  dropAcks: boolean
-  /** Barriers are declined with this code. */
-  decline: ErrorCode | undefined
-  /** Deployments fail with this code. */
-  failDeploy: ErrorCode | undefined
 }
 
 /** Records that a source subtask reads in one turn of 10 ms. */
