@@ -48,7 +48,8 @@ export async function inspectState(
       }
       const store = new KeyedStore(operator.id, slots.length, { start: group, end: group })
       const slotOf = slots.map((_, i) => i)
-      for (const page of pages) readStatePage(page, group, store, slotOf)
+      const expires = slots.map(() => true)
+      for (const page of pages) readStatePage(page, group, store, slotOf, expires)
       for (const entry of store.groups[0]!.entries.values()) {
         rows++
         timers += (entry.eventTimers?.size ?? 0) + (entry.processingTimers?.size ?? 0)

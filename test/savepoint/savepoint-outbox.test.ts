@@ -31,11 +31,12 @@ async function whole(): Promise<string[]> {
   return said
 }
 
-async function started(savepoints: MemorySavepoints): Promise<Simulation> {
+async function started(savepoints: MemorySavepoints, everyMs = 50): Promise<Simulation> {
   const { topic, append } = topicInParts(SEED, EVENTS)
   append(0.7)
   const simulation = simulate(SEED, topic, savepoints)
-  await simulation.submit(exactly({ bounded: false }))
+  const job = exactly({ bounded: false })
+  await simulation.submit({ ...job, checkpoint: { ...job.checkpoint, everyMs } })
   await simulation.runUntilState('shop', 'RUNNING')
   await simulation.scheduler.runFor(300)
   append(1)
@@ -66,7 +67,8 @@ describe('savepoints and sinks', () => {
 
   it('one is complete when its results are applied, and not before', async () => {
     const savepoints = new MemorySavepoints()
-    const first = await started(savepoints)
+    // No checkpoint but that of the savepoint: all results so far are its own.
+    const first = await started(savepoints, 3_600_000)
     const gate = Promise.withResolvers<void>()
     first.sinks.fault = (call, when) => (call === 'apply' && when === 'before' ? gate.promise : undefined)
     let done = false
