@@ -4,15 +4,16 @@
  * Pure. Owns: what is applied before the job goes on, and when to refuse. Does not own: which checkpoint is restored
  * (protocol-restore.ts), reading markers and applying (coordinator/outbox-coordinator.ts).
  *
- * A manifest says which earlier checkpoints were owed when it was published, and to whom. So what is owed is exactly
- * that and its own outbox, less what the markers say. A manifest beside it that it does not name is not owed: it was
- * applied, or it is one whose publication ended without an answer, and its records are in the restored one again.
+ * A manifest says which earlier checkpoints were owed when it was published, and to whom: what is owed is that and its
+ * own outbox, less what the markers say. It also says which checkpoint completed before it, and so on back: one beside
+ * it that is not in that line was published without an answer, and its records are in a later one again.
  *
  * Rules, for each sink:
  * 1. No marker, or one of another submission of the job's name: everything that is owed.
  * 2. A marker of this submission above the restored checkpoint, or without any: STORE_LOST. The sink has results of
  *    events that would be counted, and said, again.
- * 3. Otherwise what is owed above the marker, oldest first. If the store does not have it: CHECKPOINT_CORRUPT.
+ * 3. Otherwise what is owed above the marker, oldest first. If the store does not have it: CHECKPOINT_CORRUPT. A sink
+ *    that has lost its newest epochs has a marker below what is owed: it gets them again as far as they are retained.
  * 4. What is owed to a sink that the job no longer has is dropped, and told.
  */
 import type { CheckpointManifest } from './manifest.ts'
@@ -91,12 +92,9 @@ export function resolveOutbox(facts: OutboxFacts): OutboxDecision {
   if (restored === null) return { kind: 'apply', epochs: [], dropped: [] }
   const epochs: OutboxEpoch[] = []
   const dropped: OutboxEpoch[] = []
-  const own = outboxOf(restored)
-  for (const owed of [...restored.owed, { checkpointId: restoredId, sinks: [...own.sinks.keys()] }]) {
-    const { checkpointId } = owed
-    const wanting = owed.sinks.filter((sink) => !hasApplied(markers.get(sink), jobId, checkpointId))
+  for (const { checkpointId, sinks, manifest } of candidates(restored, retained, markers, jobId)) {
+    const wanting = sinks.filter((sink) => !hasApplied(markers.get(sink), jobId, checkpointId))
     if (wanting.length === 0) continue
-    const manifest = checkpointId === restoredId ? restored : retained.find((m) => m.checkpointId === checkpointId)
     const known = wanting.filter((sink) => markers.has(sink))
     if (manifest === undefined) {
       // What is owed to nobody that is there need not be found.
@@ -109,7 +107,7 @@ export function resolveOutbox(facts: OutboxFacts): OutboxDecision {
           `has lost, although it has checkpoint ${restoredId}. Restore the store, or cancel the job and submit it anew`,
       }
     }
-    const whole = checkpointId === restoredId ? own : outboxOf(manifest)
+    const whole = outboxOf(manifest)
     const part = (sinks: readonly string[]): OutboxEpoch => ({
       checkpointId,
       sinks: new Map(sinks.flatMap((sink) => (whole.sinks.has(sink) ? [[sink, whole.sinks.get(sink)!]] : []))),
@@ -119,6 +117,48 @@ export function resolveOutbox(facts: OutboxFacts): OutboxDecision {
     if (gone.length > 0) dropped.push(part(gone))
   }
   return { kind: 'apply', epochs, dropped }
+}
+
+/** An epoch that sinks may lack, with those that may; `manifest` is undefined when the store does not have it. */
+interface Candidate {
+  readonly checkpointId: number
+  readonly sinks: readonly string[]
+  readonly manifest: CheckpointManifest | undefined
+}
+
+/** Ascending. */
+function candidates(
+  restored: CheckpointManifest,
+  retained: readonly CheckpointManifest[],
+  markers: OutboxFacts['markers'],
+  jobId: string,
+): readonly Candidate[] {
+  const found = new Map<number, Candidate>()
+  const completed = completedUpTo(restored, retained)
+  for (const manifest of completed) {
+    const { checkpointId } = manifest
+    const sinks = [...outboxOf(manifest).sinks.keys()]
+    // Whoever has no marker is owed what is owed; one that has says itself what it lacks.
+    const lacking = manifest === restored ? sinks : sinks.filter((sink) => markers.get(sink)?.jobId === jobId)
+    found.set(checkpointId, { checkpointId, sinks: lacking, manifest })
+  }
+  for (const { checkpointId, sinks } of restored.owed) {
+    const manifest = found.get(checkpointId)?.manifest ?? retained.find((m) => m.checkpointId === checkpointId)
+    found.set(checkpointId, { checkpointId, sinks, manifest })
+  }
+  return [...found.values()].sort((a, b) => a.checkpointId - b.checkpointId)
+}
+
+/** The restored checkpoint and those that completed before it, as far as they are retained. */
+function completedUpTo(restored: CheckpointManifest, retained: readonly CheckpointManifest[]): CheckpointManifest[] {
+  const line: CheckpointManifest[] = []
+  let next: CheckpointManifest | undefined = restored
+  while (next !== undefined) {
+    line.push(next)
+    const { checkpointId, previousCheckpointId }: CheckpointManifest = next
+    next = retained.find((m) => m.checkpointId === previousCheckpointId && m.checkpointId < checkpointId)
+  }
+  return line
 }
 
 function hasApplied(marker: SinkMarker | null | undefined, jobId: string, epoch: number): boolean {

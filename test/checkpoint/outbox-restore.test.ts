@@ -22,7 +22,7 @@ function checkpoint(
     subtask,
     outbox: [{ sink, blocks: [block(checkpointId, subtask)] }],
   }))
-  return { ...whole, jobId: 'id-1', subtasks, owed }
+  return { ...whole, jobId: 'id-1', previousCheckpointId: checkpointId - 1, subtasks, owed }
 }
 
 const block = (checkpointId: number, n: number) => ({
@@ -84,7 +84,29 @@ describe('what sinks are owed when a job starts', () => {
 
   test('nothing of a checkpoint beside it that it does not name: its records are in this one again', () => {
     // Six was published without an answer; seven holds what it held, and says nothing of it.
-    expect(decide(checkpoint(7, ['a']), { a: marker(5) }, [six])).toMatchObject({ apply: [[7, 'a']] })
+    const published = checkpoint(6, ['a'], [])
+    const after = { ...checkpoint(7, ['a']), previousCheckpointId: 5 }
+    expect(decide(after, { a: marker(5) }, [published])).toMatchObject({ apply: [[7, 'a']] })
+    expect(decide(after, { a: marker(4) }, [checkpoint(5, ['a']), published])).toMatchObject({
+      apply: [
+        [5, 'a'],
+        [7, 'a'],
+      ],
+    })
+  })
+
+  test('a sink that has lost its newest epochs gets them again, as far as they are retained', () => {
+    const line = [3, 4, 5].map((id) => checkpoint(id, ['a', 'b']))
+    expect(decide(checkpoint(6, ['a']), { a: marker(2), b: marker(4) }, line)).toMatchObject({
+      apply: [
+        [3, 'a'],
+        [4, 'a'],
+        [5, 'a', 'b'],
+        [6, 'a'],
+      ],
+    })
+    // One that never had any is owed no more than what is owed.
+    expect(decide(checkpoint(6, ['a']), { a: null, b: null }, line)).toMatchObject({ apply: [[6, 'a']] })
   })
 
   test('a marker above the restored checkpoint, or without any, is a lost store', () => {
