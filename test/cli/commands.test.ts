@@ -98,6 +98,9 @@ describe('jobs', () => {
     expect(details.stdout).toMatch(/^└─ hash\(person\) → window .*2 tables$/m)
     expect(details.stdout).toContain('BROKER_UNREACHABLE')
     expect(details.stdout).toContain('last failure: timed out')
+    expect(details.stdout).toContain(
+      'owed to out, deadLetters: the results of checkpoint 7 (1,200 records, 64 KiB)\nsources wait until sinks',
+    )
     expect((await cli.run('stop', 'engagement')).stdout).toBe('job engagement stopped with checkpoint 7: SUSPENDED\n')
     expect((await cli.run('cancel', 'engagement')).stdout).toBe('job engagement cancelled: CANCELLED\n')
   })
@@ -117,7 +120,12 @@ describe('jobs', () => {
         { partition: 0, watermark: null },
         { partition: 1, lag: 5 },
       ],
-      checkpoints: { latest: { id: 7, durationMs: 12.5, createTime: '2026-01-02T03:04:05Z' }, restored: null },
+      checkpoints: {
+        latest: { id: 7, durationMs: 12.5, createTime: '2026-01-02T03:04:05Z' },
+        restored: null,
+        owed: [{ checkpointId: 7, sinks: ['out', 'deadLetters'] }],
+        sourcesHeld: true,
+      },
     })
   })
 

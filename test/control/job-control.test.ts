@@ -61,6 +61,20 @@ describe('JobControl', () => {
     expect((error as MillraceError).violations).toHaveLength(2)
   })
 
+  it('shows what sinks are owed, and whether sources wait for it', async () => {
+    const { control, manager, settle } = await setUp()
+    await settle(control.submit(good))
+    const { outbox } = manager.job('engagement').coordinator
+    expect((await settle(control.describe('engagement'))).checkpoints).toMatchObject({ owed: [], sourcesHeld: false })
+    const owed = { checkpointId: 3, records: 12, bytes: 900, sinks: ['out'] }
+    outbox.owed.push(owed)
+    outbox.held = true
+    expect((await settle(control.describe('engagement'))).checkpoints).toMatchObject({
+      owed: [owed],
+      sourcesHeld: true,
+    })
+  })
+
   it('walks a job from submit to cancel, and shows it on the way', async () => {
     const { control, settle, scheduler, workers, data } = await setUp()
     expect(await settle(control.submit(good))).toMatchObject({

@@ -88,8 +88,8 @@ export function someDetails(summary: JobSummary, definitionText: string): JobDet
       latest: someCheckpoint,
       restored: null,
       lastFailure: 'timed out',
-      owed: [],
-      sourcesHeld: false,
+      owed: [{ checkpointId: 7, records: 1200, bytes: 65_536, sinks: ['out', 'deadLetters'] }],
+      sourcesHeld: true,
     },
     exceptions: [
       {
