@@ -124,6 +124,7 @@ export class OutboxCoordinator {
 
   /** Nothing is waited for any more. */
   close(): void {
+    this.#options.memory.outbox.held = false
     this.#fail(new MillraceError('CANCELLED', 'the attempt is not wanted any more'))
   }
 

@@ -42,6 +42,15 @@ function stop(simulation: Simulation): void {
   simulation.manager.stop('shop').catch(() => undefined)
 }
 
+/** No result is there twice. */
+function checkOnce({ sinks }: Simulation): void {
+  const keys = sinks.records('shop', 'out').map(({ key, value }) => {
+    const { revision } = MetricValue.decode(value)
+    return `${new TextDecoder().decode(key!)} ${revision}`
+  })
+  expect(new Set(keys).size).toBe(keys.length)
+}
+
 const outboxOf = (simulation: Simulation) => simulation.manager.job('shop').coordinator.outbox
 
 it('is SUSPENDED when sinks have applied the last checkpoint, and not before', async () => {
@@ -162,13 +171,33 @@ it('after the end of a process the next one applies what is owed, and the first 
   await first.runUntilState('shop', 'FAILED')
   expect(sinks.records('shop', 'out').length).toBe(records)
   await second.scheduler.runFor(1000)
-  const keys = sinks.records('shop', 'out').map(({ key, value }) => {
-    const { revision } = MetricValue.decode(value)
-    return `${new TextDecoder().decode(key!)} ${revision}`
-  })
-  expect(new Set(keys).size).toBe(keys.length)
+  checkOnce(second)
   await second.close()
 })
+
+it.each([10, 11, 12])(
+  'a store that is emptied under a live job: it goes on, or says what is lost (seed %i)',
+  async (seed) => {
+    const simulation = await running(seed)
+    await simulation.scheduler.runFor(50 + seed * 7)
+    simulation.store.clear()
+    const { coordinator } = simulation.manager.job('shop')
+    const before = coordinator.lastCheckpointId
+    await simulation.scheduler.runUntil(
+      () => coordinator.status.state === 'FAILED' || coordinator.lastCheckpointId > before + 2,
+      'a checkpoint in the new store, or the end',
+    )
+    const { state, error } = coordinator.status
+    if (state === 'FAILED')
+      expect(error).toMatchObject({
+        code: 'STORE_LOST',
+        message: expect.stringMatching(/lost|its data is gone/) as string,
+      })
+    expect(simulation.sinks.repeated).toBe(0)
+    checkOnce(simulation)
+    await simulation.close()
+  },
+)
 
 it('results of a cancelled job are not applied any more', async () => {
   const simulation = await running(7)
