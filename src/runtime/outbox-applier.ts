@@ -4,8 +4,9 @@
  * Owns: the sinks' life in this thread, reading blocks back from the store, and refusing those that are not what was
  * written. Does not own: which epoch is due (coordinator/outbox-coordinator.ts), the sinks themselves (sink/).
  *
- * Blocks are always read from the store, never handed on in memory: what works after a crash is what works every time.
- * Whatever goes wrong is told once and ends the attempt; the sink's marker says later how far it came.
+ * Blocks are always read from the store, never handed on in memory: what works after a crash is what works every time. A
+ * store that cannot be reached is waited for: to restart would need it as well. Whatever else goes wrong is told once and
+ * ends the attempt; the sink's marker says later how far it came.
  */
 import type { OutboxBlock } from '../checkpoint/snapshot.ts'
 import type { ChunkReader, ChunkStore } from '../checkpoint/store.ts'
@@ -18,6 +19,8 @@ import type { WorkerPorts } from './ports.ts'
 
 /** Blocks that are read ahead of the one that a sink works on. */
 const READ_AHEAD = 2
+/** Pause before a store that cannot be reached is asked again. */
+const RETRY_MS = 500
 
 /** The sinks of one attempt in one thread. */
 export class OutboxApplier {
@@ -53,7 +56,7 @@ export class OutboxApplier {
       invariant(sink !== undefined, `sink ${id} is not open here`)
       this.#store ??= this.#ports.openChunkStore(this.#deploy.chunkStore)
       const what = `the outbox of checkpoint ${epoch} of job ${this.#deploy.plan.jobName} for sink ${id}`
-      await sink.apply(epoch, readBlocks(this.#store, what, blocks))
+      await sink.apply(epoch, readBlocks(this.#reader(this.#store), what, blocks))
       return { type: 'outboxApplied', ...this.#ref, sink: id, epoch }
     })
   }
@@ -63,6 +66,21 @@ export class OutboxApplier {
     this.#closed = true
     await Promise.allSettled([...this.#sinks.values()].map((sink) => sink.close()))
     await this.#store?.close()
+  }
+
+  /** Reads from a store that may be away for a while. */
+  #reader(store: ChunkReader): ChunkReader {
+    const readChunk = async (key: string): Promise<Uint8Array | undefined> => {
+      for (;;) {
+        try {
+          return await store.readChunk(key)
+        } catch (thrown) {
+          if (this.#closed || MillraceError.from(thrown).code !== 'STORE_UNREACHABLE') throw thrown
+        }
+        await new Promise<void>((resolve) => void this.#ports.scheduler.after(RETRY_MS, resolve))
+      }
+    }
+    return { readChunk }
   }
 
   get #ref(): AttemptRef {

@@ -24,6 +24,8 @@ export class OutboxBlockWriter {
   #bytes = new Uint8Array(0)
   #view = new DataView(this.#bytes.buffer)
   #used = 0
+  /** What the next block is likely to need: as much as the last one, and a little more. */
+  #expected = FIRST_BYTES
 
   /** Bytes of the block so far. */
   get byteLength(): number {
@@ -47,6 +49,7 @@ export class OutboxBlockWriter {
   /** The block; the writer begins a new one. */
   take(): Uint8Array {
     const block = this.#bytes.subarray(0, this.#used)
+    this.#expected = this.#used + (this.#used >>> 3)
     this.#bytes = new Uint8Array(0)
     this.#view = new DataView(this.#bytes.buffer)
     this.#used = 0
@@ -55,7 +58,7 @@ export class OutboxBlockWriter {
   }
 
   #grow(needed: number): void {
-    const larger = new Uint8Array(Math.max(FIRST_BYTES, this.#bytes.length * 2, needed))
+    const larger = new Uint8Array(Math.max(FIRST_BYTES, this.#expected, this.#bytes.length * 2, needed))
     larger.set(this.#bytes.subarray(0, this.#used))
     this.#bytes = larger
     this.#view = new DataView(larger.buffer)

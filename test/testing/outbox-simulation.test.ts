@@ -143,7 +143,7 @@ describe('outboxes in simulation', () => {
   })
 
   it.each([31, 32, 33])('when the store is away for a while (seed %i)', async (seed) => {
-    await run(seed, async (simulation, random) => {
+    const { attempt } = await run(seed, async (simulation, random) => {
       for (let i = 0; i < 3; i++) {
         await simulation.scheduler.runFor(20 + nextBelow(random, 80))
         simulation.store.fault = (_operation, when) => {
@@ -153,6 +153,7 @@ describe('outboxes in simulation', () => {
         simulation.store.fault = undefined
       }
     })
+    expect(attempt).toBe(1)
   })
 
   it.each([41, 42, 43])('when everything fails together (seed %i)', async (seed) => {
