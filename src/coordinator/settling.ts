@@ -61,4 +61,10 @@ export class Settling extends Waiters<CheckpointRecord> {
       if (this.ids.length > 0) this.limit(limitMs)
     })
   }
+
+  /** The attempt ends, and with it the limit: a timer that is left keeps a process from ending. */
+  override rejectAll(error: MillraceError): void {
+    this.#cancelLimit()
+    super.rejectAll(error)
+  }
 }
