@@ -31,14 +31,12 @@ describe('outputs', () => {
   it('have a format and a way of corrections, which are not said where they are the default', () => {
     const log = 'log: { path: p, topic: t }'
     const output = { kind: 'log', path: 'p', topic: 't' }
-    expect(sinkOf(log)).toEqual({ id: 'out', output, delivery: 'exactly-once' })
-    expect(sinkOf(`format: protobuf, corrections: upsert, ${log}`)).toEqual({
-      id: 'out',
-      output,
-      delivery: 'exactly-once',
-    })
+    const once = { id: 'out', output, delivery: 'exactly-once' }
+    expect(sinkOf(log)).toEqual(once)
+    expect(sinkOf(`format: protobuf, corrections: upsert, ${log}`)).toEqual(once)
     expect(sinkOf(`format: json, corrections: retract, ${log}`)).toEqual({
-      ...{ id: 'out', output, delivery: 'exactly-once', format: 'json', corrections: 'retract' },
+      ...once,
+      ...{ format: 'json', corrections: 'retract' },
     })
   })
 
@@ -62,6 +60,8 @@ describe('outputs', () => {
     ['format: json, http: { url: "https://a" }', 'sinks[0].format: is for kafka and log; http always takes JSON'],
     ['format: json, postgres: { table: t }', 'sinks[0].format: is for kafka and log; postgres always takes rows'],
     ['corrections: retract, postgres: { table: t }', 'sinks[0].corrections: a row of postgres is replaced'],
+    ['delivery: at-least-once, redis: {}', 'sinks[0].delivery: redis outputs are written by epochs'],
+    ['delivery: at-least-once, http: { url: "https://a" }', 'sinks[0].delivery: http outputs are written by epochs'],
     ['corrections: retract, redis: {}', 'sinks[0].corrections: a row of redis is replaced'],
   ])('with a mistake are refused: %s', (sink, message) => {
     expect(sinkMistakes(sink)).toEqual([expect.stringContaining(message) as string])

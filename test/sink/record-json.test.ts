@@ -13,7 +13,8 @@ const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descript
 /** ProtoJSON as somebody else writes it, with every key. */
 function oracle(message: string, bytes: Uint8Array): unknown {
   const schema = registry.getMessage(`millrace.v1.${message}`)!
-  return toJson(schema, fromBinary(schema, bytes), { registry, alwaysEmitImplicit: true })
+  // As text and back: JSON has one zero only.
+  return JSON.parse(JSON.stringify(toJson(schema, fromBinary(schema, bytes), { registry, alwaysEmitImplicit: true })))
 }
 
 const texts = fc.string({ unit: 'grapheme', maxLength: 8 })
@@ -57,7 +58,6 @@ describe('records as JSON', () => {
     fc.assert(
       fc.property(values, (value) => {
         const bytes = MetricValue.encode(MetricValue.fromPartial(value)).finish()
-        // As it was read back: some doubles have more than one NaN, and -0 is 0 in JSON.
         expect(parsed(metricValueJson(MetricValue.decode(bytes)))).toEqual(oracle('MetricValue', bytes))
       }),
       { numRuns: 500 },
