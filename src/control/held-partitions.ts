@@ -54,6 +54,8 @@ export class HeldPartitions {
   readonly #clusters = new Map<string, KafkaCluster>()
   /** By topic of a cluster, then by partition. */
   readonly #seen = new Map<string, Map<number, Seen>>()
+  /** Topics that could not be looked at, and of which that was said. */
+  readonly #unseen = new Set<string>()
   #cancel: Cancel = () => {}
   #closed = false
 
@@ -80,7 +82,7 @@ export class HeldPartitions {
     })
   }
 
-  /** One look at the topics of all jobs that run. Never rejects: a cluster that is away is somebody else's to tell of. */
+  /** One look at the topics of all jobs that run. Never rejects. */
   async look(): Promise<void> {
     const topics = new Map<string, KafkaTopic>()
     for (const { runs, definition } of this.#options.jobs()) {
@@ -97,8 +99,9 @@ export class HeldPartitions {
       if (this.#closed) return
       try {
         await this.#lookAt(key, topic)
+        this.#unseen.delete(key)
       } catch (thrown) {
-        if (MillraceError.from(thrown).domain === 'internal') throw thrown
+        this.#cannotSee(key, topic, MillraceError.from(thrown))
       }
     }
   }
@@ -108,6 +111,13 @@ export class HeldPartitions {
     this.#closed = true
     this.#cancel()
     await Promise.all([...this.#clusters.values()].map((cluster) => cluster.close()))
+  }
+
+  /** A cluster that is away is the jobs' own to tell of; anything else is said once, until it is over. */
+  #cannotSee(key: string, { topic }: KafkaTopic, error: MillraceError): void {
+    if (this.#closed || error.retry === 'backoff' || this.#unseen.has(key)) return
+    this.#unseen.add(key)
+    this.#options.warn(`topic ${topic} cannot be watched for open transactions: ${error.message}`, { topic })
   }
 
   async #lookAt(key: string, { topic, brokers }: KafkaTopic): Promise<void> {

@@ -162,9 +162,11 @@ describe.each(kafkaModes)('a Kafka outbox, %s', (mode: KafkaMode) => {
         })(),
       ),
     )
-    const uncommitted = async (): Promise<number> =>
-      (await javaRead(access.directBrokers, topic, 'read_uncommitted')).length
-    await expect.poll(uncommitted, { timeout: 20_000 }).toBeGreaterThan(2)
+    const enumerator = access.enumerator(topic)
+    onTestFinished(() => enumerator.close())
+    const written = async (): Promise<number> => (await enumerator.partitions('read_uncommitted'))[0]!.end
+    // More than the first epoch and its marker.
+    await expect.poll(written, { timeout: 20_000 }).toBeGreaterThan(3)
     const next = sinkFor(topic, { ...of, generation: 2 })
     expect(await next.open()).toMatchObject({ epoch: 1 })
     never.resolve()

@@ -221,4 +221,24 @@ describe('partitions that are held back', () => {
     await producer.abort()
     await expect.poll(looking).toEqual([])
   })
+
+  it('are looked for although one topic cannot be: that is said once', async () => {
+    await admin.createTopic('beside', { partitions: 1 })
+    await openTransaction('millrace/b/out', 'beside')
+    const warnings: string[] = []
+    const held = new HeldPartitions({
+      jobs: () => ['no topic', 'beside'].map((topic) => ({ name: topic, runs: true, definition: reading(topic) })),
+      security: {},
+      ports: systemPorts,
+      warn: (message) => warnings.push(message),
+      thresholdMs: 0,
+    })
+    onTestFinished(() => held.close())
+    for (let i = 0; i < 3; i++) await held.look()
+    expect(warnings).toEqual([
+      expect.stringMatching(/^topic no topic cannot be watched for open transactions: .*INVALID_TOPIC/),
+      expect.stringMatching(/beside-0/),
+    ])
+    expect(held.of('beside')).toHaveLength(1)
+  })
 })
