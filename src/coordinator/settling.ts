@@ -43,12 +43,6 @@ export class Settling extends Waiters<CheckpointRecord> {
     for (const id of this.ids) if (!this.#records.has(id)) this.reject(id, error)
   }
 
-  /** The attempt is over. A timer that is left would keep the process from ending. */
-  override rejectAll(error: MillraceError): void {
-    this.#cancelLimit()
-    super.rejectAll(error)
-  }
-
   /** Nobody waits for sinks much longer than `limitMs` from now on. What they are owed stays owed. */
   limit(limitMs: number): void {
     this.#cancelLimit()
