@@ -146,6 +146,21 @@ describe('a partition that an outbox writes', () => {
     expect(segments(root)).toHaveLength(2)
   })
 
+  it('takes nothing from an owner whose number has been passed so long ago that it is free again', async () => {
+    const root = temporaryRoot()
+    const zombie = closing(outboxOf(root, ownerOf('a')))
+    await zombie.open()
+    const owner = closing(outboxOf(root, ownerOf('b')))
+    await owner.open()
+    for (let epoch = 1; epoch <= 5; epoch++) await owner.apply(epoch, blocksOf(recordsOf(epoch)))
+    const { OutboxPartition } = await import('../../src/log/outbox-partition.ts')
+    const check = vi.spyOn(OutboxPartition.prototype, 'check').mockImplementationOnce(() => undefined)
+    await expect(zombie.apply(1, blocksOf(recordsOf(99)))).rejects.toMatchObject({ code: 'STORE_FENCED' })
+    check.mockRestore()
+    await owner.apply(6, blocksOf(recordsOf(6)))
+    expect((await readTopic(root)).map(textOf)).toEqual(expected([1, 2, 3, 4, 5, 6].flatMap((n) => recordsOf(n))))
+  })
+
   it('ends where it is committed, for whoever asks for ends or times', async () => {
     const root = temporaryRoot()
     const sink = closing(outboxOf(root, ownerOf('a'), 1_000_000))
