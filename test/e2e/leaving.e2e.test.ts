@@ -3,15 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DeadLetter } from '../../src/gen/millrace/v1/metric.ts'
-import {
-  engineForTest,
-  folderForTest,
-  submitJob,
-  summaryOf,
-  untilJob,
-  untilRead,
-  untilState,
-} from '../support/engine.ts'
+import { engineForTest, folderForTest, submitJob, untilJob, untilRead, untilState } from '../support/engine.ts'
 import { fillPartitions, makeEvent } from '../support/events.ts'
 import { createLogTopic, readLogTopic } from '../support/events-log.ts'
 import { countingJob, writeModule } from '../support/job-modules.ts'
@@ -44,10 +36,8 @@ metrics: [{ id: events, count: {}, window: { tumbling: 1h } }]
       await untilState(server.client, job, 'RUNNING')
       const { checkpoints } = await server.client.control.describe(job)
       expect(checkpoints?.restored?.id).toBeGreaterThan(0)
-      expect((await summaryOf(server.client, job)).events).toMatchObject({
-        read: events.length,
-        applied: events.length,
-      })
+      const { events: counts } = await untilRead(server.client, job, events.length)
+      expect(counts).toMatchObject({ read: events.length, applied: events.length })
     } finally {
       await topic.close()
       await server.stop()

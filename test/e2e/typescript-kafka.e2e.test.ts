@@ -168,15 +168,17 @@ describe('a job in TypeScript over a topic of a broker and one of the embedded l
     }
     const last = await untilRead(server.client, job, 12_000)
     expect(last.events).toMatchObject({ read: 12_000, applied: 12_000, deadLettered: 0 })
-    await server.client.control.triggerCheckpoint(job)
-    const sums = new Map<string, number>()
-    const values = [...(await readKafkaTopic(access.brokers, results.topic)).values()].flat()
-    for (const bytes of values) {
-      const [person, sum] = (JSON.parse(new TextDecoder().decode(bytes)) as string).split(' ')
-      sums.set(person!, Math.max(sums.get(person!) ?? 0, Number(sum)))
+    const read = async (): Promise<number[]> => {
+      const sums = new Map<string, number>()
+      const values = [...(await readKafkaTopic(access.brokers, results.topic)).values()].flat()
+      for (const bytes of values) {
+        const [person, sum] = (JSON.parse(new TextDecoder().decode(bytes)) as string).split(' ')
+        sums.set(person!, Math.max(sums.get(person!) ?? 0, Number(sum)))
+      }
+      return [...sums.values()]
     }
-    // 300 events of each person from either side.
-    expect([...sums.values()]).toEqual(Array.from({ length: 20 }, () => 300 * 1001))
+    // 300 events of each person from either side; in the topic once the checkpoint after them is applied.
+    await expect.poll(read, { timeout: 20_000 }).toEqual(Array.from({ length: 20 }, () => 300 * 1001))
     const { partitions } = await server.client.control.describe(job)
     expect(partitions.map(({ partition }) => partition).toSorted((a, b) => a - b)).toEqual([
       0, 1, 2, 3, 100_000, 100_001, 100_002,
