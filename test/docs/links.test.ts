@@ -15,9 +15,16 @@ function read(path: string): string | undefined {
 const pages = globSync(['*.md', '{docs,bench,jobs,deploy,proto}/**/*.md'], { cwd: root }).sort()
 
 /** Specs whose tables name tests by file and title. */
-const specs = ['exchange', 'kafka-transactions', 'properties', 'savepoints', 'schemas', 'sinks', 'source', 'windows'].map(
-  (name) => `docs/specs/${name}.md`,
-)
+const specs = [
+  'exchange',
+  'kafka-transactions',
+  'properties',
+  'savepoints',
+  'schemas',
+  'sinks',
+  'source',
+  'windows',
+].map((name) => `docs/specs/${name}.md`)
 
 describe('the documentation', () => {
   it('links only to what is there', () => {
