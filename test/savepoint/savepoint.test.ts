@@ -17,7 +17,7 @@ builder.add('b|c/0:1/rows', -1, 0, 4, { chunk: 'blob-000001', offset: 0, length:
 function snapshot(changes: Partial<SubtaskSnapshot>): SubtaskSnapshot {
   return {
     ...{ operatorId: 'window', subtask: 0, parallelism: 1, watermarkMs: 7, counters: { applied: 2 }, splits: [] },
-    ...{ meta: new TextEncoder().encode(JSON.stringify({ version: 1, tables })), written: [] },
+    ...{ meta: new TextEncoder().encode(JSON.stringify({ version: 2, tables })), written: [] },
     pages: builder.build(() => 8),
     outbox: [],
     ...changes,
@@ -95,7 +95,7 @@ describe('dropping state', () => {
     const { pages, meta } = subtasks[1]!
     expect(pages.tables).toEqual(['b|c/0:1/rows'])
     expect(pages.chunks).toEqual([{ key: 'blob-000001', sizeBytes: 8 }])
-    expect(JSON.parse(new TextDecoder().decode(meta))).toEqual({ version: 1, tables: { 'b|c': { slices: [] } } })
+    expect(JSON.parse(new TextDecoder().decode(meta))).toEqual({ version: 2, tables: { 'b|c': { slices: [] } } })
     const both = dropState(example.checkpoint, ['a', 'b|c'])
     expect(pageCount(both.subtasks[1]!.pages)).toBe(0)
     expect(dropState(example.checkpoint, ['window']).subtasks).toHaveLength(1)
