@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import type { EventCounts } from '../../src/control/api.ts'
 import type { MetricValue } from '../../src/query/api.ts'
 import type { MillraceClient } from '../../src/rpc/client.ts'
-import { folderForTest, openEngine, submitJob, untilRead } from '../support/engine.ts'
+import { checkpointApplied, folderForTest, openEngine, submitJob, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import { engagementJob, makeEvent, type SampleEvent } from '../support/events.ts'
 import { createLogTopic, type LogTopic } from '../support/events-log.ts'
@@ -50,7 +50,7 @@ async function before(client: MillraceClient, log: LogTopic, behindMs: number): 
   await log.append(written)
   const records = written.flat().length
   await untilRead(client, 'boundary', records)
-  await client.control.triggerCheckpoint('boundary')
+  await checkpointApplied(client, 'boundary')
   return records
 }
 

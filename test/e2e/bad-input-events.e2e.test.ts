@@ -5,7 +5,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Event } from '../../src/gen/millrace/v1/event.ts'
 import { DeadLetter, LateEvent } from '../../src/gen/millrace/v1/metric.ts'
-import { accountedFor, engineForTest, submitJob, untilRead } from '../support/engine.ts'
+import { accountedFor, checkpointApplied, engineForTest, submitJob, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import { engagementJob, makeEvent, type SampleEvent } from '../support/events.ts'
 import { createLogTopic, readLogTopic } from '../support/events-log.ts'
@@ -109,7 +109,7 @@ describe('events that cannot be used', () => {
     expect(accountedFor(after)).toBe(after.read)
     expect((await valuesOf(client, 'bad', 'purchases')).map((v) => [v.value, v.lateCount])).toEqual([[n + 3, 2]])
 
-    await client.control.triggerCheckpoint('bad')
+    await checkpointApplied(client, 'bad')
     const letters = [...(await readLogTopic(path, 'dead')).values()].flat().map((bytes) => DeadLetter.decode(bytes))
     expect(letters.map(({ partition, offset, reason }) => [partition, offset, reason])).toEqual(
       broken.map(([, reason], i) => [0, i * 3 + 2, reason]),

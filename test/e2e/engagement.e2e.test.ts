@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } fro
 import { DeadLetter, LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
 import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { engineForTest, submitJob, untilRead } from '../support/engine.ts'
+import { checkpointApplied, engineForTest, submitJob, untilRead } from '../support/engine.ts'
 import { type EngagementMetric, engagementDifferences, expectedNumbers } from '../support/engine-numbers.ts'
 import {
   engagementEvents,
@@ -109,7 +109,7 @@ describe.each(kafkaModes)('the main job on Kafka (%s) and Redis', (mode) => {
     expect(await engagementDifferences(client, 'engagement', expected, END_MS - DAY_MS)).toEqual([])
 
     // A checkpoint makes the outputs whole.
-    await client.control.triggerCheckpoint('engagement')
+    await checkpointApplied(client, 'engagement')
     const letters = await messages(access, dead.topic, DeadLetter.decode)
     const brokenAt = filled[2]!.length
     expect(letters.map(({ partition, offset, reason }) => ({ partition, offset, reason }))).toEqual([

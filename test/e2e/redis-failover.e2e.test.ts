@@ -57,7 +57,7 @@ describe('a Redis with a replica', () => {
   })
 
   test('a checkpoint that the replica does not get is not reported, and the setup says what it lacks', async () => {
-    expect((await store.describe()).guarantee).toBe('exactly-once')
+    await until(async () => (await store.describe()).guarantee === 'exactly-once')
     await store.acquireLease('j', 'a', 'n1', 60_000)
     await replicaAdmin.replicaof('NO', 'ONE')
     await until(async () => (await store.describe()).guarantee === 'at-least-once')

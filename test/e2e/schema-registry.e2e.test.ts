@@ -6,7 +6,15 @@ import { Kafka, logLevel } from 'kafkajs'
 import protobuf from 'protobufjs'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { DeadLetter } from '../../src/gen/millrace/v1/metric.ts'
-import { engineForTest, submitJob, type TestEngine, untilJob, untilRead, untilState } from '../support/engine.ts'
+import {
+  checkpointApplied,
+  engineForTest,
+  submitJob,
+  type TestEngine,
+  untilJob,
+  untilRead,
+  untilState,
+} from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import { readKafkaTopic } from '../support/events-kafka.ts'
 import { testBrokers } from '../support/infra.ts'
@@ -141,7 +149,7 @@ describe('a job on a schema registry', () => {
     expect(await numbers(shop, 'revenue')).toEqual({ de: big + 10, fr: -7 })
     expect(await numbers(shop, 'fees')).toEqual({ '': 3 })
     expect(await numbers(shop, 'web')).toEqual({ '': 1 })
-    await engine.client.control.triggerCheckpoint('orders')
+    await checkpointApplied(engine.client, 'orders')
     const letters = [...(await readKafkaTopic(shop.access.brokers, shop.dead)).values()].flat()
     expect(letters.map((bytes) => DeadLetter.decode(bytes)).map(({ offset, reason }) => [offset, reason])).toEqual([
       [4, 'schema_unknown'],

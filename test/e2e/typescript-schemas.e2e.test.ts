@@ -4,7 +4,7 @@
  */
 import protobuf from 'protobufjs'
 import { expect, inject, it, onTestFinished } from 'vitest'
-import { folderForTest, untilRead, untilState } from '../support/engine.ts'
+import { checkpointApplied, folderForTest, untilRead, untilState } from '../support/engine.ts'
 import { readKafkaTopic } from '../support/events-kafka.ts'
 import { testBrokers } from '../support/infra.ts'
 import { writeModule } from '../support/job-modules.ts'
@@ -88,7 +88,7 @@ it('reads every version, and goes on without the registry', async () => {
   ])
   const counts = await untilRead(server.client, 'orders', 4)
   expect(counts.events).toMatchObject({ read: 4, applied: 2, deadLettered: 2 })
-  await server.client.control.triggerCheckpoint('orders')
+  await checkpointApplied(server.client, 'orders')
 
   await registry.stop()
   await server.kill()
@@ -96,7 +96,7 @@ it('reads every version, and goes on without the registry', async () => {
   await untilState(server.client, 'orders', 'RUNNING')
   await send([framed(77, [1], order(second, { customer: 'ada', at_ms: START_MS, amount: 1 }))])
   await untilRead(server.client, 'orders', 5)
-  await server.client.control.triggerCheckpoint('orders')
+  await checkpointApplied(server.client, 'orders')
   const texts = [...(await readKafkaTopic(access.brokers, results)).values()].flat()
   expect(new Set(texts.map((bytes) => JSON.parse(new TextDecoder().decode(bytes)) as string))).toEqual(
     new Set(['ada 5 0', `ada ${2n ** 52n + 5n} 2`, `ada ${2n ** 52n + 6n} 0`]),

@@ -188,3 +188,12 @@ export function untilWatermark(
 export function accountedFor(events: JobSummary['events']): number {
   return events.applied + events.late + events.deadLettered + events.filtered
 }
+
+/** Makes a checkpoint, and waits until sinks have all that it owes them: then outputs are whole. */
+export async function checkpointApplied(client: MillraceClient, job: string): Promise<void> {
+  const { id } = await client.control.triggerCheckpoint(job)
+  await untilJob(client, job, async () => {
+    const { checkpoints } = await client.control.describe(job)
+    return (checkpoints?.owed ?? []).every(({ checkpointId }) => Number(checkpointId) > id)
+  })
+}
