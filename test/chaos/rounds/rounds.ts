@@ -12,12 +12,14 @@ import { submitJob, untilJob } from '../../support/engine.ts'
 import { makeDataDir, projectRoot, removeDataDir } from '../../support/infra-process.ts'
 import { javaRead } from '../../support/java-client/java-client.ts'
 import { writeModule } from '../../support/job-modules.ts'
+import { startPostgres } from '../../support/postgres.ts'
 import { startRedis } from '../../support/redis.ts'
 import { expectedOf, parseRecords, type TopicRecord } from './expected.ts'
 import { type Deployment, type FaultKind, faultKinds, letHappen, THREAD_SILENCE_MS } from './faults.ts'
 import { resultsOf, wrongCounts, wrongDeadLetters, wrongLate, wrongResults } from './found.ts'
-import { countsModule, DECLARED, declaredJob, type Outputs, PROGRAM } from './jobs.ts'
+import { countsModule, DECLARED, declaredJob, PROGRAM } from './jobs.ts'
 import { Load } from './load.ts'
+import { otherSinks, type Places, postgresEnv, type Topics, wrongElsewhere } from './other-sinks.ts'
 import { ChaosServer } from './server.ts'
 
 /** How the rounds ended. */
@@ -35,6 +37,7 @@ const PARTITIONS = 4
 export async function runChaos(rounds: number, seed: number, note: (text: string) => void): Promise<ChaosResult> {
   const broker = await startBroker({ own: true })
   const redis = await startRedis({ own: true })
+  const postgres = await startPostgres()
   const folder = makeDataDir('chaos-jobs')
   const servers: ChaosServer[] = []
   const startServer = async (): Promise<ChaosServer> => {
@@ -43,14 +46,19 @@ export async function runChaos(rounds: number, seed: number, note: (text: string
       redisPrefix: 'chaos',
       brokers: broker.brokers,
       threads: 2,
-      env: { MILLRACE_JOBS_DIR: folder, MILLRACE_THREAD_SILENCE: `${THREAD_SILENCE_MS}ms` },
+      env: {
+        MILLRACE_JOBS_DIR: folder,
+        MILLRACE_THREAD_SILENCE: `${THREAD_SILENCE_MS}ms`,
+        MILLRACE_SINK_REDIS: redis.url,
+        ...postgresEnv(postgres.url, folder),
+      },
     })
     servers.push(server)
     return server
   }
   try {
     const random = new SeededRandom(seed)
-    const topics = await createTopics(broker.brokers)
+    const topics = { ...(await createTopics(broker.brokers)), others: otherSinks(folder, `chaos_${seed}`) }
     const deployment: Deployment = { random, broker, redis, server: await startServer(), startServer, note }
     const producer = () => openKafkaProducer({ brokers: broker.brokers.split(',') })
     const load = new Load({ producer, topic: topics.events, partitions: PARTITIONS, seed, pauseMs: 60 })
@@ -77,23 +85,20 @@ export async function runChaos(rounds: number, seed: number, note: (text: string
     }
     await load.stop()
     for (const job of [DECLARED, PROGRAM]) await settle(deployment.server, job)
-    return await judge(broker.brokers, topics, counts)
+    return await judge(
+      { brokers: broker.brokers, folder, redisUrl: redis.url, postgresUrl: postgres.url, topics },
+      counts,
+    )
   } finally {
     for (const server of servers) await server.remove()
-    await Promise.all([broker.stop(), redis.stop()])
+    await Promise.all([broker.stop(), redis.stop(), postgres.stop()])
     removeDataDir(folder)
   }
 }
 
 /** Kinds of the rounds: all of them as often as the others, in a random order. */
 function planOf(rounds: number, random: SeededRandom): FaultKind[] {
-  const plan = Array.from(
-    { length: rounds },
-    (_, i) =>
-      ((process.env.KINDS?.split(',') as FaultKind[]) ?? faultKinds)[
-        i % (process.env.KINDS?.split(',') ?? faultKinds).length
-      ]!,
-  )
+  const plan = Array.from({ length: rounds }, (_, i) => faultKinds[i % faultKinds.length]!)
   for (let i = plan.length - 1; i > 0; i--) {
     const j = nextBelow(random, i + 1)
     const kind = plan[i]!
@@ -122,10 +127,6 @@ async function settle({ client }: ChaosServer, job: string): Promise<void> {
   await client.control.stop(job)
 }
 
-interface Topics extends Outputs {
-  readonly events: string
-}
-
 async function createTopics(brokers: string): Promise<Topics> {
   const admin = await openKafkaAdmin({ brokers: brokers.split(',') })
   const create = async (topic: string, partitions: number): Promise<string> => {
@@ -146,11 +147,8 @@ async function createTopics(brokers: string): Promise<Topics> {
   }
 }
 
-async function judge(
-  brokers: string,
-  topics: Topics,
-  rounds: Readonly<Record<FaultKind, number>>,
-): Promise<ChaosResult> {
+async function judge(places: Places, rounds: Readonly<Record<FaultKind, number>>): Promise<ChaosResult> {
+  const { brokers, topics } = places
   const read = async (topic: string): Promise<TopicRecord[]> =>
     parseRecords(await javaRead(brokers, topic, 'read_committed'))
   const events = await read(topics.events)
@@ -161,6 +159,7 @@ async function judge(
     ...wrongDeadLetters(await read(topics.deadLetters), expected),
     ...wrongLate(await read(topics.late), expected),
     ...wrongCounts(await read(topics.counts), expected),
+    ...(await wrongElsewhere(places, expected)),
   ]
   return { rounds, events: events.length, results: results.length, wrong }
 }
