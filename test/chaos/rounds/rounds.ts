@@ -34,7 +34,12 @@ export interface ChaosResult {
 const PARTITIONS = 4
 
 /** Runs `rounds` rounds; the kinds take turns in an order that the seed shuffles. */
-export async function runChaos(rounds: number, seed: number, note: (text: string) => void): Promise<ChaosResult> {
+export async function runChaos(
+  rounds: number,
+  seed: number,
+  note: (text: string) => void,
+  kinds: readonly FaultKind[] = faultKinds,
+): Promise<ChaosResult> {
   const broker = await startBroker({ own: true })
   const redis = await startRedis({ own: true })
   const postgres = await startPostgres()
@@ -73,7 +78,7 @@ export async function runChaos(rounds: number, seed: number, note: (text: string
     }
     load.start()
     const counts = Object.fromEntries(faultKinds.map((kind) => [kind, 0])) as Record<FaultKind, number>
-    for (const [round, kind] of planOf(rounds, random).entries()) {
+    for (const [round, kind] of planOf(rounds, kinds, random).entries()) {
       const startMs = performance.now()
       await letHappen(kind, deployment).catch((thrown: unknown) => {
         throw new Error(
@@ -97,8 +102,8 @@ export async function runChaos(rounds: number, seed: number, note: (text: string
 }
 
 /** Kinds of the rounds: all of them as often as the others, in a random order. */
-function planOf(rounds: number, random: SeededRandom): FaultKind[] {
-  const plan = Array.from({ length: rounds }, (_, i) => faultKinds[i % faultKinds.length]!)
+function planOf(rounds: number, kinds: readonly FaultKind[], random: SeededRandom): FaultKind[] {
+  const plan = Array.from({ length: rounds }, (_, i) => kinds[i % kinds.length]!)
   for (let i = plan.length - 1; i > 0; i--) {
     const j = nextBelow(random, i + 1)
     const kind = plan[i]!
