@@ -4,8 +4,8 @@
  * Owns: the reference semantics of the contract, in the fewest lines. Synchronous inside, promises outside. `data` is
  * what outlives a handle: several handles over one MemoryStoreData are several processes over one store.
  *
- * Faults: `fault` is called before and after every operation takes effect, and may throw; a throw `after` is a reply
- * that got lost.
+ * Faults: `fault`, of the data or of one handle, is called before and after every operation takes effect, and may throw or
+ * take its time; a throw `after` is a reply that got lost.
  */
 import type { Clock, Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -13,8 +13,12 @@ import { checkJobName, splitChunkKey } from './chunk-key.ts'
 import type { CheckpointStore, ChunkStore, LeaseFloor, LeaseResult, StoreDescription } from './store.ts'
 import { fencedError, randomId, sameBytes, staleIdError, storeLostError, storeWentBackError } from './store-errors.ts'
 
-/** Called around every operation; throws to make it fail. */
-export type StoreFault = (operation: keyof CheckpointStore, when: 'before' | 'after', target: string) => void
+/** Called around every operation; throws to make it fail, and gives a promise to let it take its time. */
+export type StoreFault = (
+  operation: keyof CheckpointStore,
+  when: 'before' | 'after',
+  target: string,
+) => Promise<void> | void
 
 interface JobData {
   definition: Uint8Array | undefined
@@ -76,15 +80,17 @@ export function memoryStoreData(name: string): MemoryStoreData {
 /** The chunk half of a memory store. */
 export class MemoryChunkStore implements ChunkStore {
   protected readonly data: MemoryStoreData
+  readonly #fault: StoreFault | undefined
   #closed = false
 
-  constructor(data: MemoryStoreData) {
+  constructor(data: MemoryStoreData, fault?: StoreFault) {
     this.data = data
+    this.#fault = fault
   }
 
   async putChunk(key: string, bytes: Uint8Array): Promise<void> {
     const { job, name } = splitChunkKey(key)
-    this.run('putChunk', key, () => this.data.job(job).chunks.set(name, bytes.slice()))
+    await this.run('putChunk', key, () => this.data.job(job).chunks.set(name, bytes.slice()))
   }
 
   async readChunk(key: string): Promise<Uint8Array | undefined> {
@@ -94,7 +100,7 @@ export class MemoryChunkStore implements ChunkStore {
 
   async deleteChunks(keys: readonly string[]): Promise<void> {
     const targets = keys.map(splitChunkKey)
-    this.run('deleteChunks', keys.join(' '), () => {
+    await this.run('deleteChunks', keys.join(' '), () => {
       for (const { job, name } of targets) this.data.jobs.get(job)?.chunks.delete(name)
     })
   }
@@ -111,11 +117,11 @@ export class MemoryChunkStore implements ChunkStore {
   }
 
   /** Carries out one operation with its faults. */
-  protected run<T>(operation: keyof CheckpointStore, target: string, act: () => T): T {
+  protected async run<T>(operation: keyof CheckpointStore, target: string, act: () => T): Promise<T> {
     if (this.#closed) throw new MillraceError('STORE_UNREACHABLE', `the memory store is closed (${operation})`)
-    this.data.fault?.(operation, 'before', target)
+    for (const fault of [this.#fault, this.data.fault]) await fault?.(operation, 'before', target)
     const result = act()
-    this.data.fault?.(operation, 'after', target)
+    for (const fault of [this.data.fault, this.#fault]) await fault?.(operation, 'after', target)
     return result
   }
 }
@@ -126,8 +132,8 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
   readonly #random: Random
   #knownId: string | undefined
 
-  constructor(data: MemoryStoreData, clock: Clock, random: Random) {
-    super(data)
+  constructor(data: MemoryStoreData, clock: Clock, random: Random, fault?: StoreFault) {
+    super(data, fault)
     this.#clock = clock
     this.#random = random
   }
@@ -160,13 +166,13 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
   }
 
   async renewLease(job: string, generation: number, nonce: string, ttlMs: number): Promise<void> {
-    this.run('renewLease', job, () => {
+    await this.run('renewLease', job, () => {
       this.#owned(job, generation, nonce).expiresMs = this.#clock.monotonicMs() + ttlMs
     })
   }
 
   async releaseLease(job: string, generation: number, nonce: string): Promise<void> {
-    this.run('releaseLease', job, () => {
+    await this.run('releaseLease', job, () => {
       const data = this.data.jobs.get(job)
       if (data === undefined || data.generation !== generation || data.nonce !== nonce) return
       data.nonce = ''
@@ -181,7 +187,7 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
     manifest: Uint8Array,
     publishedId = 0,
   ): Promise<void> {
-    this.run('publishManifest', `${job} ${checkpointId}`, () => {
+    await this.run('publishManifest', `${job} ${checkpointId}`, () => {
       const data = this.#owned(job, generation, nonce)
       if (data.lastCheckpointId < publishedId)
         throw storeWentBackError(job, 'memory', data.lastCheckpointId, publishedId)
@@ -209,7 +215,7 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
   }
 
   async deleteCheckpoint(job: string, generation: number, nonce: string, checkpointId: number): Promise<void> {
-    this.run('deleteCheckpoint', `${job} ${checkpointId}`, () => {
+    await this.run('deleteCheckpoint', `${job} ${checkpointId}`, () => {
       this.#owned(job, generation, nonce).manifests.delete(checkpointId)
     })
   }
@@ -232,7 +238,7 @@ export class MemoryCheckpointStore extends MemoryChunkStore implements Checkpoin
 
   async deleteJob(job: string): Promise<void> {
     checkJobName(job)
-    this.run('deleteJob', job, () => this.data.jobs.delete(job))
+    await this.run('deleteJob', job, () => this.data.jobs.delete(job))
   }
 
   async listJobs(): Promise<readonly string[]> {

@@ -183,7 +183,7 @@ export class CheckpointCoordinator {
   }
 
   #dispatch(event: ProtocolEvent): void {
-    const { state, effects } = stepProtocol(this.#state, event)
+    const { state, effects } = (this.#options.ports.protocol ?? stepProtocol)(this.#state, event)
     this.#state = state
     for (const effect of effects) this.#execute(effect)
     this.#armWake()

@@ -1,4 +1,5 @@
 /** What the coordinator of a job is handed: the world, as ports, and its settings. Types and defaults only. */
+import type { stepProtocol } from '../checkpoint/protocol.ts'
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import type { Clock, Random, Scheduler } from '../core/clock.ts'
 import type { RestartDefinition, SourceDefinition } from '../job/definition.ts'
@@ -36,6 +37,8 @@ export interface JobPorts {
   readonly savepoints?: SavepointStore
   /** Schemas of the writers of framed values; absent where no registry is known. */
   readonly schemas?: WriterSchemas
+  /** The rules of checkpoints; those of checkpoint/protocol.ts unless a test plants a mistake. */
+  readonly protocol?: typeof stepProtocol
   /** Opens the control-plane half of a source. Called once an attempt; the attempt closes it. */
   readonly openEnumerator: (source: SourceDefinition) => Promise<SourceEnumerator>
 }

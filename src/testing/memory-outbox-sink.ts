@@ -70,19 +70,21 @@ export class MemoryOutboxSink implements OutboxSink {
   readonly guarantee = 'exactly-once'
   readonly #data: MemoryOutboxData
   readonly #owner: OutboxOwner
+  readonly #fault: OutboxFault | undefined
   #stored: StoredSink | null = null
   #closed = false
 
-  constructor(data: MemoryOutboxData, owner: OutboxOwner) {
+  constructor(data: MemoryOutboxData, owner: OutboxOwner, fault?: OutboxFault) {
     this.#data = data
     this.#owner = owner
+    this.#fault = fault
   }
 
   async open(): Promise<OutboxMarker | null> {
-    await this.#data.fault?.('open', 'before', this.#owner.sink, 0)
+    await this.#fail('open', 'before', 0)
     this.#stored = this.#data.take(this.#owner)
     const { marker } = this.#stored
-    await this.#data.fault?.('open', 'after', this.#owner.sink, 0)
+    await this.#fail('open', 'after', 0)
     return marker
   }
 
@@ -99,7 +101,7 @@ export class MemoryOutboxSink implements OutboxSink {
         records.push({ key: cursor.key?.slice() ?? null, value: cursor.value.slice(), timestampMs, epoch })
       }
     }
-    await this.#data.fault?.('apply', 'before', sink, epoch)
+    await this.#fail('apply', 'before', epoch)
     if (stored.owner !== this.#owner) throw fenced(this.#owner, stored.owner)
     if (this.#closed) throw new MillraceError('SINK_FAILED', `sink ${sink} is closed`)
     const { marker } = stored
@@ -109,11 +111,16 @@ export class MemoryOutboxSink implements OutboxSink {
     } else {
       this.#data.repeated++
     }
-    await this.#data.fault?.('apply', 'after', sink, epoch)
+    await this.#fail('apply', 'after', epoch)
   }
 
   async close(): Promise<void> {
     this.#closed = true
+  }
+
+  async #fail(call: 'open' | 'apply', when: 'before' | 'after', epoch: number): Promise<void> {
+    await this.#fault?.(call, when, this.#owner.sink, epoch)
+    await this.#data.fault?.(call, when, this.#owner.sink, epoch)
   }
 }
 

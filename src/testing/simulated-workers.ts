@@ -15,6 +15,7 @@ import { type LinkMessage, movedBuffer } from '../runtime/links.ts'
 import type { FromWorker, ToWorker, WorkerPort } from '../runtime/messages.ts'
 import type { WorkerPorts } from '../runtime/ports.ts'
 import { WorkerLoop } from '../runtime/worker-loop.ts'
+import { GatedScheduler } from './gated-scheduler.ts'
 import type { ManualClock } from './manual-clock.ts'
 
 /** Most virtual milliseconds that a piece of work takes. */
@@ -23,7 +24,16 @@ const STEP_COST_MS_MAX = 0.5
 /** What the workers are handed besides time and chance. */
 export type SimulatedWorld = Pick<WorkerPorts, 'openReader' | 'openWriter' | 'openOutboxSink' | 'openChunkStore'>
 
+/** What may happen to messages on their way. */
+export interface MailFaults {
+  /** How long the next message takes, in ms; it waits for those before it all the same. */
+  delayMs?: () => number
+  /** What becomes of a message to a worker: the message, another one, or null for none. For planting bugs. */
+  tamper?: (message: ToWorker) => ToWorker | null
+}
+
 interface Life {
+  readonly gate: GatedScheduler
   readonly loop: WorkerLoop
   readonly exits: ((error: MillraceError) => void)[]
   alive: boolean
@@ -52,17 +62,19 @@ class WorkClock implements Clock {
 /** Delivers in order, each message in a task of its own. */
 class Mail<T> {
   readonly #scheduler: Scheduler
+  readonly #faults: MailFaults
   readonly #deliver: (message: T) => void
   readonly #waiting: T[] = []
 
-  constructor(scheduler: Scheduler, deliver: (message: T) => void) {
+  constructor(scheduler: Scheduler, faults: MailFaults, deliver: (message: T) => void) {
     this.#scheduler = scheduler
+    this.#faults = faults
     this.#deliver = deliver
   }
 
   post(message: T, transfer: ArrayBuffer[] = []): void {
     this.#waiting.push(structuredClone(message, { transfer }))
-    this.#scheduler.soon(() => this.#deliver(this.#waiting.shift()!))
+    this.#scheduler.after(this.#faults.delayMs?.() ?? 0, () => this.#deliver(this.#waiting.shift()!))
   }
 }
 
@@ -73,16 +85,25 @@ export class SimulatedWorkers implements WorkerSet {
   readonly #scheduler: Scheduler
   readonly #random: Random
   readonly #world: SimulatedWorld
+  readonly #faults: MailFaults
   readonly #lives: Life[] = []
   readonly #links = new Map<string, Mail<LinkMessage>>()
   #join: (port: WorkerPort) => void = () => {}
 
-  constructor(size: number, clock: ManualClock, scheduler: Scheduler, random: Random, world: SimulatedWorld) {
+  constructor(
+    size: number,
+    clock: ManualClock,
+    scheduler: Scheduler,
+    random: Random,
+    world: SimulatedWorld,
+    faults: MailFaults = {},
+  ) {
     this.size = size
     this.#clock = clock
     this.#scheduler = scheduler
     this.#random = random
     this.#world = world
+    this.#faults = faults
   }
 
   onJoin(listener: (port: WorkerPort) => void): void {
@@ -95,14 +116,20 @@ export class SimulatedWorkers implements WorkerSet {
     const life = this.#lives[thread]!
     if (!life.alive) return
     life.alive = false
+    life.gate.kill()
     void life.loop.close()
-    for (const key of [...this.#links.keys()]) {
-      if (key.startsWith(`${thread}>`) || key.endsWith(`>${thread}`)) this.#links.delete(key)
-    }
+    this.#cutLinks(thread)
     this.#scheduler.soon(() => {
       for (const exit of life.exits) exit(new MillraceError('WORKER_LOST', `simulated worker ${thread} crashed`))
       this.#scheduler.after(50, () => this.#start(thread))
     })
+  }
+
+  /** Stops a worker without ending it, as a blocked thread: it is silent until it is let go on, or fenced. */
+  stall(thread: number, forMs: number): void {
+    const { gate } = this.#lives[thread]!
+    gate.freeze()
+    this.#scheduler.after(forMs, () => gate.thaw())
   }
 
   /** Ends all workers for good. */
@@ -111,15 +138,24 @@ export class SimulatedWorkers implements WorkerSet {
     await Promise.all(this.#lives.map((life) => life.loop.close()))
   }
 
+  #cutLinks(thread: number): void {
+    for (const key of [...this.#links.keys()]) {
+      if (key.startsWith(`${thread}>`) || key.endsWith(`>${thread}`)) this.#links.delete(key)
+    }
+  }
+
   #start(thread: number): void {
+    // What was sent to nobody is lost.
+    this.#cutLinks(thread)
     let listener: (message: FromWorker) => void = () => {}
-    const up = new Mail<FromWorker>(this.#scheduler, (message) => {
+    const gate = new GatedScheduler(this.#scheduler)
+    const up = new Mail<FromWorker>(this.#scheduler, this.#faults, (message) => {
       if (life.alive) listener(message)
     })
     const ports: WorkerPorts = {
       ...this.#world,
       clock: new WorkClock(this.#clock, this.#random),
-      scheduler: this.#scheduler,
+      scheduler: gate,
       random: this.#random,
     }
     const loop = new WorkerLoop(
@@ -132,14 +168,18 @@ export class SimulatedWorkers implements WorkerSet {
         if (life.alive) this.#link(thread, peer).post(message, transferable(message))
       },
     )
-    const life: Life = { loop, exits: [], alive: true }
+    const life: Life = { gate, loop, exits: [], alive: true }
     this.#lives[thread] = life
-    const down = new Mail<ToWorker>(this.#scheduler, (message) => {
+    const down = new Mail<ToWorker>(gate, this.#faults, (message) => {
       if (life.alive) loop.onMessage(message)
     })
     this.#join({
       thread,
-      send: (message) => down.post(message),
+      send: (message) => {
+        const { tamper } = this.#faults
+        const sent = tamper === undefined ? message : tamper(message)
+        if (sent !== null) down.post(sent)
+      },
       onMessage: (to) => {
         listener = to
       },
@@ -152,7 +192,7 @@ export class SimulatedWorkers implements WorkerSet {
     const key = `${from}>${to}`
     let mail = this.#links.get(key)
     if (mail === undefined) {
-      mail = new Mail<LinkMessage>(this.#scheduler, (message) => {
+      mail = new Mail<LinkMessage>(this.#lives[to]?.gate ?? this.#scheduler, this.#faults, (message) => {
         const life = this.#lives[to]
         if (life?.alive === true) life.loop.onLink(message)
       })

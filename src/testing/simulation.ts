@@ -5,7 +5,13 @@
  * The coordinator and the data plane are the real ones; only threads, time, the topic and the store are stand-ins. The
  * same seed gives the same run, message by message: a failure is replayed by its seed.
  */
-import { MemoryCheckpointStore, MemoryChunkStore, MemoryStoreData } from '../checkpoint/memory-store.ts'
+import {
+  MemoryCheckpointStore,
+  MemoryChunkStore,
+  MemoryStoreData,
+  type StoreFault,
+} from '../checkpoint/memory-store.ts'
+import type { CheckpointStore } from '../checkpoint/store.ts'
 import { JobManager } from '../coordinator/job-manager.ts'
 import type { JobPorts } from '../coordinator/job-ports.ts'
 import { JobSavepoints } from '../coordinator/job-savepoints.ts'
@@ -18,13 +24,16 @@ import type { Descriptors } from '../event/descriptor.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import { planJob } from '../job/planner.ts'
 import type { ViewRows } from '../operator/view-rows.ts'
+import type { JobProgram } from '../program/graph.ts'
 import { MemorySavepoints } from '../savepoint/memory-savepoints.ts'
+import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { RecordWriter } from '../sink/sink.ts'
 import { MemorySourceEnumerator, MemorySourceReader } from '../source/memory-source.ts'
 import type { MemoryTopic } from '../source/memory-topic.ts'
+import type { GatedScheduler } from './gated-scheduler.ts'
 import { ManualClock, ManualScheduler } from './manual-clock.ts'
-import { MemoryOutboxData, MemoryOutboxSink } from './memory-outbox-sink.ts'
-import { SimulatedWorkers } from './simulated-workers.ts'
+import { MemoryOutboxData, MemoryOutboxSink, type OutboxFault } from './memory-outbox-sink.ts'
+import { type MailFaults, SimulatedWorkers, type SimulatedWorld } from './simulated-workers.ts'
 
 /** What is simulated. */
 export interface SimulationOptions {
@@ -39,6 +48,25 @@ export interface SimulationOptions {
   readonly sinks?: MemoryOutboxData
   /** Savepoints that outlive the simulation; its own unless given. */
   readonly savepoints?: MemorySavepoints
+  /** Time that it shares with others; `gate` is what freezes or ends it. Its own unless given. */
+  readonly time?: { readonly clock: ManualClock; readonly scheduler: ManualScheduler; readonly gate: GatedScheduler }
+  /** Stable name of the process; processes beside each other have different ones. */
+  readonly instanceId?: string
+  /** The module of a job in TypeScript, by its path. */
+  readonly loadProgram?: (file: string) => Promise<JobProgram>
+  readonly faults?: SimulationFaults
+  /** Hears every line that is added to the trace. */
+  readonly log?: (line: string) => void
+}
+
+/** What may happen to one process, apart from what may happen to store and sinks as such. */
+export interface SimulationFaults extends MailFaults {
+  readonly store?: StoreFault
+  readonly sink?: OutboxFault
+  /** For planting bugs: other rules than the checkpoint protocol's, another store over the same data, other sinks. */
+  readonly protocol?: JobPorts['protocol']
+  readonly wrapStore?: (store: CheckpointStore, data: MemoryStoreData) => CheckpointStore
+  readonly wrapSink?: (sink: OutboxSink, owner: OutboxOwner) => OutboxSink
 }
 
 /** Records that a simulated output took. */
@@ -52,7 +80,7 @@ export interface WrittenRecord {
 /** A running simulation. */
 export class Simulation {
   readonly seed: number
-  readonly clock = new ManualClock()
+  readonly clock: ManualClock
   readonly scheduler: ManualScheduler
   readonly workers: SimulatedWorkers
   readonly manager: JobManager
@@ -74,30 +102,42 @@ export class Simulation {
     this.store = options.store ?? new MemoryStoreData()
     this.sinks = options.sinks ?? new MemoryOutboxData()
     this.savepoints = options.savepoints ?? new MemorySavepoints()
-    this.scheduler = new ManualScheduler(this.clock, seed)
+    this.clock = options.time?.clock ?? new ManualClock()
+    this.scheduler = options.time?.scheduler ?? new ManualScheduler(this.clock, seed)
     const random = new SeededRandom(seed ^ 0x5eed)
-    const { clock, scheduler } = this
-    this.workers = new SimulatedWorkers(options.workers, clock, scheduler, random, {
+    const { clock } = this
+    const scheduler = options.time?.gate ?? this.scheduler
+    const { faults = {}, loadProgram } = options
+    const world: SimulatedWorld = {
       openReader: () => new MemorySourceReader(topic, clock, scheduler),
       openWriter: (output) => this.#writer('topic' in output ? output.topic : output.kind),
-      openOutboxSink: (_output, owner) => new MemoryOutboxSink(this.sinks, owner),
-      openChunkStore: () => new MemoryChunkStore(this.store),
-    })
+      openOutboxSink: (_output, owner) => {
+        const sink = new MemoryOutboxSink(this.sinks, owner, faults.sink)
+        return faults.wrapSink?.(sink, owner) ?? sink
+      },
+      openChunkStore: () => new MemoryChunkStore(this.store, faults.store),
+      ...(loadProgram === undefined ? {} : { loadProgram }),
+    }
+    this.workers = new SimulatedWorkers(options.workers, clock, scheduler, random, world, faults)
     const log = (level: string, message: string): void => {
-      this.trace.push(`${clock.monotonicMs().toFixed(3)} ${level} ${message}`)
+      const line = `${clock.monotonicMs().toFixed(3)} ${level} ${message}`
+      this.trace.push(line)
+      options.log?.(line)
     }
     this.#hub = new ThreadHub({ workers: this.workers, clock, scheduler, log })
+    const store = new MemoryCheckpointStore(this.store, clock, random, faults.store)
     const ports: JobPorts = {
       clock,
       scheduler,
       random,
       log,
       hub: this.#hub,
-      store: new MemoryCheckpointStore(this.store, clock, random),
+      store: faults.wrapStore?.(store, this.store) ?? store,
       chunkStore: { kind: 'memory', name: 'simulation' },
       savepoints: this.savepoints,
-      instanceId: 'simulation',
+      instanceId: options.instanceId ?? 'simulation',
       ...(options.schemas === undefined ? {} : { schemas: options.schemas }),
+      ...(faults.protocol === undefined ? {} : { protocol: faults.protocol }),
       openEnumerator: async () => new MemorySourceEnumerator(topic),
     }
     this.manager = new JobManager({
