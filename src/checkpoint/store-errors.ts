@@ -2,8 +2,18 @@
 import type { Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 
-/** STORE_FENCED: the lease that a call was made under is not the owner's. `current` is the owner's generation if any. */
+/**
+ * STORE_FENCED: the lease that a call was made under is not the owner's. `current` is the owner's generation if any. One
+ * below the caller's is no owner that came later: generations rise, so the store has gone back, which is STORE_LOST.
+ */
 export function fencedError(job: string, generation: number, current: number | undefined): MillraceError {
+  if (current !== undefined && current < generation) {
+    return new MillraceError(
+      'STORE_LOST',
+      `the checkpoint store has lost its newest data: job ${job} is owned under generation ${generation}, and it knows of ` +
+        `${current} only. Make it durable, then write a full checkpoint under a new lease`,
+    )
+  }
   const who =
     current === undefined
       ? 'nobody owns it now'

@@ -320,8 +320,7 @@ export class JobCoordinator {
   #scheduleRestart(error: ErrorData): void {
     const delayMs = this.#restart.after(error, () => this.#restartIfDue())
     const next = `attempt ${this.#status.attempt + 1} follows in ${(delayMs / 1000).toFixed(1)} s`
-    const { restarts, reason } = this.#status
-    this.#status = { ...this.#status, restarts: restarts + 1, reason: `${reason}; ${next}` }
+    this.#status = { ...this.#status, restarts: this.#status.restarts + 1, reason: `${this.#status.reason}; ${next}` }
   }
 
   #restartIfDue(): void {
@@ -339,6 +338,7 @@ export class JobCoordinator {
       ...{ ports: this.#ports, lease: this.#lease, memory: this.#memory, run },
       wanted: () => this.#run === run,
       storeRecord: () => this.#listener.storeRecord(),
+      onOwned: (owned) => this.#raise('fenced', owned.message, owned.toData()),
     })
   }
 

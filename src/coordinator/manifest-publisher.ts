@@ -50,25 +50,33 @@ export type PublishOutcome =
 export class ManifestPublisher {
   readonly #options: PublisherOptions
   readonly #cleaner: CheckpointCleaner
+  /** The server of the store that had everything; after another one has taken over, chunks may be gone. */
+  #connection: number
 
   constructor(options: PublisherOptions, cleaner: CheckpointCleaner) {
     this.#options = options
     this.#cleaner = cleaner
+    this.#connection = options.ports.store.connection
   }
 
   /** Publishes; never rejects. */
   async publish(publication: Publication): Promise<PublishOutcome> {
-    const { ports, plan, lease } = this.#options
+    const { ports, plan, lease, memory } = this.#options
     const { checkpointId } = publication
+    const { connection } = ports.store
     const held = lease.held
     if (held === undefined) return { kind: 'uncounted', message: 'the lease is being acquired anew' }
     try {
       const manifest = this.#merge(publication, held.generation)
-      const lost = publication.distrust ? await this.#missing(publication, manifest) : null
+      const distrust = publication.distrust || connection !== this.#connection
+      const lost = distrust ? await this.#missing(publication, manifest) : null
       if (lost !== null) return lost
       this.#cleaner.keep(manifest)
       const bytes = encodeManifest(manifest)
-      await ports.store.publishManifest(plan.jobName, held.generation, held.nonce, checkpointId, bytes)
+      const { generation, nonce } = held
+      const publishedId = memory.completedCheckpointId
+      await ports.store.publishManifest(plan.jobName, generation, nonce, checkpointId, bytes, publishedId)
+      this.#connection = connection
       return { kind: 'published', manifest }
     } catch (thrown) {
       const error = MillraceError.from(thrown)

@@ -10,6 +10,9 @@ import type { LeaseKeeper } from './lease.ts'
 
 const PAUSE_MS = 1000
 
+/** A lease that nobody renews is free when it is asked for so often. */
+const DENIALS_MAX = 3
+
 /** Who lost the store. */
 export interface StoreLoss {
   readonly ports: JobPorts
@@ -20,14 +23,28 @@ export interface StoreLoss {
   readonly wanted: () => boolean
   /** Stores the job's record again. */
   readonly storeRecord: () => Promise<void>
+  /** Another process has the lease and keeps it. */
+  readonly onOwned: (error: MillraceError) => void
 }
 
 /** Writes everything to the store again; tries until it is done or the attempt is over. Never rejects. */
-export async function reclaimStore({ ports, lease, memory, run, wanted, storeRecord }: StoreLoss): Promise<void> {
+export async function reclaimStore({
+  ports,
+  lease,
+  memory,
+  run,
+  wanted,
+  storeRecord,
+  onOwned,
+}: StoreLoss): Promise<void> {
   const job = run.spec.plan.jobName
+  let denials = 0
+  const onWaiting = (heldBy: string): void => {
+    if (++denials > DENIALS_MAX && wanted()) onOwned(ownedError(job, heldBy))
+  }
   while (wanted()) {
     try {
-      await lease.acquire(() => {}, memory.lastCheckpointId)
+      await lease.acquire(onWaiting, memory.lastCheckpointId)
       if (!wanted()) return
       memory.storeId = await ports.store.storeId()
       await storeRecord()
@@ -41,4 +58,9 @@ export async function reclaimStore({ ports, lease, memory, run, wanted, storeRec
       await new Promise<void>((resolve) => ports.scheduler.after(PAUSE_MS, resolve))
     }
   }
+}
+
+function ownedError(job: string, heldBy: string): MillraceError {
+  const text = `the store of job ${job} has lost data, and ${heldBy} owns the job now: this process stops it`
+  return new MillraceError('STORE_FENCED', text)
 }

@@ -26,8 +26,9 @@ export class FaultChecks {
 
   /** The store has lost data: what it knew of generations and checkpoints counts no more. */
   storeLost(): void {
-    this.#generation = 0
-    this.#published = 0
+    const data = this.#store.jobs.get(this.#job)
+    this.#generation = data?.generation ?? 0
+    this.#published = Math.max(0, ...(data?.manifests.keys() ?? []))
   }
 
   /** Generations rise: whoever takes the lease over shuts out whoever had it. */
@@ -47,7 +48,9 @@ export class FaultChecks {
       if (id <= this.#published) continue
       const { generation, previousCheckpointId } = decodeManifest(bytes, `checkpoint ${id}`)
       if (generation !== data.generation) {
-        this.broken.push(`checkpoint ${id} of generation ${generation} was published under generation ${data.generation}`)
+        this.broken.push(
+          `checkpoint ${id} of generation ${generation} was published under generation ${data.generation}`,
+        )
       }
       if (previousCheckpointId >= id) this.broken.push(`checkpoint ${id} says that it follows ${previousCheckpointId}`)
     }

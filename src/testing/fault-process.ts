@@ -1,8 +1,8 @@
 /** One process of a run under faults: a simulation behind a gate, and what the weather does to its calls and messages. */
 import type { StoreFault } from '../checkpoint/memory-store.ts'
+import type { JobStatus } from '../coordinator/job-status.ts'
 import { nextBelow, type Random } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { JobStatus } from '../coordinator/job-status.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import { GatedScheduler } from './gated-scheduler.ts'
 import type { ManualClock, ManualScheduler } from './manual-clock.ts'
@@ -77,9 +77,9 @@ export class SimulatedProcess {
     void this.simulation.manager.recover()
   }
 
-  /** Stops the job if it can be stopped. How it ends is seen in its state. */
-  stop(): void {
-    this.simulation.manager.stop(this.#options.job).catch(() => undefined)
+  /** Stops the job if it can be stopped. Resolves when it has or has not; how it ends is seen in its state. */
+  async stop(): Promise<void> {
+    await this.simulation.manager.stop(this.#options.job).catch(() => undefined)
   }
 
   #job() {

@@ -6,6 +6,7 @@
  * (fault-plan.ts), what must hold all the same (fault-checks.ts), what the job should come to.
  */
 import { MemoryStoreData } from '../checkpoint/memory-store.ts'
+import type { JobState } from '../coordinator/job-state.ts'
 import { SeededRandom } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
@@ -26,7 +27,7 @@ export interface FaultRunOptions extends Pick<SimulationOptions, 'topic' | 'desc
   readonly onFirstRun?: (scheduler: ManualScheduler) => void
   /** Mistakes planted in every process, for tests of the tests. */
   readonly planted?: Pick<SimulationFaults, 'protocol' | 'wrapStore' | 'wrapSink' | 'tamper'>
-  /** Most virtual time; ten minutes unless given. A run that takes longer hangs. */
+  /** Most virtual time; five minutes unless given. A run that takes longer hangs. */
   readonly virtualMs?: number
 }
 
@@ -50,6 +51,14 @@ export interface FaultRun {
 
 const STEP_MS = 100
 const restingStates = ['FINISHED', 'FAILED']
+const activeStates: ReadonlySet<JobState> = new Set([
+  'STARTING',
+  'RUNNING',
+  'FINISHING',
+  'FINISHED',
+  'RESTARTING',
+  'STOPPING',
+])
 
 /** Runs a job until it is finished or refused. Throws INTERNAL when it comes to neither. */
 export async function runUnderFaults(options: FaultRunOptions): Promise<FaultRun> {
@@ -74,12 +83,21 @@ class FaultWorld {
   #pending: number
   #ran = false
   #lives = 0
+  #restUntilMs = 0
+  #asking = false
 
   constructor(options: FaultRunOptions) {
     this.#options = options
     this.#scheduler = new ManualScheduler(this.#clock, options.seed)
     this.#checks = new FaultChecks(options.definition.name, this.#store)
-    this.#weather = { storeMs: 0, storeOne: 0, sinkMs: 0, sinkOne: 0, mailMs: 0, random: new SeededRandom(options.seed ^ 0xbad) }
+    this.#weather = {
+      storeMs: 0,
+      storeOne: 0,
+      sinkMs: 0,
+      sinkOne: 0,
+      mailMs: 0,
+      random: new SeededRandom(options.seed ^ 0xbad),
+    }
     this.#pending = options.plan.length
   }
 
@@ -94,8 +112,14 @@ class FaultWorld {
       })
     }
     if (plan.some(({ kind }) => kind === 'rollBackStore')) this.#remember()
-    const limits = { virtualMs: this.#options.virtualMs ?? 600_000 }
-    await this.#scheduler.runUntil(() => this.#over(), `job ${definition.name} to end`, limits)
+    this.#attend()
+    const limits = { virtualMs: this.#options.virtualMs ?? 300_000 }
+    try {
+      await this.#scheduler.runUntil(() => this.#over(), `job ${definition.name} to end`, limits)
+    } catch (thrown) {
+      const { message } = MillraceError.from(thrown)
+      throw new MillraceError('INTERNAL', `${message}\n${this.#trace.slice(-15).join('\n')}`, { cause: thrown })
+    }
   }
 
   result(): FaultRun {
@@ -128,8 +152,9 @@ class FaultWorld {
     const known = alive.filter((process) => process.status() !== undefined)
     // Nobody knows the job: its record was lost with the store.
     if (known.length === 0) return alive.length === 0 ? undefined : null
-    const finished = known.find((process) => process.status()!.state === 'FINISHED')
-    if (finished !== undefined) return finished
+    const finished = known.filter((process) => process.status()!.state === 'FINISHED')
+    const holder = this.#store.jobs.get(this.#options.definition.name)?.instanceId
+    if (finished.length > 0) return finished.find(({ instanceId }) => instanceId === holder) ?? finished[0]
     if (known.some((process) => !restingStates.includes(process.status()!.state))) return undefined
     return known.find((process) => process.status()!.error?.code !== 'STORE_FENCED') ?? known[0]
   }
@@ -170,35 +195,46 @@ class FaultWorld {
     switch (fault.kind) {
       case 'crashWorker':
         owner?.simulation.workers.crash(fault.worker)
-        return this.#done()
+        this.#doneAfter(STEP_MS)
+        return
       case 'stallWorker':
         owner?.simulation.workers.stall(fault.worker, fault.forMs)
-        return this.#doneAfter(fault.forMs)
+        this.#doneAfter(fault.forMs)
+        return
       case 'killProcess':
-        return this.#kill(owner, fault.downMs)
+        this.#kill(owner, fault.downMs)
+        return
       case 'freezeProcess':
-        return this.#freeze(owner, fault.forMs)
+        this.#freeze(owner, fault.forMs)
+        return
       case 'slowStore':
-        return this.#weatherFor(fault.forMs, 'storeMs', fault.delayMs)
+        this.#weatherFor(fault.forMs, 'storeMs', fault.delayMs)
+        return
       case 'failStore':
-        return this.#weatherFor(fault.forMs, 'storeOne', fault.one)
+        this.#weatherFor(fault.forMs, 'storeOne', fault.one)
+        return
       case 'slowSink':
-        return this.#weatherFor(fault.forMs, 'sinkMs', fault.delayMs)
+        this.#weatherFor(fault.forMs, 'sinkMs', fault.delayMs)
+        return
       case 'failSink':
-        return this.#weatherFor(fault.forMs, 'sinkOne', fault.one)
+        this.#weatherFor(fault.forMs, 'sinkOne', fault.one)
+        return
       case 'slowMail':
-        return this.#weatherFor(fault.forMs, 'mailMs', fault.delayMs)
+        this.#weatherFor(fault.forMs, 'mailMs', fault.delayMs)
+        return
       case 'stopJob':
-        owner?.stop()
-        return void this.#scheduler.after(fault.restMs, () => this.#submitAgain())
+        this.#stop(owner, fault.restMs)
+        return
       case 'rollBackStore':
         this.#rollBack(fault.lostMs)
-        return this.#done()
+        this.#done()
+        return
       case 'emptyStore':
-        this.#checks.storeLost()
         this.#store.clear()
         this.#store.connection++
-        return this.#done()
+        this.#checks.storeLost()
+        this.#done()
+        return
     }
   }
 
@@ -228,20 +264,35 @@ class FaultWorld {
     })
   }
 
-  /** A person who wants the job to run: asks until it is so. */
-  #submitAgain(): void {
-    const owner = this.#owner()
-    const state = owner?.status()?.state
-    if (owner === undefined || state === undefined || state === 'STOPPING' || !owner.simulation.manager.recovered) {
-      if (this.#resting() === null) return this.#done()
-      this.#scheduler.after(STEP_MS, () => this.#submitAgain())
-      return
+  /** Stops the job; the fault is over when the stop is, one way or the other. */
+  #stop(process: SimulatedProcess | undefined, restMs: number): void {
+    this.#restUntilMs = this.#clock.monotonicMs() + restMs
+    let stopped = process === undefined
+    void process?.stop().then(() => {
+      stopped = true
+    })
+    const look = (): void => {
+      if (stopped || process?.gate.dead === true) this.#done()
+      else this.#scheduler.after(STEP_MS, look)
     }
-    if (state !== 'SUSPENDED') return this.#done()
-    owner.simulation.manager.submit(this.#options.definition, '').then(
-      () => this.#scheduler.after(STEP_MS, () => this.#submitAgain()),
-      () => this.#scheduler.after(STEP_MS, () => this.#submitAgain()),
-    )
+    this.#scheduler.after(restMs, look)
+  }
+
+  /** A person who wants the job to run, and submits it again where it rests after a stop. */
+  #attend(): void {
+    this.#scheduler.after(STEP_MS, () => this.#attend())
+    if (this.#clock.monotonicMs() < this.#restUntilMs || this.#asking) return
+    const alive = this.#alive().filter(({ gate }) => !gate.frozen)
+    const states = alive.map((process) => process.status()?.state)
+    const at = states.indexOf('SUSPENDED')
+    if (at < 0 || states.some((state) => state !== undefined && activeStates.has(state))) return
+    this.#asking = true
+    const done = (): void => {
+      this.#asking = false
+    }
+    alive[at]!.simulation.manager.submit(this.#options.definition, '').then(done, done)
+    // Whoever is asked may die meanwhile.
+    this.#scheduler.after(5000, done)
   }
 
   #remember(): void {
@@ -255,11 +306,11 @@ class FaultWorld {
     const wantedMs = this.#clock.monotonicMs() - lostMs
     const then = this.#past.findLast(({ atMs }) => atMs <= wantedMs) ?? this.#past[0]
     if (then === undefined) return
-    this.#checks.storeLost()
     this.#store.jobs.clear()
     for (const [name, data] of structuredClone(then.data) as MemoryStoreData['jobs']) this.#store.jobs.set(name, data)
     this.#store.storeId = then.storeId
     this.#store.connection++
+    this.#checks.storeLost()
   }
 
   #note(line: string): void {

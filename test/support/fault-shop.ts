@@ -21,7 +21,7 @@ watermark: { outOfOrderness: 300ms }
 checkpoint: { every: 100ms, retain: 1 }
 parallelism: 2
 metrics:
-  - { id: views, count: {}, where: "name == 'view'", window: { tumbling: 1s }, by: [platform] }
+  - { id: views, count: {}, where: "name == 'view'", window: { tumbling: 1s }, by: [platform], allowedLateness: 500ms }
   - { id: spent, sum: { field: revenue_minor }, where: "name == 'view'", window: { tumbling: 1s }, by: [person], allowedLateness: 500ms }
 sinks: [{ id: out, log: { path: none, topic: out } }]
 deadLetters: { log: { path: none, topic: dead } }

@@ -1,0 +1,3 @@
+import { faultSeeds } from '../support/fault-seeds.ts'
+
+faultSeeds(2)
