@@ -29,6 +29,8 @@ export interface FaultRunOptions extends Pick<SimulationOptions, 'topic' | 'desc
   readonly planted?: Pick<SimulationFaults, 'protocol' | 'wrapStore' | 'wrapSink' | 'tamper'>
   /** Most virtual time; five minutes unless given. A run that takes longer hangs. */
   readonly virtualMs?: number
+  /** Wall clock at the start, epoch ms. */
+  readonly startMs?: number
 }
 
 /** How a run ended. */
@@ -69,7 +71,7 @@ export async function runUnderFaults(options: FaultRunOptions): Promise<FaultRun
 
 class FaultWorld {
   readonly #options: FaultRunOptions
-  readonly #clock = new ManualClock()
+  readonly #clock: ManualClock
   readonly #scheduler: ManualScheduler
   readonly #store = new MemoryStoreData()
   readonly #sinks = new MemoryOutboxData()
@@ -88,6 +90,7 @@ class FaultWorld {
 
   constructor(options: FaultRunOptions) {
     this.#options = options
+    this.#clock = new ManualClock(options.startMs)
     this.#scheduler = new ManualScheduler(this.#clock, options.seed)
     this.#checks = new FaultChecks(options.definition.name, this.#store)
     this.#weather = {
@@ -260,7 +263,8 @@ class FaultWorld {
     if (process !== undefined && names.size < 2) this.#start(names.has('a') ? 'b' : 'a').recover()
     this.#scheduler.after(forMs, () => {
       process?.gate.thaw()
-      this.#done()
+      // It learns that it is the owner no longer when it renews its lease.
+      this.#doneAfter(3000)
     })
   }
 

@@ -23,6 +23,7 @@ import { SeededRandom } from '../core/clock.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import { planJob } from '../job/planner.ts'
+import { planProgram } from '../job/program-plan.ts'
 import type { ViewRows } from '../operator/view-rows.ts'
 import type { JobProgram } from '../program/graph.ts'
 import { MemorySavepoints } from '../savepoint/memory-savepoints.ts'
@@ -142,7 +143,10 @@ export class Simulation {
     }
     this.manager = new JobManager({
       ports,
-      planJob: (definition) => planJob(definition, { threads: options.workers, descriptors }),
+      planJob: (definition, descriptorSet) =>
+        definition.program === undefined
+          ? planJob(definition, { threads: options.workers, descriptors })
+          : planProgram(definition, { threads: options.workers, fileOf: (module) => module, descriptorSet }),
     })
     this.jobSavepoints = new JobSavepoints(this.manager, ports)
   }

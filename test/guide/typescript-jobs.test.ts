@@ -39,6 +39,7 @@ describe('the guide to jobs in TypeScript', () => {
       'jobs/new-customers.yaml',
       'revenue.ts',
       'revenue.test.ts',
+      'revenue-faults.test.ts',
       'silence.ts',
       'more.ts',
       'paid.ts',
@@ -53,6 +54,12 @@ describe('the guide to jobs in TypeScript', () => {
   it('has a test that passes', () => {
     const { status, output } = run('--test', 'revenue.test.ts')
     expect(output).toContain('adds up the purchases')
+    expect(status).toBe(0)
+  })
+
+  it('has a test under faults that passes', () => {
+    const { status, output } = run('--test', 'revenue-faults.test.ts')
+    expect(output).toContain('gives each result once')
     expect(status).toBe(0)
   })
 

@@ -4,7 +4,8 @@ import { MillraceError } from '../../src/core/errors.ts'
 import { DeadLetter, LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
 import { describeFaultPlan, drawFaultPlan, type FaultPlan, losesData } from '../../src/testing/fault-plan.ts'
 import { type FaultRun, type FaultRunOptions, runUnderFaults } from '../../src/testing/fault-run.ts'
-import { definition, descriptors, drawShop, feedSlowly, type ShopEvent, shopOracle, shopTopic } from './fault-shop.ts'
+import { feedSlowly } from '../../src/testing/slow-feed.ts'
+import { definition, descriptors, drawShop, type ShopEvent, shopOracle, shopTopic } from './fault-shop.ts'
 
 const WORKERS = 2
 
@@ -35,7 +36,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   let run: FaultRun
   try {
     run = await runUnderFaults({
-      ...{ seed, topic, descriptors, definition, plan, workers: WORKERS, onFirstRun: feedSlowly(topic, seed) },
+      ...{ seed, topic, descriptors, definition, plan, workers: WORKERS, onFirstRun: feedSlowly(topic, seed, 200) },
       ...(planted === undefined ? {} : { planted }),
     })
   } catch (thrown) {

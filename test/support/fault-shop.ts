@@ -6,7 +6,6 @@ import { Event } from '../../src/gen/millrace/v1/event.ts'
 import type { JobDefinition } from '../../src/job/definition.ts'
 import { parseJob } from '../../src/job/parse.ts'
 import { MemoryTopic } from '../../src/source/memory-topic.ts'
-import type { ManualScheduler } from '../../src/testing/manual-clock.ts'
 
 export const descriptors = loadDescriptors(readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)))
 
@@ -89,21 +88,6 @@ export function shopTopic(events: readonly ShopEvent[], seed: number): MemoryTop
     }
   }
   return topic
-}
-
-/** Lets readers have the topic a batch at a time, at moments that the seed draws. */
-export function feedSlowly(topic: MemoryTopic, seed: number): (scheduler: ManualScheduler) => void {
-  const random = new SeededRandom(seed ^ 0xfeed)
-  return (scheduler) => {
-    topic.partitions.forEach(({ end }, partition) => {
-      topic.setStableOffset(partition, 0)
-      const more = (offset: number): void => {
-        topic.setStableOffset(partition, offset)
-        if (offset < end) scheduler.after(nextBelow(random, 200), () => more(offset + BATCH))
-      }
-      scheduler.after(nextBelow(random, 100), () => more(BATCH))
-    })
-  }
 }
 
 /** `metric|window start|group` to value: the definition by hand, over all events that are whole and not in `late`. */

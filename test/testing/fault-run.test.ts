@@ -77,6 +77,22 @@ describe('scripts', () => {
       trace: /RUNNING[\s\S]*FINISHED/,
       outcome: 'finished',
     },
+    'a job that has been taken over goes on when its store is back before that': {
+      plan: [
+        { kind: 'killProcess', atMs: 1000, downMs: 50 },
+        { kind: 'rollBackStore', atMs: 1400, lostMs: 600 },
+      ],
+      trace: /a1 [\s\S]*a1 .*FINISHED/,
+      outcome: 'finished',
+    },
+    'what a store has lost is in it again when the process ends': {
+      plan: [
+        { kind: 'rollBackStore', atMs: 1400, lostMs: 400 },
+        { kind: 'killProcess', atMs: 1750, downMs: 50 },
+      ],
+      trace: /a1 .*RUNNING: restored from checkpoint/,
+      outcome: 'finished',
+    },
     'a process that comes back to a store without the last second refuses: sinks have more': {
       plan: [
         { kind: 'killProcess', atMs: 1500, downMs: 300 },
