@@ -76,6 +76,9 @@ export class ManifestPublisher {
       const { generation, nonce } = held
       const publishedId = memory.completedCheckpointId
       await ports.store.publishManifest(plan.jobName, generation, nonce, checkpointId, bytes, publishedId)
+      if (ports.store.connection !== connection) {
+        return { kind: 'uncounted', message: 'another server has taken the store over while it was published' }
+      }
       this.#connection = connection
       return { kind: 'published', manifest }
     } catch (thrown) {

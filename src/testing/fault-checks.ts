@@ -3,7 +3,8 @@
  *
  * A break is noted, not thrown: it happens within the engine's own calls.
  */
-import { decodeManifest } from '../checkpoint/manifest.ts'
+import { splitChunkKey } from '../checkpoint/chunk-key.ts'
+import { chunksOf, decodeManifest } from '../checkpoint/manifest.ts'
 import type { MemoryStoreData } from '../checkpoint/memory-store.ts'
 
 /** Watches the store of a run. */
@@ -12,11 +13,14 @@ export class FaultChecks {
   readonly broken: string[] = []
   readonly #job: string
   readonly #store: MemoryStoreData
+  readonly #excused: () => boolean
   #generation = 0
   #published = 0
 
-  constructor(job: string, store: MemoryStoreData) {
+  /** `excused`: a checkpoint may be published now whose call was under way when the store lost data. */
+  constructor(job: string, store: MemoryStoreData, excused: () => boolean) {
     this.#job = job
+    this.#excused = excused
     this.#store = store
     store.fault = (operation, when) => {
       if (operation === 'publishManifest' && when === 'after') this.#checkPublished()
@@ -40,13 +44,18 @@ export class FaultChecks {
     this.#generation = generation
   }
 
-  /** The newest manifest is of the owner's generation, and newer than any before: nothing of a zombie is reachable. */
+  /** What is published is of the owner's generation, and whole: nothing of a zombie is reachable, nothing of it is missing. */
   #checkPublished(): void {
     const data = this.#store.jobs.get(this.#job)
     if (data === undefined) return
     for (const [id, bytes] of data.manifests) {
       if (id <= this.#published) continue
-      const { generation, previousCheckpointId } = decodeManifest(bytes, `checkpoint ${id}`)
+      const manifest = decodeManifest(bytes, `checkpoint ${id}`)
+      const { generation, previousCheckpointId } = manifest
+      const gone = chunksOf(manifest).filter(({ key }) => !data.chunks.has(splitChunkKey(key).name))
+      if (gone.length > 0 && !this.#excused()) {
+        this.broken.push(`checkpoint ${id} was published without ${gone.length} of its chunks`)
+      }
       if (generation !== data.generation) {
         this.broken.push(
           `checkpoint ${id} of generation ${generation} was published under generation ${data.generation}`,

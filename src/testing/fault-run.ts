@@ -86,13 +86,14 @@ class FaultWorld {
   #ran = false
   #lives = 0
   #restUntilMs = 0
+  #lostMs = Number.NEGATIVE_INFINITY
   #asking = false
 
   constructor(options: FaultRunOptions) {
     this.#options = options
     this.#clock = new ManualClock(options.startMs)
     this.#scheduler = new ManualScheduler(this.#clock, options.seed)
-    this.#checks = new FaultChecks(options.definition.name, this.#store)
+    this.#checks = new FaultChecks(options.definition.name, this.#store, () => this.#lostUnderWay())
     this.#weather = {
       storeMs: 0,
       storeOne: 0,
@@ -234,8 +235,7 @@ class FaultWorld {
         return
       case 'emptyStore':
         this.#store.clear()
-        this.#store.connection++
-        this.#checks.storeLost()
+        this.#lost()
         this.#done()
         return
     }
@@ -313,7 +313,17 @@ class FaultWorld {
     this.#store.jobs.clear()
     for (const [name, data] of structuredClone(then.data) as MemoryStoreData['jobs']) this.#store.jobs.set(name, data)
     this.#store.storeId = then.storeId
+    this.#lost()
+  }
+
+  /** Whether the store has lost data so lately that calls begun before may still be on their slow way. */
+  #lostUnderWay(): boolean {
+    return this.#weather.storeMs > 0 && this.#clock.monotonicMs() < this.#lostMs + 6 * this.#weather.storeMs
+  }
+
+  #lost(): void {
     this.#store.connection++
+    this.#lostMs = this.#clock.monotonicMs()
     this.#checks.storeLost()
   }
 
