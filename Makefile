@@ -68,6 +68,7 @@ test-full: setup ## the same and the long tests: soak, all crash points, real cl
 .PHONY: chaos
 chaos: setup ## kill, freeze and change a running deployment: make chaos ROUNDS=24 [SEED=1] [KINDS=process,freeze]
 	@ROUNDS='$(ROUNDS)' SEED='$(SEED)' KINDS='$(KINDS)' node tools/chaos.ts
+
 .PHONY: simulate
 simulate: setup ## whole runs in virtual time under faults: make simulate [SEEDS=1000] [SEED=1]
 	@SEEDS='$(SEEDS)' SEED='$(SEED)' node tools/simulate.ts
