@@ -47,7 +47,7 @@ export const plantedBugs: readonly PlantedBug[] = [
             const there = data.job(job)
             there.manifests.set(id, manifest.slice())
             there.lastCheckpointId = Math.max(there.lastCheckpointId, id)
-            data.fault?.('publishManifest', 'after', `${job} ${id}`)
+            await data.fault?.('publishManifest', 'after', `${job} ${id}`)
           },
         }),
     },
