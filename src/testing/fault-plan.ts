@@ -70,8 +70,8 @@ function drawFault(random: Random, { untilMs, workers }: FaultPlanOptions): Faul
     case 1:
       return { kind: 'crashWorker', atMs, worker }
     case 2:
-      // Now and then past the deadline of `silentMs` in fault-run.ts.
-      return { kind: 'stallWorker', atMs, worker, forMs: nextBelow(random, 3) === 0 ? 6000 : forMs }
+      // Now and then past the deadline after which the hub takes a thread for lost (30 s).
+      return { kind: 'stallWorker', atMs, worker, forMs: nextBelow(random, 3) === 0 ? 35_000 : forMs }
     case 3:
       return { kind: 'killProcess', atMs, downMs: nextBelow(random, 2000) }
     case 4:
