@@ -168,6 +168,7 @@ loop.onMessage({
       .filter((split) => split.partition % parallelism === i),
   ),
   restore: null,
+  tables: [],
   chunkStore: { kind: 'memory', name: 'x' },
   poison: [],
   chunkPrefix: 'bench/1-1-x',

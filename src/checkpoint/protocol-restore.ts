@@ -9,8 +9,8 @@
  *    would silently lose what came after it. `allowFallback` says that this is wanted.
  * 2. No checkpoint: a fresh start, but not when this process has seen one published: then the store has lost its data
  *    (STORE_LOST). Stores list what they should have, so a manifest that went missing alone is not "no checkpoint".
- * 3. State is never read under another key hash, number of key groups or definition: STATE_INCOMPATIBLE.
- * 4. State of an operator that the job no longer has stops it, unless `allowDroppedState`.
+ * 3. State is never read under another key hash: STATE_INCOMPATIBLE. Whether the job has a place for all that is in it is
+ *    asked when it is known which checkpoint it is (job/state-diff.ts).
  */
 import type { CheckpointManifest } from './manifest.ts'
 
@@ -42,13 +42,9 @@ export interface RestoreWish {
   readonly knownCheckpointId: number
   readonly keyHashName: string
   readonly keyHashSeed: number
-  readonly keyGroups: number
-  readonly definitionHash: string
-  readonly operatorIds: readonly string[]
   /** A certain checkpoint; null for the newest. */
   readonly checkpointId: number | null
   readonly allowFallback: boolean
-  readonly allowDroppedState: boolean
 }
 
 /** A checkpoint that was passed over, and why. */
@@ -112,7 +108,7 @@ export function resolveRestore(observed: ObservedStore, wish: RestoreWish): Rest
       skipped.push({ checkpointId, why: problem })
       continue
     }
-    const mismatch = stateMismatch(manifest, wish)
+    const mismatch = keyHashMismatch(manifest, wish)
     if (mismatch !== '') {
       return refuse('STATE_INCOMPATIBLE', `checkpoint ${checkpointId} of job ${jobName} does not fit: ${mismatch}`)
     }
@@ -138,27 +134,13 @@ function problemOf(candidate: ObservedCheckpoint): string {
   return `chunk ${first} is missing${more > 0 ? `, and ${more} more` : ''}`
 }
 
-/** What of a job's plan must be that of the checkpoint. */
-export type StateWish = Pick<
-  RestoreWish,
-  'keyHashName' | 'keyHashSeed' | 'keyGroups' | 'definitionHash' | 'operatorIds' | 'allowDroppedState'
->
-
-/** Why a job cannot go on from the state of a checkpoint; '' when it can. */
-export function stateMismatch(manifest: CheckpointManifest, wish: StateWish): string {
-  const { keyHashName, keyHashSeed, keyGroups, definitionHash, subtasks } = manifest
+/** Why state is not read by this build: its keys are placed by another hash; '' when they are not. */
+export function keyHashMismatch(
+  { keyHashName, keyHashSeed }: Pick<CheckpointManifest, 'keyHashName' | 'keyHashSeed'>,
+  wish: Pick<RestoreWish, 'keyHashName' | 'keyHashSeed'>,
+): string {
   if (keyHashName !== wish.keyHashName || keyHashSeed !== wish.keyHashSeed) {
     return `its keys are placed by ${keyHashName} with seed ${keyHashSeed}, this build uses ${wish.keyHashName} with seed ${wish.keyHashSeed}`
-  }
-  if (keyGroups !== wish.keyGroups) {
-    return `it has ${keyGroups} key groups, the job asks for ${wish.keyGroups}: that number is fixed for the life of state`
-  }
-  if (definitionHash !== wish.definitionHash) {
-    return 'the job is defined differently since, in a way that its state depends on. Cancel it and submit it anew'
-  }
-  const dropped = new Set(subtasks.map((s) => s.operatorId).filter((id) => !wish.operatorIds.includes(id)))
-  if (dropped.size > 0 && !wish.allowDroppedState) {
-    return `it has state of ${[...dropped].join(', ')}, which the job no longer has. Allow dropping it, or bring it back`
   }
   return ''
 }

@@ -107,6 +107,20 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     ],
     exits: ['failure', ...asking, 'notFound'],
   },
+  rescale: {
+    examples: [
+      ['rescale engagement -p 4', 'go on with four subtasks of each operator'],
+      ['describe engagement', 'how long it was down is under Changes'],
+    ],
+    exits: ['failure', ...asking, 'notFound'],
+  },
+  upgrade: {
+    examples: [
+      ['upgrade jobs/engagement.yaml --dry-run', 'what becomes of its state'],
+      ['upgrade jobs/engagement.yaml --drop-state page_views', 'go on with it, and let page_views go'],
+    ],
+    exits: ['failure', 'invalid', ...asking, 'notFound'],
+  },
   checkpoints: {
     examples: [
       ['checkpoints engagement', 'those that are held, newest first'],

@@ -4,6 +4,7 @@ import type { JobStartDocument, StoppedJob, ValidationResult } from '../control/
 import { MillraceError } from '../core/errors.ts'
 import { parseJob } from '../job/parse.ts'
 import { isModuleFile } from '../job/parse-program.ts'
+import { dropStateHelp } from './change-commands.ts'
 import { inFile, outputOf, type ServerOptions, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { ExitSignal, exitCodes, usage, violationLine } from './failure.ts'
@@ -30,18 +31,14 @@ export function addJobCommands(program: Command, deps: CliDeps): void {
     .option('--descriptor-set <file>', descriptorSetHelp)
     .option('--from-savepoint <name>', 'begin from a savepoint of the job, or as job/name from one of another')
     .option('--claim', 'the savepoint goes once the job has a checkpoint of its own', false)
-    .option(
-      '--drop-state <name>',
-      'state of the savepoint that may go: an operator or a table; may be repeated',
-      collect,
-    )
+    .option('--drop-state <name>', `where it goes on from state and is changed, ${dropStateHelp}`, collect)
     .action((file: string, options: ServerOptions & SchemaOptions & StartOptions) =>
       inFile(file, async () => {
         const start = startOf(options)
         const text = await submittedText(deps, file)
         const document = { kind: 'text', text, ...schemaPart(file, text, options) } as const
         const job = await withClient(deps, options, ({ control }) => control.submit(document, start))
-        const from = start === null ? '' : ` from savepoint ${start.savepoint}`
+        const from = options.fromSavepoint === undefined ? '' : ` from savepoint ${options.fromSavepoint}`
         writeJobChange(outputOf(deps, options), job, `submitted${from}`)
       }),
     )
@@ -113,8 +110,8 @@ interface StartOptions {
 
 function startOf({ fromSavepoint, claim, dropState = [] }: StartOptions): JobStartDocument | null {
   if (fromSavepoint !== undefined) return { savepoint: fromSavepoint, claim, dropState }
-  if (claim || dropState.length > 0) throw usage('--claim and --drop-state are of --from-savepoint: give that too')
-  return null
+  if (claim) throw usage('--claim is of --from-savepoint: give that too')
+  return dropState.length === 0 ? null : { savepoint: '', claim, dropState }
 }
 
 function writeStopped(output: Output, { summary, checkpointId, savepoint }: StoppedJob): void {

@@ -6,11 +6,12 @@
 import type { CheckpointInfo, JobState, JobSummary } from '../control/api.ts'
 import { formatInstant } from '../core/instant.ts'
 import type * as wire from '../gen/millrace/v1/control.ts'
-import { fromCheckpoint, fromSummary } from '../rpc/control-messages.ts'
+import { fromCheckpoint, fromRedeploy, fromSummary } from '../rpc/control-messages.ts'
 import { fromTimestamp } from '../rpc/instants.ts'
 import { formatBytes, formatElapsed, formatNumber, formatTime, formatWatermark, printable } from './format.ts'
 import { bottleneck, treeLines } from './job-tree.ts'
 import type { Output } from './output.ts'
+import { redeployJson, writeRedeploys } from './redeploy-view.ts'
 import type { TableColumn } from './table.ts'
 import { heldJson, heldLines } from './txn-view.ts'
 
@@ -21,7 +22,7 @@ const left = (title: string): TableColumn => ({ title })
 export function stateText(output: Output, state: JobState): string {
   if (state === 'RUNNING' || state === 'FINISHED') return output.style('green', state)
   if (state === 'FAILED' || state === 'FAILING') return output.style('red', state)
-  if (state === 'RESTARTING') return output.style('yellow', state)
+  if (state === 'RESTARTING' || state === 'REDEPLOYING') return output.style('yellow', state)
   return state
 }
 
@@ -159,6 +160,7 @@ export function detailsJson(details: wire.DescribeJobResponse) {
     exceptions: details.exceptions.map(exceptionJson),
     heldPartitions: details.heldPartitions.map(heldJson),
     definition: details.definitionYaml,
+    redeploys: details.redeploys.map((redeploy) => redeployJson(fromRedeploy(redeploy))),
   }
 }
 
@@ -176,6 +178,10 @@ export function writeDetails(output: Output, details: wire.DescribeJobResponse, 
   if (details.heldPartitions.length > 0) {
     section(output, 'Held back by transactions')
     for (const line of heldLines(details.heldPartitions, nowMs)) output.line(output.style('yellow', line))
+  }
+  if (details.redeploys.length > 0) {
+    section(output, 'Changes')
+    writeRedeploys(output, details.redeploys.map(fromRedeploy))
   }
   if (details.exceptions.length > 0) {
     section(output, 'Exceptions')

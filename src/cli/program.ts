@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { MillraceError } from '../core/errors.ts'
+import { addChangeCommands } from './change-commands.ts'
 import { addCompletionCommands } from './completion-commands.ts'
 import { addDemoCommand } from './demo-command.ts'
 import type { CliDeps } from './deps.ts'
@@ -47,6 +48,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addServerCommands(program, deps)
   addJobCommands(program, deps)
   addSavepointCommands(program, deps)
+  addChangeCommands(program, deps)
   addMetricCommands(program, deps)
   addProduceCommand(program, deps)
   addNewCommand(program, deps)

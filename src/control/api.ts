@@ -6,7 +6,9 @@
  * Every method rejects with MillraceError; what it rejects with is named at each.
  */
 import type { JobState as LifeCycleState } from '../coordinator/job-state.ts'
+import type { RedeployRecord } from '../coordinator/redeploys.ts'
 import type { ErrorCode, Violation } from '../core/errors.ts'
+import type { StateDiffEntry } from '../job/state-diff.ts'
 import type { SubtaskStats } from '../runtime/messages.ts'
 import type { HeldPartition } from './held-partitions.ts'
 import type { TransactionsApi } from './transactions.ts'
@@ -151,6 +153,24 @@ export interface JobDetails {
   readonly definitionText: string
   /** Partitions of its topics that open transactions have held back for longer than they should. */
   readonly heldPartitions: readonly HeldPartition[]
+  /** Changes of parallelism and definition, newest first. */
+  readonly redeploys: readonly JobRedeploy[]
+}
+
+/** A change of a job's parallelism or definition. */
+export type JobRedeploy = RedeployRecord
+
+/** What becomes of one part of a job's state. */
+export type JobStateChange = StateDiffEntry
+
+/** An upgrade that was made, or compared. */
+export interface JobUpgrade {
+  readonly summary: JobSummary
+  readonly changes: readonly JobStateChange[]
+  /** Why it would be refused; empty when it would not, and when it was made. */
+  readonly refusal: string
+  /** Null when nothing was changed. */
+  readonly redeploy: JobRedeploy | null
 }
 
 /** How a job gets on with its input. */
@@ -205,11 +225,14 @@ export interface SavepointInfo {
 
 /** What a submitted job begins from. */
 export interface JobStartDocument {
-  /** Name of a savepoint of the job, `job/name` of any, or its path in the server's folder of savepoints. */
+  /**
+   * Name of a savepoint of the job, `job/name` of any, or its path in the server's folder of savepoints; '' for its own
+   * checkpoints.
+   */
   readonly savepoint: string
   /** Whether it is deleted once the job has a checkpoint of its own. */
   readonly claim: boolean
-  /** Operators and tables whose state may be dropped. */
+  /** What of the state may go, by name (job/state-diff.ts). */
   readonly dropState: readonly string[]
 }
 
@@ -236,8 +259,9 @@ export interface ControlApi extends TransactionsApi {
   validate(job: JobDocument): Promise<ValidationResult>
   /**
    * Checks, stores and starts a job; answers once it is stored. JOB_INVALID with all violations; JOB_EXISTS while a job
-   * of the name is not in a terminal state. A name in a terminal state is taken over, with its checkpoints; with `start`
-   * what it had is dropped, and it begins from there: SAVEPOINT_NOT_FOUND, SAVEPOINT_CORRUPT, STATE_INCOMPATIBLE.
+   * of the name is not in a terminal state. A name in a terminal state is taken over, with its checkpoints; with a
+   * savepoint in `start` what it had is dropped, and it begins from there: SAVEPOINT_NOT_FOUND, SAVEPOINT_CORRUPT.
+   * STATE_INCOMPATIBLE where state would be lost that `start` does not name.
    */
   submit(job: JobDocument, start?: JobStartDocument | null): Promise<JobSummary>
   /** All jobs, by name. */
@@ -251,6 +275,22 @@ export interface ControlApi extends TransactionsApi {
    * CHECKPOINT_FAILED; SAVEPOINT_FAILED when it has stopped without the savepoint.
    */
   stop(name: string, options?: StopOptions): Promise<StoppedJob>
+  /**
+   * Lets a job go on with another parallelism; answers when it runs so. Null where it had it already. JOB_NOT_FOUND,
+   * JOB_STATE, INPUT_INVALID.
+   */
+  rescale(
+    name: string,
+    parallelism: number,
+  ): Promise<{ readonly summary: JobSummary; readonly redeploy: JobRedeploy | null }>
+  /**
+   * Compares what a job has with what another definition wants, and lets it go on with that, unless `dryRun`; answers when
+   * it runs so. JOB_NOT_FOUND, JOB_STATE, JOB_INVALID, SCHEMA_INCOMPATIBLE, STATE_INCOMPATIBLE, INPUT_INVALID.
+   */
+  upgrade(
+    job: JobDocument,
+    options: { readonly name?: string; readonly dropState: readonly string[]; readonly dryRun: boolean },
+  ): Promise<JobUpgrade>
   /** Answers when the checkpoint is durable. JOB_NOT_FOUND, JOB_STATE, CHECKPOINT_FAILED. */
   triggerCheckpoint(name: string): Promise<CheckpointInfo>
   /** Those that are held, newest first. JOB_NOT_FOUND. */

@@ -9,7 +9,9 @@ import type { StoreDescription } from '../checkpoint/store.ts'
 import type { CheckpointRecord } from '../coordinator/job-history.ts'
 import type { JobManager } from '../coordinator/job-manager.ts'
 import type { JobSavepoints } from '../coordinator/job-savepoints.ts'
+import type { SubmittedJob } from '../coordinator/job-source.ts'
 import type { ManagedJob } from '../coordinator/managed-jobs.ts'
+import { withOutcome } from '../coordinator/redeploys.ts'
 import type { SubtaskReading } from '../coordinator/stats-book.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -24,8 +26,10 @@ import type {
   EventCounts,
   JobDetails,
   JobDocument,
+  JobRedeploy,
   JobStartDocument,
   JobSummary,
+  JobUpgrade,
   SavepointInfo,
   StopOptions,
   StoppedJob,
@@ -70,12 +74,32 @@ export class JobControl implements ControlApi {
   }
 
   async submit(document: JobDocument, from: JobStartDocument | null = null): Promise<JobSummary> {
-    const { violations, definition, schema } = await this.#compile(document)
-    if (definition === null) throw invalidJob(violations)
-    const text = document.kind === 'text' ? document.text : JSON.stringify(document.document, null, 2)
+    const { definition, text, schema } = await this.#submission(document)
     const { manager, savepoints } = this.#options
-    const start = from === null ? null : await savepoints.start(from, definition)
-    return this.#summary(await manager.submit(definition, text, schema ?? null, start))
+    const start = from === null || from.savepoint === '' ? null : await savepoints.start(from, definition)
+    return this.#summary(await manager.submit(definition, text, schema, start, from?.dropState))
+  }
+
+  async rescale(
+    name: string,
+    parallelism: number,
+  ): Promise<{ readonly summary: JobSummary; readonly redeploy: JobRedeploy | null }> {
+    const redeploy = await this.#options.manager.rescale(name, parallelism)
+    return { summary: await this.#summary(this.#options.manager.job(name)), redeploy }
+  }
+
+  async upgrade(
+    document: JobDocument,
+    { name = '', dropState, dryRun }: { name?: string; dropState: readonly string[]; dryRun: boolean },
+  ): Promise<JobUpgrade> {
+    const submission = await this.#submission(document)
+    const own = submission.definition.name
+    if (name !== '' && name !== own) {
+      throw new MillraceError('INPUT_INVALID', `the definition is of job ${own}, not of ${name}: a job keeps its name`)
+    }
+    const { job, record, diff, refusal } = await this.#options.manager.upgrade(submission, { dropState, dryRun })
+    const summary = await this.#summary(job)
+    return { summary, changes: diff.entries, refusal: refusal?.message ?? '', redeploy: record }
   }
 
   async list(): Promise<readonly JobSummary[]> {
@@ -94,6 +118,7 @@ export class JobControl implements ControlApi {
       exceptions: coordinator.history.failures,
       definitionText: stored.text,
       heldPartitions: this.#options.heldPartitions?.(name) ?? [],
+      redeploys: redeploysOf(job),
     }
   }
 
@@ -138,6 +163,13 @@ export class JobControl implements ControlApi {
 
   async deleteSavepoint(name: string, savepoint: string): Promise<void> {
     await this.#options.savepoints.delete({ job: name, name: savepoint })
+  }
+
+  async #submission(document: JobDocument): Promise<SubmittedJob> {
+    const { violations, definition, schema } = await this.#compile(document)
+    if (definition === null) throw invalidJob(violations)
+    const text = document.kind === 'text' ? document.text : JSON.stringify(document.document, null, 2)
+    return { definition, text, schema: schema ?? null }
   }
 
   async #compile(document: JobDocument): Promise<CompiledDocument> {
@@ -221,6 +253,12 @@ export function sourceWatermark(readings: readonly SubtaskReading[], sourceId: s
 function subtaskStatus(reading: SubtaskReading): SubtaskStatus {
   const { stats, busyRatio, idleRatio, backPressuredRatio } = reading
   return { stats, busyRatio, idleRatio, backPressuredRatio }
+}
+
+/** As stored; the one that is under way as far as it has come. */
+function redeploysOf({ coordinator, stored }: ManagedJob): readonly JobRedeploy[] {
+  const { pending } = coordinator.redeploys
+  return pending === null ? (stored.redeploys ?? []) : withOutcome(stored.redeploys ?? [], pending)
 }
 
 function checkpointSummary(job: ManagedJob): CheckpointSummary {

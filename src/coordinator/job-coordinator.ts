@@ -6,28 +6,29 @@
  * restarts (job-manager.ts).
  *
  * Events are handled one at a time, in the order in which they were raised, each to its end: an effect that raises an
- * event queues it. Work on the store after an attempt (dropping state, giving the lease back) is done in order, and the
- * next start waits for it.
+ * event queues it. A start waits for work on the store that follows the attempt before it (store-work.ts).
  */
-import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { type ErrorData, invariant, MillraceError } from '../core/errors.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
-import { Failures } from './failures.ts'
+import { AttemptSlot } from './attempt-slot.ts'
+import { type FailurePlace, Failures } from './failures.ts'
 import { copyCheckpoint, plainStop, type StopWish, stopCheckpoint } from './final-checkpoint.ts'
 import { InOrder } from './in-order.ts'
 import { type CheckpointRecord, JobHistory } from './job-history.ts'
-import { type JobMemory, newJobMemory } from './job-memory.ts'
+import { type JobBasis, type JobMemory, newJobMemory } from './job-memory.ts'
 import { defaultJobSettings, type JobPorts, type JobSettings } from './job-ports.ts'
-import { JobRun } from './job-run.ts'
+import type { JobRun } from './job-run.ts'
 import { type JobEffect, type JobEventType, type JobState, jobTransition, restStates } from './job-state.ts'
-import type { CoordinatorListener, JobEvent, JobStatus } from './job-status.ts'
+import { type CoordinatorListener, type JobEvent, type JobStatus, logStatus } from './job-status.ts'
 import { lastCheckpoint } from './last-checkpoint.ts'
 import { LeaseKeeper } from './lease.ts'
+import { type RedeployRecord, RedeployTracker } from './redeploys.ts'
 import { notServing, refused } from './refusals.ts'
 import { RestartSchedule } from './restart-schedule.ts'
 import { dropState } from './retention.ts'
 import { reclaimStore } from './store-loss.ts'
+import { StoreWork } from './store-work.ts'
 
 /** The coordinator of one job. */
 export class JobCoordinator {
@@ -41,16 +42,17 @@ export class JobCoordinator {
   readonly #lease: LeaseKeeper
   readonly #restart: RestartSchedule
   readonly #failures: Failures
-  readonly #detach: () => void
+  readonly #storeWork: StoreWork
+  readonly #slot: AttemptSlot
+  readonly redeploys: RedeployTracker
   readonly #events = new InOrder<JobEvent>((event) => this.#handle(event))
   #plan: JobPlan
+  /** What the next attempt is to run; null for the same. */
+  #nextPlan: JobPlan | null = null
   #memory: JobMemory
   #status: JobStatus
-  #run: JobRun | undefined
-  #disposing: JobRun | undefined
   #heldBy = ''
   #stopWish = plainStop
-  #storeWork: Promise<void> = Promise.resolve()
 
   constructor(
     number: number,
@@ -72,16 +74,9 @@ export class JobCoordinator {
     this.#lease = new LeaseKeeper(plan.jobName, ports, this.#settings.leaseTtlMs, (error) => this.#leaseLost(error))
     this.#restart = new RestartSchedule(this.#strategyOf(plan), ports.clock, ports.scheduler, ports.random)
     this.#failures = new Failures(this.history, this.#restart, ports)
-    this.#detach = ports.hub.attach(number, {
-      onMessage: (thread, message) => {
-        const run = this.#run?.spec.attempt === message.attempt ? this.#run : this.#disposing
-        run?.onMessage(thread, message)
-      },
-      onThreadLost: (thread, error) => {
-        this.#run?.onThreadLost(thread, error)
-        this.#disposing?.onThreadLost(thread, error)
-      },
-    })
+    this.redeploys = new RedeployTracker(ports.clock, (record) => listener.onRedeployed(record))
+    this.#storeWork = new StoreWork(plan.jobName, ports.log)
+    this.#slot = new AttemptSlot(number, ports, this.#settings, this.#lease)
   }
 
   get status(): JobStatus {
@@ -92,13 +87,23 @@ export class JobCoordinator {
     return this.#plan
   }
 
+  /** What the job is to run. */
+  get wantedPlan(): JobPlan {
+    return this.#nextPlan ?? this.#plan
+  }
+
+  /** What the attempt that is deployed runs: the plan, fitted to the checkpoint that it began from. Null when none is. */
+  get deployedPlan(): JobPlan | null {
+    return this.#slot.run === undefined ? null : (this.#slot.run.restored?.plan ?? this.#slot.run.spec.plan)
+  }
+
   get jobId(): string {
     return this.#memory.jobId
   }
 
   /** What the current attempt began from. */
   get restored(): JobRun['restored'] {
-    return this.#run?.restored ?? null
+    return this.#slot.run?.restored ?? null
   }
 
   /** Id of the newest completed checkpoint known; 0 for none. */
@@ -111,7 +116,7 @@ export class JobCoordinator {
     return this.#memory.outbox
   }
 
-  /** The instance whose lease a start waits for; empty when it does not. */
+  /** The instance whose lease a start waits for; '' for none. */
   get heldBy(): string {
     return this.#heldBy
   }
@@ -122,7 +127,7 @@ export class JobCoordinator {
   }
 
   /** Throws JOB_STATE when `what` would be refused now. */
-  check(what: 'submit' | 'stop' | 'cancel'): void {
+  check(what: 'submit' | 'stop' | 'cancel' | 'redeploy'): void {
     if (jobTransition(this.#status.state, what) === 'refuse') throw refused(this.name, this.#status, what)
   }
 
@@ -134,7 +139,7 @@ export class JobCoordinator {
 
   /** Resolves when what follows an attempt (dropping state, giving the lease back) is done. */
   storeWork(): Promise<void> {
-    return this.#storeWork
+    return this.#storeWork.done
   }
 
   /** Lets the job run, from its latest checkpoint. Throws JOB_STATE while it is stopping, cancelling or failing. */
@@ -143,16 +148,25 @@ export class JobCoordinator {
   }
 
   /**
-   * The same with another plan and id: for a name that is taken over. A new id lets go of the old checkpoints;
-   * `firstSplits` is where a first start has begun, if it has. Throws JOB_STATE unless the job is at rest.
+   * The same with another plan and id: for a name that is taken over. A new id lets go of the old checkpoints. Throws JOB_STATE unless the job is at rest.
    */
-  resubmit(plan: JobPlan, jobId: string, firstSplits: readonly SplitSnapshot[] | null, reason: string): void {
+  resubmit(plan: JobPlan, { jobId, firstSplits, dropState }: JobBasis, reason: string): void {
     if (!restStates.has(this.#status.state)) throw refused(this.name, this.#status, 'submit')
     if (jobId !== this.#memory.jobId) this.#memory = newJobMemory(jobId)
-    this.#memory.firstSplits = firstSplits
-    this.#plan = plan
-    this.#restart.use(this.#strategyOf(plan))
+    Object.assign(this.#memory, { firstSplits, dropState })
+    this.#use(plan)
     this.#ask('submit', reason)
+  }
+
+  /** Lets the job go on with another plan: after a last checkpoint if it runs, else when it next starts. JOB_STATE. */
+  redeploy(plan: JobPlan, { firstSplits, dropState }: Omit<JobBasis, 'jobId'>, record: RedeployRecord): void {
+    this.check('redeploy')
+    Object.assign(this.#memory, { dropState, firstSplits: this.lastCheckpointId > 0 ? null : firstSplits })
+    this.redeploys.begin(record)
+    this.#nextPlan = plan
+    if (this.#slot.run === undefined) this.#use(plan)
+    this.#raise('redeploy', record.reason, null)
+    this.#slot.run?.hurry()
   }
 
   /** Stops with a last checkpoint; the job is SUSPENDED later. Throws JOB_STATE where there is nothing to stop. */
@@ -160,7 +174,7 @@ export class JobCoordinator {
     this.check('stop')
     if (this.#status.state !== 'STOPPING') this.#stopWish = wish
     this.#ask('stop', reason)
-    this.#run?.hurry()
+    this.#slot.run?.hurry()
   }
 
   /** Ends the job and drops its state; CANCELLED later. */
@@ -170,21 +184,22 @@ export class JobCoordinator {
 
   /** A checkpoint that begins after this call. Rejects JOB_STATE unless the job runs, and CHECKPOINT_FAILED. */
   async checkpoint(): Promise<CheckpointRecord> {
-    if (this.#status.state !== 'RUNNING' || this.#run === undefined)
+    if (this.#status.state !== 'RUNNING' || this.#slot.run === undefined)
       throw refused(this.name, this.#status, 'checkpoint')
-    return this.#run.checkpoint()
+    return this.#slot.run.checkpoint()
   }
 
   /** A checkpoint that stays until `copy` of it has ended, whatever becomes of the attempt. Rejects as they do. */
   async savepoint<T>(copy: (checkpointId: number) => Promise<T>): Promise<T> {
-    if (this.#status.state !== 'RUNNING' || this.#run === undefined) throw refused(this.name, this.#status, 'savepoint')
-    return copyCheckpoint(this.#run, this.#memory, copy, (id) => this.#run?.releaseSavepoint(id))
+    if (this.#status.state !== 'RUNNING' || this.#slot.run === undefined)
+      throw refused(this.name, this.#status, 'savepoint')
+    return copyCheckpoint(this.#slot.run, this.#memory, copy, (id) => this.#slot.run?.releaseSavepoint(id))
   }
 
   /** Rows of the views. Rejects UNAVAILABLE while nothing is deployed, DEADLINE_EXCEEDED. */
   async query(query: ViewQuery, deadlineMs: number): Promise<readonly ViewRows[]> {
-    if (this.#run !== undefined) return this.#run.query(query, deadlineMs)
-    throw notServing(this.name, this.#status)
+    if (this.#slot.run === undefined) throw notServing(this.name, this.#status)
+    return this.#slot.run.query(query, deadlineMs)
   }
 
   /**
@@ -193,15 +208,19 @@ export class JobCoordinator {
    */
   async close(graceMs = 0): Promise<void> {
     this.#restart.clear()
-    if (this.#status.state === 'RUNNING' && graceMs > 0) await lastCheckpoint(this.#run!, this.#ports, graceMs)
+    if (this.#status.state === 'RUNNING' && graceMs > 0) await lastCheckpoint(this.#slot.run!, this.#ports, graceMs)
     this.#restart.clear()
-    const run = this.#run ?? this.#disposing
-    this.#run = undefined
-    this.#disposing = run
-    await run?.dispose()
-    await this.#storeWork
+    await this.#slot.close()
+    await this.#storeWork.done
     await this.#lease.release()
-    this.#detach()
+    this.#slot.detach()
+  }
+
+  #use(plan: JobPlan): void {
+    this.#nextPlan = null
+    if (plan === this.#plan) return
+    this.#plan = plan
+    this.#restart.use(this.#strategyOf(plan))
   }
 
   #strategyOf({ definition }: JobPlan) {
@@ -221,6 +240,7 @@ export class JobCoordinator {
   #handle({ type, reason, error }: JobEvent): void {
     const cell = jobTransition(this.#status.state, type)
     if (typeof cell === 'string') return
+    this.redeploys.moved(this.#status.state, type, cell.to, reason)
     this.#enter(cell.to, reason, error ?? (restStates.has(cell.to) ? this.#status.error : null))
     for (const effect of cell.effects) this.#effects[effect](error)
   }
@@ -228,28 +248,23 @@ export class JobCoordinator {
   #enter(state: JobState, reason: string, error: ErrorData | null): void {
     const sinceMs = state === this.#status.state ? this.#status.sinceMs : this.#ports.clock.nowMs()
     this.#status = { ...this.#status, state, reason, error, sinceMs }
-    this.#ports.log(error === null ? 'info' : 'warn', `job ${this.name} is ${state}: ${reason}`, {
-      job: this.name,
-      state,
-      attempt: this.#status.attempt,
-      ...(error === null ? {} : { code: error.code }),
-    })
+    logStatus(this.#ports.log, this.name, this.#status)
     this.#listener.onState(this.#status)
   }
 
   readonly #effects: Readonly<Record<JobEffect, (error: ErrorData | null) => void>> = {
     start: () => this.#begin(),
-    operate: () => this.#run?.operate(),
-    quiesce: () => this.#run?.quiesce(),
+    operate: () => this.#slot.run?.operate(),
+    quiesce: () => this.#slot.run?.quiesce(),
     finalCheckpoint: () => this.#finalCheckpoint(),
     dispose: () => this.#dispose(),
     scheduleRestart: (error) => this.#scheduleRestart(error!),
     cancelRestart: () => this.#restart.clear(),
     dropState: () =>
-      this.#afterwards(async () => {
+      this.#storeWork.begin(async () => {
         if (await dropState(this.#ports, this.name, this.#lease)) await this.#listener.storeRecord()
       }),
-    releaseLease: () => this.#afterwards(() => this.#lease.release()),
+    releaseLease: () => this.#storeWork.begin(() => this.#lease.release()),
   }
 
   #begin(): void {
@@ -257,42 +272,42 @@ export class JobCoordinator {
     this.#status = { ...this.#status, attempt }
     this.#restart.clear()
     this.#stopWish = plainStop
+    this.#use(this.wantedPlan)
     const spec = { job: this.number, attempt, plan: this.#plan, memory: this.#memory }
-    const run = new JobRun(this.#ports, this.#settings, spec, this.#lease, {
+    const run = this.#slot.put(spec, {
       onProgress: (reason, heldBy) => {
-        if (this.#run !== run || this.#status.state !== 'STARTING') return
+        if (this.#slot.run !== run || this.#status.state !== 'STARTING') return
         this.#status = { ...this.#status, reason }
         this.#heldBy = heldBy
       },
       confirm: () => this.#listener.confirm(),
       storeFirstSplits: (splits) => this.#listener.storeFirstSplits(splits),
       onStarted: () => {
-        const from = run.restored === null ? 'started afresh' : `restored from checkpoint ${run.restored.checkpointId}`
-        this.#raise('started', from, null)
+        const from = run.restored?.checkpointId
+        this.#raise('started', from === undefined ? 'started afresh' : `restored from checkpoint ${from}`, null)
       },
-      onFailed: (error, operator, subtask) => this.#failed(error, operator, subtask, attempt),
+      onFailed: (error, operator, subtask) => this.#failed(error, { operator, subtask, attempt }),
       onSourcesFinished: () => this.#raise('sourcesFinished', 'all input has been read', null),
       onCheckpoint: (record) => this.history.addCheckpoint(record),
     })
-    this.#run = run
-    void this.#storeWork.then(() => run.start())
+    void this.#storeWork.done.then(() => run.start())
   }
 
-  #failed(error: ErrorData, operator: string, subtask: number, attempt: number): void {
-    const where = { operator, subtask, attempt }
-    const { type, reason } = this.#failures.judge(error, where, this.#plan.definition, this.#memory)
+  #failed(error: ErrorData, place: FailurePlace): void {
+    const { type, reason } = this.#failures.judge(error, place, this.#plan.definition, this.#memory)
     this.#raise(type, reason, error)
   }
 
   #finalCheckpoint(): void {
-    const run = this.#run!
+    const run = this.#slot.run!
     stopCheckpoint(run, () => this.#stopWish).then(
       (record) => {
-        if (this.#run === run)
-          this.#raise('finalCheckpointCompleted', `checkpoint ${record.id} holds all that was read`, null)
+        if (this.#slot.run !== run) return
+        if (this.#status.state === 'REDEPLOYING') this.redeploys.checkpointed(record)
+        this.#raise('finalCheckpointCompleted', `checkpoint ${record.id} holds all that was read`, null)
       },
       (thrown: unknown) => {
-        if (this.#run !== run) return
+        if (this.#slot.run !== run) return
         const error = MillraceError.from(thrown).toData()
         const { type, reason } = this.#failures.judgeFinal(error, this.#status.state)
         this.#raise(type, reason, error)
@@ -302,16 +317,7 @@ export class JobCoordinator {
 
   #dispose(): void {
     this.#heldBy = ''
-    const run = this.#run
-    if (run === undefined) {
-      // What is being disposed raises its own event.
-      if (this.#disposing === undefined) this.#raise('disposed', this.#status.reason, null)
-      return
-    }
-    this.#run = undefined
-    this.#disposing = run
-    void run.dispose().then(() => {
-      this.#disposing = undefined
+    this.#slot.dispose(() => {
       this.#raise('disposed', this.#status.reason, null)
       this.#restartIfDue()
     })
@@ -324,27 +330,21 @@ export class JobCoordinator {
   }
 
   #restartIfDue(): void {
-    if (!this.#restart.due || this.#disposing !== undefined) return
+    if (!this.#restart.due || this.#slot.disposing) return
     this.#raise('backoffElapsed', `attempt ${this.#status.attempt + 1} begins`, null)
   }
 
   #leaseLost(error: MillraceError): void {
-    if (error.code !== 'STORE_LOST' || this.#run === undefined) {
+    if (error.code !== 'STORE_LOST' || this.#slot.run === undefined) {
       this.#raise('fenced', error.message, error.toData())
       return
     }
-    const run = this.#run
+    const run = this.#slot.run
     void reclaimStore({
       ...{ ports: this.#ports, lease: this.#lease, memory: this.#memory, run },
-      wanted: () => this.#run === run,
+      wanted: () => this.#slot.run === run,
       storeRecord: () => this.#listener.storeRecord(),
       onOwned: (owned) => this.#raise('fenced', owned.message, owned.toData()),
-    })
-  }
-
-  #afterwards(work: () => Promise<void>): void {
-    this.#storeWork = this.#storeWork.then(work).catch((thrown: unknown) => {
-      this.#ports.log('warn', `job ${this.name}: ${MillraceError.from(thrown).message}`, { job: this.name })
     })
   }
 }

@@ -16,30 +16,22 @@ import type { JobDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import { plainStop, type StopWish } from './final-checkpoint.ts'
+import { type AskedUpgrade, JobChanges, type UpgradeOptions } from './job-changes.ts'
 import type { CheckpointRecord } from './job-history.ts'
-import type { JobPorts, JobSettings } from './job-ports.ts'
 import { type JobRecord, JobRecords, sameRecord, sameSubmission } from './job-records.ts'
-import type { JobSource } from './job-source.ts'
+import type { SubmittedJob } from './job-source.ts'
 import { type JobState, restStates } from './job-state.ts'
 import type { JobStatus } from './job-status.ts'
+import { type JobManagerOptions, planStored } from './jobs-context.ts'
 import { type HeldJob, isFenced, type ManagedJob, ManagedJobs } from './managed-jobs.ts'
+import type { RedeployRecord } from './redeploys.ts'
 import { contended, foreign, stoppedWithout } from './refusals.ts'
 import { listCheckpoints } from './retention.ts'
 import { settleClaim, withoutClaim } from './savepoint-claims.ts'
 import { StatsBook, type SubtaskReading } from './stats-book.ts'
-import { positionsPart, type StoredJob, storedSchema, type WantedState } from './stored-job.ts'
+import { positionsPart, type StoredJob, type WantedState } from './stored-job.ts'
 import { type JobStart, Submissions } from './submissions.ts'
 import { Turns } from './turns.ts'
-
-/** What a manager is made of. */
-export interface JobManagerOptions {
-  readonly ports: JobPorts
-  /** Plans a checked definition for this process. Throws JOB_INVALID when it no longer fits. */
-  readonly planJob: (definition: JobDefinition, schema: Uint8Array | null) => JobPlan
-  /** Throws SCHEMA_INCOMPATIBLE when a job cannot go on from its state with another definition and schema. */
-  readonly checkEvolution?: (before: JobSource, after: JobSource, plan: JobPlan) => void
-  readonly settings?: Partial<JobSettings>
-}
 
 /** How a stop ended. */
 export interface StopResult {
@@ -56,6 +48,7 @@ export class JobManager {
   readonly #jobs: ManagedJobs
   readonly #submissions: Submissions
   readonly #turns = new Turns()
+  readonly #changes: JobChanges
   readonly #stats: StatsBook
   #recovered = false
   #recoveryFailure = 'jobs have not been recovered yet'
@@ -74,12 +67,11 @@ export class JobManager {
       storeFirstSplits: async (job, splits) => {
         job.record = await this.#records.update(job.record, (stored) => ({ ...stored, ...positionsPart(splits) }))
       },
+      onRedeployed: (job, record) => this.#afterTurn(job, 'a change of', () => this.#changes.ended(job, record)),
     })
-    const { ports, checkEvolution } = options
-    this.#submissions = new Submissions({
-      ...{ ports, records: this.#records, jobs: this.#jobs },
-      ...(checkEvolution === undefined ? {} : { checkEvolution }),
-    })
+    const context = { options, records: this.#records, jobs: this.#jobs }
+    this.#submissions = new Submissions(context)
+    this.#changes = new JobChanges(context)
     this.#stats = new StatsBook(options.ports.clock)
     options.ports.hub.onStats((_thread, subtasks) => this.#stats.add(subtasks))
   }
@@ -132,24 +124,47 @@ export class JobManager {
    * Stores a job and lets it run; resolves once it is stored. The same definition again, while it runs, changes nothing;
    * where another server that shares the store runs it, this one stands by. Another definition rejects JOB_EXISTS unless
    * the job is at rest; then it goes on from its checkpoints, which a cancelled job does not have. SCHEMA_INCOMPATIBLE
-   * when it could not read on; UNAVAILABLE before recovery; the store's errors. With `start`, the job begins from that and
-   * must not be running; what it was before is dropped.
+   * when it could not read on, STATE_INCOMPATIBLE when it would lose state that `dropState` does not name; UNAVAILABLE
+   * before recovery; the store's errors. With `start`, the job begins from that and must not be running; what it was
+   * before is dropped.
    */
   submit(
     definition: JobDefinition,
     text: string,
     schema: Uint8Array | null = null,
     start: JobStart | null = null,
+    dropState: readonly string[] = [],
   ): Promise<ManagedJob> {
     return this.#turns.take(definition.name, async () => {
       this.checkRecovered()
-      const submission = { definition, schema, text, start, plan: this.#options.planJob(definition, schema) }
+      const submission = { definition, schema, text, start, dropState }
       for (let tries = 0; tries < SUBMIT_TRIES_MAX; tries++) {
         const job = await this.#submissions.try(submission)
         if (job !== undefined) return job
       }
       throw contended(definition.name)
     })
+  }
+
+  /** Lets a job go on with another parallelism; see JobChanges. Resolves when it runs so, or at once at rest. */
+  async rescale(name: string, parallelism: number): Promise<RedeployRecord | null> {
+    const asked = await this.#turns.take(name, async () => {
+      const held = this.#held(name)
+      this.#refuseForeign(held, 'rescale')
+      return this.#changes.rescale(held, parallelism)
+    })
+    return this.#changes.outcomeOf(asked)
+  }
+
+  /** Lets a job go on with another definition; see JobChanges. Resolves when it runs so, or at once at rest. */
+  async upgrade(submission: SubmittedJob, options: UpgradeOptions): Promise<AskedUpgrade> {
+    const { name } = submission.definition
+    const asked = await this.#turns.take(name, async () => {
+      const held = this.#held(name)
+      if (!options.dryRun) this.#refuseForeign(held, 'upgrade')
+      return this.#changes.upgrade(held, submission, options)
+    })
+    return { ...asked, record: await this.#changes.outcomeOf(asked) }
   }
 
   /** Ends a job and drops its state; resolves when it is CANCELLED. JOB_NOT_FOUND, JOB_STATE. */
@@ -240,7 +255,7 @@ export class JobManager {
   }
 
   #planOf(stored: StoredJob): JobPlan {
-    return this.#options.planJob(stored.definition, storedSchema(stored))
+    return planStored(this.#options, stored)
   }
 
   /** See CoordinatorListener.confirm. */
@@ -249,7 +264,8 @@ export class JobManager {
     const record = (await this.#records.read(name)) ?? (await this.#storeAgain(job)) ?? job.record
     if (this.#jobs.get(name) !== job) return false
     if (sameRecord(record, job.record)) return true
-    if (record.stored.wanted === 'running' && sameSubmission(record.stored, job.stored)) {
+    const samePlan = record.stored.parallelism === job.stored.parallelism
+    if (record.stored.wanted === 'running' && samePlan && sameSubmission(record.stored, job.stored)) {
       job.record = record
       return true
     }
@@ -269,16 +285,18 @@ export class JobManager {
 
   #onState(job: HeldJob, status: JobStatus): void {
     if (status.state !== 'FAILED' || status.error?.code === 'STORE_FENCED') return
-    const { name } = job.coordinator
-    const noted = this.#turns.take(name, async () => {
+    this.#afterTurn(job, 'the failure of', async () => {
       // Somebody may have asked for something else meanwhile.
       if (job.coordinator.status === status) await this.#want(job, 'failed', status.reason, status)
     })
-    noted.catch((thrown: unknown) => {
-      this.#options.ports.log('warn', `the failure of job ${name} could not be stored`, {
-        job: name,
-        error: MillraceError.from(thrown).message,
-      })
+  }
+
+  /** Notes something in a job's record, when its turn comes. */
+  #afterTurn(job: HeldJob, what: string, work: () => Promise<void>): void {
+    const { name } = job.coordinator
+    this.#turns.take(name, work).catch((thrown: unknown) => {
+      const { message } = MillraceError.from(thrown)
+      this.#options.ports.log('warn', `${what} job ${name} could not be stored`, { job: name, error: message })
     })
   }
 

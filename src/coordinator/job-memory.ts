@@ -3,12 +3,23 @@ import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { newOutboxStatus, type OutboxStatus } from './outbox-status.ts'
 import { PoisonBook } from './poison-book.ts'
 
+/** What of a job's record its attempts go by. */
+export interface JobBasis {
+  readonly jobId: string
+  /** Where a first start has begun; null when it has not. */
+  readonly firstSplits: readonly SplitSnapshot[] | null
+  /** What of a checkpoint's state may go, by name (job/state-diff.ts). */
+  readonly dropState: readonly string[]
+}
+
 /** Mutable; owned by the job's coordinator, filled in by its attempts. */
 export interface JobMemory {
   /** Tells this submission from others of the same name: checkpoints of another id are not ours to restore. */
   readonly jobId: string
   /** Positions that the first start resolved, until a checkpoint holds better ones. */
   firstSplits: readonly SplitSnapshot[] | null
+  /** What of a checkpoint's state may go, by name (job/state-diff.ts). */
+  dropState: readonly string[]
   /** Id of the store as first seen; '' before. */
   storeId: string
   /** Highest checkpoint id used, completed or not. */
@@ -23,7 +34,9 @@ export interface JobMemory {
 }
 
 /** Nothing known yet but what the job's record says. */
-export function newJobMemory(jobId: string, firstSplits: readonly SplitSnapshot[] | null = null): JobMemory {
-  const known = { storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
-  return { jobId, firstSplits, ...known, poison: new PoisonBook(), outbox: newOutboxStatus(), savepoints: new Set() }
+export function newJobMemory(jobId: string, basis: Partial<JobBasis> = {}): JobMemory {
+  const { firstSplits = null, dropState = [] } = basis
+  const ids = { storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
+  const books = { poison: new PoisonBook(), outbox: newOutboxStatus(), savepoints: new Set<number>() }
+  return { jobId, firstSplits, dropState, ...ids, ...books }
 }

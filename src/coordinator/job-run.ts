@@ -266,9 +266,10 @@ export class JobRun implements ThreadListener {
     const from = restore === null ? 'afresh' : `from checkpoint ${restore.checkpointId}`
     this.#progress(`deploying to ${deployment.threads.length} threads, ${from}`)
     await deployment.deploy({
-      plan,
+      plan: restore?.plan ?? plan,
       splits: distribute(this.#splits, plan.parallelism),
       restore: restore?.snapshots ?? null,
+      tables: restore?.tables ?? [],
       chunkStore: this.#ports.chunkStore,
       chunkPrefix: chunkKeyPrefix(plan.jobName, lease.generation, attempt, lease.nonce),
       poison: memory.poison.condemned(plan.definition.poison?.afterFailures ?? Number.POSITIVE_INFINITY),

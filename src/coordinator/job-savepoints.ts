@@ -3,7 +3,7 @@
  *
  * Owns: which checkpoint a savepoint is made of in which state of a job, and what a stop with a savepoint comes to. Does not
  * own: copying (savepoint/export.ts, savepoint/import.ts), files (savepoint/savepoint-files.ts), whether state fits
- * (checkpoint/protocol-restore.ts).
+ * (held-state.ts).
  *
  * Invariants: a savepoint that fails is an answer and never touches the job; a stop whose savepoint fails has stopped all
  * the same, and says so.

@@ -13,21 +13,30 @@ export interface SubmittedJob extends JobSource {
   readonly text: string
   /** Savepoint (`job/name`) that it claims. */
   readonly claims?: string
+  /** What of a checkpoint's state may go, by name. */
+  readonly dropState?: readonly string[]
 }
 
-/** The record of a submission. It goes on from the checkpoints of `before`, or begins anew under `freshId`. */
+/**
+ * The record of a submission. It goes on from the checkpoints of `before`, or begins anew under `freshId`. A parallelism
+ * that the job was given since stays, unless the definition has another one than it had.
+ */
 export function newStoredJob(
-  { definition, schema, text, claims }: SubmittedJob,
+  { definition, schema, text, claims, dropState = [] }: SubmittedJob,
   before: StoredJob | undefined,
   { freshId, createdAtMs, reason }: { readonly freshId: string; readonly createdAtMs: number; readonly reason: string },
 ): StoredJob {
   const positions = before !== undefined && sameStart(before.definition, definition) ? before.firstPositions : undefined
+  const parallelism = before?.definition.parallelism === definition.parallelism ? before.parallelism : undefined
   return {
     jobId: before?.jobId ?? freshId,
     ...{ wanted: 'running', reason, error: null, createdAtMs, text, definition },
     ...(schema === null ? {} : { schema: schemaText(schema) }),
     ...(positions === undefined ? {} : { firstPositions: positions }),
     ...claimPart(claims ?? before?.claims),
+    ...(parallelism === undefined ? {} : { parallelism }),
+    ...(dropState.length === 0 ? {} : { dropState }),
+    ...(before?.redeploys === undefined ? {} : { redeploys: before.redeploys }),
   }
 }
 
@@ -43,7 +52,7 @@ export function sameJob(a: JobSource, b: JobSource): boolean {
 
 /** Whether a first start of both would begin at the same place. */
 function sameStart(a: JobDefinition, b: JobDefinition): boolean {
-  const startOf = ({ source }: JobDefinition) => canonical([source.input, source.start])
+  const startOf = ({ source }: JobDefinition) => canonical([source.id, source.input, source.start])
   return startOf(a) === startOf(b)
 }
 

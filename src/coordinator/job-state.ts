@@ -10,6 +10,7 @@
  *                |  +---------+-----+-----+-----------+--> STOPPING   -> SUSPENDED
  *                |                  |                 +--> CANCELLING -> CANCELLED
  *                +--- RESTARTING <--+                 +--> FAILING    -> FAILED
+ *                +--- REDEPLOYING <- STARTING, RUNNING, FINISHING
  *
  * Invariants, proven over all event sequences in test/model/job-life-cycle.test.ts:
  * L1. At rest (SUSPENDED, CANCELLED, FAILED) nothing is deployed, no timer runs, and the lease is given back.
@@ -18,6 +19,7 @@
  * L4. A job at rest moves only when a person says so: `submit` or `cancel`.
  * L5. From every state a person can get to CANCELLED, whatever else happens.
  * L6. FINISHED follows a completed final checkpoint of the attempt that is deployed.
+ * L8. In REDEPLOYING something is under way that ends: a last checkpoint, or the disposal of what is deployed.
  */
 
 /** Every state, in the order of a happy life and then the ways out of it. */
@@ -34,6 +36,8 @@ export const jobStates = [
   'FINISHED',
   /** Failed; waits for its delay and for the old attempt to be disposed. */
   'RESTARTING',
+  /** Asked to go on with another plan (parallelism, definition): makes a last checkpoint, disposes, starts from it. */
+  'REDEPLOYING',
   /** Asked to stop: makes a last checkpoint, then disposes. */
   'STOPPING',
   /** Stopped with its checkpoints kept; `submit` goes on from the latest. */
@@ -71,6 +75,8 @@ export const jobEventTypes = [
   'stop',
   /** A person wants the job gone. */
   'cancel',
+  /** A person wants the job to go on with another plan, which is there before this is raised. */
+  'redeploy',
   /** The restart delay is over and the failed attempt is disposed. */
   'backoffElapsed',
   /** Nothing of any attempt is deployed any more; the answer to the effect `dispose`. */
@@ -116,6 +122,7 @@ const restart = to('RESTARTING', 'quiesce', 'dispose', 'scheduleRestart')
 const fail = to('FAILING', 'quiesce', 'dispose')
 const cancel = to('CANCELLING', 'quiesce', 'dispose')
 const stopNow = to('STOPPING', 'quiesce', 'dispose')
+const redeployNow = to('REDEPLOYING', 'quiesce', 'dispose')
 
 /** The table. `Record` without `Partial`: the compiler refuses a state or an event that is not decided. */
 export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, Cell>>>> = {
@@ -129,6 +136,8 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: stopNow,
     cancel,
+    // The next start is with what is wanted by then.
+    redeploy: 'ignore',
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: 'ignore',
@@ -145,6 +154,8 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     // Nothing was read since the checkpoint it would restore: there is nothing to save.
     stop: stopNow,
     cancel,
+    // Nothing was read since the checkpoint that it would restore: there is nothing to save.
+    redeploy: redeployNow,
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: fail,
@@ -159,6 +170,7 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: to('STOPPING', 'finalCheckpoint'),
     cancel,
+    redeploy: to('REDEPLOYING', 'finalCheckpoint'),
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: fail,
@@ -175,6 +187,8 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     // The checkpoint being made is just what stopping needs.
     stop: to('STOPPING'),
     cancel,
+    // The checkpoint being made is just what is needed.
+    redeploy: to('REDEPLOYING'),
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: fail,
@@ -190,6 +204,8 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: stopNow,
     cancel,
+    // All is read: another plan would do nothing.
+    redeploy: 'refuse',
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: fail,
@@ -205,9 +221,28 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: to('STOPPING', 'cancelRestart', 'dispose'),
     cancel: to('CANCELLING', 'cancelRestart', 'dispose'),
+    redeploy: 'ignore',
     backoffElapsed: to('STARTING', 'start'),
     disposed: 'ignore',
     fenced: to('FAILING', 'cancelRestart', 'dispose'),
+  },
+  REDEPLOYING: {
+    submit: 'ignore',
+    started: 'ignore',
+    // What is wanted is stored: the next attempt begins with it, whatever became of this one.
+    failed: restart,
+    failedForGood: fail,
+    // The next attempt finds that out as well.
+    sourcesFinished: 'ignore',
+    finalCheckpointCompleted: redeployNow,
+    // As any restart, it goes on from the checkpoint before: nothing is lost, some of it is read again.
+    finalCheckpointFailed: redeployNow,
+    stop: to('STOPPING'),
+    cancel,
+    redeploy: 'ignore',
+    backoffElapsed: 'ignore',
+    disposed: to('STARTING', 'start'),
+    fenced: fail,
   },
   STOPPING: {
     submit: 'refuse',
@@ -220,6 +255,7 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: stopNow,
     stop: 'ignore',
     cancel,
+    redeploy: 'refuse',
     backoffElapsed: 'ignore',
     disposed: to('SUSPENDED', 'releaseLease'),
     fenced: fail,
@@ -234,6 +270,7 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: 'ignore',
     cancel,
+    redeploy: 'ignore',
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: 'ignore',
@@ -248,6 +285,7 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: 'refuse',
     cancel: 'ignore',
+    redeploy: 'refuse',
     backoffElapsed: 'ignore',
     disposed: to('CANCELLED', 'dropState', 'releaseLease'),
     // The state is another's now and not ours to drop.
@@ -263,6 +301,7 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: 'refuse',
     cancel: 'ignore',
+    redeploy: 'refuse',
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: 'ignore',
@@ -277,6 +316,7 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: 'refuse',
     cancel: to('CANCELLING', 'dispose'),
+    redeploy: 'refuse',
     backoffElapsed: 'ignore',
     disposed: to('FAILED', 'releaseLease'),
     fenced: 'ignore',
@@ -291,6 +331,7 @@ export const jobTable: Readonly<Record<JobState, Readonly<Record<JobEventType, C
     finalCheckpointFailed: 'ignore',
     stop: 'refuse',
     cancel,
+    redeploy: 'ignore',
     backoffElapsed: 'ignore',
     disposed: 'ignore',
     fenced: 'ignore',

@@ -1,8 +1,10 @@
-/** Where a job is, and who is told. Types only. */
+/** Where a job is, and who is told. */
 import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import type { ErrorData } from '../core/errors.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobEventType, JobState } from './job-state.ts'
+import type { CoordinatorLog } from './log.ts'
+import type { RedeployRecord } from './redeploys.ts'
 
 /** Where a job is, and why. */
 export interface JobStatus {
@@ -25,6 +27,12 @@ export interface JobEvent {
   readonly error: ErrorData | null
 }
 
+/** A line about a change of state. */
+export function logStatus(log: CoordinatorLog, job: string, { state, reason, error, attempt }: JobStatus): void {
+  const fields = { job, state, attempt, ...(error === null ? {} : { code: error.code }) }
+  log(error === null ? 'info' : 'warn', `job ${job} is ${state}: ${reason}`, fields)
+}
+
 /** What the owner of a coordinator hears and does. */
 export interface CoordinatorListener {
   /** After each change of state. Must not throw. */
@@ -38,6 +46,8 @@ export interface CoordinatorListener {
   confirm(): Promise<boolean>
   /** A checkpoint has ended, well or not. Must not throw. */
   onCheckpoint(record: CheckpointRecord): void
+  /** A change of parallelism or definition has come to its end. Must not throw. */
+  onRedeployed(record: RedeployRecord): void
   /** Stores where the first start begins to read, before it does. */
   storeFirstSplits(splits: readonly SplitSnapshot[]): Promise<void>
 }

@@ -13,7 +13,8 @@ import { newJobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
 import { type JobRecord, sameRecord } from './job-records.ts'
 import type { JobStatus } from './job-status.ts'
-import { firstSplitsOf, type StoredJob } from './stored-job.ts'
+import type { RedeployRecord } from './redeploys.ts'
+import { basisOf, type StoredJob } from './stored-job.ts'
 
 /** A job as the manager holds it. */
 export interface ManagedJob {
@@ -34,6 +35,7 @@ export interface JobsListener {
   confirm(job: HeldJob): Promise<boolean>
   onCheckpoint(job: HeldJob, record: CheckpointRecord): void
   storeFirstSplits(job: HeldJob, splits: readonly SplitSnapshot[]): Promise<void>
+  onRedeployed(job: HeldJob, record: RedeployRecord): void
 }
 
 interface Waiter {
@@ -74,7 +76,7 @@ export class ManagedJobs {
     const coordinator = new JobCoordinator(
       this.#nextNumber++,
       plan,
-      newJobMemory(stored.jobId, firstSplitsOf(stored)),
+      newJobMemory(stored.jobId, basisOf(stored)),
       this.#ports,
       {
         onState: (status) => this.#onState(job, status),
@@ -82,6 +84,7 @@ export class ManagedJobs {
         confirm: () => this.#listener.confirm(job),
         onCheckpoint: (record) => this.#listener.onCheckpoint(job, record),
         storeFirstSplits: (splits) => this.#listener.storeFirstSplits(job, splits),
+        onRedeployed: (record) => this.#listener.onRedeployed(job, record),
       },
       this.#settings,
     )
@@ -95,6 +98,9 @@ export class ManagedJobs {
     const rest = { running: undefined, suspended: 'SUSPENDED', cancelled: 'CANCELLED', failed: 'FAILED' } as const
     const state = rest[stored.wanted]
     if (state !== undefined) coordinator.restAt(state, stored.reason, stored.error)
+    // A change that an earlier process did not come to the end of: the plan is made with it.
+    const pending = stored.redeploys?.find(({ outcome }) => outcome === 'pending')
+    if (pending !== undefined) coordinator.redeploys.begin(pending)
     this.#jobs.set(plan.jobName, job)
     return job
   }

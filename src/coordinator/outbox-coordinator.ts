@@ -19,6 +19,7 @@ import type { Deployment } from './deployment.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { CoordinatorLog } from './log.ts'
 import { owedText } from './outbox-status.ts'
+import { refusalOfOwed } from './owed-sinks.ts'
 import type { StoredCheckpoints } from './restore-point.ts'
 
 /** What it is made of. */
@@ -52,11 +53,14 @@ export class OutboxCoordinator {
 
   /**
    * Opens the sinks and has them apply what they are owed; resolves when they are even with the restored checkpoint.
-   * Rejects with what a sink fails with, STORE_LOST and CHECKPOINT_CORRUPT as `resolveOutbox` says, CANCELLED on `close`.
+   * Rejects with what a sink fails with, STATE_INCOMPATIBLE when
+   * one that is gone would lose some, STORE_LOST and CHECKPOINT_CORRUPT as `resolveOutbox` says, CANCELLED on `close`.
    */
   async start({ restore, retained }: Pick<StoredCheckpoints, 'restore' | 'retained'>): Promise<void> {
     const { plan, memory, log } = this.#options
     const restored = retained.find((manifest) => manifest.checkpointId === restore?.checkpointId) ?? null
+    const lost = refusalOfOwed(memory.outbox.owed, plan, memory.dropState)
+    if (lost !== null) throw lost
     await this.#open(this.#wanted(restored))
     const { jobName } = plan
     const decision = resolveOutbox({ jobName, jobId: memory.jobId, restored, retained, markers: this.#markers })

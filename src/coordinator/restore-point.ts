@@ -5,26 +5,19 @@
  * (checkpoint/protocol-restore.ts), or how state is read back (runtime/).
  */
 import { type CheckpointManifest, chunksOf, decodeManifest } from '../checkpoint/manifest.ts'
-import {
-  type ObservedCheckpoint,
-  resolveRestore,
-  type SkippedCheckpoint,
-  type StateWish,
-  stateMismatch,
-} from '../checkpoint/protocol-restore.ts'
-import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import { type ObservedCheckpoint, resolveRestore, type SkippedCheckpoint } from '../checkpoint/protocol-restore.ts'
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import { MillraceError } from '../core/errors.ts'
 import { KEY_HASH_NAME, KEY_HASH_SEED } from '../core/hash.ts'
 import type { JobPlan } from '../job/plan.ts'
+import { type FittedCheckpoint, fitCheckpoint } from './held-state.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { CoordinatorLog } from './log.ts'
 
-/** A checkpoint to go on from. */
-export interface RestorePoint {
+/** A checkpoint to go on from, fitted to the plan. */
+export interface RestorePoint extends FittedCheckpoint {
   readonly checkpointId: number
-  readonly snapshots: readonly SubtaskSnapshot[]
   readonly record: CheckpointRecord
 }
 
@@ -44,7 +37,7 @@ export interface StoredCheckpoints {
   readonly lastCheckpointId: number
 }
 
-/** Operators whose state a job can restore. */
+/** Operators that have state. */
 export function operatorIdsOf(plan: JobPlan): readonly string[] {
   if (plan.program !== undefined) {
     const keyed = plan.program.nodes.filter((node) => node.inputs.some((input) => input.route !== 'forward'))
@@ -52,24 +45,6 @@ export function operatorIdsOf(plan: JobPlan): readonly string[] {
   }
   const merged = plan.tables.some((table) => !table.keyed)
   return [plan.definition.source.id, 'window', ...(merged ? ['merge'] : [])]
-}
-
-function stateWish(plan: JobPlan): StateWish {
-  return {
-    keyHashName: KEY_HASH_NAME,
-    keyHashSeed: KEY_HASH_SEED,
-    keyGroups: plan.keyGroups,
-    definitionHash: plan.definitionHash,
-    operatorIds: operatorIdsOf(plan),
-    allowDroppedState: false,
-  }
-}
-
-/** Throws STATE_INCOMPATIBLE unless a job of `plan` can go on from the state of `manifest`, which `what` names. */
-export function checkStateCompatible(manifest: CheckpointManifest, plan: JobPlan, what: string): void {
-  const mismatch = stateMismatch(manifest, stateWish(plan))
-  if (mismatch === '') return
-  throw new MillraceError('STATE_INCOMPATIBLE', `${what} does not fit job ${plan.jobName}: ${mismatch}`)
 }
 
 /**
@@ -97,7 +72,8 @@ export async function readStoredCheckpoints(
       jobId: memory.jobId,
       knownStoreId: memory.storeId,
       knownCheckpointId: memory.completedCheckpointId,
-      ...stateWish(plan),
+      keyHashName: KEY_HASH_NAME,
+      keyHashSeed: KEY_HASH_SEED,
       checkpointId: null,
       allowFallback: false,
     },
@@ -106,7 +82,7 @@ export async function readStoredCheckpoints(
   memory.storeId = storeId
   const ours = (c: ObservedCheckpoint): boolean => c.manifest === null || c.manifest.jobId === memory.jobId
   return {
-    restore: decision.kind === 'restore' ? restorePoint(decision.manifest) : null,
+    restore: decision.kind === 'restore' ? restorePoint(decision.manifest, plan, memory.dropState) : null,
     retained: checkpoints.filter(ours).flatMap(({ manifest }) => (manifest === null ? [] : [manifest])),
     foreign: checkpoints.filter((c) => !ours(c)).map((c) => c.checkpointId),
     skipped: decision.skipped,
@@ -141,9 +117,10 @@ async function observe(
   }
 }
 
-function restorePoint(manifest: CheckpointManifest): RestorePoint {
-  const { checkpointId, createdAtMs, attempt, subtasks } = manifest
+function restorePoint(manifest: CheckpointManifest, plan: JobPlan, dropState: readonly string[]): RestorePoint {
+  const { checkpointId, createdAtMs, attempt } = manifest
+  const fitted = fitCheckpoint(manifest, plan, dropState, `checkpoint ${checkpointId} of job ${plan.jobName}`)
   const sizeBytes = chunksOf(manifest).reduce((sum, chunk) => sum + chunk.sizeBytes, 0)
   const record = { id: checkpointId, createdAtMs, durationMs: 0, sizeBytes, writtenBytes: 0, attempt, failure: '' }
-  return { checkpointId, snapshots: subtasks, record }
+  return { ...fitted, checkpointId, record }
 }

@@ -6,19 +6,23 @@
  * Owns: what is refused before anything is written, and the lease under which it is. Does not own: copying
  * (savepoint/import.ts).
  */
+
+import type { CheckpointManifest } from '../checkpoint/manifest.ts'
+import { keyHashMismatch } from '../checkpoint/protocol-restore.ts'
 import { MillraceError } from '../core/errors.ts'
+import { KEY_HASH_NAME, KEY_HASH_SEED } from '../core/hash.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import type { JobPlan } from '../job/plan.ts'
-import { dropState } from '../savepoint/drop-state.ts'
+import { needlessNames } from '../job/state-diff.ts'
 import { importSavepoint } from '../savepoint/import.ts'
 import { parseSavepointRef, refText } from '../savepoint/names.ts'
 import { corruptSavepoint, type Savepoint } from '../savepoint/savepoint.ts'
 import type { SavepointStore } from '../savepoint/store.ts'
 import { checkNotEnded } from './assignment.ts'
+import { diffCheckpoint, type FittedCheckpoint, fitCheckpoint } from './held-state.ts'
 import { defaultJobSettings, type JobPorts } from './job-ports.ts'
 import { LeaseKeeper } from './lease.ts'
 import { foreign } from './refusals.ts'
-import { checkStateCompatible } from './restore-point.ts'
 import type { JobStart } from './submissions.ts'
 
 /** Where a job is to begin. */
@@ -27,7 +31,7 @@ export interface StartWish {
   readonly savepoint: string
   /** Whether it is deleted once the job has a checkpoint of its own. */
   readonly claim: boolean
-  /** Operators and tables whose state may be dropped. */
+  /** What of the state may go, by name (job/state-diff.ts). */
   readonly dropState: readonly string[]
 }
 
@@ -52,13 +56,15 @@ export async function openSavepointStart(
         'and looking at; begin from one that was made without draining',
     )
   }
-  const manifest = dropState(savepoint.checkpoint, wish.dropState)
+  const { dropState } = wish
+  const manifest = savepoint.checkpoint
   return {
+    dropState,
     before: { definition: definitionOf(savepoint, what), schema: savepoint.descriptorSet },
     ...(wish.claim ? { claims: refText(ref) } : {}),
     bring: async (jobId, plan) => {
-      checkStateCompatible(manifest, plan, what)
-      checkNotEnded(manifest.subtasks, plan.definition.source, plan.jobName)
+      const fitted = fitState(manifest, plan, dropState, what)
+      checkNotEnded(fitted.snapshots, plan.definition.source, plan.jobName)
       await underLease(plan, ports, (generation, nonce, checkpointId) => {
         const createdAtMs = ports.clock.nowMs()
         const target = { jobName: plan.jobName, jobId, generation, nonce, checkpointId, createdAtMs }
@@ -66,6 +72,24 @@ export async function openSavepointStart(
       })
     },
   }
+}
+
+/** What is dropped is not left out of the copy: the job's record has the consent, and its first start leaves it. */
+function fitState(
+  manifest: CheckpointManifest,
+  plan: JobPlan,
+  dropState: readonly string[],
+  what: string,
+): FittedCheckpoint {
+  const mismatch = keyHashMismatch(manifest, { keyHashName: KEY_HASH_NAME, keyHashSeed: KEY_HASH_SEED })
+  if (mismatch !== '') {
+    throw new MillraceError('STATE_INCOMPATIBLE', `${what} does not fit job ${plan.jobName}: ${mismatch}`)
+  }
+  const needless = needlessNames(diffCheckpoint(manifest, plan, what), dropState)
+  if (needless.length > 0) {
+    throw new MillraceError('INPUT_INVALID', `nothing would be dropped that is named ${needless.join(', ')}`)
+  }
+  return fitCheckpoint(manifest, plan, dropState, what)
 }
 
 async function underLease(

@@ -6,6 +6,8 @@
 import type { SplitSnapshot } from '../checkpoint/snapshot.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
+import type { JobBasis } from './job-memory.ts'
+import type { RedeployRecord } from './redeploys.ts'
 
 /** What people want of a job; where it was left when nobody can want otherwise (`failed`). */
 export type WantedState = 'running' | 'suspended' | 'cancelled' | 'failed'
@@ -28,6 +30,12 @@ export interface StoredJob {
   readonly schema?: string
   /** Savepoint (`job/name`) that is deleted once the job has a checkpoint of its own; absent for none. */
   readonly claims?: string
+  /** Subtasks of each operator, where the job was given another number than its definition has (rescaled). */
+  readonly parallelism?: number
+  /** What of a checkpoint's state may go, by name: consent to what this definition lacks (job/state-diff.ts). */
+  readonly dropState?: readonly string[]
+  /** Changes of parallelism and definition, newest first. */
+  readonly redeploys?: readonly RedeployRecord[]
   /** Where its first start began, see positionsPart; absent before that. */
   readonly firstPositions?: readonly StoredPosition[]
 }
@@ -59,6 +67,16 @@ export function firstSplitsOf(job: StoredJob): readonly SplitSnapshot[] | null {
     state: '',
     maxTimestampMs: Number.NEGATIVE_INFINITY,
   }))
+}
+
+/** What attempts of a stored job go by. */
+export function basisOf(job: StoredJob): JobBasis {
+  return { jobId: job.jobId, firstSplits: firstSplitsOf(job), dropState: job.dropState ?? [] }
+}
+
+/** The definition that a job runs by: as submitted, but for the parallelism that it has been given since. */
+export function runDefinition({ definition, parallelism }: StoredJob): JobDefinition {
+  return parallelism === undefined ? definition : { ...definition, parallelism }
 }
 
 /** The descriptor set that a job was submitted with; null for that of the program. */

@@ -6,13 +6,15 @@
  */
 import { randomId } from '../checkpoint/store-errors.ts'
 import type { JobPlan } from '../job/plan.ts'
-import type { JobPorts } from './job-ports.ts'
-import type { JobRecord, JobRecords } from './job-records.ts'
+import type { JobRecord } from './job-records.ts'
 import { type JobSource, newStoredJob, type SubmittedJob, sameJob, sourceOf } from './job-source.ts'
 import { restStates } from './job-state.ts'
-import { type HeldJob, isElsewhere, type ManagedJob, type ManagedJobs } from './managed-jobs.ts'
+import { type JobsContext, planStored } from './jobs-context.ts'
+import { type HeldJob, isElsewhere, type ManagedJob } from './managed-jobs.ts'
+import { refusalOfOwed } from './owed-sinks.ts'
 import { busy, exists } from './refusals.ts'
-import { firstSplitsOf, type StoredJob } from './stored-job.ts'
+import { judgeState } from './state-check.ts'
+import { basisOf, runDefinition, type StoredJob } from './stored-job.ts'
 
 /** What a job begins from, in place of its own checkpoints. */
 export interface JobStart {
@@ -20,38 +22,36 @@ export interface JobStart {
   readonly before: JobSource
   /** Savepoint (`job/name`) that is deleted once the job has a checkpoint of its own. */
   readonly claims?: string
+  /** What of the state may go, by name. */
+  readonly dropState: readonly string[]
   /** Puts the state into the store, for a submission with this id whose record is not there yet. */
   bring(jobId: string, plan: JobPlan): Promise<void>
 }
 
 /** A job as somebody wants it now. */
 export interface Submission extends SubmittedJob {
-  readonly plan: JobPlan
   /** Null to begin anew, or to go on. */
   readonly start: JobStart | null
 }
 
-/** What submissions are decided with. */
-export interface SubmissionsOptions {
-  readonly ports: JobPorts
-  readonly records: JobRecords
-  readonly jobs: ManagedJobs
-  /** Throws SCHEMA_INCOMPATIBLE when a job cannot go on from its state with another definition and schema. */
-  readonly checkEvolution?: (before: JobSource, after: JobSource, plan: JobPlan) => void
+/** The record that is to be swapped in, and its plan. */
+interface Prepared {
+  readonly stored: StoredJob
+  readonly plan: JobPlan
 }
 
 /** Decides submissions. */
 export class Submissions {
-  readonly #options: SubmissionsOptions
+  readonly #context: JobsContext
 
-  constructor(options: SubmissionsOptions) {
-    this.#options = options
+  constructor(context: JobsContext) {
+    this.#context = context
   }
 
   /** Undefined when another server was faster: then what it wrote is to be looked at. JOB_EXISTS, JOB_STATE. */
   async try(submission: Submission): Promise<ManagedJob | undefined> {
-    const { definition, plan, start } = submission
-    const { records, jobs } = this.#options
+    const { definition, start } = submission
+    const { options, records, jobs } = this.#context
     const record = await records.read(definition.name)
     let job = jobs.get(definition.name)
     if (record !== undefined && isElsewhere(job, record)) {
@@ -59,6 +59,7 @@ export class Submissions {
       if (runs && start !== null) throw busy(definition.name, 'running, or about to, on another server')
       if (runs && !sameJob(sourceOf(record.stored), submission))
         throw exists(definition.name, 'running, or about to, on another server')
+      const plan = runs ? planStored(options, record.stored) : options.planJob(definition, submission.schema)
       job = job === undefined ? jobs.add(plan, record) : await jobs.replace(job, plan, record)
       if (runs) {
         job.coordinator.submit('submitted before, on another server')
@@ -76,10 +77,10 @@ export class Submissions {
 
   /** The definition is stored as submitted: what this server fills in (plan.definition) may be another tomorrow. */
   async #submitNew(submission: Submission): Promise<ManagedJob | undefined> {
-    const stored = await this.#prepare(submission, undefined, 'submitted')
-    const record = await this.#options.records.swap(undefined, stored)
+    const { stored, plan } = await this.#prepare(submission, undefined, 'submitted')
+    const record = await this.#context.records.swap(undefined, stored)
     if (record === undefined) return undefined
-    const job = this.#options.jobs.add(submission.plan, record)
+    const job = this.#context.jobs.add(plan, record)
     job.coordinator.submit(stored.reason)
     return job
   }
@@ -90,34 +91,45 @@ export class Submissions {
     submission: Submission,
   ): Promise<ManagedJob | undefined> {
     const goesOn = submission.start === null && job.coordinator.status.state !== 'CANCELLED'
-    if (goesOn) this.#options.checkEvolution?.(sourceOf(job.stored), submission, submission.plan)
     // What a cancel still deletes must not meet what is brought.
     if (submission.start !== null) await job.coordinator.storeWork()
-    const stored = await this.#prepare(submission, goesOn ? job.stored : undefined, 'submitted again')
-    const record = await this.#options.records.swap(there, stored)
+    const { stored, plan } = await this.#prepare(submission, goesOn ? job.stored : undefined, 'submitted again')
+    const record = await this.#context.records.swap(there, stored)
     if (record === undefined) return undefined
     job.record = record
-    job.coordinator.resubmit(submission.plan, stored.jobId, firstSplitsOf(stored), stored.reason)
+    job.coordinator.resubmit(plan, basisOf(stored), stored.reason)
     return job
   }
 
-  /** The record to be, once the state that it goes on from is in the store. `before` is a job that goes on. */
-  async #prepare(submission: Submission, before: StoredJob | undefined, reason: string): Promise<StoredJob> {
-    const { plan, start } = submission
-    const { random, clock } = this.#options.ports
-    const stored = newStoredJob(
-      start?.claims === undefined ? submission : { ...submission, claims: start.claims },
-      before,
-      {
-        freshId: randomId(random),
-        createdAtMs: clock.nowMs(),
-        reason: start === null ? reason : `${reason}, from a savepoint`,
-      },
-    )
+  /** What is to be, once the state that it goes on from is in the store. `before` is a job that goes on. */
+  async #prepare(submission: Submission, before: StoredJob | undefined, reason: string): Promise<Prepared> {
+    const { start } = submission
+    const { options, jobs } = this.#context
+    const { ports, planJob, checkEvolution } = options
+    const wish = start === null ? submission : { ...submission, dropState: start.dropState, ...claimOf(start) }
+    const stored = newStoredJob(wish, before, {
+      freshId: randomId(ports.random),
+      createdAtMs: ports.clock.nowMs(),
+      reason: start === null ? reason : `${reason}, from a savepoint`,
+    })
+    const plan = planJob(runDefinition(stored), submission.schema)
     if (start !== null) {
-      this.#options.checkEvolution?.(start.before, submission, plan)
+      checkEvolution?.(start.before, submission, plan)
       await start.bring(stored.jobId, plan)
+    } else if (before !== undefined) {
+      checkEvolution?.(sourceOf(before), submission, plan)
+      const consent = { given: submission.dropState ?? [], before: before.dropState ?? [] }
+      const { refusal, dropState } = await judgeState(ports.store, null, plan, stored.jobId, consent)
+      if (refusal !== null) throw refusal
+      const owed = jobs.get(stored.definition.name)?.coordinator.outbox.owed ?? []
+      const lost = refusalOfOwed(owed, plan, dropState)
+      if (lost !== null) throw lost
+      return { stored: { ...stored, dropState }, plan }
     }
-    return stored
+    return { stored, plan }
   }
+}
+
+function claimOf({ claims }: JobStart): Pick<JobStart, 'claims'> {
+  return claims === undefined ? {} : { claims }
 }

@@ -124,6 +124,11 @@ export interface AccumulatorPlan {
   readonly k?: number
   /** Histogram: bounds, ascending. */
   readonly bounds?: readonly number[]
+  /**
+   * Absent, or 0, for one that began with its table. Accumulators of metrics that were added later have counted less, and
+   * are told apart from equal ones by this number (job/state-match.ts).
+   */
+  readonly since?: number
   /** Ids of the metrics that read it, for messages. */
   readonly metrics?: readonly string[]
 }

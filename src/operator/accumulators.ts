@@ -10,7 +10,7 @@
  * it: 0 for none. Counts and integer sums are exact: a sum that leaves +-2^53 fails the job. NaN is no value.
  */
 import { MillraceError } from '../core/errors.ts'
-import type { AccumulatorKind, AccumulatorPlan, TablePlan } from '../job/plan.ts'
+import type { AccumulatorKind, TablePlan } from '../job/plan.ts'
 import { CellStore } from '../state/cell-store.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { createPanes } from '../window/panes.ts'
@@ -189,7 +189,7 @@ export function layOutAccumulators(
     initial.push(0)
   })
   plan.accumulators.forEach((accumulator, i) => {
-    const more = furtherColumns(kinds[i]!, accumulator)
+    const more = furtherColumns(kinds[i]!, accumulator.bounds ?? [])
     if (more.length === 0) return
     extras[i] = initial.length
     initial.push(...more)
@@ -217,8 +217,13 @@ export function layOutAccumulators(
   }
 }
 
+/** How many columns accumulator `i` has from `extras` on. */
+export function furtherColumnsOf({ kinds, bounds }: Accumulators, i: number): number {
+  return furtherColumns(kinds[i]!, Array.from(bounds[i]!)).length
+}
+
 /** Start values of the columns that a kind has beside its first. */
-function furtherColumns(kind: number, plan: AccumulatorPlan): number[] {
+function furtherColumns(kind: number, bounds: readonly number[]): number[] {
   switch (kind) {
     case MOMENTS:
       return [0, 0]
@@ -227,7 +232,7 @@ function furtherColumns(kind: number, plan: AccumulatorPlan): number[] {
     case LAST:
       return [-Infinity]
     case HISTOGRAM:
-      return (plan.bounds ?? []).map(() => 0)
+      return bounds.map(() => 0)
     default:
       return []
   }

@@ -15,7 +15,7 @@ import { ROWS_MAX } from '../exchange/event-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { type KeyedTable, ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { createAssigner } from '../window/assigner.ts'
-import { isClosed } from '../window/lateness.ts'
+import { isClosed, latenessAt } from '../window/lateness.ts'
 import { createPanes, type PaneAssigner, type Span } from '../window/panes.ts'
 import type { WindowAssigner } from '../window/tumbling.ts'
 import {
@@ -123,7 +123,7 @@ export class EventAggregator {
     const rows = batch.rows
     const byClock = this.#byClock
     const wanted = this.#accumulators.mask
-    const lateness = this.#plan.allowedLatenessMs
+    const lateness = this.#latenessAt(watermarkMs)
     const assigner = this.#assigner
     const { mask, timeMs } = batch
     const rowOfEntry = this.#rowOfEntry
@@ -195,7 +195,11 @@ export class EventAggregator {
     if (this.#panes === null) return slice === null ? [{ startMs, endMs }] : noWindows
     if (slice === null) return this.#panes.windowsOf(startMs)
     if (this.#collectAlways) return noWindows
-    return closedOf(slice.windows, this.#plan.allowedLatenessMs, watermarkMs)
+    return closedOf(slice.windows, this.#latenessAt(watermarkMs), watermarkMs)
+  }
+
+  #latenessAt(watermarkMs: number): number {
+    return latenessAt(this.#plan.allowedLatenessMs, this.#slices.closedUntilMs, watermarkMs)
   }
 
   /** Updates the accumulators row by row; the usual kinds here, the others by a call each. */

@@ -12,7 +12,7 @@ import { hashBytes } from '../core/hash.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROW_CHANGE } from '../state/keyed-table.ts'
 import { RECYCLED_HEADER_F64, RECYCLED_PAGE_MASK, RECYCLED_PAGE_SHIFT, ROW_FLAGS } from '../state/recycled-table.ts'
-import { isClosed } from '../window/lateness.ts'
+import { isClosed, latenessAt } from '../window/lateness.ts'
 import {
   addCompensated,
   COUNT,
@@ -58,6 +58,7 @@ export class SessionAggregator {
     const builder = this.#builder
     const byKey = this.#byKey
     const byClock = plan.window.time === 'processing'
+    const lateness = latenessAt(plan.allowedLatenessMs, sessions.closedUntilMs, watermarkMs)
     if (byKey) table.touch(hash, rows)
     let applied = 0
     for (let row = 0; row < rows; row++) {
@@ -92,10 +93,10 @@ export class SessionAggregator {
           // An open session has a timer that comes in time however it grows.
           opens = (page.u32[place * table.strideU32 + ROW_FLAGS]! & SESSION_FIRED) !== 0
         } else {
-          const takesNew = !isClosed(time + gapMs, plan.allowedLatenessMs, watermarkMs)
+          const takesNew = !isClosed(time + gapMs, lateness, watermarkMs)
           session = sessions.place(session, groupHash, bytes, start, end, time, takesNew, vanishes)
         }
-      } else if (!isClosed(time + gapMs, plan.allowedLatenessMs, watermarkMs)) {
+      } else if (!isClosed(time + gapMs, lateness, watermarkMs)) {
         session = sessions.place(-1, groupHash, bytes, start, end, time, true, vanishes)
       }
       if (session < 0) {

@@ -58,13 +58,10 @@ export function settleCells(accumulators: Accumulators, into: CellStore, f64: Fl
   }
 }
 
-/** Replaces the references of a row that was copied from elsewhere, where its cells are in `from`, by copies in `cells`. */
-export function takeCells({ cells, kinds, count }: Accumulators, from: CellStore, f64: Float64Array, at: number): void {
-  if (cells === null) return
-  for (let i = 0; i < count; i++) {
-    const ref = f64[at + i]!
-    if (isCell(kinds[i]!) && ref !== 0) f64[at + i] = textSettle(from, ref, cells)
-  }
+/** Replaces reference `i` of a row that was copied from elsewhere, where its cells are in `from`, by a copy in `cells`. */
+export function takeCell({ cells }: Accumulators, from: CellStore, f64: Float64Array, at: number, i: number): void {
+  const ref = f64[at + i]!
+  if (cells !== null && ref !== 0) f64[at + i] = textSettle(from, ref, cells)
 }
 
 /** The same accumulators with cells of their own, for rows that live and go by themselves. */

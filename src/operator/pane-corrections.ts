@@ -9,7 +9,7 @@
  */
 import type { TablePlan } from '../job/plan.ts'
 import { ROW_CHANGE, ROW_HASH, ROW_HEADER_F64, ROW_OWNER, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
-import { isClosed, isDue } from '../window/lateness.ts'
+import { isClosed, isDue, latenessAt } from '../window/lateness.ts'
 import type { Accumulators } from './accumulators.ts'
 import { memberHash } from './member-rows.ts'
 import { panesOf } from './pane-view.ts'
@@ -32,12 +32,11 @@ export interface CorrectedTable {
 /** Brings what was touched in panes into the windows that have fired; true when rows of `windows` are touched by it. */
 export function settlePanes(table: CorrectedTable, watermarkMs: number): boolean {
   const { plan, slices, windows, firedMs, running } = table
+  const lateness = latenessAt(plan.allowedLatenessMs, slices.closedUntilMs, watermarkMs)
   let corrected = false
   for (const pane of slices.slices) {
     if (!pane.fired || pane.touched.length === 0) continue
-    const fired = pane.windows.filter(
-      ({ endMs }) => isDue(endMs, firedMs) && !isClosed(endMs, plan.allowedLatenessMs, watermarkMs),
-    )
+    const fired = pane.windows.filter(({ endMs }) => isDue(endMs, firedMs) && !isClosed(endMs, lateness, watermarkMs))
     const open = fired.map(({ startMs, endMs }) => windows.of(startMs, endMs))
     for (const window of open) for (const row of pane.touched) touch(table, window, windowRow(window, pane, row))
     for (let i = 0; i < pane.members.length; i++) settleMembers(table, pane, i, open)

@@ -166,7 +166,7 @@ export class PaneTable extends ResultTable {
   }
 
   override missedWindows(pane: Slice): readonly Span[] {
-    return closedOf(pane.windows, this.plan.allowedLatenessMs, this.firedMs)
+    return closedOf(pane.windows, this.latenessAt(this.firedMs), this.firedMs)
   }
 
   /** Takes note of how far a part of what is restored had fired. */
@@ -225,7 +225,7 @@ export class PaneTable extends ResultTable {
   *#fire(window: Span, watermarkMs: number): Generator<undefined, void> {
     const running = this.#running
     const isKnown = isDue(window.endMs, this.#refiresMs) ? knownResults(this, window) : null
-    const corrects = !isClosed(window.endMs, this.plan.allowedLatenessMs, watermarkMs)
+    const corrects = !isClosed(window.endMs, this.latenessAt(watermarkMs), watermarkMs)
     for (this.#cursor = 0; this.#cursor < running.groups.count; this.#cursor++) {
       const row = this.#cursor
       if (!running.isLive(row) || isKnown?.(running.groups.keyOf(row)) === true) continue
@@ -282,7 +282,7 @@ export class PaneTable extends ResultTable {
 
   *#closeWindows(watermarkMs: number): Generator<undefined, void> {
     const { slices } = this.windows
-    while (slices.length > 0 && isClosed(slices[0]!.endMs, this.plan.allowedLatenessMs, watermarkMs)) {
+    while (slices.length > 0 && isClosed(slices[0]!.endMs, this.latenessAt(watermarkMs), watermarkMs)) {
       const { startMs, endMs, groups } = slices[0]!
       this.#closing = true
       for (this.#cursor = 0; this.#retains && this.#cursor < groups.count; this.#cursor++) {
@@ -302,7 +302,7 @@ export class PaneTable extends ResultTable {
 
   *#closePanes(watermarkMs: number): Generator<undefined, void> {
     const { slices } = this.slices
-    const isOver = (pane: Slice): boolean => isClosed(pane.lastEndMs, this.plan.allowedLatenessMs, watermarkMs)
+    const isOver = (pane: Slice): boolean => isClosed(pane.lastEndMs, this.latenessAt(watermarkMs), watermarkMs)
     if (this.#running.panes.every(isOver)) this.#running.clear()
     while (slices.length > 0 && isOver(slices[0]!)) {
       yield* this.#running.drop(slices[0]!, this.#budget)

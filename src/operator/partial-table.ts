@@ -18,7 +18,7 @@ import {
   ROW_PAGE_SHIFT,
 } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
-import { isClosed } from '../window/lateness.ts'
+import { isClosed, latenessAt } from '../window/lateness.ts'
 import { createPanes } from '../window/panes.ts'
 import { type Accumulators, DISTINCT_KEY_SENT, DISTINCT_TEXT, hasMembers, isCell } from './accumulators.ts'
 import { releaseTable } from './cells.ts'
@@ -82,8 +82,9 @@ export class PartialTable {
 
   /** Drops windows that nothing may change any more; only after a flush. */
   close(watermarkMs: number): void {
-    const slices = this.slices.slices
-    while (slices.length > 0 && isClosed(slices[0]!.lastEndMs, this.plan.allowedLatenessMs, watermarkMs)) {
+    const { slices, closedUntilMs } = this.slices
+    const lateness = latenessAt(this.plan.allowedLatenessMs, closedUntilMs, watermarkMs)
+    while (slices.length > 0 && isClosed(slices[0]!.lastEndMs, lateness, watermarkMs)) {
       this.#sent.delete(slices[0]!)
       this.slices.dropFirst()
     }

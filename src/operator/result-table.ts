@@ -15,7 +15,7 @@ import type { TablePlan } from '../job/plan.ts'
 import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
-import { isClosed, isDue } from '../window/lateness.ts'
+import { isClosed, isDue, latenessAt } from '../window/lateness.ts'
 import { createPanes, type Span } from '../window/panes.ts'
 import { type Accumulators, COUNT, DISTINCT_KEY_SENT, DISTINCT_TEXT, isDistinct } from './accumulators.ts'
 import { historyCells, releaseTable, withOwnCells } from './cells.ts'
@@ -201,7 +201,12 @@ export class ResultTable {
   }
 
   #mayClose(slice: Slice, watermarkMs: number): boolean {
-    return slice.fired && isClosed(slice.endMs, this.plan.allowedLatenessMs, watermarkMs)
+    return slice.fired && isClosed(slice.endMs, this.latenessAt(watermarkMs), watermarkMs)
+  }
+
+  /** See window/lateness. */
+  protected latenessAt(watermarkMs: number): number {
+    return latenessAt(this.plan.allowedLatenessMs, this.slices.closedUntilMs, watermarkMs)
   }
 
   #emit(slice: Slice, row: number, watermarkMs: number, before: Float64Array | null = null, beforeAt = 0): void {

@@ -54,6 +54,8 @@ export class SessionRows {
   readonly sets: readonly (RecycledTable | null)[]
   /** Column of the first accumulator. */
   readonly valuesAt: number
+  /** As of SliceList. */
+  closedUntilMs = Number.NEGATIVE_INFINITY
   /** For each accumulator with a member set: the column of its first member, plus one. */
   readonly #setColumns: Int32Array
   readonly #name: string

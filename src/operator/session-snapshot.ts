@@ -13,7 +13,8 @@ import { ROW_HASH, ROW_REVISION } from '../state/keyed-table.ts'
 import { PagePool } from '../state/page-pool.ts'
 import type { Page, PageLocation } from '../state/pages.ts'
 import { RECYCLED_ROWS_PER_PAGE, type RecycledTable, ROW_FLAGS } from '../state/recycled-table.ts'
-import { checkCells, takeCells } from './cells.ts'
+import { checkCells } from './cells.ts'
+import { goesOn, type HeldTable, moveColumns } from './held-table.ts'
 import { SESSION_END, SESSION_FIRED, SESSION_START, SessionRows } from './session-rows.ts'
 import type { SessionTable } from './session-table.ts'
 
@@ -50,9 +51,9 @@ export function sessionsMeta({ sessions }: SessionTable): SessionsMeta {
   return [sessions.table.count, ...sessions.sets.map((set) => set?.count ?? -1)]
 }
 
-/** Restores the open sessions of the same subtask at the same parallelism. */
-export function adoptSessions({ plan, sessions }: SessionTable, meta: SessionsMeta, pages: Pages): void {
-  adoptRows(plan.id, sessions, meta, pages)
+/** Restores the open sessions of the same subtask at the same parallelism; their table was `id`. */
+export function adoptSessions({ plan, sessions }: SessionTable, meta: SessionsMeta, pages: Pages, id: string): void {
+  adoptRows(id, sessions, meta, pages)
   for (let row = 0; row < sessions.table.count; row++) {
     if (!sessions.table.isLive(row)) continue
     checkCells(sessions.accumulators, sessions.f64(row), sessions.at(row) + sessions.valuesAt)
@@ -65,16 +66,17 @@ export function takeOverSessions(
   table: SessionTable,
   meta: SessionsMeta,
   pages: Pages,
+  held: HeldTable,
   cells: CellStore | null,
   mine: (group: Uint8Array) => boolean,
 ): void {
   const { plan, sessions } = table
-  const from = new SessionRows(plan.id, sessions.gapMs, table.accumulators, new PagePool())
-  adoptRows(plan.id, from, meta, pages)
+  const from = new SessionRows(plan.id, sessions.gapMs, held.accumulators, new PagePool())
+  adoptRows(held.id, from, meta, pages)
   for (let row = 0; row < from.table.count; row++) {
-    if (!from.table.isLive(row)) continue
+    if (!from.table.isLive(row) || !goesOn(held, from.f64(row), from.at(row) + from.valuesAt)) continue
     const key = from.table.keyOf(row)
-    if (mine(key)) copySession(plan, from, row, key, sessions, cells)
+    if (mine(key)) copySession(plan, held, from, row, key, sessions, cells)
   }
   from.release()
 }
@@ -89,6 +91,7 @@ function adoptRows(table: string, sessions: SessionRows, [count, ...sets]: Sessi
 
 function copySession(
   plan: SessionTable['plan'],
+  held: HeldTable,
   from: SessionRows,
   row: number,
   key: Uint8Array,
@@ -97,17 +100,16 @@ function copySession(
 ): void {
   const hash = from.table.u32(row, ROW_HASH)
   const copy = into.insert(hash, key, from.value(row, SESSION_START), from.value(row, SESSION_END))
-  const values = from.at(row) + from.valuesAt
-  const count = from.table.columns - from.valuesAt
-  into.f64(copy).set(from.f64(row).subarray(values, values + count), into.at(copy) + into.valuesAt)
-  if (cells !== null) takeCells(into.accumulators, cells, into.f64(copy), into.at(copy) + into.valuesAt)
+  const [values, valuesAt] = [from.at(row) + from.valuesAt, into.at(copy) + into.valuesAt]
+  moveColumns(held, into.accumulators, from.f64(row), values, into.f64(copy), valuesAt, cells)
   into.table.setU32(copy, ROW_REVISION, from.table.u32(row, ROW_REVISION))
   into.table.setU32(copy, ROW_FLAGS, into.table.u32(copy, ROW_FLAGS) | (from.table.u32(row, ROW_FLAGS) & SESSION_FIRED))
   from.sets.forEach((set, i) => {
-    if (set === null) return
+    const place = held.places[i]!
+    if (set === null || place < 0) return
     from.eachMember(i, row, (member) => {
       const text = set.keyOf(member)
-      into.addMember(i, copy, hashBytes(text, 0, text.length), text, 0, text.length)
+      into.addMember(place, copy, hashBytes(text, 0, text.length), text, 0, text.length)
     })
   })
   setTimer(plan, into, copy)

@@ -66,6 +66,8 @@ export class Slice {
 /** Open slices, sorted by start, then end. */
 export class SliceList {
   readonly slices: Slice[] = []
+  /** Windows whose last instant is at or before this are closed, whatever the lateness; see window/lateness. */
+  closedUntilMs = Number.NEGATIVE_INFINITY
   /** Told of each slice that is opened. */
   onOpen: ((slice: Slice) => void) | null = null
   /** Told of each slice whose rows are about to go. */

@@ -8,6 +8,7 @@
  * Meta is JSON: small, self-describing, and read by people when something is wrong. Its version is checked.
  */
 import { MillraceError } from '../core/errors.ts'
+import type { EventDescriptor, TableDescriptor } from '../job/state-identity.ts'
 import type { CellStore } from '../state/cell-store.ts'
 import type { HistoryTable } from '../state/history-table.ts'
 import { type KeyedTable, ROWS_PER_PAGE } from '../state/keyed-table.ts'
@@ -21,16 +22,21 @@ import { type SessionsMeta, sessionsMeta, visitSessions } from './session-snapsh
 import type { SessionTable } from './session-table.ts'
 import type { SliceList } from './slices.ts'
 
-const META_VERSION = 2
+/** Version 3 describes its tables; version 2 has to be taken for what the job was when it was made. */
+const META_VERSION = 3
 
 /** What is known of one table beside its pages. */
 export interface TableMeta {
+  /** What it is; absent in version 2. */
+  readonly descriptor?: TableDescriptor
   /** Kinds of the accumulators: state of other ones is not readable. */
   readonly accumulators: string
   readonly change: number
   readonly results: number
   /** Start, end, 1 if fired, rows, then members by accumulator (-1 for none). */
   readonly slices: readonly (readonly number[])[]
+  /** What is closed whatever the lateness, as text, see SliceList; absent where lateness decides. */
+  readonly closedUntil?: string
   /** First page number of the history. */
   readonly historyFirst: number
   /** Start, end, hash, key in base64, counts. */
@@ -46,6 +52,8 @@ export interface TableMeta {
 /** The meta document of a keyed subtask. */
 export interface SubtaskMeta {
   readonly version: number
+  /** What its events are by; absent in version 2. */
+  readonly event?: EventDescriptor
   readonly tables: Readonly<Record<string, TableMeta>>
 }
 
@@ -135,11 +143,25 @@ function visitHistory(name: string, history: HistoryTable, visit: VisitPage): vo
   })
 }
 
+/** What tables are, by what their plan says: the same in every snapshot of an attempt. */
+export interface DescribedTables {
+  readonly event: EventDescriptor | null
+  /** By index of the table in the plan. */
+  readonly tables: readonly TableDescriptor[]
+}
+
+/** Tables of which nothing more is known than they know themselves. */
+export const undescribedTables: DescribedTables = { event: null, tables: [] }
+
 /** The meta document of these tables. */
-export function encodeMeta(tables: readonly SnapshotTable[]): Uint8Array {
+export function encodeMeta(tables: readonly SnapshotTable[], described: DescribedTables): Uint8Array {
+  const { event } = described
   const meta: SubtaskMeta = {
     version: META_VERSION,
-    tables: Object.fromEntries(tables.filter(isDurable).map((table) => [table.plan.id, metaOf(table)])),
+    ...(event === null ? {} : { event }),
+    tables: Object.fromEntries(
+      tables.filter(isDurable).map((table) => [table.plan.id, metaOf(table, described.tables[table.index])]),
+    ),
   }
   return new TextEncoder().encode(JSON.stringify(meta))
 }
@@ -147,10 +169,10 @@ export function encodeMeta(tables: readonly SnapshotTable[]): Uint8Array {
 /** Reads a meta document. Throws STATE_INCOMPATIBLE for a version this program does not know. */
 export function decodeMeta(bytes: Uint8Array): SubtaskMeta {
   const meta = JSON.parse(new TextDecoder().decode(bytes)) as SubtaskMeta
-  if (meta.version === META_VERSION) return meta
+  if (meta.version === 2 || meta.version === META_VERSION) return meta
   throw new MillraceError(
     'STATE_INCOMPATIBLE',
-    `the checkpoint's state has version ${meta.version}, this program reads version ${META_VERSION}: use the newer one`,
+    `the checkpoint's state has version ${meta.version}, this program reads 2 and ${META_VERSION}: use the one that made it`,
   )
 }
 
@@ -165,17 +187,23 @@ export function accumulatorsText(table: SnapshotTable): string {
     .join(' ')
 }
 
-function metaOf(table: SnapshotTable): TableMeta {
+function metaOf(table: SnapshotTable, descriptor: TableDescriptor | undefined): TableMeta {
   return {
+    ...(descriptor === undefined ? {} : { descriptor }),
     accumulators: accumulatorsText(table),
     change: table.change,
     results: 'results' in table ? table.results : 0,
     slices: 'sessions' in table ? [] : slicesOf(table.slices),
     ...('windows' in table ? { windows: windowsOf(table.windows), fired: String(table.firedMs) } : {}),
     ...('sessions' in table ? { sessions: sessionsMeta(table) } : {}),
+    ...closedOf('sessions' in table ? table.sessions : table.slices),
     historyFirst: 'history' in table ? table.history.firstPage : 0,
     late: lateOf(table.late),
   }
+}
+
+function closedOf({ closedUntilMs }: { readonly closedUntilMs: number }): Pick<TableMeta, 'closedUntil'> {
+  return closedUntilMs === Number.NEGATIVE_INFINITY ? {} : { closedUntil: String(closedUntilMs) }
 }
 
 function slicesOf(list: SliceList): number[][] {

@@ -23,8 +23,9 @@ export function jobViews(manager: JobManager): ViewPort {
       const jobs = job === '' ? manager.jobs() : [manager.job(job)]
       return jobs.flatMap(metricsOf)
     },
-    ask: async (job: string, query: ViewQuery): Promise<ViewAnswer> => {
+    ask: async (job: string, asked: ViewQuery, metric: MetricInfo): Promise<ViewAnswer> => {
       const { coordinator } = manager.job(job)
+      const query = { ...asked, metric: indexOf(manager.job(job), metric) }
       let rows: readonly ViewRows[]
       try {
         rows = await coordinator.query(query, DEADLINE_MS)
@@ -43,6 +44,19 @@ export function jobViews(manager: JobManager): ViewPort {
       return subtaskOf(keyGroupOf(hashBytes(bytes, 0, bytes.length), keyGroups), keyGroups, parallelism)
     },
   }
+}
+
+/** Where a metric is now. */
+function indexOf(job: ManagedJob, asked: MetricInfo): number {
+  const now = metricsOf(job).find(({ info }) => info.metric === asked.metric)
+  const name = `${asked.job}/${asked.metric}`
+  if (now === undefined) throw new MillraceError('METRIC_NOT_FOUND', `${name} is gone: the job has been upgraded`)
+  if (meaningOf(now.info) === meaningOf(asked)) return now.index
+  throw new MillraceError('QUERY_INVALID', `${name} means something else since the job was upgraded: ask anew`)
+}
+
+function meaningOf({ kind, where, dimensions, window }: MetricInfo): string {
+  return JSON.stringify([kind, where, dimensions, window])
 }
 
 function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {

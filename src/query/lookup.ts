@@ -16,17 +16,21 @@ export async function lookupKey(views: ViewPort, query: KeyQuery): Promise<KeyRe
   const subtask = views.ownerOf(query.job, query.key)
   const answers = await Promise.all(
     asked.map(({ index, info, keyDimension }) =>
-      views.ask(query.job, {
-        metric: index,
-        fromMs: query.fromMs,
-        toMs: query.toMs,
-        filter: info.dimensions.map((_, dimension) => (dimension === keyDimension ? query.key : null)),
-        sinceChange: [],
-        rowsMax: maxQueryLimit,
-        // One more than are wanted, so that it is known that there are more.
-        newest: query.limit + 1,
-        subtask,
-      }),
+      views.ask(
+        query.job,
+        {
+          metric: index,
+          fromMs: query.fromMs,
+          toMs: query.toMs,
+          filter: info.dimensions.map((_, dimension) => (dimension === keyDimension ? query.key : null)),
+          sinceChange: [],
+          rowsMax: maxQueryLimit,
+          // One more than are wanted, so that it is known that there are more.
+          newest: query.limit + 1,
+          subtask,
+        },
+        info,
+      ),
     ),
   )
   const results = asked.map(({ info }, at) => {

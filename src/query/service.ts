@@ -7,6 +7,7 @@
  */
 import type { Cancel, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { ViewQuery } from '../operator/view-rows.ts'
 import type { MetricWatcher, QueryApi } from './api.ts'
 import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
 import { GroupTotals } from './group-totals.ts'
@@ -31,7 +32,7 @@ export function createQueryService(
       checkConditions(query)
       const kept = keptDimensions(metric.info, query)
       const { view, adds } = questionOf(metric.index, metric.info, query, kept, true)
-      const values = collect(await views.ask(query.job, { ...view, sinceChange: [] }), query)
+      const values = collect(await views.ask(query.job, { ...view, sinceChange: [] }, metric.info), query)
       return { info: metric.info, dimensions: dimensionsOf(metric.info, kept), ...answered(values, query, kept, adds) }
     },
     lookupKey: (query) => lookupKey(views, query),
@@ -186,16 +187,16 @@ class Follower {
   /** Asks what changed and delivers it. True when nothing will change any more. */
   async look(first: boolean): Promise<boolean> {
     const { view } = questionOf(this.#metric.index, this.#metric.info, this.#query, this.#kept, false)
-    const { latest, limit, job } = this.#query
+    const { latest, limit } = this.#query
     // All that there is may be any number of values, of which only so many are wanted.
     const all = this.#groups === null && latest ? { ...view, newest: limit + 1 } : view
     const none = first && this.#changesOnly && this.#groups === null
     const asked = none ? { ...view, rowsMax: 0 } : first ? all : view
-    let answer = await this.#views.ask(job, { ...asked, sinceChange: this.#since })
+    let answer = await this.#ask({ ...asked, sinceChange: this.#since })
     if (answer.attempt !== this.#attempt && this.#since.length > 0) {
       // Change numbers begin anew with each attempt, and what was provisional may be gone.
       this.#groups?.clear()
-      answer = await this.#views.ask(job, { ...all, sinceChange: [] })
+      answer = await this.#ask({ ...all, sinceChange: [] })
     }
     this.#attempt = answer.attempt
     const since: number[] = []
@@ -220,6 +221,10 @@ class Follower {
     return answer.ended
   }
 
+  #ask(view: ViewQuery): Promise<ViewAnswer> {
+    return this.#views.ask(this.#query.job, view, this.#metric.info)
+  }
+
   /** The totals that the changed values are part of. */
   async #totals(changed: readonly MetricValue[], groups: GroupTotals): Promise<MetricValue[]> {
     const { view } = questionOf(this.#metric.index, this.#metric.info, this.#query, this.#kept, false)
@@ -228,7 +233,7 @@ class Follower {
       if (groups.lacks(part)) {
         const { windowStartMs: fromMs, windowEndMs } = part[0]!
         const range = { fromMs, toMs: Number.isFinite(fromMs) ? fromMs + 1 : windowEndMs, sinceChange: [] }
-        groups.fill(part, collect(await this.#views.ask(this.#query.job, { ...view, ...range }), this.#query))
+        groups.fill(part, collect(await this.#ask({ ...view, ...range }), this.#query))
       }
       const ofWindow = groups.add(part)
       if (ofWindow === null) {

@@ -23,8 +23,11 @@ export interface ViewAnswer {
 export interface ViewPort {
   /** Metrics of one job, or of all with ''. JOB_NOT_FOUND. */
   metrics(job: string): Promise<readonly ViewMetric[]>
-  /** Sends the query to every subtask. JOB_NOT_FOUND; UNAVAILABLE while the job is not deployed (retry: never when it will not be by itself). */
-  ask(job: string, query: ViewQuery): Promise<ViewAnswer>
+  /**
+   * Sends the query about `metric` to every subtask. An upgrade may have moved the metric meanwhile: it is found by its
+   * name. METRIC_NOT_FOUND when it is gone, QUERY_INVALID when it means something else now; JOB_NOT_FOUND; UNAVAILABLE while the job is not deployed (retry: never when it will not be by itself).
+   */
+  ask(job: string, query: ViewQuery, metric: MetricInfo): Promise<ViewAnswer>
   /** The window subtask that owns a key. JOB_NOT_FOUND. */
   ownerOf(job: string, key: string): number
 }

@@ -11,7 +11,7 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js'
-import type { ControlApi, JobSummary } from '../control/api.ts'
+import type { ControlApi, JobRedeploy, JobSummary } from '../control/api.ts'
 import type { TransactionOutcome } from '../control/transactions.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -25,7 +25,7 @@ import type {
 } from '../gen/millrace/v1/transaction.ts'
 import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
 import { type ClientTls, channelOf } from './channel.ts'
-import { fromCheckpoint, fromGraph, fromSummary } from './control-messages.ts'
+import { fromCheckpoint, fromGraph, fromRedeploy, fromStateChange, fromSummary } from './control-messages.ts'
 import { fromServiceError } from './errors.ts'
 import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
@@ -128,6 +128,25 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
       })
       return summaryOf(response.job)
     },
+    rescale: async (name, parallelism) => {
+      const response = await call<wire.RescaleJobRequest, wire.RescaleJobResponse>(client.rescaleJob.bind(client), {
+        name,
+        parallelism,
+      })
+      return { summary: summaryOf(response.job), redeploy: redeployOf(response.redeploy) }
+    },
+    upgrade: async (job, { name = '', dropState, dryRun }) => {
+      const response = await call<wire.UpgradeJobRequest, wire.UpgradeJobResponse>(client.upgradeJob.bind(client), {
+        ...fromJobDocument(job),
+        ...{ name, dropState: [...dropState], dryRun },
+      })
+      return {
+        summary: summaryOf(response.job),
+        changes: response.changes.map(fromStateChange),
+        refusal: response.refusal,
+        redeploy: redeployOf(response.redeploy),
+      }
+    },
     list: async () => {
       const response = await call<wire.ListJobsRequest, wire.ListJobsResponse>(client.listJobs.bind(client), {})
       return response.jobs.map(fromSummary)
@@ -200,6 +219,10 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
       })
     },
   }
+}
+
+function redeployOf(redeploy: wire.JobRedeploy | undefined): JobRedeploy | null {
+  return redeploy === undefined ? null : fromRedeploy(redeploy)
 }
 
 function summaryOf(job: wire.JobSummary | undefined): JobSummary {

@@ -10,7 +10,9 @@ import type {
   JobDetails,
   JobException,
   JobGraph,
+  JobRedeploy,
   JobState,
+  JobStateChange,
   JobSummary,
   JobUpdate,
   SubtaskStatus,
@@ -33,6 +35,7 @@ const stateToWire = {
   CANCELLED: WireState.JOB_STATE_CANCELLED,
   FAILING: WireState.JOB_STATE_FAILING,
   FAILED: WireState.JOB_STATE_FAILED,
+  REDEPLOYING: WireState.JOB_STATE_REDEPLOYING,
 } as const satisfies Record<JobState, WireState>
 
 const stateFromWire = new Map<WireState, JobState>(
@@ -136,7 +139,44 @@ export function toDetails(details: JobDetails): wire.DescribeJobResponse {
     exceptions: details.exceptions.map(toException),
     definitionYaml: details.definitionText,
     heldPartitions: details.heldPartitions.map(toHeld),
+    redeploys: details.redeploys.map(toRedeploy),
   }
+}
+
+/** A change of parallelism or definition, for the wire. */
+export function toRedeploy(redeploy: JobRedeploy): wire.JobRedeploy {
+  const { kind, from, to, reason, checkpointId, stateBytes, outcome, detail } = redeploy
+  const time = (ms: number): wire.JobRedeploy['requestTime'] => (ms === 0 ? undefined : toTimestamp(ms))
+  return {
+    ...{ kind, reason, checkpointId, stateBytes, outcome, detail },
+    fromParallelism: from,
+    toParallelism: to,
+    requestTime: time(redeploy.requestedAtMs),
+    barrierTime: time(redeploy.barrierAtMs),
+    stopTime: time(redeploy.stoppedAtMs),
+    runTime: time(redeploy.runningAtMs),
+  }
+}
+
+/** A change of parallelism or definition, from the wire. */
+export function fromRedeploy(redeploy: wire.JobRedeploy): JobRedeploy {
+  const { kind, reason, checkpointId, stateBytes, outcome, detail } = redeploy
+  return {
+    ...{ reason, checkpointId, stateBytes, detail },
+    kind: kind === 'upgrade' ? kind : 'rescale',
+    outcome: outcome as JobRedeploy['outcome'],
+    from: redeploy.fromParallelism,
+    to: redeploy.toParallelism,
+    requestedAtMs: fromTimestamp(redeploy.requestTime, 0),
+    barrierAtMs: fromTimestamp(redeploy.barrierTime, 0),
+    stoppedAtMs: fromTimestamp(redeploy.stopTime, 0),
+    runningAtMs: fromTimestamp(redeploy.runTime, 0),
+  }
+}
+
+/** What becomes of a part of state, from the wire. */
+export function fromStateChange({ change, kind, ...rest }: wire.StateChange): JobStateChange {
+  return { ...rest, change: change as JobStateChange['change'], kind: kind as JobStateChange['kind'] }
 }
 
 /** A job for one who follows it. Its graph only where `withGraph`. */

@@ -5,7 +5,7 @@ import { watchJob } from '../control/job-watch.ts'
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { ControlServiceServer, WatchJobRequest, WatchJobResponse } from '../gen/millrace/v1/control.ts'
-import { toCheckpoint, toDetails, toGraph, toSummary, toUpdate } from './control-messages.ts'
+import { toCheckpoint, toDetails, toGraph, toRedeploy, toSummary, toUpdate } from './control-messages.ts'
 import { toCallError } from './errors.ts'
 import { toJobDocument } from './job-document.ts'
 import { LatestWriter } from './latest-writer.ts'
@@ -57,6 +57,20 @@ export function createControlHandlers(control: ControlApi, clock: Clock, schedul
         job: toSummary(summary),
         checkpointId,
         savepoint: savepoint === null ? undefined : toSavepoint(savepoint),
+      }
+    }),
+    rescaleJob: unary(async (request) => {
+      const { summary, redeploy } = await control.rescale(named(request.name), request.parallelism)
+      return { job: toSummary(summary), redeploy: redeploy === null ? undefined : toRedeploy(redeploy) }
+    }),
+    upgradeJob: unary(async (request) => {
+      const { name, dropState, dryRun } = request
+      const upgrade = await control.upgrade(toJobDocument(request), { name, dropState, dryRun })
+      return {
+        job: toSummary(upgrade.summary),
+        changes: [...upgrade.changes],
+        refusal: upgrade.refusal,
+        redeploy: upgrade.redeploy === null ? undefined : toRedeploy(upgrade.redeploy),
       }
     }),
     triggerCheckpoint: unary(async (request) => ({

@@ -32,6 +32,8 @@ export const methodAccess: Readonly<Record<string, MethodAccess>> = {
   '/millrace.v1.ControlService/WatchJob': look,
   '/millrace.v1.ControlService/CancelJob': operate,
   '/millrace.v1.ControlService/StopJob': operate,
+  '/millrace.v1.ControlService/RescaleJob': operate,
+  '/millrace.v1.ControlService/UpgradeJob': operate,
   '/millrace.v1.ControlService/TriggerCheckpoint': operate,
   '/millrace.v1.ControlService/ListCheckpoints': look,
   '/millrace.v1.ControlService/ListTransactions': look,

@@ -14,11 +14,12 @@ export function fromSavepoint({ createTime, ...savepoint }: wire.Savepoint): Sav
   return { ...savepoint, createdAtMs: fromTimestamp(createTime, Number.NEGATIVE_INFINITY) }
 }
 
-/** What a submission begins from; null where it names nothing. INPUT_INVALID. */
+/** What a submission begins from; null to begin anew, or to go on with all there is. INPUT_INVALID. */
 export function toJobStart(start: wire.StartFromSavepoint | undefined): JobStartDocument | null {
   if (start === undefined) return null
-  if (start.savepoint === '') throw new MillraceError('INPUT_INVALID', 'start_from names no savepoint')
   const claim = start.claimMode === wire.ClaimMode.CLAIM_MODE_CLAIM
+  if (claim && start.savepoint === '')
+    throw new MillraceError('INPUT_INVALID', 'start_from claims, and names no savepoint')
   return { savepoint: start.savepoint, claim, dropState: start.dropState }
 }
 

@@ -19,6 +19,8 @@ import { PARTIAL_BATCH_BYTES, PartialOutput } from '../exchange/partial-batch.ts
 import type { SideOutputDefinition } from '../job/definition.ts'
 import { DEAD_LETTERS_SINK, LATE_SINK } from '../job/delivery.ts'
 import type { JobPlan } from '../job/plan.ts'
+import { encodeSources } from '../job/source-meta.ts'
+import { describeSources, describeState } from '../job/state-identity.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
 import { compilePredicates } from '../operator/filter.ts'
 import type { FiringTable } from '../operator/firing-table.ts'
@@ -192,6 +194,7 @@ export class Attempt {
         origins: this.#layout.origins,
         deadLetters: this.#sideOutput(DEAD_LETTERS_SINK, definition.deadLetters, index, source.id, outputs),
         outbox: outputs.outbox,
+        meta: encodeSources(describeSources(source)),
         counters: restored.counters(index),
         onFinished: () => this.#environment.sourceFinished(index),
         onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),
@@ -309,7 +312,15 @@ export class Attempt {
     const parallelism = this.deploy.placement.length
     const store = this.#store!
     const writer = new PageWriter({ store, names: rest.outputs.names })
-    const kept = await restoreTables(tables, this.#restored(operator).snapshots, index, parallelism, keyGroups, store)
+    const kept = await restoreTables(
+      tables,
+      this.deploy.tables,
+      this.#restored(operator).snapshots,
+      index,
+      parallelism,
+      keyGroups,
+      store,
+    )
     for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
     const local = this.deploy.placement.filter((thread) => thread === this.#environment.thread).length
     const parts = {
@@ -327,7 +338,7 @@ export class Attempt {
       stateBytes: () => this.#stateBytes(),
       stateLimitBytes: Math.floor((definition.stateLimitBytes * local) / parallelism),
       outbox: rest.outputs.outbox,
-      snapshots: new SnapshotWriter(operator, index, parallelism, tables, writer),
+      snapshots: new SnapshotWriter(operator, index, parallelism, tables, describeState(this.#plan), writer),
       returnCredit: this.#returnCredit(edge, index),
     }
     return new KeyedSubtask(parts, rest.context)

@@ -13,6 +13,7 @@ import type { StoreConfig } from '../checkpoint/store.ts'
 import type { ErrorData, RecordOrigin } from '../core/errors.ts'
 import type { WriterSchema } from '../event/schema.ts'
 import type { JobPlan } from '../job/plan.ts'
+import type { TableSource } from '../job/state-match.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { OutboxMarker, OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { SplitAssignment } from '../source/source.ts'
@@ -38,6 +39,8 @@ export interface DeployMessage extends AttemptRef {
   readonly splits: readonly (readonly SplitStart[])[]
   /** Snapshots of all subtasks of the restored checkpoint (any parallelism), or null on a fresh start. */
   readonly restore: readonly SubtaskSnapshot[] | null
+  /** By table of the plan: the tables of the checkpoint that go on in it. */
+  readonly tables: readonly (readonly TableSource[])[]
   readonly chunkStore: StoreConfig
   /** Prefix of the chunk keys that this attempt writes: holds job, generation, attempt and nonce. */
   readonly chunkPrefix: string

@@ -14,6 +14,8 @@ import { OutputChannels } from '../exchange/channel.ts'
 import { InputGate } from '../exchange/input-gate.ts'
 import type { BatchBuffer, Message } from '../exchange/message.ts'
 import { DEAD_LETTERS_SINK } from '../job/delivery.ts'
+import { encodeSources } from '../job/source-meta.ts'
+import { describeSources } from '../job/state-identity.ts'
 import { codeFailure } from '../program/code-failure.ts'
 import { describeProgram, type JobProgram, type KeyedNode, type SinkNode, sourcesOf } from '../program/graph.ts'
 import { withSchemas } from '../program/message-types.ts'
@@ -29,7 +31,6 @@ import { PROGRAM_BATCH_BYTES, ProgramLink, ProgramOutputs } from './program-outp
 import { restoreStage } from './program-restore.ts'
 import { ProgramSource } from './program-source.ts'
 import type { CurrentEvent } from './program-source-parts.ts'
-import { checkSources } from './program-sources.ts'
 import { ProgramStage } from './program-stage.ts'
 import { Restored } from './restored.ts'
 import { StageState } from './stage-state.ts'
@@ -237,7 +238,6 @@ export class ProgramAttempt {
     const written = this.#outputsOf(source.id, index)
     const { outputs, pushes } = this.#buildOutputs(program, 0, index, written, current)
     const restored = this.#restored(source.id)
-    checkSources(program, restored.snapshots)
     const dead = deadLetters === null ? null : this.#openWriter(DEAD_LETTERS_SINK, deadLetters, index, written)
     return new ProgramSource(
       {
@@ -263,6 +263,7 @@ export class ProgramAttempt {
         deadLetters: dead,
         poison: this.deploy.poison,
         outbox: written.outbox,
+        meta: encodeSources(describeSources(source)),
         counters: restored.counters(index),
         onFinished: () => this.#environment.sourceFinished(index),
         onWatermark: (watermarkMs, idle) => this.#environment.sourceWatermark(index, watermarkMs, idle),

@@ -1,8 +1,8 @@
 /**
  * Reads a checkpoint back into the state of one keyed operator of a program.
  *
- * Owns: which pages are one's own (by key group), and how parts of state find each other again by name. A part whose name
- * is gone is dropped; one whose name stands for another kind now is refused.
+ * Owns: which pages are one's own (by key group), and how parts of state find each other again by name and kind. Does not
+ * own: whether a part may go (job/state-diff.ts).
  */
 import { readPages } from '../checkpoint/page-reader.ts'
 import { pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
@@ -10,6 +10,7 @@ import type { ChunkReader } from '../checkpoint/store.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { KeyGroupRange } from '../core/key-groups.ts'
 import type { KeyedNode } from '../program/graph.ts'
+import { decodeSlots } from '../program/stage-meta.ts'
 import { BROADCAST_TABLE, readBroadcastPage, readStatePage } from '../program/state-pages.ts'
 import type { StageState } from './stage-state.ts'
 
@@ -43,6 +44,8 @@ async function restoreOne(
 ): Promise<void> {
   const { pages } = snapshot
   const slotOf = slotsOf(node, snapshot)
+  // What the next snapshot says of its slots must be true of every page that it refers to.
+  const asWritten = adopt && slotOf.every((slot, i) => slot === i)
   const what = `operator ${node.id}, subtask ${snapshot.subtask}`
   const isBroadcast = (i: number): boolean => pages.tables[pages.tableIndex[i]!] === BROADCAST_TABLE
   const wanted = (i: number): boolean =>
@@ -59,31 +62,17 @@ async function restoreOne(
     const group = pages.keyGroup[i]!
     readStatePage(bytes, group, state.store, slotOf, node.expires ?? [])
     const page = { number: pages.pageNumber[i]!, rows: pages.rowCount[i]! }
-    state.pages.adopt(group, page, adopt ? pageLocation(pages, i) : null)
+    state.pages.adopt(group, page, asWritten ? pageLocation(pages, i) : null)
   }
 }
 
-/** Where each slot of a snapshot is now; -1 for one that is gone. */
+/**
+ * Where each slot of a snapshot is now; -1 for one that is gone, or of another kind: whoever began the attempt has asked
+ * whether that is wanted.
+ */
 function slotsOf(node: KeyedNode, snapshot: SubtaskSnapshot): number[] {
-  const { version, slots } = decodeMeta(snapshot.meta)
-  if (version !== 1) {
-    throw new MillraceError('STATE_INCOMPATIBLE', `the state of operator ${node.id} has version ${String(version)}`)
-  }
-  return slots.map((stored) => {
-    const exact = node.slots.indexOf(stored)
-    if (exact >= 0) return exact
-    const name = stored.slice(0, stored.lastIndexOf(':'))
-    const other = node.slots.find((slot) => slot.startsWith(`${name}:`))
-    if (other === undefined) return -1
-    throw new MillraceError(
-      'STATE_INCOMPATIBLE',
-      `state ${JSON.stringify(name)} of operator ${node.id} is stored as ${stored.slice(name.length + 1)} and declared as ` +
-        `${other.slice(name.length + 1)} now: give it another name to begin afresh`,
-    )
-  })
-}
-
-function decodeMeta(meta: Uint8Array): { readonly version: unknown; readonly slots: readonly string[] } {
-  if (meta.length === 0) return { version: 1, slots: [] }
-  return JSON.parse(new TextDecoder().decode(meta)) as { version: unknown; slots: readonly string[] }
+  if (snapshot.meta.length === 0) return []
+  const slots = decodeSlots(JSON.parse(new TextDecoder().decode(snapshot.meta)))
+  if (slots !== null) return slots.map((slot) => node.slots.indexOf(slot))
+  throw new MillraceError('STATE_INCOMPATIBLE', `the state of operator ${node.id} is of a later version: use that`)
 }

@@ -32,6 +32,8 @@ export interface ProgramSourceParts {
   readonly outbox: SubtaskOutbox
   /** Records that the job's code has failed on too often. */
   readonly poison: readonly RecordOrigin[]
+  /** What its snapshots say of the sources. */
+  readonly meta: Uint8Array
   readonly counters: Readonly<Record<string, number>>
   readonly onFinished: () => void
   readonly onWatermark: (watermarkMs: number, idle: boolean) => void

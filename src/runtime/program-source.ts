@@ -20,7 +20,7 @@ import type { RecordChunk } from '../source/source.ts'
 import type { SplitStart, SubtaskStats } from './messages.ts'
 import { ofRecord } from './program-failure.ts'
 import type { ProgramSourceParts } from './program-source-parts.ts'
-import { encodeSources, timeOf } from './program-sources.ts'
+import { timeOf } from './program-sources.ts'
 import { SourcePartitions } from './source-partitions.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 import { withOutbox } from './subtask-outbox.ts'
@@ -301,7 +301,7 @@ export class ProgramSource implements Subtask {
       subtask: this.index,
       parallelism: this.#parts.parallelism,
       watermarkMs: watermarks.watermarkMs,
-      meta: encodeSources(this.#parts.sources),
+      meta: this.#parts.meta,
       counters: { read: this.#read, deadLettered: this.#deadLettered, filtered: this.#filtered, lost },
       splits,
       pages: noPages,

@@ -7,9 +7,9 @@
  *   idle       flush
  *   barrier    settle -> flush -> copy changed state, send the barrier on -> (in the background) write, acknowledge
  *
- * `settle` waits for asynchronous work that came before. So results leave before the watermark that caused them, and a
- * barrier finds nothing half done. A batch is worked off in slices of SLICE_MS; timers of the wall clock fire between
- * slices. Does not own: what operators do (program/), what pages are (program/state-pages.ts).
+ * `settle` waits for asynchronous work. So results leave before the watermark that caused them, and a barrier finds
+ * nothing half done. Batches are worked off in slices, between which timers of the wall clock fire. Does not own: what
+ * operators do (program/), what pages are (program/state-pages.ts).
  */
 import { MillraceError } from '../core/errors.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
@@ -18,6 +18,7 @@ import type { BatchMessage, Message } from '../exchange/message.ts'
 import { codeFailure, failedAt, recordText, timerText } from '../program/code-failure.ts'
 import type { Key, TimeDomain } from '../program/keys.ts'
 import type { KeyedOperator } from '../program/operator.ts'
+import { encodeStageMeta } from '../program/stage-meta.ts'
 import { ExpirySweep } from '../program/state.ts'
 import { ValueReader } from '../program/value-reader.ts'
 import type { SubtaskStats } from './messages.ts'
@@ -25,16 +26,13 @@ import { ofRecord } from './program-failure.ts'
 import { BROADCAST, RAW, VALUE } from './program-outputs.ts'
 import type { ProgramStageParts } from './program-stage-parts.ts'
 import { StageRuntime } from './stage-runtime.ts'
-import { encodeStageMeta } from './stage-state.ts'
 import type { StepResult, Subtask, SubtaskContext } from './subtask.ts'
 import { withOutbox } from './subtask-outbox.ts'
 
 /** Longest work on one batch before other things get their turn. */
 const SLICE_MS = 4
-/** Records or timers between two looks at the clock and at credits. */
-const LOOK_EVERY = 32
-/** Entries looked at for expired state after a batch. */
-const SWEEP_ENTRIES = 256
+/** Records or timers between two looks at the clock and at credits; entries looked at for expired state after a batch. */
+const [LOOK_EVERY, SWEEP_ENTRIES] = [32, 256]
 
 type Phase = 'settle' | 'fire' | 'flush' | 'watermark' | 'barrier'
 

@@ -9,15 +9,19 @@ import { readPages } from '../checkpoint/page-reader.ts'
 import { pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { ChunkReader } from '../checkpoint/store.ts'
 import { keyGroupRangeOf } from '../core/key-groups.ts'
-import { adoptTable, type StoredPage, takeOverRows } from '../operator/table-restore.ts'
+import type { TableSource } from '../job/state-match.ts'
+import { heldTable } from '../operator/held-table.ts'
+import { adoptTable, keepClosed, type StoredPage, type StoredPages, takeOverRows } from '../operator/table-restore.ts'
 import { decodeMeta, type SnapshotTable } from '../operator/table-snapshot.ts'
 
 /**
- * Fills `tables` of subtask `index` from the snapshots of its operator. Resolves to the snapshots whose chunks the
+ * Fills `tables` of subtask `index` from the snapshots of its operator; `sources` says, by table of the plan, which tables
+ * of the checkpoint go on in it. Resolves to the snapshots whose chunks the
  * subtask goes on referring to (its own, at the same parallelism). Throws CHECKPOINT_CORRUPT, STATE_INCOMPATIBLE.
  */
 export async function restoreTables(
   tables: readonly SnapshotTable[],
+  sources: readonly (readonly TableSource[])[],
   snapshots: readonly SubtaskSnapshot[],
   index: number,
   parallelism: number,
@@ -29,11 +33,17 @@ export async function restoreTables(
   for (const snapshot of adopt ? own : snapshots) {
     const meta = decodeMeta(snapshot.meta)
     const pages = await pagesOf(snapshot, reader)
-    for (const table of tables) {
-      const tableMeta = meta.tables[table.plan.id]
+    const uses = tables.flatMap((table) => (sources[table.index] ?? []).map((source) => ({ table, source })))
+    for (const [use, { table, source }] of uses.entries()) {
+      const tableMeta = meta.tables[source.held.id]
       if (tableMeta === undefined) continue
-      if (adopt) adoptTable(table, tableMeta, pages)
-      else takeOverRows(table, tableMeta, pages, keyGroupRangeOf(index, keyGroups, parallelism), keyGroups)
+      const held = heldTable(source, table)
+      // Whoever takes pages may write on them, or give their memory away.
+      const shared = uses.slice(use + 1).some((later) => later.source.held.id === held.id)
+      const own = shared ? copiesOf(pages, held.id) : pages
+      if (adopt && held.same && sources[table.index]!.length === 1) adoptTable(table, tableMeta, own, held)
+      else takeOverRows(table, tableMeta, own, held, keyGroupRangeOf(index, keyGroups, parallelism), keyGroups)
+      keepClosed(table, tableMeta, held, snapshot.watermarkMs)
     }
   }
   for (const table of tables) {
@@ -41,6 +51,12 @@ export async function restoreTables(
     if ('windows' in table) table.restored()
   }
   return adopt ? own : []
+}
+
+/** The pages of one table, with bytes of their own. */
+function copiesOf(pages: StoredPages, table: string): StoredPages {
+  const own = [...pages].filter(([name]) => name.startsWith(`${table}/`))
+  return new Map(own.map(([name, all]) => [name, all.map((page) => ({ ...page, bytes: page.bytes.slice() }))]))
 }
 
 async function pagesOf(snapshot: SubtaskSnapshot, reader: ChunkReader): Promise<Map<string, StoredPage[]>> {

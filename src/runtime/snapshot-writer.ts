@@ -6,7 +6,7 @@
  */
 import type { PageWriter } from '../checkpoint/chunk-writer.ts'
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
-import { encodeMeta, type SnapshotTable, visitPages } from '../operator/table-snapshot.ts'
+import { type DescribedTables, encodeMeta, type SnapshotTable, visitPages } from '../operator/table-snapshot.ts'
 
 /** Takes snapshots of the tables of one subtask. */
 export class SnapshotWriter {
@@ -14,6 +14,7 @@ export class SnapshotWriter {
   readonly #subtask: number
   readonly #parallelism: number
   readonly #tables: readonly SnapshotTable[]
+  readonly #described: DescribedTables
   readonly #writer: PageWriter
 
   constructor(
@@ -21,12 +22,14 @@ export class SnapshotWriter {
     subtask: number,
     parallelism: number,
     tables: readonly SnapshotTable[],
+    described: DescribedTables,
     writer: PageWriter,
   ) {
     this.#operatorId = operatorId
     this.#subtask = subtask
     this.#parallelism = parallelism
     this.#tables = tables
+    this.#described = described
     this.#writer = writer
   }
 
@@ -45,7 +48,7 @@ export class SnapshotWriter {
         pack.keep(sequence, -1, number, units, page.location)
       }
     })
-    const meta = encodeMeta(this.#tables)
+    const meta = encodeMeta(this.#tables, this.#described)
     return pack.finish().then(({ pages, written }) => ({
       operatorId: this.#operatorId,
       subtask: this.#subtask,

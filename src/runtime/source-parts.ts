@@ -38,6 +38,8 @@ export interface SourceParts {
   readonly deadLetters: SubtaskWriter | null
   /** Of outputs that are delivered exactly once. */
   readonly outbox: SubtaskOutbox
+  /** What its snapshots say of the sources. */
+  readonly meta: Uint8Array
   readonly counters: Readonly<Record<string, number>>
   readonly onFinished: () => void
   readonly onWatermark: (watermarkMs: number, idle: boolean) => void

@@ -1,12 +1,11 @@
 /**
  * The source subtask: records in, event batches and watermarks out.
  *
- * Owns: the scan batch, event accounting on the way in (read, dead-lettered, filtered), the order of batches and marks,
- * positions at a barrier. Does not own: reading (source/), decoding (event/), predicates (operator/filter), splitting by
- * key (exchange/).
+ * Owns: the scan batch, event accounting on the way in, the order of batches and marks, positions at a barrier. Does not
+ * own: reading (source/), decoding (event/), predicates (operator/filter), splitting by key (exchange/).
  *
- * A step decodes at most one scan (1024 rows) and sends it. Positions move with decoding, and every decoded row is sent
- * before a barrier: so at a barrier the positions are exactly those of what was sent.
+ * A step decodes at most one scan (1024 rows) and sends it. Every decoded row is sent before a barrier: so at a barrier
+ * positions are exactly those of what was sent.
  */
 
 import { noPages } from '../checkpoint/snapshot.ts'
@@ -292,7 +291,7 @@ export class SourceSubtask implements Subtask {
     const snapshot = {
       ...{ operatorId: this.operator, subtask: this.index, parallelism },
       watermarkMs: watermarks.watermarkMs,
-      meta: new Uint8Array(0),
+      meta: this.#parts.meta,
       counters: { read: this.#read, deadLettered: this.#deadLetters.count, filtered: this.#filtered, lost },
       splits,
       pages: noPages,

@@ -60,8 +60,3 @@ export class StageState {
     }
   }
 }
-
-/** What a snapshot says of an operator's state besides pages. */
-export function encodeStageMeta(slots: readonly string[]): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify({ version: 1, slots }))
-}

@@ -3,14 +3,12 @@
  *
  * The stages, channels, barriers and checkpoints are the real ones; threads, time, the topic and the store are
  * stand-ins. What runs when is drawn from the seed: the same seed is the same run. Time moves only when it is told to,
- * and event time only with events, or when it is told to.
- *
- * Outputs keep everything that was ever written, as a topic would: after a crash, what was written since the last
- * checkpoint is written again.
+ * and event time with events too. Outputs keep everything that was ever written, as a topic would: after a crash, what was
+ * written since the last checkpoint is written again.
  */
 import { chunkKeyPrefix } from '../checkpoint/chunk-key.ts'
 import { MemoryChunkStore, MemoryStoreData } from '../checkpoint/memory-store.ts'
-import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
+import { fitCheckpoint, type HeldCheckpoint } from '../coordinator/held-state.ts'
 import { nextBelow, type Random, SeededRandom } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { systemScheduler } from '../core/system.ts'
@@ -41,6 +39,14 @@ export interface HarnessOptions {
   readonly startMs?: number
 }
 
+/** How a job goes on from its last checkpoint. */
+export interface RestoreOptions {
+  readonly parallelism?: number
+  readonly job?: JobProgram
+  /** What the other job may drop: names of operators, of parts of their state (`operator/part`), of sources. */
+  readonly dropState?: readonly string[]
+}
+
 /** Starts a job. Close it, or leave it to the garbage. */
 export async function openHarness<T>(job: JobProgram, options: HarnessOptions = {}): Promise<JobHarness<T>> {
   const harness = new JobHarness<T>(job, options)
@@ -62,7 +68,7 @@ export class JobHarness<T> {
   #monotonicMs = 0
   #attempt = 0
   #checkpointId = 0
-  #restored: readonly SubtaskSnapshot[] | null = null
+  #restored: HeldCheckpoint | null = null
   #life: Life | null = null
 
   constructor(job: JobProgram, options: HarnessOptions) {
@@ -75,23 +81,23 @@ export class JobHarness<T> {
     this.#wallMs = options.startMs ?? 1_700_000_000_000
   }
 
-  /** Begins an attempt at `parallelism`, from the last checkpoint if there is one. */
-  async start(parallelism: number): Promise<void> {
+  /** Begins an attempt at `parallelism`, from the last checkpoint if there is one; `dropState` as in `restore`. */
+  async start(parallelism: number, dropState: readonly string[] = []): Promise<void> {
     const life: Life = { attempts: [], mail: new Map(), acks: new Map(), failure: null, woken: true }
     const placement = Array.from({ length: parallelism }, (_, index) => index)
     const definition = withoutOutbox(programDefinition('job.ts', describeProgram(this.#job)))
-    // Partitions never fall idle: what time it is in events is the test's to say.
+    // No partition falls idle: the time of events is the test's to say.
     const plan = planProgram(
       { ...definition, parallelism, watermark: { ...definition.watermark, idlenessMs: 0 } },
       { threads: parallelism, fileOf: (module) => module },
     )
-    const splits = this.#inputs.splits(this.#job, parallelism, this.#restored ?? [])
+    const fitted = (held: HeldCheckpoint) => fitCheckpoint(held, plan, dropState, `checkpoint ${this.#checkpointId}`)
+    const restore = this.#restored === null ? null : fitted(this.#restored).snapshots
+    const splits = this.#inputs.splits(this.#job, parallelism, restore ?? [])
     this.#attempt++
     const deploy = {
-      ...({ type: 'deploy', job: 1, attempt: this.#attempt, plan, placement, splits } as const),
-      restore: this.#restored,
-      chunkStore: { kind: 'memory', name: 'harness' } as const,
-      poison: [],
+      ...({ type: 'deploy', job: 1, attempt: this.#attempt, plan, placement, splits, restore } as const),
+      ...{ chunkStore: { kind: 'memory', name: 'harness' } as const, poison: [], tables: [] },
       chunkPrefix: chunkKeyPrefix(plan.jobName, 1, this.#attempt, 'harness'),
     }
     const attempts = placement.map((thread) => new ProgramAttempt(deploy, this.#environment(life, thread)))
@@ -101,7 +107,7 @@ export class JobHarness<T> {
     await this.run()
   }
 
-  /** Adds an event to the input, or to one of several. Nothing happens before the next `await`. */
+  /** Adds an event to an input. Nothing happens before the next `await`. */
   push(event: T, to: number | InputTarget = {}): void {
     this.pushBytes(this.#inputs.encode(this.#job, targetOf(to), event), to)
   }
@@ -173,19 +179,20 @@ export class JobHarness<T> {
         throw new MillraceError('CHECKPOINT_FAILED', `the checkpoint did not complete (seed ${this.seed})`)
       await this.run()
     }
-    this.#restored = structuredClone(life.acks.get(checkpointId)!)
+    const { keyGroups } = this.#job.settings
+    this.#restored = { keyGroups, definitionHash: '', subtasks: structuredClone(life.acks.get(checkpointId)!) }
     for (const { subtasks: all } of life.attempts)
       for (const subtask of all) subtask.checkpointComplete(checkpointId, [])
   }
 
   /** Ends the job as a crash does, and starts it (or another in its place) from the last checkpoint, or afresh. */
-  async restore(options: { readonly parallelism?: number; readonly job?: JobProgram } = {}): Promise<void> {
+  async restore(options: RestoreOptions = {}): Promise<void> {
     const life = this.#alive()
     const parallelism = options.parallelism ?? life.attempts.length
     this.#life = null
     await Promise.all(life.attempts.map((attempt) => attempt.close()))
     if (options.job !== undefined) this.#job = this.#prepare(options.job)
-    await this.start(parallelism)
+    await this.start(parallelism, options.dropState)
   }
 
   /** The values that sink `id` was given, in order. */
@@ -198,7 +205,7 @@ export class JobHarness<T> {
     return this.#outputs.of(id) as readonly OutputRecord<V>[]
   }
 
-  /** Forgets what sinks were given so far. */
+  /** Forgets what sinks were given. */
   clearOutputs(): void {
     this.#outputs.clear()
   }
@@ -331,13 +338,12 @@ export class JobHarness<T> {
         life.mail.set(link, [...(life.mail.get(link) ?? []), copy])
       },
       contextOf: () => context,
-      sourceFinished: () => {},
-      sourceWatermark: () => {},
-      schemaWanted: () => {},
-      epochFull: () => {},
+      ...{ sourceFinished: ignore, sourceWatermark: ignore, schemaWanted: ignore, epochFull: ignore },
     }
   }
 }
+
+const ignore = (): void => {}
 
 function targetOf(to: number | InputTarget): InputTarget {
   return typeof to === 'number' ? { partition: to } : to

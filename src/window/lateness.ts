@@ -12,6 +12,16 @@ export function isDue(windowEndMs: number, watermarkMs: number): boolean {
   return maxTimestampMs(windowEndMs) <= watermarkMs
 }
 
+/**
+ * The lateness that counts at a watermark, where windows whose last instant is at or before `closedUntilMs` have been
+ * closed by a shorter one: they stay closed, and the longer one is grown into. What is closed has given up its state, so
+ * that an event more would make a window of that event alone.
+ */
+export function latenessAt(allowedLatenessMs: number, closedUntilMs: number, watermarkMs: number): number {
+  const grown = watermarkMs - closedUntilMs
+  return grown < allowedLatenessMs ? grown : allowedLatenessMs
+}
+
 /** True once nothing may change the window any more; its elements are late from then on. */
 export function isClosed(windowEndMs: number, allowedLatenessMs: number, watermarkMs: number): boolean {
   return maxTimestampMs(windowEndMs) + allowedLatenessMs <= watermarkMs

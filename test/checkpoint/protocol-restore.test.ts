@@ -36,12 +36,8 @@ const wish: RestoreWish = {
   knownCheckpointId: 0,
   keyHashName: header.keyHashName,
   keyHashSeed: header.keyHashSeed,
-  keyGroups: header.keyGroups,
-  definitionHash: header.definitionHash,
-  operatorIds: ['window'],
   checkpointId: null,
   allowFallback: false,
-  allowDroppedState: false,
 }
 const store = (checkpoints: readonly ObservedCheckpoint[], lastCheckpointId = 0): ObservedStore => ({
   storeId: 'store-1',
@@ -109,17 +105,9 @@ describe('what to restore', () => {
   test.each([
     ['key hash', { keyHashName: 'other' }],
     ['hash seed', { keyHashSeed: 1 }],
-    ['key groups', { keyGroups: 64 }],
-    ['definition', { definitionHash: 'zzz' }],
-    ['operators', { operatorIds: ['source'] }],
   ])('state under another %s is refused, also where falling back is allowed', (_name, change) => {
     const decision = resolveRestore(store([good(1)]), { ...wish, ...change, allowFallback: true })
     expect(decision).toMatchObject({ kind: 'refuse', code: 'STATE_INCOMPATIBLE' })
-  })
-
-  test('state of an operator that is gone may be dropped', () => {
-    const dropping = { ...wish, operatorIds: [], allowDroppedState: true }
-    expect(resolveRestore(store([good(1)]), dropping)).toMatchObject({ kind: 'restore' })
   })
 
   test('whatever is there: never an unusable one, never one of another job, never silently an older one', () => {

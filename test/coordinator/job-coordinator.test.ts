@@ -185,15 +185,23 @@ describe('JobCoordinator, starting', () => {
     expect(t.workers.counted(1)).toBe(TOTAL)
   })
 
-  it('refuses state of another definition', async () => {
+  it('refuses to go on where state would go unasked', async () => {
     const t = setUpJob()
     t.job.submit('test')
     await t.scheduler.runUntil(() => t.job.history.completed >= 1)
     t.job.stop('test')
     await t.reach('SUSPENDED')
-    t.job.resubmit(makePlan(makeDefinition(), 'hash-2'), 'id-1', null, 'changed')
+    const { source } = makeDefinition()
+    t.job.resubmit(
+      makePlan(makeDefinition({ source: { ...source, id: 'others' } })),
+      { jobId: 'id-1', firstSplits: null, dropState: [] },
+      'changed',
+    )
     await t.reach('FAILED')
-    expect(t.job.status.error?.code).toBe('STATE_INCOMPATIBLE')
+    expect(t.job.status.error).toMatchObject({
+      code: 'STATE_INCOMPATIBLE',
+      message: expect.stringMatching(/source events: the job has no such source.*--drop-state\): events/),
+    })
   })
 })
 
@@ -237,7 +245,7 @@ describe('JobCoordinator, stop and cancel', () => {
     await t.job.storeWork()
     expect(await t.store.listCheckpoints('engagement')).toEqual([])
     expect(await t.store.readJob('engagement')).toBeDefined()
-    t.job.resubmit(makePlan(), 'id-2', null, 'again')
+    t.job.resubmit(makePlan(), { jobId: 'id-2', firstSplits: null, dropState: [] }, 'again')
     await t.reach('FINISHED')
     expect(t.states).toContain('CANCELLED')
     expect(t.job.restored).toBeNull()
@@ -255,7 +263,7 @@ describe('JobCoordinator, stop and cancel', () => {
     await t.reach('CANCELLED')
     await t.job.storeWork()
     t.data.fault = undefined
-    t.job.resubmit(makePlan(), 'id-2', null, 'again')
+    t.job.resubmit(makePlan(), { jobId: 'id-2', firstSplits: null, dropState: [] }, 'again')
     await t.reach('RUNNING')
     expect(t.job.restored).toBeNull()
     await t.reach('FINISHED')

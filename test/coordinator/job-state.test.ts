@@ -20,6 +20,7 @@ const short = {
   FINISHING: 'FG',
   FINISHED: 'FD',
   RESTARTING: 'RE',
+  REDEPLOYING: 'RD',
   STOPPING: 'SP',
   SUSPENDED: 'SU',
   CANCELLING: 'CG',
@@ -29,19 +30,20 @@ const short = {
 } as const
 
 const expected = `
-             submit started failed failedForGood sourcesFinished finalCheckpointCompleted finalCheckpointFailed stop cancel backoffElapsed disposed fenced
-CREATED      ST     ..      ..     ..            ..              ..                       ..                    SP   CG     ..             ..       ..
-STARTING     ..     RU      RE     FL            ..              ..                       ..                    SP   CG     ..             ..       FL
-RUNNING      ..     ..      RE     FL            FG              ..                       ..                    SP   CG     ..             ..       FL
-FINISHING    ..     ..      RE     FL            ..              FD                       RE                    SP   CG     ..             ..       FL
-FINISHED     ..     ..      RE     FL            ..              ..                       ..                    SP   CG     ..             ..       FL
-RESTARTING   ..     ..      ..     FL            ..              ..                       ..                    SP   CG     ST             ..       FL
-STOPPING     XX     ..      SP     SP            ..              SP                       SP                    ..   CG     ..             SU       FL
-SUSPENDED    ST     ..      ..     ..            ..              ..                       ..                    ..   CG     ..             ..       ..
-CANCELLING   XX     ..      ..     ..            ..              ..                       ..                    XX   ..     ..             CD       FL
-CANCELLED    ST     ..      ..     ..            ..              ..                       ..                    XX   ..     ..             ..       ..
-FAILING      XX     ..      ..     ..            ..              ..                       ..                    XX   CG     ..             FA       ..
-FAILED       ST     ..      ..     ..            ..              ..                       ..                    XX   CG     ..             ..       ..
+             submit started failed failedForGood sourcesFinished finalCheckpointCompleted finalCheckpointFailed stop cancel redeploy backoffElapsed disposed fenced
+CREATED      ST     ..      ..     ..            ..              ..                       ..                    SP   CG     ..       ..             ..       ..
+STARTING     ..     RU      RE     FL            ..              ..                       ..                    SP   CG     RD       ..             ..       FL
+RUNNING      ..     ..      RE     FL            FG              ..                       ..                    SP   CG     RD       ..             ..       FL
+FINISHING    ..     ..      RE     FL            ..              FD                       RE                    SP   CG     RD       ..             ..       FL
+FINISHED     ..     ..      RE     FL            ..              ..                       ..                    SP   CG     XX       ..             ..       FL
+RESTARTING   ..     ..      ..     FL            ..              ..                       ..                    SP   CG     ..       ST             ..       FL
+REDEPLOYING  ..     ..      RE     FL            ..              RD                       RD                    SP   CG     ..       ..             ST       FL
+STOPPING     XX     ..      SP     SP            ..              SP                       SP                    ..   CG     XX       ..             SU       FL
+SUSPENDED    ST     ..      ..     ..            ..              ..                       ..                    ..   CG     ..       ..             ..       ..
+CANCELLING   XX     ..      ..     ..            ..              ..                       ..                    XX   ..     XX       ..             CD       FL
+CANCELLED    ST     ..      ..     ..            ..              ..                       ..                    XX   ..     XX       ..             ..       ..
+FAILING      XX     ..      ..     ..            ..              ..                       ..                    XX   CG     XX       ..             FA       ..
+FAILED       ST     ..      ..     ..            ..              ..                       ..                    XX   CG     ..       ..             ..       ..
 `
 
 const lines = expected.trim().split('\n')

@@ -1,8 +1,7 @@
 /**
  * Sources, windows and merges with the real gates, channels, outputs and tables, and a scheduler drawn from a seed in
- * place of threads: any message, credit, command or step may come next, as long as each channel keeps its order.
- *
- * A run ends when nothing can happen any more. `stuck` says whether something still should have.
+ * place of threads: any message, credit, command or step may come next, as long as each channel keeps its order. A run
+ * ends when nothing can happen any more. `stuck` says whether something still should have.
  */
 import { ChunkNames } from '../../src/checkpoint/chunk-key.ts'
 import { PageWriter } from '../../src/checkpoint/chunk-writer.ts'
@@ -16,6 +15,7 @@ import type { TablePlan } from '../../src/job/plan.ts'
 import { layOutAccumulators } from '../../src/operator/accumulators.ts'
 import { PartialTable } from '../../src/operator/partial-table.ts'
 import { membersOfEvents, membersOfPartials, ResultTable } from '../../src/operator/result-table.ts'
+import { undescribedTables } from '../../src/operator/table-snapshot.ts'
 import { EventInput } from '../../src/runtime/event-input.ts'
 import { KeyedSubtask } from '../../src/runtime/keyed-subtask.ts'
 import { PartialInput } from '../../src/runtime/partial-input.ts'
@@ -240,7 +240,7 @@ export class ExchangeGraph {
   #snapshots(operator: string, index: number, built: readonly (ResultTable | PartialTable)[]): SnapshotWriter {
     const store = { putChunk: async () => undefined }
     const writer = new PageWriter({ store, names: new ChunkNames('model', operator, index) })
-    return new SnapshotWriter(operator, index, this.#options.windows, built, writer)
+    return new SnapshotWriter(operator, index, this.#options.windows, built, undescribedTables, writer)
   }
 
   #window(index: number, merges: readonly Node[]): Node & { senders: readonly Node[] } {

@@ -1,6 +1,6 @@
 /**
  * The life-cycle table against a model of the world it acts on: deployments, timers, the lease. Events come in any
- * order that the world can produce, and users ask for anything at any time. The invariants L1 to L6 of job-state.ts are
+ * order that the world can produce, and users ask for anything at any time. The invariants L1 to L6 and L8 of job-state.ts are
  * checked after every step.
  */
 import fc from 'fast-check'
@@ -115,13 +115,20 @@ class World {
     if (state === 'RUNNING') expect([this.attempt, this.operating]).toEqual(['running', true])
     if (state === 'FINISHED') expect([this.attempt, this.finalCheckpoint], 'L6').toEqual(['running', 'completed'])
     if (state === 'STARTING') expect(this.attempt).toBe('starting')
+    if (state === 'REDEPLOYING') {
+      const ends = this.disposeAsked || this.finalCheckpoint === 'pending'
+      expect(ends, 'L8: a last checkpoint or a disposal is under way').toBe(true)
+    }
   }
 }
 
 /** A step: an index into what is possible now, or a user's wish. */
 const step = fc.oneof(
   { weight: 5, arbitrary: fc.nat(100).map((pick) => ({ pick })) },
-  { weight: 1, arbitrary: fc.constantFrom<JobEventType>('submit', 'stop', 'cancel').map((user) => ({ user })) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<JobEventType>('submit', 'stop', 'cancel', 'redeploy').map((user) => ({ user })),
+  },
 )
 
 function run(steps: readonly ({ pick: number } | { user: JobEventType })[]): World {
@@ -144,7 +151,7 @@ function run(steps: readonly ({ pick: number } | { user: JobEventType })[]): Wor
 }
 
 describe('job life cycle, as a model', () => {
-  it('keeps L1 to L4 and L6 over every sequence of events', () => {
+  it('keeps L1 to L4, L6 and L8 over every sequence of events', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         run(steps)
@@ -183,6 +190,31 @@ describe('job life cycle, as a model', () => {
           world.raise(world.disposeAsked ? 'disposed' : 'finalCheckpointFailed')
         }
         expect(world.state).toBe('SUSPENDED')
+      }),
+    )
+  })
+
+  it('a redeploy always leads to another attempt, unless the job is ended or fails for good', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.array(fc.nat(100), { maxLength: 20 }), (steps, picks) => {
+        const world = run(steps)
+        const runs = !restStates.has(world.state) && jobTable[world.state].redeploy !== 'refuse'
+        if (!runs) return
+        const { starts } = world
+        world.raise('redeploy')
+        const forGood: readonly JobEventType[] = ['fenced', 'failedForGood']
+        for (const pick of picks) {
+          const possible = world.possible().filter((event) => !forGood.includes(event))
+          if (possible.length > 0 && world.starts === starts) world.raise(possible[pick % possible.length]!)
+          world.check()
+        }
+        for (let i = 0; i < 4 && world.starts === starts; i++) {
+          if (world.disposeAsked) world.raise('disposed')
+          else if (world.finalCheckpoint === 'pending') world.raise('finalCheckpointFailed')
+          else if (world.restartArmed) world.raise('backoffElapsed')
+          world.check()
+        }
+        if (world.state !== 'FINISHED') expect(world.starts).toBeGreaterThan(starts)
       }),
     )
   })

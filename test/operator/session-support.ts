@@ -8,6 +8,7 @@ import { layOutAccumulators, readAccumulator } from '../../src/operator/accumula
 import { SessionAggregator } from '../../src/operator/aggregate-sessions.ts'
 import { nextChange } from '../../src/operator/change-numbers.ts'
 import { dimensionTexts, GroupKeyBuilder } from '../../src/operator/group-key.ts'
+import { itself } from '../../src/operator/held-table.ts'
 import type { FiredRow, ResultSink } from '../../src/operator/result-sink.ts'
 import { SessionTable } from '../../src/operator/session-table.ts'
 import { adoptTable, takeOverRows } from '../../src/operator/table-restore.ts'
@@ -151,8 +152,9 @@ export class SessionCluster {
       for (const [of, { meta, pages }] of snapshots.entries()) {
         const tableMeta = decodeMeta(meta).tables[this.plan.id]!
         if (parallelism === snapshots.length) {
-          if (of === i) adoptTable(table, tableMeta, pages)
-        } else takeOverRows(table, tableMeta, pages, keyGroupRangeOf(i, KEY_GROUPS, parallelism), KEY_GROUPS)
+          if (of === i) adoptTable(table, tableMeta, pages, itself(table))
+        } else
+          takeOverRows(table, tableMeta, pages, itself(table), keyGroupRangeOf(i, KEY_GROUPS, parallelism), KEY_GROUPS)
       }
     })
     return next

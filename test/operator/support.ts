@@ -9,13 +9,20 @@ import { layOutAccumulators, readAccumulator } from '../../src/operator/accumula
 import { EventAggregator } from '../../src/operator/aggregate-events.ts'
 import { nextChange } from '../../src/operator/change-numbers.ts'
 import { dimensionTexts, GroupKeyBuilder } from '../../src/operator/group-key.ts'
+import { itself } from '../../src/operator/held-table.ts'
 import { PartialMerger } from '../../src/operator/merge-partials.ts'
 import { openResultTable, PaneTable } from '../../src/operator/pane-table.ts'
 import { PartialTable } from '../../src/operator/partial-table.ts'
 import type { FiredRow, ResultSink } from '../../src/operator/result-sink.ts'
 import { membersOfEvents, membersOfPartials, ResultTable } from '../../src/operator/result-table.ts'
 import { adoptTable, type StoredPage, takeOverRows } from '../../src/operator/table-restore.ts'
-import { decodeMeta, encodeMeta, type SnapshotTable, visitPages } from '../../src/operator/table-snapshot.ts'
+import {
+  decodeMeta,
+  encodeMeta,
+  type SnapshotTable,
+  undescribedTables,
+  visitPages,
+} from '../../src/operator/table-snapshot.ts'
 import { PagePool } from '../../src/state/page-pool.ts'
 import { fillScan, newScan, type Row, recordingChannels } from '../exchange/support.ts'
 import { nameOf, type Result } from './reference.ts'
@@ -280,18 +287,18 @@ export function snapshotOf(tables: readonly SnapshotTable[]): Snapshot {
     const location = { chunk: 'chunk', offset: 0, length: byteLength, crc: 0 }
     pages.set(sequence, [...(pages.get(sequence) ?? []), { units, bytes, location }])
   })
-  return { meta: encodeMeta(tables), pages }
+  return { meta: encodeMeta(tables, undescribedTables), pages }
 }
 
 export function adopt(table: SnapshotTable, { meta, pages }: Snapshot): void {
   const tableMeta = decodeMeta(meta).tables[table.plan.id]
-  if (tableMeta !== undefined) adoptTable(table, tableMeta, pages)
+  if (tableMeta !== undefined) adoptTable(table, tableMeta, pages, itself(table))
 }
 
 export function takeOver(table: SnapshotTable, { meta, pages }: Snapshot, index: number, parallelism: number): void {
   const tableMeta = decodeMeta(meta).tables[table.plan.id]
   if (tableMeta === undefined) return
-  takeOverRows(table, tableMeta, pages, keyGroupRangeOf(index, KEY_GROUPS, parallelism), KEY_GROUPS)
+  takeOverRows(table, tableMeta, pages, itself(table), keyGroupRangeOf(index, KEY_GROUPS, parallelism), KEY_GROUPS)
 }
 
 /** Values of every group of every window, open or closed, by `nameOf`; throws when one is there twice. */
@@ -331,7 +338,6 @@ export function lateOf(tables: readonly ResultTable[]): Map<string, number[]> {
   return found
 }
 
-/** The key group of a hash. */
 export const groupOf = (hash: number) => keyGroupOf(hash, KEY_GROUPS)
 
 /** Results in an order of their own, to compare what has none. */

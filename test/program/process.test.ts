@@ -114,24 +114,6 @@ describe('state', () => {
     await harness.close()
   })
 
-  it('is found by its name: gone when the name is gone, refused when the kind is another', async () => {
-    const counting = (state: StateSpecs) =>
-      job((clicks) =>
-        clicks
-          .keyBy((c) => c.key)
-          .process({ id: 'counter', state, onEvent: (_click, context) => touchAll(context.state) })
-          .sinkTo({ id: 'out', to: out('out') }),
-      )
-    const harness = await openHarness<Click>(counting({ n: value<number>(), gone: value<number>() }))
-    harness.push({ key: 'a', atMs: 1, amount: 1 })
-    await harness.checkpoint()
-    await harness.restore({ job: counting({ extra: value<number>(), n: value<number>() }) })
-    expect(harness.state('counter', 'a')).toMatchObject({ n: 1, extra: undefined })
-    await expect(harness.restore({ job: counting({ n: list<number>() }) })).rejects.toThrow(
-      expect.objectContaining({ code: 'STATE_INCOMPATIBLE' }),
-    )
-  })
-
   it('expires by the wall clock, asked for or not, over a crash too', async () => {
     const seen: (number | undefined)[] = []
     const state = { n: value<number>({ ttl: '10s' }) }
@@ -216,13 +198,6 @@ describe('state', () => {
     await expect(other.run()).rejects.toThrow('the key of a record for counts is NaN')
   })
 })
-
-function touchAll(state: Readonly<Record<string, unknown>>): void {
-  for (const handle of Object.values(state)) {
-    const { set } = handle as { set(v: unknown): void }
-    set(1)
-  }
-}
 
 describe('timers', () => {
   const timers = job((clicks) =>

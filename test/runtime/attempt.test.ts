@@ -7,7 +7,7 @@ import { loadDescriptors } from '../../src/event/descriptor.ts'
 import { WatermarkValve } from '../../src/exchange/valve.ts'
 import { parseJob } from '../../src/job/parse.ts'
 import { planJob } from '../../src/job/planner.ts'
-import { encodeMeta } from '../../src/operator/table-snapshot.ts'
+import { encodeMeta, undescribedTables } from '../../src/operator/table-snapshot.ts'
 import { Attempt } from '../../src/runtime/attempt.ts'
 import type { WorkerPorts } from '../../src/runtime/ports.ts'
 import { MemorySourceReader } from '../../src/source/memory-source.ts'
@@ -52,7 +52,7 @@ async function restoredWatermarks(watermarks: readonly number[], parallelism: nu
       subtask,
       parallelism: watermarks.length,
       watermarkMs,
-      meta: encodeMeta([]),
+      meta: encodeMeta([], undescribedTables),
       counters: {},
       splits: [],
       pages: noPages,
@@ -71,6 +71,7 @@ async function restoredWatermarks(watermarks: readonly number[], parallelism: nu
       restore,
       chunkStore: { kind: 'memory', name: 'test' },
       poison: [],
+      tables: [],
       chunkPrefix: 'shop/1-2-n',
     },
     {

@@ -73,6 +73,29 @@ describe('savepoints of whole jobs', () => {
     await next.close()
   })
 
+  it('leaves out what is named, and nothing else', async () => {
+    const savepoints = new MemorySavepoints()
+    const first = await started(11, savepoints)
+    await first.settle(first.jobSavepoints.stop('shop', { savepoint: 'last', drain: false }))
+    await first.close()
+    const expected = [...(await whole(11))].filter(([key]) => !key.startsWith('0|'))
+    const changed = jobOf()
+    const without = { ...changed, metrics: changed.metrics.filter(({ id }) => id !== 'views') }
+    const next = simulate(12, topicOf(11, EVENTS), savepoints)
+    const wish = (...dropState: string[]) => ({ ...from('last'), dropState })
+    await expect(next.submit(without, wish())).rejects.toThrow(
+      /savepoint shop\/last does not fit the job: metric views/,
+    )
+    await expect(next.submit(without, wish('users'))).rejects.toThrow(/nothing would be dropped that is named users/)
+    await next.submit(without, wish('views'))
+    await next.runUntilState('shop', 'FINISHED')
+    const got = [...(await viewsOf(next))].map(
+      ([key, value]) => [`${Number(key[0]) + 1}${key.slice(1)}`, value] as const,
+    )
+    expect(new Map(got)).toEqual(new Map(expected))
+    await next.close()
+  })
+
   it('draining fires every window, and nothing goes on from there', async () => {
     const savepoints = new MemorySavepoints()
     const first = await started(9, savepoints)

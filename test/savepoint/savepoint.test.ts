@@ -1,9 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { noPages, PageListBuilder, pageCount, type SubtaskSnapshot } from '../../src/checkpoint/snapshot.ts'
+import { noPages, PageListBuilder, type SubtaskSnapshot } from '../../src/checkpoint/snapshot.ts'
 import { crc32c } from '../../src/event/crc32c.ts'
 import { SavepointFile, SavepointManifest } from '../../src/gen/millrace/v1/savepoint.ts'
-import { dropState } from '../../src/savepoint/drop-state.ts'
 import { defaultSavepointName, isSavepointName, parseSavepointRef } from '../../src/savepoint/names.ts'
 import { plainValue } from '../../src/savepoint/plain-value.ts'
 import { decodeSavepoint, encodeSavepoint, type Savepoint } from '../../src/savepoint/savepoint.ts'
@@ -85,28 +84,6 @@ describe('the stored form', () => {
     const body = SavepointManifest.encode({ ...manifest, ...(change as Partial<SavepointManifest>) }).finish()
     const file = { formatVersion: 1, manifestCrc32c: crc32c(body), manifest: Buffer.from(body) }
     expect(() => decodeSavepoint(SavepointFile.encode(file).finish(), 's')).toThrow(why)
-  })
-})
-
-describe('dropping state', () => {
-  it('leaves out what is named, and nothing else', () => {
-    const { subtasks } = dropState(example.checkpoint, ['window/a'])
-    expect(subtasks[0]).toBe(example.checkpoint.subtasks[0])
-    const { pages, meta } = subtasks[1]!
-    expect(pages.tables).toEqual(['b|c/0:1/rows'])
-    expect(pages.chunks).toEqual([{ key: 'blob-000001', sizeBytes: 8 }])
-    expect(JSON.parse(new TextDecoder().decode(meta))).toEqual({ version: 2, tables: { 'b|c': { slices: [] } } })
-    const both = dropState(example.checkpoint, ['a', 'b|c'])
-    expect(pageCount(both.subtasks[1]!.pages)).toBe(0)
-    expect(dropState(example.checkpoint, ['window']).subtasks).toHaveLength(1)
-    expect(dropState(example.checkpoint, [])).toBe(example.checkpoint)
-  })
-
-  it('refuses a name that nothing has, and positions', () => {
-    expect(() => dropState(example.checkpoint, ['c'])).toThrow(
-      'there is no state "c" to drop; there is that of events, window, a, b|c',
-    )
-    expect(() => dropState(example.checkpoint, ['events'])).toThrow(/has the positions of its partitions/)
   })
 })
 

@@ -2,8 +2,8 @@
  * Worker threads in memory, under virtual time: well-behaved unless a test says otherwise.
  *
  * Each source subtask "reads" its splits a few records a turn; the window subtask of the same number counts them. Both
- * go into snapshots and come back from them, so that a whole run of failures can be checked for exactly-once: in the
- * end, what the windows counted is what the partitions hold.
+ * go into snapshots and come back from them, so that a run of failures can be checked:
+ * what the windows counted is what the partitions hold.
  */
 import { noPages, type SubtaskSnapshot } from '../../../src/checkpoint/snapshot.ts'
 import type { ChunkWriter } from '../../../src/checkpoint/store.ts'
@@ -248,7 +248,7 @@ export class FakeThread implements WorkerPort {
       counters: { read: counted },
     }
     // Of the same instant as the source's: in this model records travel in no time.
-    const meta = new TextEncoder().encode(String(counted))
+    const meta = Buffer.from(JSON.stringify({ version: 3, tables: {}, counted }))
     const ack = (snapshot: SubtaskSnapshot) => {
       const delayMs = nextBelow(this.#workers.random, 5)
       this.#workers.scheduler.after(delayMs, () => this.say({ type: 'ack', ...at, checkpointId, snapshot }))
@@ -332,9 +332,10 @@ export class FakeWorkers implements WorkerSet {
 }
 
 function countedIn(snapshots: readonly SubtaskSnapshot[] | null): number {
-  return (snapshots ?? [])
-    .filter((snapshot) => snapshot.operatorId === 'window')
-    .reduce((sum, snapshot) => sum + Number(new TextDecoder().decode(snapshot.meta)), 0)
+  const windows = (snapshots ?? []).filter((snapshot) => snapshot.operatorId === 'window')
+  const counted = ({ meta }: SubtaskSnapshot) =>
+    (JSON.parse(Buffer.from(meta).toString()) as { counted: number }).counted
+  return windows.reduce((sum, snapshot) => sum + counted(snapshot), 0)
 }
 
 function ref(of: AttemptRef): AttemptRef {

@@ -27,6 +27,7 @@ export function setUpJob(options: WorldOptions & { definition?: Partial<JobDefin
       confirm: async () => true,
       onCheckpoint: () => {},
       storeFirstSplits: async () => {},
+      onRedeployed: () => {},
     },
     quickSettings,
   )

@@ -4,6 +4,7 @@ import type {
   ControlApi,
   JobDetails,
   JobDocument,
+  JobRedeploy,
   JobStartDocument,
   JobState,
   JobSummary,
@@ -108,6 +109,7 @@ export function someDetails(summary: JobSummary, definitionText: string): JobDet
         ...{ sinceMs: Date.UTC(2026, 0, 2, 3, 0, 0), holder: 'that of producer 9' },
       },
     ],
+    redeploys: [someRedeploy],
   }
 }
 
@@ -125,6 +127,21 @@ export function someSavepoint(job: string, name: string): SavepointInfo {
     parallelism: 2,
     problem: '',
   }
+}
+
+export const someRedeploy: JobRedeploy = {
+  kind: 'rescale',
+  from: 1,
+  to: 2,
+  reason: 'rescaled from 1 to 2',
+  requestedAtMs: Date.UTC(2026, 0, 2, 3, 0, 1),
+  checkpointId: 6,
+  barrierAtMs: Date.UTC(2026, 0, 2, 3, 0, 2),
+  stoppedAtMs: Date.UTC(2026, 0, 2, 3, 0, 2, 100),
+  runningAtMs: Date.UTC(2026, 0, 2, 3, 0, 2, 700),
+  stateBytes: 5000,
+  outcome: 'done',
+  detail: '',
 }
 
 /** Text that holds the word `mistake` is refused with `violations`; the name is what follows `name: `. */
@@ -184,6 +201,28 @@ export class FakeControl implements ControlApi {
         ? null
         : { ...someSavepoint(name, savepoint), reason: drain ? 'drain' : 'stop', drained: drain },
   })
+
+  rescale: ControlApi['rescale'] = async (name, parallelism) => {
+    const job = this.#find(name)
+    if (job.summary.parallelism === parallelism) return { summary: job.summary, redeploy: null }
+    const { parallelism: from } = job.summary
+    job.summary = { ...job.summary, parallelism }
+    const reason = `rescaled from ${from} to ${parallelism}`
+    return { summary: job.summary, redeploy: { ...someRedeploy, from, to: parallelism, reason } }
+  }
+
+  upgrade: ControlApi['upgrade'] = async (document, { dropState, dryRun }) => {
+    const job = this.#find(nameIn(textOf(document)))
+    const changes = [
+      { change: 'kept', kind: 'metric', name: 'page_views', within: 'total', detail: '' },
+      { change: 'dropped', kind: 'metric', name: 'users', within: 'total', detail: 'the job has no such metric' },
+    ] as const
+    const refusal = dropState.includes('users') ? '' : 'metric users: the job has no such metric'
+    if (dryRun) return { summary: job.summary, changes, refusal, redeploy: null }
+    if (refusal !== '') throw new MillraceError('STATE_INCOMPATIBLE', refusal)
+    const redeploy = { ...someRedeploy, kind: 'upgrade', reason: 'upgraded: 1 kept, 1 dropped' } as const
+    return { summary: job.summary, changes, refusal, redeploy }
+  }
 
   triggerCheckpoint: ControlApi['triggerCheckpoint'] = async (name) => {
     this.#find(name)

@@ -112,6 +112,8 @@ export const JobState = {
   JOB_STATE_FAILING: 11,
   /** JOB_STATE_FAILED - Ended by such a failure; its checkpoints are kept. */
   JOB_STATE_FAILED: 12,
+  /** JOB_STATE_REDEPLOYING - Asked to go on with another parallelism or definition: makes a last checkpoint, and starts again from it. */
+  JOB_STATE_REDEPLOYING: 13,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -131,6 +133,7 @@ export namespace JobState {
   export type JOB_STATE_CANCELLED = typeof JobState.JOB_STATE_CANCELLED;
   export type JOB_STATE_FAILING = typeof JobState.JOB_STATE_FAILING;
   export type JOB_STATE_FAILED = typeof JobState.JOB_STATE_FAILED;
+  export type JOB_STATE_REDEPLOYING = typeof JobState.JOB_STATE_REDEPLOYING;
   export type UNRECOGNIZED = typeof JobState.UNRECOGNIZED;
 }
 
@@ -175,6 +178,9 @@ export function jobStateFromJSON(object: any): JobState {
     case 12:
     case "JOB_STATE_FAILED":
       return JobState.JOB_STATE_FAILED;
+    case 13:
+    case "JOB_STATE_REDEPLOYING":
+      return JobState.JOB_STATE_REDEPLOYING;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -210,6 +216,8 @@ export function jobStateToJSON(object: JobState): string {
       return "JOB_STATE_FAILING";
     case JobState.JOB_STATE_FAILED:
       return "JOB_STATE_FAILED";
+    case JobState.JOB_STATE_REDEPLOYING:
+      return "JOB_STATE_REDEPLOYING";
     case JobState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -262,16 +270,22 @@ export interface SubmitJobRequest {
    * `event.schema.descriptorSet` names.
    */
   descriptorSet: Buffer;
-  /** What the job begins from; absent to begin anew, or to go on from its own checkpoints. */
+  /**
+   * What the job begins from, and what of it may go; absent to begin anew, or to go on from its own checkpoints with all
+   * that they have.
+   */
   startFrom?: StartFromSavepoint | undefined;
 }
 
-/** A savepoint that a job begins from. */
+/** What a job begins from. */
 export interface StartFromSavepoint {
-  /** Name of a savepoint of the job that is submitted, or `job/name` of any. SAVEPOINT_NOT_FOUND, SAVEPOINT_CORRUPT. */
+  /**
+   * Name of a savepoint of the job that is submitted, or `job/name` of any; empty for the job's own checkpoints, where the
+   * name is taken over. SAVEPOINT_NOT_FOUND, SAVEPOINT_CORRUPT.
+   */
   savepoint: string;
   claimMode: ClaimMode;
-  /** Operators and tables whose state may be dropped; any other state that the job does not have is STATE_INCOMPATIBLE. */
+  /** Names of state that may go, see UpgradeJobRequest; any other that the job has no place for is STATE_INCOMPATIBLE. */
   dropState: string[];
 }
 
@@ -306,6 +320,8 @@ export interface DescribeJobResponse {
   definitionYaml: string;
   /** Partitions that open transactions have held back for longer than they should. */
   heldPartitions: HeldPartition[];
+  /** Changes of parallelism and definition, newest first. */
+  redeploys: JobRedeploy[];
 }
 
 export interface WatchJobRequest {
@@ -429,6 +445,93 @@ export interface Savepoint {
   parallelism: number;
   /** Why it cannot be read; empty when it can. */
   problem: string;
+}
+
+export interface RescaleJobRequest {
+  name: string;
+  /** Subtasks of every operator, from 1 to the job's key groups. */
+  parallelism: number;
+}
+
+export interface RescaleJobResponse {
+  job?:
+    | JobSummary
+    | undefined;
+  /** Absent when the job had that parallelism already. */
+  redeploy?: JobRedeploy | undefined;
+}
+
+export interface UpgradeJobRequest {
+  /** Name of the job; that of the definition when empty. */
+  name: string;
+  job?:
+    | //
+    /** YAML or JSON text. */
+    { $case: "yaml"; value: string }
+    | { $case: "definition"; value: JobDefinition }
+    | undefined;
+  /** As of SubmitJobRequest. */
+  descriptorSet: Buffer;
+  /** What may be lost, by name: of metrics, of tables (all their metrics), of operators, `operator/part` of state, of sources. */
+  dropState: string[];
+  /** Compares, and changes nothing. */
+  dryRun: boolean;
+}
+
+export interface UpgradeJobResponse {
+  job?:
+    | JobSummary
+    | undefined;
+  /** What becomes of the job's state, part by part. */
+  changes: StateChange[];
+  /** Why it would be refused; empty when it would not. Only for a dry run: else it is the call's error. */
+  refusal: string;
+  /** Absent for a dry run, and when nothing has changed. */
+  redeploy?: JobRedeploy | undefined;
+}
+
+/** What becomes of one part of a job's state under another definition. */
+export interface StateChange {
+  /** `kept`, `migrated`, `new`, `dropped` or `incompatible`. */
+  change: string;
+  /** `source`, `table`, `metric`, `operator`, `slot` or `job`. */
+  kind: string;
+  /** By which consent names it. */
+  name: string;
+  /** The table of a metric, the operator of a slot. */
+  within: string;
+  /** For people. */
+  detail: string;
+}
+
+/** A job went on with another parallelism, or another definition. */
+export interface JobRedeploy {
+  /** `rescale` or `upgrade`. */
+  kind: string;
+  fromParallelism: number;
+  toParallelism: number;
+  /** For people: what was changed. */
+  reason: string;
+  requestTime?:
+    | Date
+    | undefined;
+  /** The last checkpoint with the old plan; 0 when it went on from an earlier one. */
+  checkpointId: number;
+  /**
+   * When that was durable and applied, when nothing was deployed any more, and when the job ran again; each absent when it
+   * did not come to that.
+   */
+  barrierTime?: Date | undefined;
+  stopTime?: Date | undefined;
+  runTime?:
+    | Date
+    | undefined;
+  /** State that was redistributed. */
+  stateBytes: number;
+  /** `pending`, `done`, `superseded`, `stopped` or `failed`. */
+  outcome: string;
+  /** What happened on the way, for people. */
+  detail: string;
 }
 
 /** A job in a line. */
@@ -1464,6 +1567,7 @@ function createBaseDescribeJobResponse(): DescribeJobResponse {
     exceptions: [],
     definitionYaml: "",
     heldPartitions: [],
+    redeploys: [],
   };
 }
 
@@ -1492,6 +1596,9 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
     }
     for (const v of message.heldPartitions) {
       HeldPartition.encode(v!, writer.uint32(162).fork()).join();
+    }
+    for (const v of message.redeploys) {
+      JobRedeploy.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1573,6 +1680,14 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
             message.heldPartitions.push(HeldPartition.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.redeploys.push(JobRedeploy.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1609,6 +1724,9 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
         : globalThis.Array.isArray(object?.held_partitions)
         ? object.held_partitions.map((e: any) => HeldPartition.fromJSON(e))
         : [],
+      redeploys: globalThis.Array.isArray(object?.redeploys)
+        ? object.redeploys.map((e: any) => JobRedeploy.fromJSON(e))
+        : [],
     };
   },
 
@@ -1638,6 +1756,9 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
     if (message.heldPartitions?.length) {
       obj.heldPartitions = message.heldPartitions.map((e) => HeldPartition.toJSON(e));
     }
+    if (message.redeploys?.length) {
+      obj.redeploys = message.redeploys.map((e) => JobRedeploy.toJSON(e));
+    }
     return obj;
   },
 
@@ -1658,6 +1779,7 @@ export const DescribeJobResponse: MessageFns<DescribeJobResponse> = {
     message.exceptions = object.exceptions?.map((e) => JobException.fromPartial(e)) || [];
     message.definitionYaml = object.definitionYaml ?? "";
     message.heldPartitions = object.heldPartitions?.map((e) => HeldPartition.fromPartial(e)) || [];
+    message.redeploys = object.redeploys?.map((e) => JobRedeploy.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3289,6 +3411,897 @@ export const Savepoint: MessageFns<Savepoint> = {
     message.drained = object.drained ?? false;
     message.parallelism = object.parallelism ?? 0;
     message.problem = object.problem ?? "";
+    return message;
+  },
+};
+
+function createBaseRescaleJobRequest(): RescaleJobRequest {
+  return { name: "", parallelism: 0 };
+}
+
+export const RescaleJobRequest: MessageFns<RescaleJobRequest> = {
+  encode(message: RescaleJobRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.parallelism !== 0) {
+      writer.uint32(16).uint32(message.parallelism);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RescaleJobRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRescaleJobRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.parallelism = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RescaleJobRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      parallelism: isSet(object.parallelism) ? globalThis.Number(object.parallelism) : 0,
+    };
+  },
+
+  toJSON(message: RescaleJobRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.parallelism !== 0) {
+      obj.parallelism = Math.round(message.parallelism);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RescaleJobRequest>, I>>(base?: I): RescaleJobRequest {
+    return RescaleJobRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RescaleJobRequest>, I>>(object: I): RescaleJobRequest {
+    const message = createBaseRescaleJobRequest();
+    message.name = object.name ?? "";
+    message.parallelism = object.parallelism ?? 0;
+    return message;
+  },
+};
+
+function createBaseRescaleJobResponse(): RescaleJobResponse {
+  return { job: undefined, redeploy: undefined };
+}
+
+export const RescaleJobResponse: MessageFns<RescaleJobResponse> = {
+  encode(message: RescaleJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== undefined) {
+      JobSummary.encode(message.job, writer.uint32(10).fork()).join();
+    }
+    if (message.redeploy !== undefined) {
+      JobRedeploy.encode(message.redeploy, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RescaleJobResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRescaleJobResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = JobSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.redeploy = JobRedeploy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RescaleJobResponse {
+    return {
+      job: isSet(object.job) ? JobSummary.fromJSON(object.job) : undefined,
+      redeploy: isSet(object.redeploy) ? JobRedeploy.fromJSON(object.redeploy) : undefined,
+    };
+  },
+
+  toJSON(message: RescaleJobResponse): unknown {
+    const obj: any = {};
+    if (message.job !== undefined) {
+      obj.job = JobSummary.toJSON(message.job);
+    }
+    if (message.redeploy !== undefined) {
+      obj.redeploy = JobRedeploy.toJSON(message.redeploy);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RescaleJobResponse>, I>>(base?: I): RescaleJobResponse {
+    return RescaleJobResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RescaleJobResponse>, I>>(object: I): RescaleJobResponse {
+    const message = createBaseRescaleJobResponse();
+    message.job = (object.job !== undefined && object.job !== null) ? JobSummary.fromPartial(object.job) : undefined;
+    message.redeploy = (object.redeploy !== undefined && object.redeploy !== null)
+      ? JobRedeploy.fromPartial(object.redeploy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUpgradeJobRequest(): UpgradeJobRequest {
+  return { name: "", job: undefined, descriptorSet: Buffer.alloc(0), dropState: [], dryRun: false };
+}
+
+export const UpgradeJobRequest: MessageFns<UpgradeJobRequest> = {
+  encode(message: UpgradeJobRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    switch (message.job?.$case) {
+      case "yaml":
+        writer.uint32(18).string(message.job.value);
+        break;
+      case "definition":
+        JobDefinition.encode(message.job.value, writer.uint32(26).fork()).join();
+        break;
+    }
+    if (message.descriptorSet.length !== 0) {
+      writer.uint32(34).bytes(message.descriptorSet);
+    }
+    for (const v of message.dropState) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(48).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpgradeJobRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpgradeJobRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.job = { $case: "yaml", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.job = { $case: "definition", value: JobDefinition.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.descriptorSet = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.dropState.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpgradeJobRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      job: isSet(object.yaml)
+        ? { $case: "yaml", value: globalThis.String(object.yaml) }
+        : isSet(object.definition)
+        ? { $case: "definition", value: JobDefinition.fromJSON(object.definition) }
+        : undefined,
+      descriptorSet: isSet(object.descriptorSet)
+        ? Buffer.from(bytesFromBase64(object.descriptorSet))
+        : isSet(object.descriptor_set)
+        ? Buffer.from(bytesFromBase64(object.descriptor_set))
+        : Buffer.alloc(0),
+      dropState: globalThis.Array.isArray(object?.dropState)
+        ? object.dropState.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.drop_state)
+        ? object.drop_state.map((e: any) => globalThis.String(e))
+        : [],
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+    };
+  },
+
+  toJSON(message: UpgradeJobRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.job?.$case === "yaml") {
+      obj.yaml = message.job.value;
+    } else if (message.job?.$case === "definition") {
+      obj.definition = JobDefinition.toJSON(message.job.value);
+    }
+    if (message.descriptorSet.length !== 0) {
+      obj.descriptorSet = base64FromBytes(message.descriptorSet);
+    }
+    if (message.dropState?.length) {
+      obj.dropState = message.dropState;
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<UpgradeJobRequest>, I>>(base?: I): UpgradeJobRequest {
+    return UpgradeJobRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UpgradeJobRequest>, I>>(object: I): UpgradeJobRequest {
+    const message = createBaseUpgradeJobRequest();
+    message.name = object.name ?? "";
+    switch (object.job?.$case) {
+      case "yaml": {
+        if (object.job?.value !== undefined && object.job?.value !== null) {
+          message.job = { $case: "yaml", value: object.job.value };
+        }
+        break;
+      }
+      case "definition": {
+        if (object.job?.value !== undefined && object.job?.value !== null) {
+          message.job = { $case: "definition", value: JobDefinition.fromPartial(object.job.value) };
+        }
+        break;
+      }
+    }
+    message.descriptorSet = object.descriptorSet ?? Buffer.alloc(0);
+    message.dropState = object.dropState?.map((e) => e) || [];
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
+function createBaseUpgradeJobResponse(): UpgradeJobResponse {
+  return { job: undefined, changes: [], refusal: "", redeploy: undefined };
+}
+
+export const UpgradeJobResponse: MessageFns<UpgradeJobResponse> = {
+  encode(message: UpgradeJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== undefined) {
+      JobSummary.encode(message.job, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.changes) {
+      StateChange.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.refusal !== "") {
+      writer.uint32(26).string(message.refusal);
+    }
+    if (message.redeploy !== undefined) {
+      JobRedeploy.encode(message.redeploy, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpgradeJobResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpgradeJobResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = JobSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changes.push(StateChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.refusal = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.redeploy = JobRedeploy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpgradeJobResponse {
+    return {
+      job: isSet(object.job) ? JobSummary.fromJSON(object.job) : undefined,
+      changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => StateChange.fromJSON(e)) : [],
+      refusal: isSet(object.refusal) ? globalThis.String(object.refusal) : "",
+      redeploy: isSet(object.redeploy) ? JobRedeploy.fromJSON(object.redeploy) : undefined,
+    };
+  },
+
+  toJSON(message: UpgradeJobResponse): unknown {
+    const obj: any = {};
+    if (message.job !== undefined) {
+      obj.job = JobSummary.toJSON(message.job);
+    }
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => StateChange.toJSON(e));
+    }
+    if (message.refusal !== "") {
+      obj.refusal = message.refusal;
+    }
+    if (message.redeploy !== undefined) {
+      obj.redeploy = JobRedeploy.toJSON(message.redeploy);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<UpgradeJobResponse>, I>>(base?: I): UpgradeJobResponse {
+    return UpgradeJobResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UpgradeJobResponse>, I>>(object: I): UpgradeJobResponse {
+    const message = createBaseUpgradeJobResponse();
+    message.job = (object.job !== undefined && object.job !== null) ? JobSummary.fromPartial(object.job) : undefined;
+    message.changes = object.changes?.map((e) => StateChange.fromPartial(e)) || [];
+    message.refusal = object.refusal ?? "";
+    message.redeploy = (object.redeploy !== undefined && object.redeploy !== null)
+      ? JobRedeploy.fromPartial(object.redeploy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStateChange(): StateChange {
+  return { change: "", kind: "", name: "", within: "", detail: "" };
+}
+
+export const StateChange: MessageFns<StateChange> = {
+  encode(message: StateChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== "") {
+      writer.uint32(10).string(message.change);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.within !== "") {
+      writer.uint32(34).string(message.within);
+    }
+    if (message.detail !== "") {
+      writer.uint32(42).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.within = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StateChange {
+    return {
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      within: isSet(object.within) ? globalThis.String(object.within) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+    };
+  },
+
+  toJSON(message: StateChange): unknown {
+    const obj: any = {};
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.within !== "") {
+      obj.within = message.within;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StateChange>, I>>(base?: I): StateChange {
+    return StateChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StateChange>, I>>(object: I): StateChange {
+    const message = createBaseStateChange();
+    message.change = object.change ?? "";
+    message.kind = object.kind ?? "";
+    message.name = object.name ?? "";
+    message.within = object.within ?? "";
+    message.detail = object.detail ?? "";
+    return message;
+  },
+};
+
+function createBaseJobRedeploy(): JobRedeploy {
+  return {
+    kind: "",
+    fromParallelism: 0,
+    toParallelism: 0,
+    reason: "",
+    requestTime: undefined,
+    checkpointId: 0,
+    barrierTime: undefined,
+    stopTime: undefined,
+    runTime: undefined,
+    stateBytes: 0,
+    outcome: "",
+    detail: "",
+  };
+}
+
+export const JobRedeploy: MessageFns<JobRedeploy> = {
+  encode(message: JobRedeploy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.fromParallelism !== 0) {
+      writer.uint32(16).uint32(message.fromParallelism);
+    }
+    if (message.toParallelism !== 0) {
+      writer.uint32(24).uint32(message.toParallelism);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.requestTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.requestTime), writer.uint32(42).fork()).join();
+    }
+    if (message.checkpointId !== 0) {
+      writer.uint32(48).int64(message.checkpointId);
+    }
+    if (message.barrierTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.barrierTime), writer.uint32(58).fork()).join();
+    }
+    if (message.stopTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.stopTime), writer.uint32(66).fork()).join();
+    }
+    if (message.runTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.runTime), writer.uint32(74).fork()).join();
+    }
+    if (message.stateBytes !== 0) {
+      writer.uint32(80).int64(message.stateBytes);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(90).string(message.outcome);
+    }
+    if (message.detail !== "") {
+      writer.uint32(98).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobRedeploy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobRedeploy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromParallelism = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.toParallelism = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.checkpointId = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.barrierTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.stopTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.runTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.stateBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobRedeploy {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      fromParallelism: isSet(object.fromParallelism)
+        ? globalThis.Number(object.fromParallelism)
+        : isSet(object.from_parallelism)
+        ? globalThis.Number(object.from_parallelism)
+        : 0,
+      toParallelism: isSet(object.toParallelism)
+        ? globalThis.Number(object.toParallelism)
+        : isSet(object.to_parallelism)
+        ? globalThis.Number(object.to_parallelism)
+        : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestTime: isSet(object.requestTime)
+        ? fromJsonTimestamp(object.requestTime)
+        : isSet(object.request_time)
+        ? fromJsonTimestamp(object.request_time)
+        : undefined,
+      checkpointId: isSet(object.checkpointId)
+        ? globalThis.Number(object.checkpointId)
+        : isSet(object.checkpoint_id)
+        ? globalThis.Number(object.checkpoint_id)
+        : 0,
+      barrierTime: isSet(object.barrierTime)
+        ? fromJsonTimestamp(object.barrierTime)
+        : isSet(object.barrier_time)
+        ? fromJsonTimestamp(object.barrier_time)
+        : undefined,
+      stopTime: isSet(object.stopTime)
+        ? fromJsonTimestamp(object.stopTime)
+        : isSet(object.stop_time)
+        ? fromJsonTimestamp(object.stop_time)
+        : undefined,
+      runTime: isSet(object.runTime)
+        ? fromJsonTimestamp(object.runTime)
+        : isSet(object.run_time)
+        ? fromJsonTimestamp(object.run_time)
+        : undefined,
+      stateBytes: isSet(object.stateBytes)
+        ? globalThis.Number(object.stateBytes)
+        : isSet(object.state_bytes)
+        ? globalThis.Number(object.state_bytes)
+        : 0,
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+    };
+  },
+
+  toJSON(message: JobRedeploy): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.fromParallelism !== 0) {
+      obj.fromParallelism = Math.round(message.fromParallelism);
+    }
+    if (message.toParallelism !== 0) {
+      obj.toParallelism = Math.round(message.toParallelism);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestTime !== undefined) {
+      obj.requestTime = message.requestTime.toISOString();
+    }
+    if (message.checkpointId !== 0) {
+      obj.checkpointId = Math.round(message.checkpointId);
+    }
+    if (message.barrierTime !== undefined) {
+      obj.barrierTime = message.barrierTime.toISOString();
+    }
+    if (message.stopTime !== undefined) {
+      obj.stopTime = message.stopTime.toISOString();
+    }
+    if (message.runTime !== undefined) {
+      obj.runTime = message.runTime.toISOString();
+    }
+    if (message.stateBytes !== 0) {
+      obj.stateBytes = Math.round(message.stateBytes);
+    }
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobRedeploy>, I>>(base?: I): JobRedeploy {
+    return JobRedeploy.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobRedeploy>, I>>(object: I): JobRedeploy {
+    const message = createBaseJobRedeploy();
+    message.kind = object.kind ?? "";
+    message.fromParallelism = object.fromParallelism ?? 0;
+    message.toParallelism = object.toParallelism ?? 0;
+    message.reason = object.reason ?? "";
+    message.requestTime = object.requestTime ?? undefined;
+    message.checkpointId = object.checkpointId ?? 0;
+    message.barrierTime = object.barrierTime ?? undefined;
+    message.stopTime = object.stopTime ?? undefined;
+    message.runTime = object.runTime ?? undefined;
+    message.stateBytes = object.stateBytes ?? 0;
+    message.outcome = object.outcome ?? "";
+    message.detail = object.detail ?? "";
     return message;
   },
 };
@@ -5353,6 +6366,33 @@ export const ControlServiceService = {
       Buffer.from(DeleteSavepointResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteSavepointResponse => DeleteSavepointResponse.decode(value),
   },
+  /**
+   * Lets a job go on with another number of subtasks, from a last checkpoint; answers when it runs again. Stored first: a
+   * crash in between does it later. JOB_NOT_FOUND, JOB_STATE, INPUT_INVALID.
+   */
+  rescaleJob: {
+    path: "/millrace.v1.ControlService/RescaleJob" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RescaleJobRequest): Buffer => Buffer.from(RescaleJobRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RescaleJobRequest => RescaleJobRequest.decode(value),
+    responseSerialize: (value: RescaleJobResponse): Buffer => Buffer.from(RescaleJobResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RescaleJobResponse => RescaleJobResponse.decode(value),
+  },
+  /**
+   * Lets a job go on with a changed definition, from a last checkpoint; answers when it runs again. What becomes of its
+   * state is compared first: STATE_INCOMPATIBLE where some would be lost that is not named. JOB_NOT_FOUND, JOB_STATE,
+   * JOB_INVALID, SCHEMA_INCOMPATIBLE.
+   */
+  upgradeJob: {
+    path: "/millrace.v1.ControlService/UpgradeJob" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpgradeJobRequest): Buffer => Buffer.from(UpgradeJobRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpgradeJobRequest => UpgradeJobRequest.decode(value),
+    responseSerialize: (value: UpgradeJobResponse): Buffer => Buffer.from(UpgradeJobResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpgradeJobResponse => UpgradeJobResponse.decode(value),
+  },
 } as const;
 
 export interface ControlServiceServer extends UntypedServiceImplementation {
@@ -5393,6 +6433,17 @@ export interface ControlServiceServer extends UntypedServiceImplementation {
   listSavepoints: handleUnaryCall<ListSavepointsRequest, ListSavepointsResponse>;
   /** Deletes a savepoint for good. SAVEPOINT_NOT_FOUND. */
   deleteSavepoint: handleUnaryCall<DeleteSavepointRequest, DeleteSavepointResponse>;
+  /**
+   * Lets a job go on with another number of subtasks, from a last checkpoint; answers when it runs again. Stored first: a
+   * crash in between does it later. JOB_NOT_FOUND, JOB_STATE, INPUT_INVALID.
+   */
+  rescaleJob: handleUnaryCall<RescaleJobRequest, RescaleJobResponse>;
+  /**
+   * Lets a job go on with a changed definition, from a last checkpoint; answers when it runs again. What becomes of its
+   * state is compared first: STATE_INCOMPATIBLE where some would be lost that is not named. JOB_NOT_FOUND, JOB_STATE,
+   * JOB_INVALID, SCHEMA_INCOMPATIBLE.
+   */
+  upgradeJob: handleUnaryCall<UpgradeJobRequest, UpgradeJobResponse>;
 }
 
 export interface ControlServiceClient extends Client {
@@ -5619,6 +6670,45 @@ export interface ControlServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteSavepointResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lets a job go on with another number of subtasks, from a last checkpoint; answers when it runs again. Stored first: a
+   * crash in between does it later. JOB_NOT_FOUND, JOB_STATE, INPUT_INVALID.
+   */
+  rescaleJob(
+    request: RescaleJobRequest,
+    callback: (error: ServiceError | null, response: RescaleJobResponse) => void,
+  ): ClientUnaryCall;
+  rescaleJob(
+    request: RescaleJobRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RescaleJobResponse) => void,
+  ): ClientUnaryCall;
+  rescaleJob(
+    request: RescaleJobRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RescaleJobResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lets a job go on with a changed definition, from a last checkpoint; answers when it runs again. What becomes of its
+   * state is compared first: STATE_INCOMPATIBLE where some would be lost that is not named. JOB_NOT_FOUND, JOB_STATE,
+   * JOB_INVALID, SCHEMA_INCOMPATIBLE.
+   */
+  upgradeJob(
+    request: UpgradeJobRequest,
+    callback: (error: ServiceError | null, response: UpgradeJobResponse) => void,
+  ): ClientUnaryCall;
+  upgradeJob(
+    request: UpgradeJobRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpgradeJobResponse) => void,
+  ): ClientUnaryCall;
+  upgradeJob(
+    request: UpgradeJobRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpgradeJobResponse) => void,
   ): ClientUnaryCall;
 }
 
