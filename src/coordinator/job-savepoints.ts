@@ -11,6 +11,7 @@
 import { type CheckpointManifest, decodeManifest } from '../checkpoint/manifest.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
+import type { JobPlan } from '../job/plan.ts'
 import { describeOperators, describeTables } from '../savepoint/describe.ts'
 import { exportSavepoint } from '../savepoint/export.ts'
 import { savepointExists } from '../savepoint/memory-savepoints.ts'
@@ -18,13 +19,14 @@ import { checkSavepointName, defaultSavepointName, type SavepointRef } from '../
 import type { SavepointReason } from '../savepoint/savepoint.ts'
 import type { SavepointEntry, SavepointStore } from '../savepoint/store.ts'
 import { plainStop } from './final-checkpoint.ts'
+import { fitCheckpoint } from './held-state.ts'
 import type { JobManager, StopResult } from './job-manager.ts'
 import type { JobPorts } from './job-ports.ts'
 import { isFenced, type ManagedJob } from './managed-jobs.ts'
 import { foreign, refused } from './refusals.ts'
 import { listCheckpoints } from './retention.ts'
 import { openSavepointStart, type StartWish } from './savepoint-start.ts'
-import { storedSchema } from './stored-job.ts'
+import { type StoredJob, storedSchema } from './stored-job.ts'
 import type { JobStart } from './submissions.ts'
 
 /** How a job is to stop. */
@@ -60,7 +62,7 @@ export class JobSavepoints {
     await this.#checkFree({ job: jobName, name })
     const { coordinator } = job
     const { state } = coordinator.status
-    const make = (manifest: CheckpointManifest) => this.#make(job, manifest, name, 'savepoint')
+    const make = this.#maker(job, name, 'savepoint')
     try {
       if (state === 'RUNNING')
         return await coordinator.savepoint(async (id) => make(await this.#manifestOf(jobName, id)))
@@ -89,11 +91,11 @@ export class JobSavepoints {
       throw refused(jobName, status, drain ? 'draining' : 'stopping with a savepoint')
     }
     if (name !== null) await this.#checkFree({ job: jobName, name })
+    const make = this.#maker(job, name ?? '', drain ? 'drain' : 'stop')
     const made: Promise<SavepointEntry>[] = []
     const onCheckpoint = async (checkpointId: number): Promise<void> => {
       if (name === null) return
-      const reason = drain ? 'drain' : 'stop'
-      const one = this.#manifestOf(jobName, checkpointId).then((manifest) => this.#make(job, manifest, name, reason))
+      const one = this.#manifestOf(jobName, checkpointId).then(make)
       made.push(one)
       await one.catch(() => {})
     }
@@ -135,14 +137,22 @@ export class JobSavepoints {
     return openSavepointStart(wish, definition, this.#store(), this.#ports)
   }
 
+  /** Makes savepoints of a job as it is now: what is deployed may be another when the checkpoint is there. */
+  #maker({ coordinator, stored }: ManagedJob, name: string, reason: SavepointReason) {
+    const { plan, deployedPlan } = coordinator
+    return (manifest: CheckpointManifest): Promise<SavepointEntry> =>
+      this.#make(deployedPlan ?? planOf(manifest, plan), stored, manifest, name, reason)
+  }
+
   async #make(
-    { coordinator, stored }: ManagedJob,
+    plan: JobPlan,
+    stored: StoredJob,
     manifest: CheckpointManifest,
     name: string,
     reason: SavepointReason,
   ): Promise<SavepointEntry> {
     const { store, clock, instanceId } = this.#ports
-    const { name: jobName, plan } = coordinator
+    const { jobName } = plan
     const nowMs = clock.nowMs()
     const ref = { job: jobName, name: name === '' ? defaultSavepointName(nowMs, manifest.checkpointId) : name }
     const writer = await this.#store().create(ref)
@@ -208,6 +218,17 @@ export class JobSavepoints {
     if (savepoints !== undefined) return savepoints
     throw new MillraceError('CONFIG_INVALID', 'this server has no folder of savepoints: set MILLRACE_SAVEPOINT_DIR')
   }
+}
+
+/** The plan that a checkpoint of a job at rest was made by. JOB_STATE when the job has been given another one since. */
+function planOf(manifest: CheckpointManifest, plan: JobPlan): JobPlan {
+  const what = `checkpoint ${manifest.checkpointId} of job ${plan.jobName}`
+  if (manifest.definitionHash === plan.definitionHash) return fitCheckpoint(manifest, plan, [], what).plan
+  throw new MillraceError(
+    'JOB_STATE',
+    `${what} was made before the job was changed, and says nothing of how it is now: submit the job, then stop it with a ` +
+      'savepoint',
+  )
 }
 
 /** Why a savepoint was not made: what a person did wrong as it is, the rest as SAVEPOINT_FAILED. */

@@ -6,7 +6,6 @@
  * Owns: what is refused before anything is written, and the lease under which it is. Does not own: copying
  * (savepoint/import.ts).
  */
-
 import type { CheckpointManifest } from '../checkpoint/manifest.ts'
 import { keyHashMismatch } from '../checkpoint/protocol-restore.ts'
 import { MillraceError } from '../core/errors.ts'

@@ -68,6 +68,10 @@ describe('savepoints', () => {
     expect(begun.stdout).toContain('job engagement submitted from savepoint one')
     expect(cli.control.starts).toEqual([null, { savepoint: 'one', claim: true, dropState: ['a', 'b'] }])
     expect((await cli.run('submit', path, '--claim')).code).toBe(2)
+    cli.control.jobs.clear()
+    const goesOn = await cli.run('submit', path, '--drop-state', 'a')
+    expect(goesOn.stdout).toMatch(/job engagement submitted: RUNNING/)
+    expect(cli.control.starts.at(-1)).toEqual({ savepoint: '', claim: false, dropState: ['a'] })
   })
 
   it('are shown without a server', async () => {

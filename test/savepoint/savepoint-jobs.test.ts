@@ -1,6 +1,8 @@
 /** Savepoints of whole jobs, with the real data plane in virtual time: what begins from one ends as if nothing had been. */
 import { describe, expect, it } from 'vitest'
+import { decodeMeta } from '../../src/operator/table-snapshot.ts'
 import { MemorySavepoints } from '../../src/savepoint/memory-savepoints.ts'
+import type { SavepointEntry } from '../../src/savepoint/store.ts'
 import type { Simulation } from '../../src/testing/simulation.ts'
 import { jobOf, simulate, topicInParts, topicOf, viewsOf } from './support.ts'
 
@@ -94,6 +96,32 @@ describe('savepoints of whole jobs', () => {
     )
     expect(new Map(got)).toEqual(new Map(expected))
     await next.close()
+  })
+
+  it('says what tables are by what is deployed, also after a change', async () => {
+    const first = await started(13, new MemorySavepoints())
+    const changed = jobOf({ bounded: false })
+    const views = changed.metrics.find(({ id }) => id === 'views')!
+    const more = { ...changed, metrics: [{ ...views, id: 'all', where: null }, ...changed.metrics] }
+    const upgrade = (definition: typeof changed) =>
+      first.settle(first.manager.upgrade({ definition, text: '', schema: null }, { dropState: [], dryRun: false }))
+    expect((await upgrade(more)).record?.outcome).toBe('done')
+    const check = ({ savepoint }: SavepointEntry) => {
+      const columns = new Map(savepoint!.tables.map((table) => [table.id, table.columns.map(({ kind }) => kind)]))
+      for (const { meta, operatorId } of savepoint!.checkpoint.subtasks) {
+        if (operatorId === 'events') continue
+        for (const [id, { descriptor }] of Object.entries(decodeMeta(meta).tables))
+          expect([id, columns.get(id)]).toEqual([id, descriptor!.accumulators.map(({ kind }) => kind)])
+      }
+      const table = savepoint!.tables.find(({ columns }) => columns.some(({ metrics }) => metrics.includes('all')))
+      expect(table?.columns.flatMap(({ metrics }) => metrics)).toContain('views')
+    }
+    check(await first.settle(first.jobSavepoints.trigger('shop', 'running')))
+    await first.settle(first.manager.stop('shop'))
+    check(await first.settle(first.jobSavepoints.trigger('shop', 'resting')))
+    await upgrade({ ...more, metrics: more.metrics.toReversed() })
+    await expect(first.jobSavepoints.trigger('shop', 'changed')).rejects.toThrow(/before the job was changed/)
+    await first.close()
   })
 
   it('draining fires every window, and nothing goes on from there', async () => {

@@ -100,7 +100,6 @@ export const pure: readonly string[] = [
   'src/coordinator/job-state*.ts',
   'src/savepoint/names.ts',
   'src/savepoint/describe.ts',
-  'src/savepoint/drop-state.ts',
 ]
 
 /** Libraries that only compute, which pure code may use where `libraries` lets it. */
