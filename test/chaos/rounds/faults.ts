@@ -83,10 +83,7 @@ const faults: Readonly<Record<FaultKind, (deployment: Deployment) => Promise<voi
   async rescale({ server, random, note }) {
     const parallelism = 1 + nextBelow(random, 3)
     note(`to ${parallelism}`)
-    await (server.client.control as never as { rescale(a: string, b: number): Promise<void> }).rescale(
-      DECLARED,
-      parallelism,
-    )
+    await server.client.control.rescale(DECLARED, parallelism)
   },
 }
 
