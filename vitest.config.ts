@@ -8,6 +8,9 @@ import { defineConfig } from 'vitest/config'
 
 const withServers = ['e2e', 'golden', 'chaos']
 
+/** `make quick` leaves out what takes a minute by itself. */
+const quick = process.env.MILLRACE_TEST_QUICK === '1'
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -19,7 +22,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: withServers.map((name) => `test/${name}/**`),
+          exclude: [...withServers.map((name) => `test/${name}/**`), ...(quick ? ['test/testing/fault-seeds-*'] : [])],
           testTimeout: 20_000,
           hookTimeout: 20_000,
         },
