@@ -6,4 +6,4 @@
 export type { Fault, FaultPlan } from './fault-plan.ts'
 export type { OutputRecord } from './harness-outputs.ts'
 export { type JobRunOptions, type JobRunResult, runWithFaults } from './job-faults.ts'
-export { type HarnessOptions, type JobHarness, openHarness } from './job-harness.ts'
+export { type HarnessOptions, JobHarness, openHarness, type RestoreOptions } from './job-harness.ts'
