@@ -10,6 +10,37 @@ import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
 import { type EngineOptions, engineEnv } from './engine.ts'
 import { makeDataDir, projectRoot, removeDataDir, ServerProcess, waitUntil } from './infra-process.ts'
 
+/**
+ * Starts `millrace serve` in a process of its own and waits until it serves. One that does not within `deadlineMs` is killed.
+ */
+export async function startServing(
+  logFile: string,
+  env: Readonly<Record<string, string>>,
+  {
+    nodeOptions = [],
+    deadlineMs = 30_000,
+  }: { readonly nodeOptions?: readonly string[]; readonly deadlineMs?: number } = {},
+): Promise<{ readonly child: ServerProcess; readonly client: MillraceClient }> {
+  const args = [...nodeOptions, join(projectRoot, 'src/main.ts'), 'serve']
+  const child = ServerProcess.start('millrace', process.execPath, args, logFile, env)
+  let address = ''
+  await waitUntil(
+    async () => {
+      address = /serving gRPC on (\S+:\d+)/.exec(readFileSync(logFile, 'utf8'))?.[1] ?? ''
+      return address !== ''
+    },
+    {
+      deadlineMs,
+      alive: () => child.running,
+      failure: () => `the server did not start:\n${child.logTail()}`,
+    },
+  ).catch(async (error: unknown) => {
+    await child.kill()
+    throw error
+  })
+  return { child, client: createClient({ address, clock: systemClock }) }
+}
+
 /** A server that can be killed and started again. */
 export class MillraceServer {
   readonly dataDir: string
@@ -44,23 +75,10 @@ export class MillraceServer {
   /** Starts the process on what an earlier one left; waits until it serves. */
   async restart(): Promise<void> {
     const logFile = join(this.dataDir, `server-${++this.#starts}.log`)
-    const args = [join(projectRoot, 'src/main.ts'), 'serve']
     const env = engineEnv(this.dataDir, this.#options)
-    const child = ServerProcess.start('millrace', process.execPath, args, logFile, env)
+    const { child, client } = await startServing(logFile, env)
     this.#process = child
-    let address = ''
-    await waitUntil(
-      async () => {
-        address = /serving gRPC on (\S+:\d+)/.exec(readFileSync(logFile, 'utf8'))?.[1] ?? ''
-        return address !== ''
-      },
-      {
-        deadlineMs: 30_000,
-        alive: () => child.running,
-        failure: () => `the server did not start:\n${child.logTail()}`,
-      },
-    )
-    this.#client = createClient({ address, clock: systemClock })
+    this.#client = client
   }
 
   /** Kills the process with SIGKILL; everything it wrote stays. */

@@ -1,11 +1,11 @@
 /** A server of the chaos rounds: a process that can be killed, frozen, thawed, and robbed of its threads. */
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { systemClock } from '../../../src/core/system.ts'
-import { createClient, type MillraceClient } from '../../../src/rpc/client.ts'
+import type { MillraceClient } from '../../../src/rpc/client.ts'
 import { type EngineOptions, engineEnv } from '../../support/engine.ts'
-import { makeDataDir, projectRoot, removeDataDir, ServerProcess, waitUntil } from '../../support/infra-process.ts'
+import { makeDataDir, removeDataDir, type ServerProcess } from '../../support/infra-process.ts'
+import { startServing } from '../../support/server-process.ts'
 
 const hooks = join(import.meta.dirname, 'hooks.ts')
 
@@ -50,22 +50,9 @@ export class ChaosServer {
       MILLRACE_INSTANCE_ID: this.instanceId,
       MILLRACE_TEST_CHAOS_SOCKET: this.#socket,
     }
-    const args = ['--import', hooks, join(projectRoot, 'src/main.ts'), 'serve']
-    const child = ServerProcess.start('millrace', process.execPath, args, logFile, env)
+    const { child, client } = await startServing(logFile, env, { nodeOptions: ['--import', hooks], deadlineMs: 60_000 })
     this.#process = child
-    let address = ''
-    await waitUntil(
-      async () => {
-        address = /serving gRPC on (\S+:\d+)/.exec(readFileSync(logFile, 'utf8'))?.[1] ?? ''
-        return address !== ''
-      },
-      {
-        deadlineMs: 60_000,
-        alive: () => child.running,
-        failure: () => `the server did not start:\n${child.logTail()}`,
-      },
-    )
-    this.#client = createClient({ address, clock: systemClock })
+    this.#client = client
   }
 
   /** Kills the process as a power cut would. */
