@@ -2,7 +2,7 @@ import type { ErrorCode } from '../../../src/core/errors.ts'
 
 /** What a test may make a thread do. */
 export interface Script {
-  /** Nothing is taken any more. */
+  /** No mail is read, as by a blocked thread; all of it is once this ends. */
   silent: boolean
   /** `dispose` is not answered. */
   neverDisposes: boolean

@@ -19,6 +19,7 @@ import type {
   WorkerPort,
 } from '../../../src/runtime/messages.ts'
 import type { ManualScheduler } from '../../../src/testing/manual-clock.ts'
+import { FakeMailbox } from './fake-mailbox.ts'
 import { FakePages } from './fake-pages.ts'
 import type { Script } from './fake-script.ts'
 import { sourceStats } from './fake-stats.ts'
@@ -63,6 +64,7 @@ export class FakeThread implements WorkerPort {
   #listener: (message: FromWorker) => void = () => {}
   #exit: (error: ErrorData) => void = () => {}
   #dead = false
+  readonly #mail: FakeMailbox
   /** Messages keep their order per direction, whatever the scheduler draws. */
   #inDueMs = 0
   #outDueMs = 0
@@ -70,15 +72,15 @@ export class FakeThread implements WorkerPort {
   constructor(workers: FakeWorkers, thread: number) {
     this.#workers = workers
     this.thread = thread
+    const blocked = () => this.script.silent
+    this.#mail = new FakeMailbox(workers.scheduler, blocked, (message) => this.#take(message))
   }
 
   send(message: ToWorker): void {
     // As over a port: what is sent is a copy.
     const copy = structuredClone(message)
     this.#inDueMs = this.#workers.later(this.#inDueMs, () => {
-      if (this.#dead || this.script.silent) return
-      this.received.push(copy)
-      this.#take(copy)
+      if (!this.#dead) this.#mail.arrived(copy)
     })
   }
 
@@ -100,6 +102,7 @@ export class FakeThread implements WorkerPort {
     if (this.#dead) return
     this.#dead = true
     this.hosted.clear()
+    this.#mail.burn()
     const error = new MillraceError('WORKER_LOST', `worker thread ${this.thread} ended: ${why}`).toData()
     this.#workers.scheduler.after(1, () => {
       this.#exit(error)
@@ -124,6 +127,7 @@ export class FakeThread implements WorkerPort {
   }
 
   #take(message: ToWorker): void {
+    this.received.push(message)
     if (message.type === 'stats') {
       const subtasks = [...this.hosted.values()].flatMap((attempt) =>
         attempt.subtasks.map((one) => sourceStats(attempt.deploy, one.subtask, one.counted, one.finished)),
