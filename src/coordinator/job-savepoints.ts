@@ -177,15 +177,15 @@ export class JobSavepoints {
 
   /** The newest checkpoint of a job that does not run, provided that sinks are known to have what it has for them. */
   async #newestOf({ coordinator }: ManagedJob): Promise<CheckpointManifest> {
-    const { name, jobId, history, status, outbox } = coordinator
+    const { name, jobId, history, outbox } = coordinator
     const [newest] = await listCheckpoints(this.#ports.store, name, jobId, history)
     if (newest === undefined)
       throw new MillraceError('JOB_STATE', `job ${name} has no checkpoint to make a savepoint of`)
     const manifest = await this.#manifestOf(name, newest.id)
     const { owed, subtasks } = manifest
     const nothing = owed.length === 0 && subtasks.every((snapshot) => snapshot.outbox.length === 0)
-    // Before its first attempt a process does not know what sinks have: only they do.
-    if (nothing || (status.attempt > 0 && outbox.owed.length === 0)) return manifest
+    // Until an attempt has asked them, or of one that was published without an answer, only sinks know what they have.
+    if (nothing || newest.id <= outbox.settledId) return manifest
     throw new MillraceError(
       'JOB_STATE',
       `checkpoint ${newest.id} of job ${name} has results for its sinks, which may not have applied them: submit the job, ` +

@@ -74,6 +74,7 @@ export class OutboxCoordinator {
     memory.outbox.held = false
     this.#setOwed(decision.epochs)
     for (const { checkpointId } of decision.epochs) await this.apply(checkpointId)
+    memory.outbox.settledId = Math.max(memory.outbox.settledId, restored?.checkpointId ?? 0)
   }
 
   /** Outboxes that are not applied yet by all of their sinks, oldest first. */

@@ -15,6 +15,8 @@ export interface OutboxStatus {
   owed: OwedEpoch[]
   /** Sources wait for sinks. */
   held: boolean
+  /** Newest checkpoint up to which sinks are known to have everything; 0 until an attempt has asked them. */
+  settledId: number
   /** What each sink promises, as far as one was opened. */
   readonly guarantees: Map<string, 'exactly-once' | 'idempotent'>
 }
@@ -26,5 +28,5 @@ export function owedText({ checkpointId, records, bytes }: OwedEpoch): string {
 
 /** Nothing owed. */
 export function newOutboxStatus(): OutboxStatus {
-  return { owed: [], held: false, guarantees: new Map() }
+  return { owed: [], held: false, settledId: 0, guarantees: new Map() }
 }

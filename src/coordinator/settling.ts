@@ -31,6 +31,7 @@ export class Settling extends Waiters<CheckpointRecord> {
 
   /** Sinks have applied everything up to this checkpoint. */
   settled(checkpointId: number): void {
+    this.#status.settledId = Math.max(this.#status.settledId, checkpointId)
     for (const [id, record] of [...this.#records]) {
       if (id > checkpointId) continue
       this.#records.delete(id)

@@ -1,10 +1,11 @@
 /** Savepoints of jobs whose sinks take every result once: none is lost between two submissions, and none is said twice. */
 import { describe, expect, it } from 'vitest'
+import { MillraceError } from '../../src/core/errors.ts'
 import { MetricValue } from '../../src/gen/millrace/v1/metric.ts'
 import type { JobDefinition } from '../../src/job/definition.ts'
 import { MemorySavepoints } from '../../src/savepoint/memory-savepoints.ts'
-import type { Simulation } from '../../src/testing/simulation.ts'
-import { jobOf, simulate, topicInParts, topicOf } from './support.ts'
+import { Simulation } from '../../src/testing/simulation.ts'
+import { descriptors, jobOf, simulate, topicInParts, topicOf } from './support.ts'
 
 const EVENTS = 6000
 const SEED = 77
@@ -93,6 +94,51 @@ describe('savepoints and sinks', () => {
     expect(first.savepoints.files.size).toBe(0)
     await expect(first.jobSavepoints.trigger('shop', 'later')).rejects.toThrow(/may not have applied them/)
     first.sinks.fault = undefined
+    await first.close()
+  })
+
+  it('none is made of a job that stopped before its sinks could say what they have', async () => {
+    const first = await started(new MemorySavepoints())
+    first.sinks.fault = (call) => (call === 'apply' ? new Promise<void>(() => {}) : undefined)
+    const owed = () => first.manager.job('shop').coordinator.outbox.owed.length > 0
+    await first.scheduler.runUntil(owed, 'something to be owed')
+    const { store, sinks } = first
+    // The process dies, and the next one comes no further than to ask.
+    await first.workers.close()
+    sinks.fault = () => new Promise<void>(() => {})
+    const savepoints = new MemorySavepoints()
+    const next = new Simulation({
+      seed: 1,
+      workers: 2,
+      topic: topicOf(SEED, EVENTS),
+      descriptors,
+      store,
+      sinks,
+      savepoints,
+    })
+    await next.recover()
+    await next.scheduler.runUntil(() => next.status('shop').reason.startsWith('asking sinks'), 'sinks to be asked')
+    await next.settle(next.manager.stop('shop')).catch(() => undefined)
+    expect(next.status('shop').state).toBe('SUSPENDED')
+    const made = next.settle(next.jobSavepoints.trigger('shop', 'later'))
+    await expect(made).rejects.toThrow(/may not have applied them/)
+    expect(savepoints.files.size).toBe(0)
+    await next.close()
+  })
+
+  it('none is made of a checkpoint that was published without an answer: nobody applied what it has', async () => {
+    // No checkpoint but the last one: its manifest arrives, and no answer does.
+    const first = await started(new MemorySavepoints(), 3_600_000)
+    await first.scheduler.runFor(2000)
+    first.store.fault = (operation, when) => {
+      if (operation === 'publishManifest' && when === 'after') throw new MillraceError('STORE_UNREACHABLE', 'away')
+    }
+    await expect(first.settle(first.manager.stop('shop'))).rejects.toThrow()
+    first.store.fault = undefined
+    expect(first.status('shop').state).toBe('SUSPENDED')
+    await expect(first.settle(first.jobSavepoints.trigger('shop', 'later'))).rejects.toThrow(
+      /may not have applied them/,
+    )
     await first.close()
   })
 })
