@@ -29,11 +29,16 @@ export async function copyCheckpoint<T>(
   release: (checkpointId: number) => void,
 ): Promise<T> {
   const { id } = await run.savepoint()
-  savepoints.add(id)
+  // Of several that were asked for at once, all may copy one checkpoint.
+  savepoints.set(id, (savepoints.get(id) ?? 0) + 1)
   try {
     return await copy(id)
   } finally {
-    savepoints.delete(id)
-    release(id)
+    const left = savepoints.get(id)! - 1
+    if (left > 0) savepoints.set(id, left)
+    else {
+      savepoints.delete(id)
+      release(id)
+    }
   }
 }

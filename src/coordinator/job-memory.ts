@@ -29,14 +29,14 @@ export interface JobMemory {
   /** Records on which the job's code has failed since the last checkpoint that passed them. */
   readonly poison: PoisonBook
   readonly outbox: OutboxStatus
-  /** Checkpoints that are being copied into savepoints: retention leaves them alone. */
-  readonly savepoints: Set<number>
+  /** Checkpoints that are being copied into savepoints, with how many copies are under way: retention leaves them alone. */
+  readonly savepoints: Map<number, number>
 }
 
 /** Nothing known yet but what the job's record says. */
 export function newJobMemory(jobId: string, basis: Partial<JobBasis> = {}): JobMemory {
   const { firstSplits = null, dropState = [] } = basis
   const ids = { storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
-  const books = { poison: new PoisonBook(), outbox: newOutboxStatus(), savepoints: new Set<number>() }
+  const books = { poison: new PoisonBook(), outbox: newOutboxStatus(), savepoints: new Map<number, number>() }
   return { jobId, firstSplits, dropState, ...ids, ...books }
 }

@@ -106,6 +106,31 @@ describe('a savepoint', () => {
     expect(await t.store.listCheckpoints('engagement')).toHaveLength(2)
   })
 
+  it('stays in the store until the last of those that copy it is done', async () => {
+    const t = await running()
+    const gate = Promise.withResolvers<void>()
+    const create = t.savepoints.create.bind(t.savepoints)
+    t.savepoints.create = async (ref): Promise<SavepointWriter> => {
+      const writer = await create(ref)
+      const putBlob: SavepointWriter['putBlob'] = async (name, bytes) => {
+        if (ref.name === 'slow') await gate.promise
+        await writer.putBlob(name, bytes)
+      }
+      return { ...writer, putBlob }
+    }
+    // Asked for while a checkpoint is in flight, or one right after the other: all get the next one.
+    t.manager.checkpoint('engagement').catch(() => undefined)
+    const slow = t.jobSavepoints.trigger('engagement', 'slow')
+    const quick = await t.trigger('quick')
+    const held = quick.savepoint!.checkpoint.checkpointId
+    await t.completed(4)
+    expect(await t.store.listCheckpoints('engagement')).toContain(held)
+    gate.resolve()
+    expect((await t.settle(slow)).savepoint?.checkpoint.checkpointId).toBe(held)
+    await t.completed(3)
+    expect(await t.store.listCheckpoints('engagement')).toHaveLength(2)
+  })
+
   it('that fails is an answer: the job goes on, and the next one works', async () => {
     const t = await running()
     let fails = true
