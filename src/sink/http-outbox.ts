@@ -117,9 +117,12 @@ export class HttpOutbox implements OutboxSink {
   }
 }
 
-/** Whether the same request may be answered otherwise later: the receiver is busy, or broken. */
+/**
+ * Whether the same request may be answered otherwise later: the receiver is busy, or broken. 409 is what receivers that go
+ * by keys answer while they are still at work on the first request of a key, whose answer came too late.
+ */
 function passes(status: number): boolean {
-  return status >= 500 || status === 408 || status === 425 || status === 429
+  return status >= 500 || status === 408 || status === 409 || status === 425 || status === 429
 }
 
 function describe({ status, text }: HttpAnswer): string {

@@ -562,7 +562,7 @@ export interface HttpOutput {
   /** Longest a request may take, `30s` by default. */
   timeout: string;
   /**
-   * How long a request is repeated that was answered with 408, 425, 429 or 5xx, or not at all; `1m` by
+   * How long a request is repeated that was answered with 408, 409, 425, 429 or 5xx, or not at all; `1m` by
    * default.
    */
   retry: string;
