@@ -67,7 +67,7 @@ function openOne(input: SingleInput, kafka: KafkaSecurity): SourceReader {
 
 function openWriter(output: RecordOutput, owner: string, kafka: KafkaSecurity): RecordWriter {
   if (output.kind === 'kafka') {
-    return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic, ...kafka })
+    return openKafkaRecordWriter({ brokers: brokersOf(output.brokers), topic: output.topic, clock, ...kafka })
   }
   invariant(output.kind === 'log', `a sink of kind ${output.kind} is written through the outbox only`)
   return new LogRecordWriter({ root: output.path, topic: output.topic, owner, clock, random })

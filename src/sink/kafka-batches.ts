@@ -27,6 +27,7 @@ export class KafkaBatches {
   #partitions = 0
   #bytes = 0
   #keyless = 0
+  #latestMs = Number.POSITIVE_INFINITY
 
   /** For a topic whose batches may have `maxMessageBytes`. */
   constructor(topic: string, maxMessageBytes: number) {
@@ -34,10 +35,15 @@ export class KafkaBatches {
     this.#maxMessageBytes = maxMessageBytes
   }
 
-  /** The number of partitions from the next record on; between epochs only. */
-  setPartitions(partitions: number): void {
+  /**
+   * The number of partitions from the next record on, and the latest time that a record gets: a window that is not over
+   * yet gives early results, and at the end of a bounded input final ones, and brokers refuse what lies an hour ahead of
+   * their clock (message.timestamp.after.max.ms). Between epochs only.
+   */
+  begin(partitions: number, latestMs: number): void {
     this.#partitions = partitions
     this.#writers.length = partitions
+    this.#latestMs = latestMs
   }
 
   /** The next records without a key go to the next partition. */
@@ -62,7 +68,7 @@ export class KafkaBatches {
     const full = writer.sizeBytes + size > Math.min(this.#maxMessageBytes, BATCH_BYTES_MAX)
     if (writer.count > 0 && (full || this.#bytes >= ROUND_BYTES)) return false
     const before = writer.sizeBytes
-    writer.appendRange(bytes, keyStart, keyEnd, valueStart, valueEnd, timestampMs)
+    writer.appendRange(bytes, keyStart, keyEnd, valueStart, valueEnd, Math.min(timestampMs, this.#latestMs))
     if (writer.sizeBytes > this.#maxMessageBytes) throw this.#tooLarge(writer.sizeBytes)
     this.#bytes += writer.sizeBytes - before
     return true

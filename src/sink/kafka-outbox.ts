@@ -141,9 +141,8 @@ export class KafkaOutbox implements OutboxSink {
     const marker = await markers.read(this.#key)
     this.#checkOwner(marker)
     this.#applied = marker?.applied ?? null
-    const { partitions } = await producer.metadata(topic)
+    await producer.metadata(topic)
     const batches = new KafkaBatches(topic, await this.#maxMessageBytes(producer))
-    batches.setPartitions(partitions.length)
     await producer.metadata(this.#markerTopic)
     const known = marker?.owner
     if (known?.jobId !== owner.jobId || known.generation !== owner.generation) {
@@ -170,7 +169,7 @@ export class KafkaOutbox implements OutboxSink {
     if (batches === undefined || producer === undefined) throw this.#notOpen()
     if (this.#applied?.jobId === owner.jobId && epoch <= this.#applied.epoch) return
     const { partitions } = await producer.metadata(topic)
-    batches.setPartitions(partitions.length)
+    batches.begin(partitions.length, this.#ports.clock.nowMs())
     let sending: Promise<void> = Promise.resolve()
     // A round is collected while the last one travels.
     const send = async (): Promise<void> => {

@@ -9,6 +9,7 @@
  * 2. Order is kept: one request after the other. After a failure nothing more is sent: every later `flush` fails with
  *    the same error, and the job goes back to its checkpoint.
  */
+import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import {
   type KafkaClientOptions,
@@ -23,6 +24,8 @@ export interface KafkaSinkOptions {
   readonly topic: string
   /** Records are sent once this many bytes of them have come together. Default 512 KiB. */
   readonly batchBytes?: number
+  /** No record gets a later time than it says: brokers refuse what lies in the future. Without it, times stay as they are. */
+  readonly clock?: Clock
 }
 
 /** Buffers records and sends them through a producer; the first send waits until it is connected. */
@@ -30,6 +33,7 @@ export class KafkaSinkWriter implements RecordWriter {
   readonly #producer: Promise<KafkaProducer>
   readonly #topic: string
   readonly #batchBytes: number
+  readonly #clock: Clock | undefined
   #arena: Uint8Array
   #used = 0
   #records: KafkaRecord[] = []
@@ -43,6 +47,7 @@ export class KafkaSinkWriter implements RecordWriter {
     this.#producer.catch(() => undefined)
     this.#topic = options.topic
     this.#batchBytes = options.batchBytes ?? 512 * 1024
+    this.#clock = options.clock
     this.#arena = new Uint8Array(this.#batchBytes)
   }
 
@@ -57,7 +62,9 @@ export class KafkaSinkWriter implements RecordWriter {
     const size = (key?.length ?? 0) + value.length
     if (this.#used + size > this.#batchBytes && this.#records.length > 0) this.#seal()
     if (this.#used + size > this.#arena.length) this.#arena = new Uint8Array(Math.max(size, this.#batchBytes))
-    this.#records.push({ key: key === null ? null : this.#copy(key), value: this.#copy(value), timestampMs })
+    const latestMs = this.#clock?.nowMs() ?? timestampMs
+    const time = { timestampMs: Math.min(timestampMs, latestMs) }
+    this.#records.push({ key: key === null ? null : this.#copy(key), value: this.#copy(value), ...time })
     this.#unsentBytes += size
   }
 

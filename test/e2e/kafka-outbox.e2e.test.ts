@@ -52,6 +52,14 @@ describe.each(kafkaModes)('a Kafka outbox, %s', (mode: KafkaMode) => {
     })
   }
 
+  it('gives results of windows that end tomorrow a time that the broker takes', async () => {
+    const topic = await access.createTopic(1)
+    const sink = sinkFor(topic, owner())
+    await sink.open()
+    await apply(sink, 1, [{ key: 'k', value: 'early', timestampMs: Date.now() + 86_400_000 }])
+    expect((await committed(topic)).map(({ value }) => value)).toEqual(['early'])
+  })
+
   it('applies epochs, says so to who opens it anew, and places keys as Kafka does', async () => {
     const topic = await access.createTopic(PARTITIONS)
     const of = owner()

@@ -17,9 +17,10 @@ function batchesOf(
   partitions: number,
   maxMessageBytes: number,
   perBlock: number,
+  latestMs = Number.POSITIVE_INFINITY,
 ): Sent[] {
   const batches = new KafkaBatches('out', maxMessageBytes)
-  batches.setPartitions(partitions)
+  batches.begin(partitions, latestMs)
   const sent: Sent[] = []
   const send = (): void => {
     for (const [partition, writer] of batches.take()) sent.push({ partition, bytes: writer.finish(0).slice() })
@@ -105,4 +106,14 @@ it('refuses a record that no batch can hold, by the byte', () => {
   const [sent] = batchesOf([fits], 1, 1000, 1)
   expect(sent!.bytes.length).toBe(1000)
   expect(() => batchesOf([{ ...fits, value: `${fits.value}x` }], 1, 1000, 1)).toThrow(/1001 bytes .* topic out takes/)
+})
+
+it('gives no record a time that the broker has not come to', () => {
+  const records = [5, 2000, 7].map((timestampMs, i) => ({ key: 'k', value: `v${i}`, timestampMs }))
+  const [sent] = batchesOf(records, 1, 1000, 10, 1000)
+  expect(recordsOf(sent!).map(({ value, timestampMs }) => [value, timestampMs])).toEqual([
+    ['v0', 5],
+    ['v1', 1000],
+    ['v2', 7],
+  ])
 })

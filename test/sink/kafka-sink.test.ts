@@ -51,6 +51,15 @@ describe('KafkaSinkWriter', () => {
     expect(producer.sends).toHaveLength(3)
   })
 
+  it('gives no record a time that the broker has not come to', async () => {
+    const producer = new MemoryProducer()
+    const clock = { nowMs: () => 1000, monotonicMs: () => 0 }
+    const sink = new KafkaSinkWriter(Promise.resolve(producer), { topic: 't', clock })
+    for (const timestampMs of [5, 2000, 7]) sink.write(null, Buffer.from('v'), timestampMs)
+    await sink.flush()
+    expect(producer.sends[0]!.map(([, , timestampMs]) => timestampMs)).toEqual([5, 1000, 7])
+  })
+
   it('takes a record larger than a batch', async () => {
     const producer = new MemoryProducer()
     const sink = new KafkaSinkWriter(Promise.resolve(producer), { topic: 't', batchBytes: 8 })
