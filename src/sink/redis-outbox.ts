@@ -121,8 +121,10 @@ export class RedisOutbox implements OutboxSink {
   }
 
   async #apply(epoch: number, blocks: AsyncIterable<Uint8Array>): Promise<void> {
-    const before = this.#progress
-    const resumed = before?.jobId === this.#options.owner.jobId && before.epoch === epoch ? before : null
+    const { job, jobId } = this.#options.owner
+    const resumed = this.#progress?.jobId === jobId ? this.#progress : null
+    // Epochs are applied in order: one that was begun is ended before another. Another means that nobody knows it any more.
+    if (resumed !== null && resumed.epoch !== epoch) throw otherRecords(job, resumed.epoch)
     const applied = resumed?.records ?? 0
     let records = 0
     let sum = 0
@@ -132,7 +134,7 @@ export class RedisOutbox implements OutboxSink {
     for await (const block of blocks) {
       cursor.reset(block)
       while (cursor.next()) {
-        if (records === applied && sum !== (resumed?.sum ?? 0)) throw otherRecords(this.#options.owner.job, epoch)
+        if (records === applied && sum !== (resumed?.sum ?? 0)) throw otherRecords(job, epoch)
         const start = cursor.keyStart < 0 ? cursor.valueStart : cursor.keyStart
         sum = crc32c(cursor.bytes, start, cursor.valueEnd, sum)
         records++
@@ -147,7 +149,7 @@ export class RedisOutbox implements OutboxSink {
       }
     }
     if (records < applied || (records === applied && sum !== (resumed?.sum ?? 0))) {
-      throw otherRecords(this.#options.owner.job, epoch)
+      throw otherRecords(job, epoch)
     }
     await this.#send(epoch, part, sent, records, sum, true)
   }
