@@ -56,7 +56,7 @@ export class OutboxApplier {
       invariant(sink !== undefined, `sink ${id} is not open here`)
       this.#store ??= this.#ports.openChunkStore(this.#deploy.chunkStore)
       const what = `the outbox of checkpoint ${epoch} of job ${this.#deploy.plan.jobName} for sink ${id}`
-      await sink.apply(epoch, readBlocks(this.#reader(this.#store), what, blocks))
+      await applyBlocks(sink, epoch, readBlocks(this.#reader(this.#store), what, blocks))
       return { type: 'outboxApplied', ...this.#ref, sink: id, epoch }
     })
   }
@@ -96,6 +96,24 @@ export class OutboxApplier {
       answer = { type: 'outboxFailed', ...this.#ref, sink, epoch, error: MillraceError.from(thrown).toData() }
     }
     if (!this.#closed) this.#send(answer)
+  }
+}
+
+/** Rejects with what reading the blocks fails with, where it does: a sink would say that it is the sink that failed. */
+async function applyBlocks(sink: OutboxSink, epoch: number, blocks: AsyncIterable<Uint8Array>): Promise<void> {
+  let unread: unknown
+  const told = async function* () {
+    try {
+      yield* blocks
+    } catch (thrown) {
+      unread = thrown
+      throw thrown
+    }
+  }
+  try {
+    await sink.apply(epoch, told())
+  } catch (thrown) {
+    throw unread ?? thrown
   }
 }
 

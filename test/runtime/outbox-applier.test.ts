@@ -5,6 +5,7 @@ import { crc32c } from '../../src/event/crc32c.ts'
 import type { DeployMessage, FromWorker } from '../../src/runtime/messages.ts'
 import { OutboxApplier } from '../../src/runtime/outbox-applier.ts'
 import type { WorkerPorts } from '../../src/runtime/ports.ts'
+import type { OutboxSink } from '../../src/sink/outbox.ts'
 import { OutboxBlockWriter } from '../../src/sink/outbox-block.ts'
 import { ManualClock, ManualScheduler } from '../../src/testing/manual-clock.ts'
 import { MemoryOutboxData, MemoryOutboxSink } from '../../src/testing/memory-outbox-sink.ts'
@@ -13,7 +14,7 @@ import { definition } from '../testing/outbox-shop.ts'
 const owner = { job: 'shop', jobId: 'id', sink: 'out', generation: 1, nonce: 'n' }
 const key = 'shop/1-1-n.window.0.1'
 
-async function setUp() {
+async function setUp(wrap: (sink: OutboxSink) => OutboxSink = (sink) => sink) {
   const scheduler = new ManualScheduler(new ManualClock())
   const store = new MemoryStoreData()
   const sinks = new MemoryOutboxData()
@@ -27,7 +28,7 @@ async function setUp() {
   const ports = {
     scheduler,
     openChunkStore: () => new MemoryChunkStore(store),
-    openOutboxSink: () => new MemoryOutboxSink(sinks, owner),
+    openOutboxSink: () => wrap(new MemoryOutboxSink(sinks, owner)),
   } as unknown as WorkerPorts
   const applier = new OutboxApplier(deploy, ports, (message) => said.push(message))
   await applier.open('out', owner)
@@ -53,6 +54,23 @@ it('waits for a store that is away, and then applies', async () => {
   ])
   expect(reads).toBeGreaterThan(5)
   expect(sinks.records('shop', 'out').map(({ value, epoch }) => [...value, epoch])).toEqual([[1, 2, 3, 7]])
+})
+
+it('tells of a block that is damaged as such, whatever the sink makes of it', async () => {
+  const { applier, said, block } = await setUp((sink) => ({
+    guarantee: sink.guarantee,
+    open: () => sink.open(),
+    apply: (epoch, blocks) =>
+      sink.apply(epoch, blocks).catch((cause: unknown) => {
+        throw new MillraceError('SINK_FAILED', 'the sink failed', { cause, retry: 'restart' })
+      }),
+    close: () => sink.close(),
+  }))
+  await applier.apply('out', 7, [{ ...block, crc32c: block.crc32c ^ 1 }])
+  expect(said.at(-1)).toMatchObject({
+    type: 'outboxFailed',
+    error: { code: 'CHECKPOINT_CORRUPT', message: expect.stringContaining(block.chunk.key) as string },
+  })
 })
 
 it('tells what a sink fails with, once, and nothing after it is closed', async () => {
