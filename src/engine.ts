@@ -147,7 +147,7 @@ async function assemble(
       // A job in TypeScript decodes by itself, and its state is matched by the names of its parts.
       if (planned.program === undefined) checkSchemaEvolution(sourceOf(before), sourceOf(after), planned)
     },
-    settings: defaultJobSettings,
+    settings: { ...defaultJobSettings, sinkOpenMs: config.sinks.openMs },
   })
   closers.push(() => manager.close(config.jobs.shutdownGraceMs))
 

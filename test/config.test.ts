@@ -57,6 +57,7 @@ describe('parseConfig', () => {
         threadSilenceMs: 30_000,
       },
       sinks: {
+        openMs: 120_000,
         redis: { url: '', user: '', passwordFile: '', caFile: '', certFile: '', keyFile: '' },
         postgres: { url: '', user: 'millrace', passwordFile: '', tls: false, caFile: '', certFile: '', keyFile: '' },
         http: { hosts: '', tokenFolder: '' },

@@ -6,10 +6,12 @@
  */
 import type { Violation } from '../core/errors.ts'
 import type { TlsFiles } from './security.ts'
-import { isLoopback, matching, oneOf, type Setting, text, type ValuesOf } from './setting.ts'
+import { duration, isLoopback, matching, oneOf, type Setting, text, type ValuesOf } from './setting.ts'
 
 /** Where results may go. Files and folders are paths; '' means none. */
 export interface SinksConfig {
+  /** Most time that sinks have, when a job starts, to say which results they have, ms. */
+  readonly openMs: number
   readonly redis: TlsFiles & { readonly url: string; readonly user: string; readonly passwordFile: string }
   readonly postgres: TlsFiles & {
     readonly url: string
@@ -33,6 +35,13 @@ const hostList = /^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(,(\[[0-9A-Fa-f:
 
 /** The settings, in the order of the reference. */
 export const sinkSettings = {
+  sinkOpenTimeout: {
+    name: 'MILLRACE_SINK_OPEN_TIMEOUT',
+    fallback: '2m',
+    unit: 'duration',
+    help: 'Most time that exactly-once sinks have, when a job starts, to say which results they have. A sink that takes longer fails the attempt (SINK_FAILED); the restart strategy says what follows.',
+    parse: duration(1000, 3_600_000),
+  },
   sinkRedis: {
     name: 'MILLRACE_SINK_REDIS',
     fallback: '',
@@ -113,6 +122,7 @@ type SinkValues = ValuesOf<typeof sinkSettings>
 /** The settings as one value. */
 export function toSinksConfig(values: SinkValues): SinksConfig {
   return {
+    openMs: values.sinkOpenTimeout,
     redis: {
       url: values.sinkRedis,
       user: values.sinkRedisUser,

@@ -54,6 +54,8 @@ export interface JobSettings {
   readonly disposeMs: number
   /** How long a start waits for threads that are being replaced before it makes do with the others. */
   readonly threadWaitMs: number
+  /** Most time that sinks have, when an attempt starts, to say which results they have. */
+  readonly sinkOpenMs: number
   /** How long a job that is told to stop waits for sinks to apply its last results; they stay owed then. */
   readonly outboxStopMs: number
   /** Pause between two checkpoints, from the end of one to the trigger of the next. */
@@ -67,6 +69,7 @@ export const defaultJobSettings: JobSettings = {
   deployMs: 300_000,
   disposeMs: 30_000,
   threadWaitMs: 10_000,
+  sinkOpenMs: 120_000,
   outboxStopMs: 60_000,
   checkpointPauseMs: 0,
 }

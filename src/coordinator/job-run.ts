@@ -2,7 +2,7 @@
  * One attempt of a job, from the lease to the last `disposed`.
  *
  * Owns: the order of starting (lease, checkpoint, partitions, threads, deploy, run), and everything that lives and dies
- * with the attempt: deployment, checkpoints, alignment, discovery, queries. Does not own: what follows from success and
+ * with the attempt: deployment, checkpoints, outboxes, steering, queries. Does not own: what follows from success and
  * failure (job-coordinator.ts), which it tells through RunListener, at most one `failed` and nothing after `dispose`.
  *
  * Every step of starting is followed by a check that the attempt is still wanted: what arrives after `dispose` is
@@ -10,18 +10,14 @@
  */
 import { chunkKeyPrefix } from '../checkpoint/chunk-key.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
-import { MAX_WATERMARK } from '../core/time.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { SplitStart } from '../runtime/messages.ts'
 import type { SourceEnumerator } from '../source/source.ts'
-import { Alignment } from './alignment.ts'
 import { distribute, placeSubtasks } from './assignment.ts'
 import { AttemptThreads } from './attempt-threads.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { Deployment } from './deployment.ts'
-import type { Discovery } from './discovery.ts'
-import { openDiscovery } from './job-discovery.ts'
 import type { CheckpointRecord } from './job-history.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
@@ -30,8 +26,9 @@ import type { Lease, LeaseKeeper } from './lease.ts'
 import { OutboxCoordinator } from './outbox-coordinator.ts'
 import { publishPositions } from './publish-positions.ts'
 import { QueryRouter } from './query-router.ts'
+import { notDeployed } from './refusals.ts'
 import { logSkipped, type RestorePoint, readStoredCheckpoints, type StoredCheckpoints } from './restore-point.ts'
-import { openSchemaDesk, type SchemaDesk } from './schema-desk.ts'
+import { SourceSteering } from './source-steering.ts'
 import { startSplits } from './start-splits.ts'
 import type { JobMessage, ThreadListener } from './thread-hub.ts'
 
@@ -70,9 +67,7 @@ export class JobRun implements ThreadListener {
   #enumerator: SourceEnumerator | undefined
   #checkpoints: CheckpointCoordinator | undefined
   #outbox: OutboxCoordinator | undefined
-  #alignment: Alignment | undefined
-  #discovery: Discovery | undefined
-  #schemas: SchemaDesk | undefined
+  #steering: SourceSteering | undefined
   #splits: readonly SplitStart[] = []
   #restored: RestorePoint | null = null
   #running = false
@@ -102,13 +97,13 @@ export class JobRun implements ThreadListener {
   /** Periodic checkpoints and partition discovery begin. */
   operate(): void {
     this.#checkpoints?.startPeriodic()
-    this.#discovery?.start()
+    this.#steering?.startDiscovery()
   }
 
   /** They end, and the checkpoint in flight is aborted. */
   quiesce(): void {
     this.#checkpoints?.stop(new MillraceError('CANCELLED', 'checkpoints have been stopped'))
-    this.#discovery?.stop()
+    this.#steering?.stopDiscovery()
   }
 
   /** A checkpoint that begins after this call. Rejects UNAVAILABLE when the attempt does not run. */
@@ -132,7 +127,7 @@ export class JobRun implements ThreadListener {
    * `drain`: sources end first, and all of time passes.
    */
   async finalCheckpoint(drain = false): Promise<CheckpointRecord> {
-    this.#discovery?.stop()
+    this.#steering?.stopDiscovery()
     this.#checkpoints?.stopPeriodic()
     if (drain) this.#deployment?.broadcast({ type: 'drain' })
     if (drain) await this.#sourcesFinished.promise
@@ -165,9 +160,8 @@ export class JobRun implements ThreadListener {
     this.#running = false
     if (first) {
       this.quiesce()
-      this.#alignment?.stop()
+      this.#steering?.close()
       this.#outbox?.close()
-      this.#schemas?.close()
       this.#queries.failAll(notDeployed(this.spec.plan.jobName))
       const enumerator = this.#enumerator
       if (enumerator !== undefined) void enumerator.close().catch(() => {})
@@ -209,17 +203,14 @@ export class JobRun implements ThreadListener {
         return
       case 'sourceFinished':
         this.#finishedSources.add(message.subtask)
-        // It reports no more, and must not hold the others back for ever.
-        this.#alignment?.report(message.subtask, MAX_WATERMARK, true)
+        this.#steering?.onMessage(message)
         if (this.#finishedSources.size < this.spec.plan.parallelism) return
         this.#sourcesFinished.resolve()
         this.#listener.onSourcesFinished()
         return
       case 'sourceWatermark':
-        this.#alignment?.report(message.subtask, message.watermarkMs, message.idle)
-        return
       case 'schemaWanted':
-        this.#schemas?.want(message.subtask, message.schemaId)
+        this.#steering?.onMessage(message)
         return
       case 'queryResult':
         this.#queries.answer(message)
@@ -276,7 +267,14 @@ export class JobRun implements ThreadListener {
     })
     this.#checkWanted()
     const owner = { generation: lease.generation, nonce: `${lease.nonce}_${attempt}` }
-    const outbox = new OutboxCoordinator({ plan, deployment, owner, memory, log: this.#ports.log })
+    const outbox = new OutboxCoordinator({
+      plan,
+      memory,
+      deployment,
+      owner,
+      ports: this.#ports,
+      settings: this.#settings,
+    })
     this.#outbox = outbox
     this.#progress('asking sinks what they have, and giving them what they are owed')
     await outbox.start(stored)
@@ -299,16 +297,14 @@ export class JobRun implements ThreadListener {
       onFailed: (error) => this.#fail(error.toData(), '', 0),
     })
     this.#checkpoints.cleanUp()
-    const { maxDriftMs } = plan.definition.watermark
-    this.#alignment = new Alignment(plan.parallelism, maxDriftMs, scheduler, (maxWatermarkMs) =>
-      deployment.broadcast({ type: 'align', maxWatermarkMs }),
-    )
-    this.#discovery = openDiscovery(plan, this.#ports, this.#enumerator, this.#splits, deployment, (error) =>
-      this.#fail(error.toData(), plan.definition.source.id, 0),
-    )
-    this.#schemas = openSchemaDesk(plan, this.#ports, deployment, (error) =>
-      this.#fail(error.toData(), plan.definition.source.id, 0),
-    )
+    this.#steering = new SourceSteering({
+      plan,
+      ports: this.#ports,
+      deployment,
+      enumerator: this.#enumerator,
+      known: this.#splits,
+      onFailed: (error, source) => this.#fail(error, source, 0),
+    })
     deployment.broadcast({ type: 'run' })
     this.#running = true
     this.#listener.onStarted()
@@ -343,8 +339,4 @@ export class JobRun implements ThreadListener {
   #checkWanted(): void {
     if (this.#over) throw new MillraceError('CANCELLED', 'the attempt is not wanted any more')
   }
-}
-
-function notDeployed(job: string): MillraceError {
-  return new MillraceError('UNAVAILABLE', `job ${job} is not running now: ask for its state, and again once it runs`)
 }

@@ -17,7 +17,7 @@ import type { FromWorker } from '../runtime/messages.ts'
 import type { OutboxOwner } from '../sink/outbox.ts'
 import type { Deployment } from './deployment.ts'
 import type { JobMemory } from './job-memory.ts'
-import type { CoordinatorLog } from './log.ts'
+import type { JobPorts, JobSettings } from './job-ports.ts'
 import { owedText } from './outbox-status.ts'
 import { refusalOfOwed } from './owed-sinks.ts'
 import type { StoredCheckpoints } from './restore-point.ts'
@@ -29,7 +29,8 @@ export interface OutboxOptions {
   /** Who the attempt is to its sinks. */
   readonly owner: Pick<OutboxOwner, 'generation' | 'nonce'>
   readonly memory: JobMemory
-  readonly log: CoordinatorLog
+  readonly ports: Pick<JobPorts, 'log' | 'scheduler'>
+  readonly settings: Pick<JobSettings, 'sinkOpenMs'>
 }
 
 /** What sinks answer. */
@@ -53,11 +54,11 @@ export class OutboxCoordinator {
 
   /**
    * Opens the sinks and has them apply what they are owed; resolves when they are even with the restored checkpoint.
-   * Rejects with what a sink fails with, STATE_INCOMPATIBLE when
-   * one that is gone would lose some, STORE_LOST and CHECKPOINT_CORRUPT as `resolveOutbox` says, CANCELLED on `close`.
+   * Rejects with what a sink fails with, SINK_FAILED when one does not answer, STATE_INCOMPATIBLE when one that is gone
+   * would lose some, STORE_LOST and CHECKPOINT_CORRUPT as `resolveOutbox` says, CANCELLED on `close`.
    */
   async start({ restore, retained }: Pick<StoredCheckpoints, 'restore' | 'retained'>): Promise<void> {
-    const { plan, memory, log } = this.#options
+    const { plan, memory, ports } = this.#options
     const restored = retained.find((manifest) => manifest.checkpointId === restore?.checkpointId) ?? null
     const lost = refusalOfOwed(memory.outbox.owed, plan, memory.dropState)
     if (lost !== null) throw lost
@@ -69,7 +70,7 @@ export class OutboxCoordinator {
       const { records } = outboxSize(epoch)
       const sinks = [...epoch.sinks.keys()].join(', ')
       const text = `job ${jobName} no longer has sink ${sinks}: what checkpoint ${epoch.checkpointId} has for it (${records} records) is not applied`
-      log('warn', text, { job: jobName, checkpointId: epoch.checkpointId })
+      ports.log('warn', text, { job: jobName, checkpointId: epoch.checkpointId })
     }
     memory.outbox.held = false
     this.#setOwed(decision.epochs)
@@ -145,7 +146,7 @@ export class OutboxCoordinator {
 
   async #open(sinks: readonly string[]): Promise<void> {
     if (sinks.length === 0) return
-    const { plan, memory, owner, deployment } = this.#options
+    const { plan, memory, owner, deployment, ports, settings } = this.#options
     this.#opening = Promise.withResolvers<void>()
     const order = [...recordSinks(plan.definition).keys()]
     for (const sink of sinks) this.#threads.set(sink, order.indexOf(sink) % deployment.placement.length)
@@ -154,7 +155,11 @@ export class OutboxCoordinator {
       deployment.sendTo(subtask, { type: 'openOutbox', sink, owner: named })
     }
     if (this.#failure !== null) throw this.#failure
-    await this.#opening.promise
+    const cancel = ports.scheduler.after(settings.sinkOpenMs, () => {
+      const silent = [...this.#threads.keys()].filter((sink) => !this.#markers.has(sink))
+      this.#fail(silentSinks(silent, plan.jobName, settings.sinkOpenMs))
+    })
+    await this.#opening.promise.finally(cancel)
   }
 
   #setOwed(owed: readonly OutboxEpoch[]): void {
@@ -182,4 +187,11 @@ export class OutboxCoordinator {
     const what = owed.length === 0 ? '' : `. It is owed ${owed.map(owedText).join(' and ')}: applied at the next start`
     return new MillraceError(code, `sink ${sink}: ${message}${what}`, { domain, retry })
   }
+}
+
+function silentSinks(sinks: readonly string[], job: string, openMs: number): MillraceError {
+  const text =
+    `sink ${sinks.join(', ')} of job ${job} has not said within ${openMs} ms which results it has. Look whether what it ` +
+    'writes to answers; if that only takes long, raise MILLRACE_SINK_OPEN_TIMEOUT'
+  return new MillraceError('SINK_FAILED', text)
 }

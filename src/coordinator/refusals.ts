@@ -47,3 +47,8 @@ export function stoppedWithout(name: string, checkpointId: number, reason: strin
 export function notServing(job: string, { state, reason }: JobStatus): MillraceError {
   return new MillraceError('UNAVAILABLE', `job ${job} is ${state} (${reason}): its values cannot be read now`)
 }
+
+/** The answer to whoever asks an attempt that is not deployed. */
+export function notDeployed(job: string): MillraceError {
+  return new MillraceError('UNAVAILABLE', `job ${job} is not running now: ask for its state, and again once it runs`)
+}

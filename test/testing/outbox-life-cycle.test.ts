@@ -199,6 +199,30 @@ it.each([10, 11, 12])(
   },
 )
 
+it('a sink that does not answer when an attempt starts fails it, by name, and the next attempt asks again', async () => {
+  const simulation = await running(13)
+  simulation.sinks.fault = (call, _when, sink) => {
+    if (call === 'apply') throw new MillraceError('SINK_FAILED', 'no route to host')
+    return sink === 'lateEvents' ? new Promise<void>(() => {}) : undefined
+  }
+  const { coordinator } = simulation.manager.job('shop')
+  const silent = (): boolean => coordinator.status.error?.message.includes('has not said') === true
+  await simulation.scheduler.runUntil(silent, 'the attempt to fail')
+  expect(coordinator.status).toMatchObject({
+    state: 'RESTARTING',
+    error: {
+      code: 'SINK_FAILED',
+      message: expect.stringMatching(
+        /^sink lateEvents of job shop has not said within 120000 ms.*raise MILLRACE_SINK_OPEN_TIMEOUT/,
+      ) as string,
+    },
+  })
+  simulation.sinks.fault = undefined
+  await simulation.runUntilState('shop', 'RUNNING')
+  checkOnce(simulation)
+  await simulation.close()
+})
+
 it('results of a cancelled job are not applied any more', async () => {
   const simulation = await running(7)
   simulation.sinks.fault = hanging
