@@ -140,7 +140,7 @@ export interface WatermarkDefinition {
 
 /** When state is made durable. */
 export interface CheckpointDefinition {
-  /** 0 switches periodic checkpoints off. */
+  /** 0 switches periodic checkpoints off: with exactly-once outputs, for input that ends only. */
   readonly everyMs: number
   readonly retain: number
   readonly timeoutMs: number

@@ -36,6 +36,7 @@ export function defaultDelivery(kind: SinkOutput['kind']): Delivery {
 
 /** What is wrong with the delivery that a job asks of a kind of output; '' for nothing. */
 export function deliveryProblem(kind: SinkOutput['kind'], asked: Delivery): string {
+  if (!deliveries.includes(asked)) return `${JSON.stringify(asked)} is no delivery: ${deliveries.join(' or ')}`
   if (asked === 'at-least-once' && !streamKinds.has(kind))
     return `${kind} outputs are written by epochs, which are applied once: leave it out`
   if (asked === 'at-least-once' || outboxKinds.has(kind)) return ''
@@ -45,6 +46,19 @@ export function deliveryProblem(kind: SinkOutput['kind'], asked: Delivery): stri
 /** A delivery as definitions keep it: absent is at-least-once. */
 export function deliveryPart(kind: SinkOutput['kind'], asked: Delivery = defaultDelivery(kind)) {
   return asked === 'exactly-once' ? { delivery: asked } : {}
+}
+
+/**
+ * What keeps exactly-once outputs from ever having their records, said of `checkpoint.every`; '' for nothing. Input that
+ * ends has a checkpoint at its end.
+ */
+export function neverGiven(definition: Outputs & Pick<JobDefinition, 'checkpoint' | 'source'>): string {
+  const ids = outboxSinkIds(definition)
+  if (definition.checkpoint.everyMs > 0 || definition.source.bounded || ids.length === 0) return ''
+  const sinks = recordSinks(definition)
+  const streams = ids.filter((id) => streamKinds.has(sinks.get(id)!.kind))
+  const instead = streams.length === 0 ? '' : `, or delivery: at-least-once for ${streams.join(', ')}`
+  return `switches checkpoints off, but with delivery: exactly-once what goes to ${ids.join(', ')} leaves with checkpoints only: it never would. Set a period, as 1s${instead}`
 }
 
 /** The same job with everything written at once, as test harnesses that read outputs want it. */
@@ -59,10 +73,12 @@ export function withoutOutbox(definition: JobDefinition): JobDefinition {
   }
 }
 
+type Outputs = Pick<JobDefinition, 'sinks' | 'deadLetters' | 'late'>
+
 const atLeastOnce = { delivery: 'at-least-once' } as const
 
 /** Every output of a job that takes records, by its name among the sinks, whatever its delivery. */
-export function recordSinks(definition: JobDefinition): ReadonlyMap<string, RecordOutput> {
+export function recordSinks(definition: Outputs): ReadonlyMap<string, RecordOutput> {
   const sinks = new Map<string, RecordOutput>()
   for (const { id, output } of definition.sinks) if (output.kind !== 'discard') sinks.set(id, output)
   if (definition.deadLetters !== null) sinks.set(DEAD_LETTERS_SINK, definition.deadLetters.output)
@@ -71,7 +87,7 @@ export function recordSinks(definition: JobDefinition): ReadonlyMap<string, Reco
 }
 
 /** Names of the outputs that go through the outbox. */
-export function outboxSinkIds({ sinks, deadLetters, late }: JobDefinition): readonly string[] {
+export function outboxSinkIds({ sinks, deadLetters, late }: Outputs): readonly string[] {
   const ids = sinks.flatMap(({ id, delivery }) => (delivery === 'exactly-once' ? [id] : []))
   if (deadLetters?.delivery === 'exactly-once') ids.push(DEAD_LETTERS_SINK)
   if (late?.delivery === 'exactly-once') ids.push(LATE_SINK)

@@ -1,5 +1,6 @@
 /** Whether the outputs of a definition make sense: names, formats, what may be retracted. Paths as in job/validate.ts. */
 import type { JobDefinition, MetricDefinition, RecordOutput, SinkDefinition, SinkOutput } from './definition.ts'
+import { neverGiven } from './delivery.ts'
 import type { EventScope } from './event-scope.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
 
@@ -20,6 +21,8 @@ export function validateOutputs(definition: JobDefinition, scope: EventScope | n
     if (readsWhatItWrites(source.input, output))
       report([...path, output.kind, 'topic'], 'is the topic that the job reads: its results would come back as events')
   }
+  const never = neverGiven(definition)
+  if (never !== '') report(['checkpoint', 'every'], never)
   definition.sinks.forEach((sink, i) => {
     validateForm(sink, ['sinks', i], report)
     if (sink.corrections === 'retract') validateRetractions(definition, ['sinks', i, 'corrections'], scope, report)

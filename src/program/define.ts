@@ -3,6 +3,7 @@
  */
 
 import { MillraceError, type Violation } from '../core/errors.ts'
+import { neverGiven } from '../job/delivery.ts'
 import { isPromise } from './code-failure.ts'
 import {
   describeProgram,
@@ -11,6 +12,7 @@ import {
   type JobProgram,
   PROGRAM_BRAND,
   type ProgramDescription,
+  sinksOf,
 } from './graph.ts'
 import { GraphBuilder } from './graph-builder.ts'
 import type { SideOutput } from './process-operator.ts'
@@ -76,6 +78,8 @@ function build(
     violations.push(violation('build', 'it is async: what it builds after an await is not in the job'))
   if (!builder.nodes.some((node) => node.kind === 'sink'))
     violations.push(violation('build', 'nothing leaves the job: end a stream with sinkTo'))
+  const never = neverGiven({ ...settings, sinks: sinksOf(builder.nodes), late: null })
+  if (never !== '') violations.push(violation('checkpoint.every', never))
   if (violations.length > 0) throw jobInvalid(settings.name, violations)
   return { brand: PROGRAM_BRAND, settings, nodes: builder.nodes }
 }

@@ -13,6 +13,7 @@ import type {
   Delivery,
   PoisonDefinition,
   RestartDefinition,
+  SideOutputDefinition,
   SinkDefinition,
   SinkOutput,
   SourceDefinition,
@@ -115,7 +116,7 @@ export interface ProgramSettings {
   readonly parallelism: number
   readonly keyGroups: number
   readonly stateLimitBytes: number
-  readonly deadLetters: Exclude<SinkOutput, { kind: 'discard' }> | null
+  readonly deadLetters: SideOutputDefinition | null
 }
 
 /** The name under which a job is told from any other object, also when two copies of the package are loaded. */
@@ -171,12 +172,17 @@ export function describeProgram(program: JobProgram): ProgramDescription {
     settings: program.settings,
     nodes: program.nodes.map(describeNode),
     subjects: [...new Set(sourcesOf(program).flatMap(({ type }) => type.registered?.subject ?? []))],
-    sinks: program.nodes.flatMap((node) =>
-      node.kind === 'sink'
-        ? [{ id: node.id, output: node.output, ...deliveryPart(node.output.kind, node.delivery) }]
-        : [],
-    ),
+    sinks: sinksOf(program.nodes),
   }
+}
+
+/** The sinks among nodes. */
+export function sinksOf(nodes: readonly ProgramNode[]): readonly SinkDefinition[] {
+  return nodes.flatMap((node) =>
+    node.kind === 'sink'
+      ? [{ id: node.id, output: node.output, ...deliveryPart(node.output.kind, node.delivery) }]
+      : [],
+  )
 }
 
 function describeNode(node: ProgramNode): NodeDescription {

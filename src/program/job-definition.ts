@@ -1,6 +1,5 @@
 /** A job in TypeScript as the definition that servers store: the same shape as a declarative job's, without metrics. */
 import type { JobDefinition } from '../job/definition.ts'
-import { deliveryPart } from '../job/delivery.ts'
 import type { ProgramDescription } from './graph.ts'
 
 /** The definition of what `module` says of itself. */
@@ -24,10 +23,7 @@ export function programDefinition(
     stateLimitBytes,
     metrics: [],
     sinks,
-    deadLetters:
-      settings.deadLetters === null
-        ? null
-        : { output: settings.deadLetters, ...deliveryPart(settings.deadLetters.kind) },
+    deadLetters: settings.deadLetters,
     late: null,
     program: { module, description, operators: nodes, ...(subjects.length === 0 ? {} : { subjects }) },
   }

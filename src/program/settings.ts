@@ -6,7 +6,15 @@
 import { MillraceError, type Violation } from '../core/errors.ts'
 import { DEFAULT_KEY_GROUPS, KEY_GROUPS_MAX } from '../core/key-groups.ts'
 import { jobDefaults as defaults } from '../job/defaults.ts'
-import type { SingleInput, SinkOutput, SourceDefinition, StartPosition } from '../job/definition.ts'
+import type {
+  Delivery,
+  SideOutputDefinition,
+  SingleInput,
+  SinkOutput,
+  SourceDefinition,
+  StartPosition,
+} from '../job/definition.ts'
+import { defaultDelivery, deliveryPart, deliveryProblem } from '../job/delivery.ts'
 import { parseDuration, parseSize } from '../job/duration.ts'
 import { formatPath, MappingReader } from '../job/parse-reader.ts'
 import { readRestart } from '../job/parse-restart.ts'
@@ -110,8 +118,8 @@ export interface JobSettings {
   readonly keyGroups?: number
   /** Stored bytes at which the job fails; `1Gi` unless given. */
   readonly stateLimit?: string | number
-  /** Where events go that cannot be used; they are always counted. */
-  readonly deadLetters?: OutputSpec
+  /** Where events go that cannot be used; they are always counted. `delivery` as of a sink. */
+  readonly deadLetters?: OutputSpec & { readonly delivery?: Delivery }
 }
 
 /** Sources of a job at most. */
@@ -181,7 +189,7 @@ export function completeSettings(settings: JobSettings, sources: readonly Source
     parallelism: whole(settings.parallelism, defaults.parallelism, 0, 256, 'parallelism'),
     keyGroups: whole(settings.keyGroups, DEFAULT_KEY_GROUPS, 1, KEY_GROUPS_MAX, 'keyGroups'),
     stateLimitBytes,
-    deadLetters: settings.deadLetters === undefined ? null : outputOf(settings.deadLetters),
+    deadLetters: deadLettersOf(settings, report),
   }
   if (violations.length > 0) throw jobInvalid(settings.name, violations)
   return complete
@@ -200,6 +208,15 @@ function restartOf({ restart }: JobSettings, report: Report): Pick<ProgramSettin
   const read = readRestart(reader)
   for (const { path, message } of reader.problems) report(formatPath(path), message)
   return read
+}
+
+function deadLettersOf({ deadLetters }: JobSettings, report: Report): SideOutputDefinition | null {
+  if (deadLetters === undefined) return null
+  const output = outputOf(deadLetters)
+  const { delivery = defaultDelivery(output.kind) } = deadLetters
+  const problem = deliveryProblem(output.kind, delivery)
+  if (problem !== '') report('deadLetters.delivery', problem)
+  return { output, ...deliveryPart(output.kind, delivery) }
 }
 
 function poisonOf(

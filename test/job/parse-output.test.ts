@@ -107,3 +107,29 @@ describe('outputs', () => {
     ).not.toThrow()
   })
 })
+
+describe('exactly-once outputs of a job without periodic checkpoints', () => {
+  const off = 'checkpoint: { every: 0s }'
+  const log = 'log: { path: p, topic: t }'
+
+  it.each([
+    [`sinks: [{ id: out, ${log} }, { id: again, ${log}, delivery: at-least-once }]`, 'out', 'out'],
+    [`deadLetters: { ${log} }`, 'deadLetters', 'deadLetters'],
+    ['late: { redis: }', 'lateEvents', ''],
+    [`sinks: [{ id: rows, redis: }]\nlate: { ${log} }`, 'rows, lateEvents', 'lateEvents'],
+  ])('are refused: %s', (outputs, named, instead) => {
+    const other = instead === '' ? '' : `, or delivery: at-least-once for ${instead}`
+    expect(mistakes(`${off}\n${outputs}`)).toEqual([
+      `checkpoint.every: switches checkpoints off, but with delivery: exactly-once what goes to ${named} leaves with checkpoints only: it never would. Set a period, as 1s${other}`,
+    ])
+  })
+
+  it('are taken where input ends, and the others always', () => {
+    const atOnce = `sinks: [{ id: out, ${log}, delivery: at-least-once }, { id: none, discard: }]`
+    expect(parsed(`${off}\n${atOnce}`).checkpoint.everyMs).toBe(0)
+    const bounded = small.replace('topic: events }', 'topic: events, bounded: true }')
+    expect(bounded).not.toBe(small)
+    const { definition } = parseJob(`${bounded}${off}\nsinks: [{ id: out, ${log} }]\n`, descriptors)
+    expect(definition).toMatchObject({ checkpoint: { everyMs: 0 }, source: { bounded: true } })
+  })
+})

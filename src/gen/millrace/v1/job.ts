@@ -250,7 +250,7 @@ export interface JobWatermark {
 
 /** When state is made durable. */
 export interface JobCheckpoint {
-  /** `0s` switches periodic checkpoints off. */
+  /** `0s` switches periodic checkpoints off: with exactly-once outputs, for input that ends only. */
   every: string;
   /** Checkpoints that are kept. */
   retain?:
