@@ -13,6 +13,7 @@ import { hashBytes } from '../core/hash.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROWS_MAX } from '../exchange/event-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
+import { findAll } from '../state/find-all.ts'
 import { type KeyedTable, ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { isClosed, latenessAt } from '../window/lateness.ts'
@@ -154,7 +155,7 @@ export class EventAggregator {
         if (slice !== null) slicesHere.push(slice)
         if (grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
         else if (grouping === 'key' && applied === 0 && slice !== null) {
-          slice.groups.findAll(batch.hash, null, batch, rows, found)
+          findAll(slice.groups, batch.hash, null, batch, rows, found)
           foundIn = slice
         }
       }

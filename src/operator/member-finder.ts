@@ -5,6 +5,7 @@
  * operator/member-bits), which group and slice a row of the batch is in.
  */
 import { type EventBatch, ROWS_MAX } from '../exchange/event-batch.ts'
+import { findAll } from '../state/find-all.ts'
 import { BLOCK_SHIFT, blockHash } from './member-bits.ts'
 import { memberHash } from './member-rows.ts'
 import type { Slice } from './slices.ts'
@@ -42,7 +43,7 @@ export class MemberFinder {
         hashes[row] = memberHash(hash[row]!, group)
       }
     }
-    slice.members[this.#accumulator]!.findAll(hashes, owners, batch, rows, this.#found)
+    findAll(slice.members[this.#accumulator]!, hashes, owners, batch, rows, this.#found)
     this.#foundIn = slice
   }
 

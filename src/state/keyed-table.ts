@@ -54,23 +54,9 @@ const ARENA_PAGE_MASK = ARENA_PAGE_BYTES - 1
 const ROWS_FIRST = 4
 const ARENA_FIRST_BYTES = 64
 
-/** Most keys of one `findAll`. */
-const FOUND_MAX = 4096
-/** Row + 1 of the candidate for each key, 0 for none. */
-const candidates = new Uint32Array(FOUND_MAX)
 /** The key that is looked for, where it fits a row. */
 const wanted = new Uint32Array(ROW_KEY_BYTES / 4)
 const wantedBytes = new Uint8Array(wanted.buffer)
-
-/** Keys as a batch has them: from a multiple of 4 on, at least ROW_KEY_BYTES, filled up with zeros. */
-export interface KeyColumn {
-  readonly words: Uint32Array
-  /** The same memory. */
-  readonly bytes: Uint8Array
-  /** Where each key starts, in bytes. */
-  readonly keyStart: Uint32Array
-  readonly keyLength: Uint32Array
-}
 
 /** A dense, append-only table keyed by bytes. */
 export class KeyedTable {
@@ -103,6 +89,11 @@ export class KeyedTable {
     this.#index = new HashIndex(rowsExpected, this.#hashOf)
   }
 
+  /** For those who look up many keys at once (state/find-all). */
+  get index(): HashIndex {
+    return this.#index
+  }
+
   /** Bytes of the index, which the pool does not count. */
   get indexBytes(): number {
     return this.#index.byteLength
@@ -129,54 +120,6 @@ export class KeyedTable {
   findOrInsert(hash: number, owner: number, bytes: Uint8Array, start: number, end: number): number {
     const row = this.find(hash, owner, bytes, start, end)
     return row >= 0 ? row : this.#append(hash, owner, bytes, start, end)
-  }
-
-  /**
-   * Finds keys 0 .. `count` - 1 (at most FOUND_MAX) of a batch at once: `rows[i]` becomes the row of key i with owner
-   * `owners[i]` (0 where `owners` is null), or -1. Two passes, over the index and over the rows: the loads of one pass do
-   * not depend on each other, so the processor overlaps what a lookup by itself would wait for one by one.
-   */
-  findAll(hashes: Uint32Array, owners: Uint32Array | null, keys: KeyColumn, count: number, rows: Int32Array): void {
-    const { slots, mask, rowMask } = this.#index
-    for (let i = 0; i < count; i++) {
-      const hash = hashes[i]!
-      let at = hash & mask
-      let slot = slots[at]!
-      while (slot !== 0 && ((slot ^ hash) & ~rowMask) !== 0) {
-        at = (at + 1) & mask
-        slot = slots[at]!
-      }
-      candidates[i] = slot & rowMask
-    }
-    const pages = this.rows.pages
-    const stride = this.strideU32
-    const { words, keyStart, keyLength } = keys
-    for (let i = 0; i < count; i++) {
-      const row = candidates[i]! - 1
-      const start = keyStart[i]!
-      const length = keyLength[i]!
-      const owner = owners === null ? 0 : owners[i]!
-      if (row >= 0) {
-        const u32 = pages[row >>> ROW_PAGE_SHIFT]!.u32
-        const base = (row & ROW_PAGE_MASK) * stride
-        const word = start >>> 2
-        if (
-          u32[base + ROW_KEY_LENGTH] === length &&
-          u32[base + ROW_OWNER] === owner &&
-          length <= ROW_KEY_BYTES &&
-          u32[base + ROW_KEY] === words[word] &&
-          u32[base + ROW_KEY + 1] === words[word + 1] &&
-          u32[base + ROW_KEY + 2] === words[word + 2]
-        ) {
-          rows[i] = row
-          continue
-        }
-      } else if (this.#index.oldSlots === null) {
-        rows[i] = -1
-        continue
-      }
-      rows[i] = this.find(hashes[i]!, owner, keys.bytes, start, start + length)
-    }
   }
 
   /** The row here of the key that row `row` of another table has, or -1. `hash` and `owner` are those of this table. */

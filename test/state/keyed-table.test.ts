@@ -1,9 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hashBytes } from '../../src/core/hash.ts'
-import { keyRoom } from '../../src/event/scan.ts'
 import {
-  type KeyColumn,
   KeyedTable,
   ROW_CHANGE,
   ROW_HASH,
@@ -189,27 +187,6 @@ describe('KeyedTable', () => {
     )
   })
 
-  it('finds many keys at once as it finds each of them', () => {
-    fc.assert(
-      fc.property(
-        fc.array(keys, { maxLength: 60 }),
-        fc.array(keys, { maxLength: 40 }),
-        fc.boolean(),
-        fc.boolean(),
-        (known, others, collide, owned) => {
-          const table = new KeyedTable(new PagePool(), initial, 0)
-          for (const key of known) insert(table, owned ? key : { ...key, owner: 0 }, collide)
-          const asked = [...known, ...others].map((key) => (owned ? key : { ...key, owner: 0 }))
-          const rows = new Int32Array(asked.length + 1).fill(-7)
-          const owners = owned ? Uint32Array.from(asked, ({ owner }) => owner) : null
-          const hashes = Uint32Array.from(asked, ({ bytes }) => (collide ? 7 : hashBytes(bytes, 0, bytes.length)))
-          table.findAll(hashes, owners, columnOf(asked), asked.length, rows)
-          expect([...rows]).toEqual([...asked.map((key) => find(table, key, collide)), -7])
-        },
-      ),
-    )
-  })
-
   it('marks the pages that an insertion changes, and no others', () => {
     const table = new KeyedTable(new PagePool(), initial, 0)
     const encoder = new TextEncoder()
@@ -227,22 +204,6 @@ describe('KeyedTable', () => {
     expect(pagesOf().map((page) => page.dirty)).toEqual([0, 1, 1])
   })
 })
-
-/** Keys as a batch has them. */
-function columnOf(all: readonly Key[]): KeyColumn {
-  const keyStart = new Uint32Array(all.length)
-  const keyLength = Uint32Array.from(all, ({ bytes }) => bytes.length)
-  let used = 8
-  all.forEach((_, i) => {
-    keyStart[i] = used
-    used += keyRoom(keyLength[i]!)
-  })
-  const bytes = new Uint8Array(used)
-  all.forEach((key, i) => {
-    bytes.set(key.bytes, keyStart[i])
-  })
-  return { bytes, words: new Uint32Array(bytes.buffer), keyStart, keyLength }
-}
 
 /** What a checkpoint does: used bytes of each page out, and in again elsewhere. */
 function copyOf(table: KeyedTable, pool: PagePool): KeyedTable {
