@@ -82,12 +82,12 @@ export class JobChanges {
     const { store } = options.ports
     const verdict = await judgeState(store, coordinator.deployedPlan, plan, coordinator.jobId, consent)
     const { diff } = verdict
-    const { owed } = coordinator.outbox
-    const refusal = verdict.refusal ?? refusalOfOwed(owed, plan, dropState)
+    const { outbox } = coordinator
+    const refusal = verdict.refusal ?? refusalOfOwed(outbox, plan, dropState)
     if (dryRun) return { job, record: null, diff, refusal }
     if (refusal !== null) throw refusal
     if (sameJob(sourceOf(job.stored), submission)) return { job, record: null, diff, refusal: null }
-    const gone = sinksGone(owed, plan)
+    const gone = sinksGone(outbox, plan)
     const needless = needlessNames(diff, dropState).filter((name) => !gone.includes(name))
     if (needless.length > 0) {
       throw new MillraceError('INPUT_INVALID', `nothing would be dropped that is named ${needless.join(', ')}`)

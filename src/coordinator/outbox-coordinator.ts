@@ -11,7 +11,7 @@
 import type { CheckpointManifest } from '../checkpoint/manifest.ts'
 import { type OutboxEpoch, outboxOf, outboxSize, resolveOutbox, type SinkMarker } from '../checkpoint/outbox-restore.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
-import { outboxKinds, outboxSinkIds, recordSinks } from '../job/delivery.ts'
+import { outboxKinds, outboxSinkIds, placeOf, recordSinks } from '../job/delivery.ts'
 import type { JobPlan } from '../job/plan.ts'
 import type { FromWorker } from '../runtime/messages.ts'
 import type { OutboxOwner } from '../sink/outbox.ts'
@@ -19,8 +19,9 @@ import type { Deployment } from './deployment.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
 import { owedText } from './outbox-status.ts'
-import { refusalOfOwed } from './owed-sinks.ts'
+import { refusalOfOwed, sinksMoved } from './owed-sinks.ts'
 import type { StoredCheckpoints } from './restore-point.ts'
+import { knownMarkers } from './sink-markers.ts'
 
 /** What it is made of. */
 export interface OutboxOptions {
@@ -60,22 +61,31 @@ export class OutboxCoordinator {
   async start({ restore, retained }: Pick<StoredCheckpoints, 'restore' | 'retained'>): Promise<void> {
     const { plan, memory, ports } = this.#options
     const restored = retained.find((manifest) => manifest.checkpointId === restore?.checkpointId) ?? null
-    const lost = refusalOfOwed(memory.outbox.owed, plan, memory.dropState)
+    const restoredId = restored?.checkpointId ?? 0
+    const lost = refusalOfOwed(memory.outbox, plan, memory.dropState)
     if (lost !== null) throw lost
     await this.#open(this.#wanted(restored))
     const { jobName } = plan
-    const decision = resolveOutbox({ jobName, jobId: memory.jobId, restored, retained, markers: this.#markers })
+    const { jobId, outbox } = memory
+    const moved = new Set(sinksMoved(outbox, plan))
+    const { markers, losses } = knownMarkers(this.#markers, moved, outbox, jobId, restoredId)
+    for (const text of losses) ports.log('warn', `job ${jobName}: ${text}`, { job: jobName })
+    const decision = resolveOutbox({ jobName, jobId, restored, retained, markers })
     if (decision.kind === 'refuse') throw new MillraceError(decision.code, decision.message, { retry: 'never' })
     for (const epoch of decision.dropped) {
+      if (epoch.checkpointId <= outbox.settledId) continue
       const { records } = outboxSize(epoch)
       const sinks = [...epoch.sinks.keys()].join(', ')
       const text = `job ${jobName} no longer has sink ${sinks}: what checkpoint ${epoch.checkpointId} has for it (${records} records) is not applied`
       ports.log('warn', text, { job: jobName, checkpointId: epoch.checkpointId })
     }
-    memory.outbox.held = false
+    outbox.held = false
+    for (const [sink, marker] of markers) if (marker?.jobId === jobId) outbox.applied.set(sink, marker.epoch)
     this.#setOwed(decision.epochs)
     for (const { checkpointId } of decision.epochs) await this.apply(checkpointId)
-    memory.outbox.settledId = Math.max(memory.outbox.settledId, restored?.checkpointId ?? 0)
+    outbox.settledId = Math.max(outbox.settledId, restoredId)
+    const outputs = recordSinks(plan.definition)
+    for (const sink of this.#threads.keys()) outbox.places.set(sink, placeOf(outputs.get(sink)!))
   }
 
   /** Outboxes that are not applied yet by all of their sinks, oldest first. */
@@ -119,6 +129,7 @@ export class OutboxCoordinator {
         if (this.#markers.size === this.#threads.size) this.#opening?.resolve()
         return
       case 'outboxApplied':
+        this.#options.memory.outbox.applied.set(message.sink, message.epoch)
         if (this.#applying?.waiting.delete(message.sink) === true && this.#applying.waiting.size === 0) {
           this.#applying.done.resolve()
         }

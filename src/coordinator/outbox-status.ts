@@ -19,6 +19,10 @@ export interface OutboxStatus {
   settledId: number
   /** What each sink promises, as far as one was opened. */
   readonly guarantees: Map<string, 'exactly-once' | 'idempotent'>
+  /** Newest epoch that each sink has applied, as far as this process knows. */
+  readonly applied: Map<string, number>
+  /** Where each sink wrote when it last had everything that it was owed (`placeOf`). */
+  readonly places: Map<string, string>
 }
 
 /** As `checkpoint 7 (12 records, 3400 bytes)`. */
@@ -28,5 +32,5 @@ export function owedText({ checkpointId, records, bytes }: OwedEpoch): string {
 
 /** Nothing owed. */
 export function newOutboxStatus(): OutboxStatus {
-  return { owed: [], held: false, settledId: 0, guarantees: new Map() }
+  return { owed: [], held: false, settledId: 0, guarantees: new Map(), applied: new Map(), places: new Map() }
 }

@@ -121,8 +121,8 @@ export class Submissions {
       const consent = { given: submission.dropState ?? [], before: before.dropState ?? [] }
       const { refusal, dropState } = await judgeState(ports.store, null, plan, stored.jobId, consent)
       if (refusal !== null) throw refusal
-      const owed = jobs.get(stored.definition.name)?.coordinator.outbox.owed ?? []
-      const lost = refusalOfOwed(owed, plan, dropState)
+      const known = jobs.get(stored.definition.name)?.coordinator.outbox
+      const lost = known === undefined ? null : refusalOfOwed(known, plan, dropState)
       if (lost !== null) throw lost
       return { stored: { ...stored, dropState }, plan }
     }

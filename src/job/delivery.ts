@@ -86,6 +86,25 @@ export function recordSinks(definition: Outputs): ReadonlyMap<string, RecordOutp
   return sinks
 }
 
+/**
+ * Where an output's records are in the end, as a text to compare: two of one text are one place. The addresses of a cluster's
+ * brokers are no part of it, nor what may be told differently tomorrow of the same place (times, encodings).
+ */
+export function placeOf(output: RecordOutput): string {
+  switch (output.kind) {
+    case 'kafka':
+      return JSON.stringify([output.kind, output.topic])
+    case 'log':
+      return JSON.stringify([output.kind, output.path, output.topic])
+    case 'redis':
+      return JSON.stringify([output.kind, output.prefix, output.stream])
+    case 'postgres':
+      return JSON.stringify([output.kind, output.table])
+    case 'http':
+      return JSON.stringify([output.kind, output.url])
+  }
+}
+
 /** Names of the outputs that go through the outbox. */
 export function outboxSinkIds({ sinks, deadLetters, late }: Outputs): readonly string[] {
   const ids = sinks.flatMap(({ id, delivery }) => (delivery === 'exactly-once' ? [id] : []))
