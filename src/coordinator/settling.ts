@@ -53,7 +53,8 @@ export class Settling extends Waiters<CheckpointRecord> {
       const owed = this.#status.owed.map(owedText).join(' and ')
       const text = `sinks have not applied ${owed} within ${limitMs} ms: they are owed it, and get it at the next start`
       for (const id of late) this.reject(id, new MillraceError('SINK_FAILED', text))
-      if (this.ids.length > 0) this.limit(limitMs)
+      // Also while nobody waits yet: a job that drains asks for its last checkpoint when its sources have ended.
+      this.limit(limitMs)
     })
   }
 

@@ -1,7 +1,23 @@
 /** Waiting for sinks: it ends with the attempt, and leaves no timer that would keep a process from ending. */
 import { expect, it } from 'vitest'
+import type { CheckpointRecord } from '../../src/coordinator/job-history.ts'
+import { newOutboxStatus } from '../../src/coordinator/outbox-status.ts'
 import { Settling } from '../../src/coordinator/settling.ts'
 import { MillraceError } from '../../src/core/errors.ts'
+import { ManualClock, ManualScheduler } from '../../src/testing/manual-clock.ts'
+
+it('limits those who come to wait long after it was told to, as a job that drains does', async () => {
+  const scheduler = new ManualScheduler(new ManualClock())
+  const status = newOutboxStatus()
+  const settling = new Settling(scheduler, status)
+  settling.limit(30_000)
+  await scheduler.runFor(100_000)
+  const waiting = expect(settling.wait(1)).rejects.toThrow(/sinks have not applied .* within 30000 ms/)
+  settling.completed({ id: 1 } as CheckpointRecord)
+  await scheduler.runFor(60_000)
+  await waiting
+  settling.rejectAll(new MillraceError('CANCELLED', 'the attempt is over'))
+})
 
 it('lets go of its timer when the attempt is over', async () => {
   const timers = new Set<() => void>()
