@@ -142,7 +142,9 @@ export class ProgramSource implements Subtask {
     this.#context.wake()
   }
 
-  checkpointComplete(): void {}
+  checkpointComplete(checkpointId: number): void {
+    this.#parts.outbox.completed(checkpointId)
+  }
 
   checkpointAborted(checkpointId: number): void {
     if (this.#barrier <= checkpointId) this.#barrier = 0
