@@ -59,6 +59,7 @@ export class OutboxPartition {
   #nextOffset: number
   /** Number of the commit by which the partition was taken: names the files of this owner. */
   readonly #owned: number
+  #closed = false
 
   /**
    * Makes `owner` the owner of its partition: what earlier ones write from now on is never seen. Throws STORE_FENCED when
@@ -82,6 +83,7 @@ export class OutboxPartition {
 
   /** Adds one record to the epoch; its bytes are copied. Nobody sees it before `commit`. */
   append(key: Uint8Array | null, value: Uint8Array, timestampMs: number): void {
+    this.#checkOpen()
     this.#batch.append(key, value, timestampMs)
     if (this.#batch.sizeBytes >= BATCH_BYTES) this.#write()
   }
@@ -91,8 +93,10 @@ export class OutboxPartition {
    * STORE_FENCED when the partition has another owner: then nothing of it is ever seen.
    */
   async commit(epoch: number): Promise<void> {
+    this.#checkOpen()
     if (this.#batch.count > 0) this.#write()
     for (const { handle, path } of this.#segments) await syncLater(handle, path)
+    this.#checkOpen()
     const { writer, owner } = this.#options
     const { jobId, generation } = owner
     const next: Commit = {
@@ -114,9 +118,18 @@ export class OutboxPartition {
     if (newestCommit(this.#directory)?.owner.nonce !== this.#options.owner.nonce) throw fenced(this.#options)
   }
 
-  /** Closes files. What was not committed is gone. */
+  /** Closes files. What was not committed is gone, and nothing is committed any more: of its epoch, a part is missing. */
   close(): void {
+    this.#closed = true
     for (const { handle } of this.#segments.splice(0)) closeFile(handle)
+  }
+
+  #checkOpen(): void {
+    if (!this.#closed) return
+    throw new MillraceError(
+      'SINK_FAILED',
+      `the results of ${this.#options.writer} were let go in the middle of an epoch`,
+    )
   }
 
   #write(): void {

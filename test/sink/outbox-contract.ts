@@ -179,6 +179,31 @@ export function outboxContract(kind: OutboxKind): void {
         await third.close()
       }))
 
+    it('commits no part of an epoch in the middle of which it is closed', () =>
+      withTarget(async (target) => {
+        const count = 2100
+        const sink = target.sink(ownerOf('a'))
+        await sink.open()
+        const reached = Promise.withResolvers<void>()
+        const goOn = Promise.withResolvers<void>()
+        const slow = async function* () {
+          const records = recordsOf(1, count)
+          yield* blocksOf(records.slice(0, -5), count)
+          reached.resolve()
+          await goOn.promise
+          yield* blocksOf(records.slice(-5), count)
+        }
+        const applied = sink.apply(1, slow()).catch(() => undefined)
+        await reached.promise
+        const closed = sink.close()
+        goOn.resolve()
+        await Promise.all([applied, closed])
+        const next = target.sink(ownerOf('b'))
+        if (epochOf(await next.open()) < 1) await next.apply(1, blocksOf(recordsOf(1, count)))
+        await next.close()
+        expectSame(await target.read(), target.expected(upTo(1, count)))
+      }))
+
     // A sink without a marker has nothing by which to tell owners apart.
     if (kind.repeats !== true) ownership(kind, withTarget, catchUp)
     crashes(kind, withTarget, catchUp)
