@@ -24,7 +24,7 @@ export interface SinkKnowledge {
 export function knownMarkers(
   found: ReadonlyMap<string, SinkMarker | null>,
   moved: ReadonlySet<string>,
-  { applied, guarantees }: OutboxStatus,
+  { applied, guarantees, settledId }: OutboxStatus,
   jobId: string,
   restoredId: number,
 ): SinkKnowledge {
@@ -37,7 +37,8 @@ export function knownMarkers(
       continue
     }
     const own = marker?.jobId === jobId ? marker.epoch : 0
-    markers.set(sink, own === 0 && remembered > 0 ? { jobId, epoch: remembered } : marker)
+    const had = Math.max(remembered, settledId)
+    markers.set(sink, own === 0 && had > 0 ? { jobId, epoch: had } : marker)
     if (own >= remembered || guarantees.get(sink) !== 'exactly-once') continue
     losses.push(
       own === 0

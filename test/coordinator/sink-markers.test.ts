@@ -8,8 +8,10 @@ function known(
   found: Readonly<Record<string, ReturnType<typeof marker> | null>>,
   remembered: Readonly<Record<string, number>>,
   moved: readonly string[] = [],
+  settledId = 0,
 ) {
   const status = newOutboxStatus()
+  status.settledId = settledId
   for (const [sink, epoch] of Object.entries(remembered)) status.applied.set(sink, epoch)
   for (const sink of Object.keys(found)) status.guarantees.set(sink, sink === 'http' ? 'idempotent' : 'exactly-once')
   const { markers, losses } = knownMarkers(new Map(Object.entries(found)), new Set(moved), status, 'id', 9)
@@ -25,6 +27,13 @@ it('a sink is believed', () => {
 
 it('of one that cannot say what it has, what is remembered counts', () => {
   expect(known({ http: null }, { http: 7 })).toEqual({ markers: { http: marker(7) }, losses: [] })
+})
+
+it('what every sink had when the job came to rest is given to none again', () => {
+  expect(known({ http: null, a: null, b: marker(5) }, { http: 4 }, [], 8)).toEqual({
+    markers: { http: marker(8), a: marker(8), b: marker(5) },
+    losses: [],
+  })
 })
 
 it('one that has lost what it had is told of: all of it, or the newest', () => {
