@@ -120,6 +120,8 @@ export interface CheckpointSummary {
   readonly owed: readonly OwedOutbox[]
   /** Sources wait: sinks have more to apply than they should. */
   readonly sourcesHeld: boolean
+  /** Transactions of sinks that hung in a broker, partition by partition, and that were ended. */
+  readonly hangingEnded: number
 }
 
 /** What sinks are owed of a checkpoint. */

@@ -272,6 +272,7 @@ function checkpointSummary(job: ManagedJob): CheckpointSummary {
     lastFailure: history.checkpoints.find((record) => record.failure !== '')?.failure ?? '',
     owed: outbox.owed,
     sourcesHeld: outbox.held,
+    hangingEnded: outbox.hangingEnded,
   }
 }
 

@@ -8,10 +8,10 @@ import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import { markerTopicOf, sinkOfTransactionalId } from '../sink/kafka-outbox.ts'
 import type { KafkaSecurity } from '../source/kafka/connection.ts'
-import { brokerError } from '../source/kafka/errors.ts'
-import { type PartitionProducer, readAbortMarker, writeAbortMarker } from '../source/kafka/inspect-protocol.ts'
+import { endFromOutside } from '../source/kafka/hanging-transactions.ts'
+import type { PartitionProducer } from '../source/kafka/inspect-protocol.ts'
 import { KafkaCluster } from '../source/kafka/kafka-cluster.ts'
-import { inspect, isOpen, listTransactions, offers, openProducers } from '../source/kafka/open-transactions.ts'
+import { isOpen, listTransactions, openProducers } from '../source/kafka/open-transactions.ts'
 import type { KafkaPorts } from '../source/kafka/patience.ts'
 import { type PartitionEnds, partitionEnds } from '../source/kafka/stable-offsets.ts'
 import { TransactionalProducer } from '../source/kafka/transactional-producer.ts'
@@ -263,18 +263,12 @@ export class TransactionDesk implements TransactionsApi {
         const message = `producer ${target.producerId} wrote ${Math.round(silentMs / 1000)} s ago and may still end its transaction; after 15 minutes it counts as hanging. Force ends it now`
         throw new MillraceError('JOB_STATE', message)
       }
-      const connection = await cluster.connectionTo(end.leader)
-      if (!offers(connection, 'writeTxnMarkers')) {
-        const message = `broker ${connection.address} takes no markers from clients; end the transaction with the tool of its maker`
-        throw new MillraceError('BROKER_UNSUPPORTED', message)
-      }
-      const code = await inspect(
-        connection,
-        'writeTxnMarkers',
-        (writer) => writeAbortMarker(writer, { topic, partition }, producer),
-        readAbortMarker,
-      )
-      if (code !== 0) throw brokerError(code, `aborting the transaction in ${topic}-${partition}`)
+      // What a sink of ours has committed is committed; of others nobody can tell.
+      const ours = known.find(({ transactionalId, state }) => {
+        return this.#owner(transactionalId) !== undefined && state === 'CompleteCommit'
+      })
+      await endFromOutside(cluster, end, producer, ours === undefined ? 'abort' : 'commit')
+      if (ours !== undefined) return { outcome: 'committed', job: this.#owner(ours.transactionalId)!.job }
       return { outcome: 'aborted', job: '' }
     })
   }

@@ -13,7 +13,7 @@ import { type OutboxEpoch, outboxOf, outboxSize, resolveOutbox, type SinkMarker 
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { outboxKinds, outboxSinkIds, placeOf, recordSinks } from '../job/delivery.ts'
 import type { JobPlan } from '../job/plan.ts'
-import type { FromWorker } from '../runtime/messages.ts'
+import type { OutboxAnswer } from '../runtime/messages.ts'
 import type { OutboxOwner } from '../sink/outbox.ts'
 import type { Deployment } from './deployment.ts'
 import type { JobMemory } from './job-memory.ts'
@@ -33,9 +33,6 @@ export interface OutboxOptions {
   readonly ports: Pick<JobPorts, 'log' | 'scheduler'>
   readonly settings: Pick<JobSettings, 'sinkOpenMs'>
 }
-
-/** What sinks answer. */
-export type OutboxMessage = Extract<FromWorker, { type: 'outboxOpened' | 'outboxApplied' | 'outboxFailed' }>
 
 /** The sinks of one attempt that take outboxes. */
 export class OutboxCoordinator {
@@ -121,7 +118,8 @@ export class OutboxCoordinator {
   }
 
   /** A sink answers. */
-  onMessage(message: OutboxMessage): void {
+  onMessage(message: OutboxAnswer): void {
+    this.#note(message)
     switch (message.type) {
       case 'outboxOpened':
         this.#markers.set(message.sink, message.marker)
@@ -136,6 +134,19 @@ export class OutboxCoordinator {
         return
       case 'outboxFailed':
         this.#fail(this.#described(message.sink, message.error))
+    }
+  }
+
+  /** A sink had to end what hung: nothing is wrong then, but with the broker. */
+  #note({ sink, ended = [] }: OutboxAnswer): void {
+    const { plan, memory, ports } = this.#options
+    for (const { topic, partition, offset, producerId, end } of ended) {
+      memory.outbox.hangingEnded++
+      const how = end === 'commit' ? 'committed' : 'aborted'
+      const text =
+        `sink ${sink} of job ${plan.jobName} has ${how} a transaction of its own that hung in ${topic}-${partition} at ` +
+        `offset ${offset}: its coordinator had ${how} it, and had not told the partition`
+      ports.log('warn', text, { job: plan.jobName, sink, topic, partition, offset, producerId: String(producerId) })
     }
   }
 

@@ -17,6 +17,8 @@ export interface OutboxStatus {
   held: boolean
   /** Newest checkpoint up to which sinks are known to have everything; 0 until an attempt has asked them. */
   settledId: number
+  /** Transactions that hung in a broker, partition by partition, and that sinks have ended. */
+  hangingEnded: number
   /** What each sink promises, as far as one was opened. */
   readonly guarantees: Map<string, 'exactly-once' | 'idempotent'>
   /** Newest epoch that each sink has applied, as far as this process knows. */
@@ -32,5 +34,6 @@ export function owedText({ checkpointId, records, bytes }: OwedEpoch): string {
 
 /** Nothing owed. */
 export function newOutboxStatus(): OutboxStatus {
-  return { owed: [], held: false, settledId: 0, guarantees: new Map(), applied: new Map(), places: new Map() }
+  const maps = { guarantees: new Map(), applied: new Map(), places: new Map() }
+  return { owed: [], held: false, settledId: 0, hangingEnded: 0, ...maps }
 }

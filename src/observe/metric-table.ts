@@ -34,6 +34,7 @@ export interface ObservedJob {
     } | null
     readonly owed: readonly { readonly records: number; readonly bytes: number }[]
     readonly sourcesHeld: boolean
+    readonly hangingEnded: number
   }
 }
 
@@ -300,6 +301,12 @@ export const metricTable: readonly MetricSpec[] = [
   ),
   perJob('millrace_outbox_owed_bytes', 'gauge', 'Bytes in them.', ({ checkpoints }) =>
     checkpoints.owed.reduce((sum, { bytes }) => sum + bytes, 0),
+  ),
+  perJob(
+    'millrace_hanging_transactions_ended_total',
+    'counter',
+    'Transactions of Kafka sinks that hung in a partition after a fault of the broker, and that the sink has ended.',
+    ({ checkpoints }) => checkpoints.hangingEnded,
   ),
   perJob('millrace_sources_held', 'gauge', 'Whether sources wait for sinks: 1 or 0.', ({ checkpoints }) =>
     Number(checkpoints.sourcesHeld),

@@ -16,6 +16,7 @@ import type { JobPlan } from '../job/plan.ts'
 import type { TableSource } from '../job/state-match.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { OutboxMarker, OutboxOwner, OutboxSink } from '../sink/outbox.ts'
+import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
 import type { SplitAssignment } from '../source/source.ts'
 
 /** One run of one job: `job` is unique in the process, `attempt` rises with each restart. */
@@ -152,20 +153,7 @@ export type FromWorker =
       readonly subtask: number
       readonly error: ErrorData
     })
-  | (AttemptRef & {
-      readonly type: 'outboxOpened'
-      readonly sink: string
-      readonly marker: OutboxMarker | null
-      readonly guarantee: OutboxSink['guarantee']
-    })
-  | (AttemptRef & { readonly type: 'outboxApplied'; readonly sink: string; readonly epoch: number })
-  /** `epoch` is 0 when it was `openOutbox` that failed. */
-  | (AttemptRef & {
-      readonly type: 'outboxFailed'
-      readonly sink: string
-      readonly epoch: number
-      readonly error: ErrorData
-    })
+  | OutboxAnswer
   /** A subtask has so much for sinks since the last barrier that a checkpoint should be made. */
   | (AttemptRef & { readonly type: 'epochFull' })
   /** A source subtask has read all its splits, or was drained, and has sent the MAX watermark. It still takes barriers. */
@@ -199,6 +187,21 @@ export type FromWorker =
       readonly message: string
       readonly fields: Readonly<Record<string, unknown>>
     }
+
+/** What a sink that takes outboxes answers, with the transactions that hung in its broker and that it has ended. */
+export type OutboxAnswer = AttemptRef & {
+  readonly sink: string
+  readonly ended?: readonly EndedTransaction[]
+} & (
+    | {
+        readonly type: 'outboxOpened'
+        readonly marker: OutboxMarker | null
+        readonly guarantee: OutboxSink['guarantee']
+      }
+    | { readonly type: 'outboxApplied'; readonly epoch: number }
+    /** `epoch` is 0 when it was `openOutbox` that failed. */
+    | { readonly type: 'outboxFailed'; readonly epoch: number; readonly error: ErrorData }
+  )
 
 /** The coordinator's end of one worker thread. Implemented over a MessagePort, and in memory for simulation. */
 export interface WorkerPort {

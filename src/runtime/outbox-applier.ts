@@ -14,7 +14,8 @@ import { invariant, MillraceError } from '../core/errors.ts'
 import { crc32c } from '../event/crc32c.ts'
 import { recordSinks } from '../job/delivery.ts'
 import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
-import type { AttemptRef, DeployMessage, FromWorker } from './messages.ts'
+import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
+import type { AttemptRef, DeployMessage, FromWorker, OutboxAnswer } from './messages.ts'
 import type { WorkerPorts } from './ports.ts'
 
 /** Blocks that are read ahead of the one that a sink works on. */
@@ -28,6 +29,8 @@ export class OutboxApplier {
   readonly #ports: WorkerPorts
   readonly #send: (message: FromWorker) => void
   readonly #sinks = new Map<string, OutboxSink>()
+  /** Transactions that sinks have ended since their last answer. */
+  readonly #ended = new Map<string, EndedTransaction[]>()
   #store: ChunkStore | null = null
   #closed = false
 
@@ -42,7 +45,9 @@ export class OutboxApplier {
     await this.#tell(id, 0, async () => {
       const output = recordSinks(this.#deploy.plan.definition).get(id)
       invariant(output !== undefined && this.#ports.openOutboxSink !== undefined, `no sink ${id} takes outboxes here`)
-      const sink = this.#ports.openOutboxSink(output, owner)
+      const ended: EndedTransaction[] = []
+      this.#ended.set(id, ended)
+      const sink = this.#ports.openOutboxSink(output, owner, (each) => ended.push(each))
       this.#sinks.set(id, sink)
       const marker = await sink.open()
       return { type: 'outboxOpened', ...this.#ref, sink: id, marker, guarantee: sink.guarantee }
@@ -88,14 +93,15 @@ export class OutboxApplier {
     return { job, attempt }
   }
 
-  async #tell(sink: string, epoch: number, work: () => Promise<FromWorker>): Promise<void> {
-    let answer: FromWorker
+  async #tell(sink: string, epoch: number, work: () => Promise<OutboxAnswer>): Promise<void> {
+    let answer: OutboxAnswer
     try {
       answer = await work()
     } catch (thrown) {
       answer = { type: 'outboxFailed', ...this.#ref, sink, epoch, error: MillraceError.from(thrown).toData() }
     }
-    if (!this.#closed) this.#send(answer)
+    const ended = this.#ended.get(sink)?.splice(0) ?? []
+    if (!this.#closed) this.#send(ended.length === 0 ? answer : { ...answer, ended })
   }
 }
 

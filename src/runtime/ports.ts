@@ -8,6 +8,7 @@ import type { JobPlan } from '../job/plan.ts'
 import type { JobProgram } from '../program/graph.ts'
 import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { RecordWriter } from '../sink/sink.ts'
+import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
 import type { SourceReader } from '../source/source.ts'
 
 /** Opens the outside world for one worker. */
@@ -23,10 +24,11 @@ export interface WorkerPorts {
    */
   openWriter(output: RecordOutput, owner: string): RecordWriter
   /**
-   * The sink of an output that takes outboxes (job/delivery.ts `outboxKinds`). Nothing is done before its `open`.
+   * The sink of an output that takes outboxes (job/delivery.ts `outboxKinds`). Nothing is done before its `open`. It
+   * tells `onEnded` of transactions of its own that hung in a broker, and that it has ended.
    * Absent where there are none.
    */
-  openOutboxSink?(output: RecordOutput, owner: OutboxOwner): OutboxSink
+  openOutboxSink?(output: RecordOutput, owner: OutboxOwner, onEnded: (ended: EndedTransaction) => void): OutboxSink
   openChunkStore(config: StoreConfig): ChunkStore
   /** The job in a module on disk, by its path. JOB_INVALID when there is none. */
   readonly loadProgram?: (file: string) => Promise<JobProgram>

@@ -19,6 +19,7 @@ import { openPostgres } from '../sink/postgres-connection.ts'
 import { PostgresOutbox } from '../sink/postgres-outbox.ts'
 import { MetricTable, type PostgresRows, SideTable } from '../sink/postgres-tables.ts'
 import { RedisOutbox } from '../sink/redis-outbox.ts'
+import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
 
 /** What sinks need of the thread. */
 interface SinkPorts {
@@ -33,6 +34,7 @@ export function openOutboxSink(
   owner: OutboxOwner,
   access: SinkAccess,
   ports: SinkPorts,
+  onEnded: (ended: EndedTransaction) => void = () => {},
 ): OutboxSink {
   const { scheduler, random } = ports
   switch (output.kind) {
@@ -58,7 +60,7 @@ export function openOutboxSink(
     }
     case 'kafka': {
       const brokers = output.brokers.split(',').map((broker) => broker.trim())
-      return new KafkaOutbox({ brokers, topic: output.topic, owner, ...access.kafka }, ports)
+      return new KafkaOutbox({ brokers, topic: output.topic, owner, onEnded, ...access.kafka }, ports)
     }
   }
 }

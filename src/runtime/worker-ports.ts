@@ -36,7 +36,8 @@ export function createWorkerPorts(kafka: KafkaSecurity, sinks: SinkAccess): Work
     random,
     openReader: (plan) => openReader(plan, kafka),
     openWriter: (output, owner) => openWriter(output, owner, kafka),
-    openOutboxSink: (output, owner) => openOutboxSink(output, owner, { kafka, ...sinks }, { clock, scheduler, random }),
+    openOutboxSink: (output, owner, onEnded) =>
+      openOutboxSink(output, owner, { kafka, ...sinks }, { clock, scheduler, random }, onEnded),
     openChunkStore,
     loadProgram,
   }

@@ -10,13 +10,22 @@
  * 2. No transaction is resumed. After any rejection, the unknown outcome of a commit included, the sink is of no use:
  *    whoever wants to go on makes a new one, and its marker says what holds.
  * 3. A transaction has records and, in its last request, the marker. None is empty.
+ * 4. An epoch is applied when readers of committed records see it, not when its commit is answered: what hangs then, or
+ *    is found hanging by `open`, is ended as its coordinator has decided (source/kafka/hanging-transactions.ts).
  */
 import { MillraceError } from '../core/errors.ts'
 import { RecordBatchWriter } from '../event/record-batch-writer.ts'
 import { type KafkaAdmin, openKafkaAdmin } from '../source/kafka/admin.ts'
+import {
+  type Committed,
+  type EndedTransaction,
+  OwnTransactions,
+  settleHolder,
+} from '../source/kafka/hanging-transactions.ts'
 import type { KafkaClusterOptions } from '../source/kafka/kafka-cluster.ts'
 import { nameHolder } from '../source/kafka/open-transactions.ts'
 import type { KafkaPorts } from '../source/kafka/patience.ts'
+import { arePassed } from '../source/kafka/stable-offsets.ts'
 import { topicSettings } from '../source/kafka/topic-settings.ts'
 import type { PartitionBatch } from '../source/kafka/transaction-protocol.ts'
 import { TransactionalProducer } from '../source/kafka/transactional-producer.ts'
@@ -35,6 +44,8 @@ export interface KafkaOutboxOptions extends KafkaClusterOptions {
   readonly patienceMs?: number
   /** How long `open` waits for transactions of others that keep the marker topic from being read, ms. Default 30000. */
   readonly waitMs?: number
+  /** Told of a transaction of its own that hung, and was ended. */
+  readonly onEnded?: (ended: EndedTransaction) => void
   /** Creates the marker topic; default kafkajs. */
   readonly openAdmin?: () => Promise<KafkaAdmin>
 }
@@ -42,6 +53,10 @@ export interface KafkaOutboxOptions extends KafkaClusterOptions {
 const DEFAULT_PREFIX = 'millrace'
 /** How long a sink that is closed waits for its transaction to be aborted, ms. */
 const ABORT_WAIT_MS = 3000
+/** Pause before partitions are looked at again that hide what holds them, ms. */
+const BLIND_PAUSE_MS = 200
+/** Pauses before it is looked again whether a commit can be seen, ms; a coordinator takes a few. */
+const VISIBLE_AFTER_MS = [1, 2, 4, 8, 16, 32] as const
 /** What topics take unless they say otherwise, less a little: where the client may not ask. */
 const MESSAGE_BYTES_UNKNOWN = 900_000
 
@@ -69,6 +84,7 @@ export function sinkOfTransactionalId(
 interface Session {
   readonly producer: TransactionalProducer
   readonly markers: MarkerTopic
+  readonly own: OwnTransactions
 }
 
 /** An OutboxSink over transactions. */
@@ -127,17 +143,37 @@ export class KafkaOutbox implements OutboxSink {
     const { waitMs = 30_000, openAdmin = () => openKafkaAdmin(this.#options) } = this.#options
     const producer = new TransactionalProducer({ ...this.#options, transactionalId: this.#key }, this.#ports)
     const holder = (): Promise<string> => nameHolder(producer.cluster, this.#markerTopic, 0)
-    const options = { ...this.#options, topic: this.#markerTopic, waitMs, openAdmin, holder }
-    this.#session = { producer, markers: new MarkerTopic(options, this.#ports) }
+    const looking = {
+      cluster: producer.cluster,
+      patienceMs: this.#options.patienceMs ?? 30_000,
+      ports: this.#ports,
+      closed: () => this.#closing,
+    }
+    const topics = [...new Set([this.#options.topic, this.#markerTopic])]
+    const own = new OwnTransactions({ ...looking, transactionalId: this.#key, topics })
+    const { transactionPrefix = DEFAULT_PREFIX } = this.#options
+    const ours = (id: string): boolean => sinkOfTransactionalId(transactionPrefix, id) !== undefined
+    const free = async (): Promise<void> => {
+      // Who may not look is told who holds the topic, as far as that can be told.
+      const ended = await settleHolder(looking, { topic: this.#markerTopic, partition: 0 }, ours).catch(() => [])
+      for (const each of ended) this.#options.onEnded?.(each)
+    }
+    const options = { ...this.#options, topic: this.#markerTopic, waitMs, openAdmin, holder, free }
+    this.#session = { producer, markers: new MarkerTopic(options, this.#ports), own }
     return this.#session
   }
 
-  async #open({ producer, markers }: Session): Promise<OutboxMarker | null> {
+  async #open(session: Session): Promise<OutboxMarker | null> {
+    const { producer, markers, own } = session
     const { topic, owner } = this.#options
     await markers.prepare(producer.cluster)
     // A look before anything is taken over: an owner that has been replaced need not disturb the one that replaced it.
     this.#checkOwner(await markers.peek(this.#key))
+    // Before the coordinator forgets how the last transaction ended, and again for what ends by being taken over.
+    await this.#settle(own)
     await producer.init()
+    await this.#settle(own)
+    if (own.blind.length > 0) await this.#waitForBlind(session)
     const marker = await markers.read(this.#key)
     this.#checkOwner(marker)
     this.#applied = marker?.applied ?? null
@@ -147,7 +183,7 @@ export class KafkaOutbox implements OutboxSink {
     const known = marker?.owner
     if (known?.jobId !== owner.jobId || known.generation !== owner.generation) {
       await producer.produce([this.#marker(producer, this.#applied)])
-      await producer.commit()
+      await this.#commit(session)
     }
     this.#batches = batches
     return this.#applied
@@ -165,8 +201,9 @@ export class KafkaOutbox implements OutboxSink {
   async #apply(epoch: number, blocks: AsyncIterable<Uint8Array>): Promise<void> {
     const { topic, owner } = this.#options
     const batches = this.#batches
-    const producer = this.#session?.producer
-    if (batches === undefined || producer === undefined) throw this.#notOpen()
+    const session = this.#session
+    if (batches === undefined || session === undefined) throw this.#notOpen()
+    const { producer } = session
     if (this.#applied?.jobId === owner.jobId && epoch <= this.#applied.epoch) return
     const { partitions } = await producer.metadata(topic)
     batches.begin(partitions.length, this.#ports.clock.nowMs())
@@ -192,8 +229,42 @@ export class KafkaOutbox implements OutboxSink {
     if (rest.length === 0 && !producer.open) return
     const applied = { jobId: owner.jobId, generation: owner.generation, epoch }
     await producer.produce([...rest, this.#marker(producer, applied)])
-    await producer.commit()
+    await this.#commit(session)
     this.#applied = applied
+  }
+
+  /** Commits, and resolves when it can be seen: the next transaction must not take one that hangs along. */
+  async #commit({ producer, own }: Session): Promise<void> {
+    await producer.commit()
+    for (const delayMs of VISIBLE_AFTER_MS) {
+      // A broker that does not answer now is asked with patience below.
+      if (await arePassed(producer.cluster, producer.written).catch(() => false)) return
+      await new Promise<void>((resolve) => void this.#ports.scheduler.after(delayMs, resolve))
+    }
+    await this.#settle(own, { by: producer.identity, to: producer.written })
+  }
+
+  async #settle(own: OwnTransactions, committed?: Committed): Promise<void> {
+    for (const ended of await own.settle(committed)) this.#options.onEnded?.(ended)
+  }
+
+  /** Waits for partitions in which one of its own may hang, for all that this client is allowed to see. */
+  async #waitForBlind({ producer, own }: Session): Promise<void> {
+    const { waitMs = 30_000 } = this.#options
+    const { clock, scheduler } = this.#ports
+    const untilMs = clock.monotonicMs() + waitMs
+    const written = own.blind.map((end) => ({ ...end, offset: end.highWatermark - 1 }))
+    while (!(await arePassed(producer.cluster, written))) {
+      if (this.#closing) throw this.#notOpen()
+      if (clock.monotonicMs() >= untilMs) {
+        const where = written.map(({ topic, partition }) => `${topic}-${partition}`).join(', ')
+        const message =
+          `a transaction has been open in ${where} for ${Math.round(waitMs / 1000)} s, and it cannot be told whose it is. ` +
+          'Grant this client the right to READ the topic: one of its own that hangs is then ended.'
+        throw new MillraceError('SINK_FAILED', message)
+      }
+      await new Promise<void>((resolve) => void scheduler.after(BLIND_PAUSE_MS, resolve))
+    }
   }
 
   #round(producer: TransactionalProducer, batches: KafkaBatches): PartitionBatch[] {

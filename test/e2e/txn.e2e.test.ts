@@ -51,6 +51,11 @@ async function openTransaction(transactionalId: string, topic: string): Promise<
 async function hang(topic: string): Promise<void> {
   const producer = producerOf('late-retry')
   await producer.init()
+  await late('late-retry', producer, topic)
+}
+
+/** Writes to a partition within a transaction whose coordinator does not hear of it. */
+async function late(transactionalId: string, producer: TransactionalProducer, topic: string): Promise<void> {
   const { partitions } = await producer.metadata(topic)
   const connection = await producer.cluster.connectionTo(partitions[0]!.leader)
   const [key, version] = transactionApis.produce
@@ -59,7 +64,7 @@ async function hang(topic: string): Promise<void> {
     key,
     version,
     false,
-    (writer) => writeProduce(writer, 'late-retry', 5000, [batch]),
+    (writer) => writeProduce(writer, transactionalId, 5000, [batch]),
     readProduce,
   )
   expect(answers).toMatchObject([{ errorCode: 0 }])
@@ -173,6 +178,22 @@ describe('millrace txn', () => {
     expect((await millrace(engine, ...args, '--force')).stdout).toBe('events-0: nothing was open\n')
     const usage = await millrace(engine, 'txn', 'abort', 'events', '--hanging', '5')
     expect(usage.stderr).toMatch(/not TOPIC-PARTITION/)
+    await engine.client.control.cancel('engagement')
+  })
+
+  it('commits one that a sink had committed, and that its coordinator left open where nobody looks any more', async () => {
+    const engine = await engineForTest({ brokers: broker.brokers })
+    await admin.createTopic('former', { partitions: 1 })
+    await submitJob(engine.client, job.replace('topic: events', 'topic: former'))
+    await untilState(engine.client, 'engagement', 'RUNNING')
+    const producer = await openTransaction('millrace/gone/out', 'elsewhere')
+    await late('millrace/gone/out', producer, 'former')
+    await producer.commit()
+    const [hanging] = await listed(engine)
+    expect(hanging).toMatchObject({ state: 'Hanging', partitions: [{ topic: 'former' }] })
+    const args = ['txn', 'abort', 'former-0', '--hanging', String(hanging!.producerId), '--force']
+    expect((await millrace(engine, ...args)).stdout).toBe('former-0: committed\n')
+    expect(await javaRead(broker.brokers, 'former', 'read_committed')).toHaveLength(1)
     await engine.client.control.cancel('engagement')
   })
 })

@@ -7,6 +7,7 @@ import { OutboxApplier } from '../../src/runtime/outbox-applier.ts'
 import type { WorkerPorts } from '../../src/runtime/ports.ts'
 import type { OutboxSink } from '../../src/sink/outbox.ts'
 import { OutboxBlockWriter } from '../../src/sink/outbox-block.ts'
+import type { EndedTransaction } from '../../src/source/kafka/hanging-transactions.ts'
 import { ManualClock, ManualScheduler } from '../../src/testing/manual-clock.ts'
 import { MemoryOutboxData, MemoryOutboxSink } from '../../src/testing/memory-outbox-sink.ts'
 import { definition } from '../testing/outbox-shop.ts'
@@ -19,6 +20,7 @@ async function setUp(wrap: (sink: OutboxSink) => OutboxSink = (sink) => sink) {
   const store = new MemoryStoreData()
   const sinks = new MemoryOutboxData()
   const said: FromWorker[] = []
+  let tellEnded: (ended: EndedTransaction) => void = () => {}
   const deploy = {
     job: 1,
     attempt: 2,
@@ -28,7 +30,10 @@ async function setUp(wrap: (sink: OutboxSink) => OutboxSink = (sink) => sink) {
   const ports = {
     scheduler,
     openChunkStore: () => new MemoryChunkStore(store),
-    openOutboxSink: () => wrap(new MemoryOutboxSink(sinks, owner)),
+    openOutboxSink: (_output: unknown, _owner: unknown, onEnded: (ended: EndedTransaction) => void) => {
+      tellEnded = onEnded
+      return wrap(new MemoryOutboxSink(sinks, owner))
+    },
   } as unknown as WorkerPorts
   const applier = new OutboxApplier(deploy, ports, (message) => said.push(message))
   await applier.open('out', owner)
@@ -37,7 +42,7 @@ async function setUp(wrap: (sink: OutboxSink) => OutboxSink = (sink) => sink) {
   const bytes = writer.take()
   await new MemoryChunkStore(store).putChunk(key, bytes)
   const block = { chunk: { key, sizeBytes: bytes.length }, epoch: 7, records: 1, crc32c: crc32c(bytes) }
-  return { applier, said, store, sinks, scheduler, block }
+  return { applier, said, store, sinks, scheduler, block, tellEnded: (ended: EndedTransaction) => tellEnded(ended) }
 }
 
 it('waits for a store that is away, and then applies', async () => {
@@ -83,4 +88,13 @@ it('tells what a sink fails with, once, and nothing after it is closed', async (
   await applier.close()
   await applier.apply('out', 7, [block])
   expect(said).toHaveLength(2)
+})
+
+it('says with the next answer which transactions a sink has ended, once', async () => {
+  const { applier, said, block, tellEnded } = await setUp()
+  const ended = { topic: 'results', partition: 1, offset: 40, producerId: 7n, end: 'commit' } as const
+  tellEnded(ended)
+  await applier.apply('out', 7, [block])
+  await applier.apply('out', 8, [block])
+  expect(said.map((each) => ('ended' in each ? each.ended : undefined))).toEqual([undefined, [ended], undefined])
 })

@@ -150,16 +150,28 @@ function readProducer(reader: WireReader): PartitionProducer {
   return { producerId, producerEpoch, coordinatorEpoch, lastTimestampMs, openOffset }
 }
 
-/** Writes a WriteTxnMarkers v1 request that aborts one producer's transaction on one partition. */
-export function writeAbortMarker(writer: WireWriter, where: TopicPartition, producer: PartitionProducer): void {
-  writer.unsignedVarint(2).bigint64(producer.producerId).int16(producer.producerEpoch).boolean(false)
+/** How a transaction ends. */
+export type TransactionEnd = 'commit' | 'abort'
+
+/** Writes a WriteTxnMarkers v1 request that ends one producer's transaction on one partition. */
+export function writeEndMarker(
+  writer: WireWriter,
+  where: TopicPartition,
+  producer: PartitionProducer,
+  end: TransactionEnd,
+): void {
+  writer
+    .unsignedVarint(2)
+    .bigint64(producer.producerId)
+    .int16(producer.producerEpoch)
+    .boolean(end === 'commit')
   writer.unsignedVarint(2).compactString(where.topic).unsignedVarint(2).int32(where.partition).noTags()
   // A leader without word of a coordinator takes epoch 0, as Kafka's own tool sends it.
   writer.int32(Math.max(0, producer.coordinatorEpoch)).noTags().noTags()
 }
 
 /** Parses a WriteTxnMarkers v1 response about one partition: its error code. */
-export function readAbortMarker(reader: WireReader): number {
+export function readEndMarker(reader: WireReader): number {
   reader.skipTags()
   const codes = reader.compactArray((r) => {
     r.bigint64()

@@ -6,7 +6,7 @@
  */
 import { MillraceError } from '../../core/errors.ts'
 import type { KafkaConnection } from './connection.ts'
-import { brokerError } from './errors.ts'
+import { brokerError, kafkaErrors } from './errors.ts'
 import {
   type DescribedTransaction,
   inspectApis,
@@ -81,14 +81,24 @@ export async function listTransactions(
  */
 export async function openProducers(
   cluster: KafkaCluster,
-  { topic, partition }: TopicPartition,
+  where: TopicPartition,
   leader: number,
 ): Promise<PartitionProducer[]> {
+  const answer = await askProducers(cluster, where, leader)
+  return typeof answer === 'number' ? [] : answer
+}
+
+/** As `openProducers`; the error code of a leader that does not tell, 35 of one that cannot. */
+export async function askProducers(
+  cluster: KafkaCluster,
+  { topic, partition }: TopicPartition,
+  leader: number,
+): Promise<PartitionProducer[] | number> {
   const connection = await cluster.connectionTo(leader)
-  if (!offers(connection, 'describeProducers')) return []
+  if (!offers(connection, 'describeProducers')) return kafkaErrors.UNSUPPORTED_VERSION
   const write = (writer: WireWriter): void => writeDescribeProducers(writer, topic, [partition])
   const [answer] = await inspect(connection, 'describeProducers', write, readDescribeProducers)
-  if (answer === undefined || answer.errorCode !== 0) return []
+  if (answer === undefined || answer.errorCode !== 0) return answer?.errorCode ?? -1
   const open = answer.producers.filter((producer) => producer.openOffset >= 0)
   return open.sort((a, b) => a.openOffset - b.openOffset)
 }

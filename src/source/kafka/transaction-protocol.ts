@@ -57,7 +57,12 @@ export function writeAddPartitions(
 /** Parses an AddPartitionsToTxn v1 response. */
 export function readAddPartitions(reader: WireReader): PartitionVerdict[] {
   reader.int32()
-  return reader.array((r) => partitionsOf(r, () => {})).flat()
+  return reader
+    .array((r) => {
+      const topic = r.string()
+      return r.array((p) => ({ topic, partition: p.int32(), errorCode: p.int16() }))
+    })
+    .flat()
 }
 
 /** A record batch on its way to a partition. */
@@ -83,9 +88,24 @@ export function writeProduce(
   }
 }
 
+/** What a leader says of a batch. */
+export interface ProduceVerdict extends PartitionVerdict {
+  /** Offset of its first record; -1 when the leader does not say. */
+  readonly offset: number
+}
+
 /** Parses a Produce v7 response. */
-export function readProduce(reader: WireReader): PartitionVerdict[] {
-  return reader.array((r) => partitionsOf(r, (p) => void p.skip(24))).flat()
+export function readProduce(reader: WireReader): ProduceVerdict[] {
+  return reader
+    .array((r) => {
+      const topic = r.string()
+      return r.array((p) => {
+        const verdict = { topic, partition: p.int32(), errorCode: p.int16(), offset: p.int64() }
+        p.skip(16)
+        return verdict
+      })
+    })
+    .flat()
 }
 
 /** Writes an EndTxn v1 request. */
@@ -102,14 +122,4 @@ export function writeEndTxn(
 export function readEndTxn(reader: WireReader): number {
   reader.int32()
   return reader.int16()
-}
-
-/** One topic's partitions with their error codes; `rest` passes what follows each. */
-function partitionsOf(reader: WireReader, rest: (reader: WireReader) => void): PartitionVerdict[] {
-  const topic = reader.string()
-  return reader.array((r) => {
-    const verdict = { topic, partition: r.int32(), errorCode: r.int16() }
-    rest(r)
-    return verdict
-  })
 }

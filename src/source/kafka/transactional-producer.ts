@@ -21,10 +21,12 @@ import { brokerError, kafkaErrorName, kafkaErrors } from './errors.ts'
 import { KafkaCluster, type KafkaClusterOptions } from './kafka-cluster.ts'
 import { type KafkaPorts, Patience, passing } from './patience.ts'
 import { requireVersions, type TopicMetadata } from './protocol.ts'
+import type { WrittenBatch } from './stable-offsets.ts'
 import {
   type PartitionBatch,
   type PartitionVerdict,
   type ProducerIdentity,
+  type ProduceVerdict,
   readAddPartitions,
   readEndTxn,
   readInitProducerId,
@@ -64,6 +66,8 @@ export class TransactionalProducer {
   readonly #sequences = new Map<string, number>()
   /** Partitions of the open transaction. */
   readonly #added = new Set<string>()
+  /** The newest batch of the transaction that is open, or was last, by partition. */
+  readonly #written = new Map<string, WrittenBatch>()
   #closed = false
 
   constructor(options: TransactionalProducerOptions, ports: KafkaPorts) {
@@ -76,6 +80,17 @@ export class TransactionalProducer {
   /** Whether something was written that is neither committed nor aborted. */
   get open(): boolean {
     return this.#added.size > 0
+  }
+
+  /** The newest batch that the transaction has written to each of its partitions, until the next one begins. */
+  get written(): readonly WrittenBatch[] {
+    return [...this.#written.values()]
+  }
+
+  /** Who the coordinator takes this producer for, since `init`. */
+  get identity(): ProducerIdentity {
+    invariant(this.#identity !== undefined, 'a transaction before init')
+    return this.#identity
   }
 
   /**
@@ -113,7 +128,7 @@ export class TransactionalProducer {
 
   /** Ends what `writer` has collected as the partition's next batch. Call it in the order in which batches are sent. */
   seal(topic: string, partition: number, writer: RecordBatchWriter): PartitionBatch {
-    const { producerId, producerEpoch } = this.#known()
+    const { producerId, producerEpoch } = this.identity
     const name = `${topic}/${partition}`
     const baseSequence = this.#sequences.get(name) ?? 0
     this.#sequences.set(name, (baseSequence + writer.count) % SEQUENCES)
@@ -155,7 +170,7 @@ export class TransactionalProducer {
     const what = commit ? 'committing a transaction' : 'aborting a transaction'
     await this.#coordinate('end', what, async (connection) => {
       const [key, version] = transactionApis.endTxn
-      const identity = this.#known()
+      const identity = this.identity
       const write = (writer: Parameters<typeof writeEndTxn>[0]): void => writeEndTxn(writer, this.#id, identity, commit)
       return { code: await connection.request(key, version, false, write, readEndTxn), value: undefined }
     })
@@ -171,11 +186,12 @@ export class TransactionalProducer {
       partitions.push(partition)
     }
     if (topics.size === 0) return
+    if (this.#added.size === 0) this.#written.clear()
     // Asked for is as good as added, as far as there may be something to abort.
     for (const [topic, partitions] of topics) for (const each of partitions) this.#added.add(`${topic}/${each}`)
     await this.#coordinate('add', 'adding partitions to a transaction', async (connection) => {
       const [key, version] = transactionApis.addPartitionsToTxn
-      const identity = this.#known()
+      const identity = this.identity
       const verdicts = await connection.request(
         key,
         version,
@@ -195,7 +211,7 @@ export class TransactionalProducer {
     const left: PartitionBatch[] = []
     const byLeader = Map.groupBy(batches, (batch) => this.#leaderOf(batch))
     const asked = [...byLeader].map(async ([leader, ofLeader]) => {
-      let verdicts: PartitionVerdict[]
+      let verdicts: ProduceVerdict[]
       try {
         verdicts = leader < 0 ? [] : await this.#produceTo(leader, ofLeader)
       } catch (error) {
@@ -205,11 +221,14 @@ export class TransactionalProducer {
         return
       }
       for (const batch of ofLeader) {
-        const { errorCode } = verdicts.find((v) => v.topic === batch.topic && v.partition === batch.partition) ?? {
-          errorCode: leader < 0 ? 5 : -1,
-        }
+        const { topic, partition } = batch
+        const said = verdicts.find((v) => v.topic === topic && v.partition === partition)
+        const { errorCode, offset } = said ?? { errorCode: leader < 0 ? 5 : -1, offset: -1 }
         const verdict = transactionVerdict('produce', errorCode)
-        if (verdict === 'done') continue
+        if (verdict === 'done') {
+          this.#written.set(`${topic}/${partition}`, { topic, partition, leader, offset })
+          continue
+        }
         const error = this.#failure('produce', errorCode, `producing to ${batch.topic}-${batch.partition}`)
         if (verdict !== 'again' && verdict !== 'elsewhere') throw error
         why = error
@@ -221,7 +240,7 @@ export class TransactionalProducer {
     return { batches: left, why }
   }
 
-  async #produceTo(leader: number, batches: readonly PartitionBatch[]): Promise<PartitionVerdict[]> {
+  async #produceTo(leader: number, batches: readonly PartitionBatch[]): Promise<ProduceVerdict[]> {
     const connection = await this.cluster.connectionTo(leader)
     requireVersions(connection.offered, connection.address, transactionApis)
     const [key, version] = transactionApis.produce
@@ -317,11 +336,6 @@ export class TransactionalProducer {
     const cause = brokerError(code, where)
     if (verdict !== 'failed') return cause
     return new MillraceError('BROKER_ERROR', cause.message, { retry: 'restart' })
-  }
-
-  #known(): ProducerIdentity {
-    invariant(this.#identity !== undefined, 'a transaction before init')
-    return this.#identity
   }
 
   #patience(): Patience {

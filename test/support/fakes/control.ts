@@ -91,6 +91,7 @@ export function someDetails(summary: JobSummary, definitionText: string): JobDet
       lastFailure: 'timed out',
       owed: [{ checkpointId: 7, records: 1200, bytes: 65_536, sinks: ['out', 'deadLetters'] }],
       sourcesHeld: true,
+      hangingEnded: 0,
     },
     exceptions: [
       {
