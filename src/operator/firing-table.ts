@@ -38,10 +38,19 @@ export interface FiringTable extends ChangingTable {
   readonly sinksFull: boolean
   /** Bytes beside the page pool's. */
   readonly indexBytes: number
+  /**
+   * Last instant of the window that fires next, or earlier; Infinity where none is open. Undefined where every group has
+   * windows of its own.
+   */
+  readonly nextDueMs?: number
   /** Gives what a batch has corrected. Call after each batch, and `advance` after it. */
   correct(watermarkMs: number): void
-  /** Fires and closes what is due, about `budget` rows; returns the budget left, or -1 when there is more to do. */
-  advance(watermarkMs: number, budget: number): number
+  /**
+   * Fires and closes what is due, about `budget` rows; returns the budget left, or -1 when there is more to do. A result
+   * on time says the last instant of its window as its watermark: what made it due, however far time has come by then.
+   * `nowMs` is how far that is; what is past its retention then is forgotten.
+   */
+  advance(watermarkMs: number, budget: number, nowMs?: number): number
   /**
    * Visits the rows of open windows that overlap [fromMs, toMs), until `visit` returns false. `passes` says which groups
    * are wanted; null for all.

@@ -54,6 +54,10 @@ export class GlobalTable extends ResultTable {
   override correct(): void {}
 
   /** Nothing becomes due. */
+  override get nextDueMs(): number {
+    return Infinity
+  }
+
   override advance(_watermarkMs: number, budget: number): number {
     return budget
   }

@@ -13,7 +13,7 @@
  * `firedMs` is the watermark up to which every window has fired; a window that had no events then is not different from
  * one that had: an event that comes for it later, and is not late, corrects it, for the first time.
  */
-import { MIN_WATERMARK } from '../core/time.ts'
+import { MIN_WATERMARK, maxTimestampMs } from '../core/time.ts'
 import type { TablePlan } from '../job/plan.ts'
 import {
   ROW_CHANGE,
@@ -114,6 +114,11 @@ export class PaneTable extends ResultTable {
     return super.indexBytes + this.windows.indexBytes + this.#running.indexBytes
   }
 
+  /** Also when something is to be closed. */
+  override get nextDueMs(): number {
+    return this.#idleUntilMs
+  }
+
   override correct(watermarkMs: number): void {
     const { accumulators, slices, windows, firedMs, change, plan } = this
     const table = { accumulators, slices, windows, firedMs, change, plan, running: this.#running }
@@ -126,17 +131,17 @@ export class PaneTable extends ResultTable {
     }
   }
 
-  override advance(watermarkMs: number, budget: number): number {
+  override advance(watermarkMs: number, budget: number, nowMs = watermarkMs): number {
     if (this.#work === null && watermarkMs < this.#idleUntilMs) {
       this.firedMs = Math.max(this.firedMs, watermarkMs)
-      this.retain(watermarkMs)
+      this.retain(nowMs)
       return budget
     }
     this.#work ??= this.#advanceTo(watermarkMs)
     this.#budget.left = budget
     if (this.#work.next().done !== true) return -1
     this.#work = null
-    this.retain(watermarkMs)
+    this.retain(nowMs)
     return Math.max(0, this.#budget.left)
   }
 
@@ -231,8 +236,8 @@ export class PaneTable extends ResultTable {
       if (!running.isLive(row) || isKnown?.(running.groups.keyOf(row)) === true) continue
       while (this.#budget.left <= 0 || this.sinksFull) yield
       this.#budget.left--
-      if (corrects) this.#keep(window, row, watermarkMs)
-      else this.#fireAndClose(window, row, watermarkMs)
+      if (corrects) this.#keep(window, row, maxTimestampMs(window.endMs))
+      else this.#fireAndClose(window, row, maxTimestampMs(window.endMs))
     }
   }
 

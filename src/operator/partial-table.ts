@@ -42,6 +42,8 @@ export class PartialTable {
   readonly durable: boolean
   /** Members already sent, a slice and accumulator. */
   readonly #sent = new Map<Slice, Int32Array>()
+  /** Touched rows of the slice that is being flushed which have been sent. */
+  #flushed = 0
 
   constructor(plan: TablePlan, index: number, accumulators: Accumulators, pool: PagePool) {
     this.plan = plan
@@ -102,8 +104,9 @@ export class PartialTable {
   #flushGroups(slice: Slice, output: PartialOutput): boolean {
     const { touched, groups } = slice
     const columns = this.accumulators.initial
-    while (touched.length > 0) {
-      const row = touched[touched.length - 1]!
+    // In order, however often it is flushed: so groups come to their owner in the order in which they came here.
+    for (; this.#flushed < touched.length; this.#flushed++) {
+      const row = touched[this.#flushed]!
       const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
       const place = row & ROW_PAGE_MASK
       const at = place * groups.strideF64 + ROW_HEADER_F64
@@ -112,8 +115,9 @@ export class PartialTable {
       if (!output.gain(this.index, slice.startMs, slice.endMs, hash, groups.keyOf(row), page.f64, at, columns.length))
         return false
       page.f64.set(columns, at)
-      touched.pop()
     }
+    this.#flushed = 0
+    touched.length = 0
     return true
   }
 

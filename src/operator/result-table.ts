@@ -10,12 +10,12 @@
  *
  *   open --watermark >= end - 1--> fired --watermark >= end - 1 + lateness--> closed (history) --retain--> gone
  */
-import { MAX_WATERMARK } from '../core/time.ts'
+import { MAX_WATERMARK, MIN_WATERMARK, maxTimestampMs } from '../core/time.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
-import { isClosed, isDue, latenessAt } from '../window/lateness.ts'
+import { dueAt, isClosed, isDue, latenessAt } from '../window/lateness.ts'
 import { createPanes, type Span } from '../window/panes.ts'
 import { type Accumulators, COUNT, DISTINCT_KEY_SENT, DISTINCT_TEXT, isDistinct } from './accumulators.ts'
 import { historyCells, releaseTable, withOwnCells } from './cells.ts'
@@ -58,6 +58,8 @@ export class ResultTable {
   /** Next row to fire in the slice that is firing, or to move into the history. */
   #cursor = 0
   #closing = false
+  /** Everything due at this watermark has been worked off. */
+  #passedMs = MIN_WATERMARK
 
   /** `membersHere`: whether distinct values of accumulators are kept here (they are not in a merge of counts). */
   constructor(
@@ -96,6 +98,12 @@ export class ResultTable {
     return this.emitter.full
   }
 
+  /** See FiringTable. */
+  get nextDueMs(): number {
+    for (const slice of this.slices.slices) if (!slice.fired) return maxTimestampMs(slice.endMs)
+    return Infinity
+  }
+
   /**
    * Gives corrections of rows that were touched in windows that had fired. Call after each batch, and `advance` after
    * it: a late event can open a window that is due at once.
@@ -112,16 +120,16 @@ export class ResultTable {
 
   /**
    * Fires what is due and closes what is over at `watermarkMs`, at most about `budget` rows; returns the rows of budget
-   * left, or -1 when there is more to do.
+   * left, or -1 when there is more to do. `nowMs`: as of FiringTable.
    */
-  advance(watermarkMs: number, budget: number): number {
+  advance(watermarkMs: number, budget: number, nowMs = watermarkMs): number {
     let left = budget
     for (;;) {
       const slice = this.#nextDue(watermarkMs)
       if (slice === null) break
       const groups = slice.groups
       while (this.#cursor < groups.count && left > 0 && !this.sinksFull) {
-        this.#emit(slice, this.#cursor++, watermarkMs)
+        this.#emit(slice, this.#cursor++, dueAt(slice.endMs, this.#passedMs, nowMs))
         left--
       }
       if (this.#cursor < groups.count) return -1
@@ -134,7 +142,8 @@ export class ResultTable {
       if (left < 0) return -1
       this.slices.dropFirst()
     }
-    this.retain(watermarkMs)
+    this.#passedMs = Math.max(this.#passedMs, watermarkMs)
+    this.retain(nowMs)
     return left
   }
 

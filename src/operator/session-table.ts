@@ -14,12 +14,13 @@
  * or starts earlier because of an event before it, the result under the old start is withdrawn with the batch that did
  * it: a row that is `retracted`. What it counted is part of the session that took it in, which fires again as corrected.
  */
-import { MAX_WATERMARK } from '../core/time.ts'
+import { MAX_WATERMARK, MIN_WATERMARK } from '../core/time.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { RECYCLED_PAGE_MASK, RECYCLED_PAGE_SHIFT, ROW_FLAGS } from '../state/recycled-table.ts'
+import { dueAt } from '../window/lateness.ts'
 import type { Accumulators } from './accumulators.ts'
 import { forgetCells, historyCells, withOwnCells } from './cells.ts'
 import { shiftRows } from './change-numbers.ts'
@@ -60,6 +61,8 @@ export class SessionTable implements FiringTable {
   readonly #vanished: VanishedSession[] = []
   /** How many may still vanish before they are forgotten; 0 when nobody has asked for long. */
   #remembers = 0
+  /** Everything due at this watermark has been worked off. */
+  #passedMs = MIN_WATERMARK
 
   constructor(
     plan: TablePlan,
@@ -147,7 +150,7 @@ export class SessionTable implements FiringTable {
     this.#retracted.length = 0
   }
 
-  advance(watermarkMs: number, budget: number): number {
+  advance(watermarkMs: number, budget: number, nowMs = watermarkMs): number {
     const { sessions } = this
     const { timers, table } = sessions
     let left = budget
@@ -165,15 +168,16 @@ export class SessionTable implements FiringTable {
           sessions.setTimer(row, endMs - 1)
           continue
         }
-        this.#fire(row, watermarkMs)
+        this.#fire(row, dueAt(endMs, this.#passedMs, nowMs))
       }
       const closesMs = endMs - 1 + this.plan.allowedLatenessMs
       if (closesMs <= watermarkMs) this.#close(row)
       else sessions.setTimer(row, closesMs)
     }
+    this.#passedMs = Math.max(this.#passedMs, watermarkMs)
     // The end of a bounded input closes every session; it is no time by which anything could have become old.
-    if (watermarkMs === MAX_WATERMARK) return left
-    const kept = watermarkMs - this.plan.retainMs
+    if (nowMs === MAX_WATERMARK) return left
+    const kept = nowMs - this.plan.retainMs
     this.history.dropUntil(kept)
     this.late.dropUntil(kept)
     return left

@@ -203,7 +203,7 @@ export class KeyedSubtask implements Subtask {
   }
 
   #runPhase(phase: Phase): StepResult {
-    const { gate, results, partials, channels } = this.#parts
+    const { gate, partials, channels } = this.#parts
     switch (phase) {
       case 'flush':
         return this.#flush()
@@ -211,15 +211,8 @@ export class KeyedSubtask implements Subtask {
         return this.#parts.output?.clock(this.index, this.#clock.nowMs) === false ? 'blocked' : 'idle'
       case 'early':
         return this.#giveEarly()
-      case 'fire': {
-        let budget = ROWS_PER_STEP
-        for (const table of results) {
-          budget = table.advance(this.#timeOf(table), budget)
-          if (budget < 0) return table.sinksFull ? 'blocked' : 'worked'
-          nextChange(table)
-        }
-        return 'idle'
-      }
+      case 'fire':
+        return this.#fire()
       case 'close':
         for (const table of partials) table.close(this.#timeOf(table))
         this.#checkLimit()
@@ -231,6 +224,39 @@ export class KeyedSubtask implements Subtask {
         this.#snapshot()
         return 'idle'
     }
+  }
+
+  /**
+   * Fires what is due in the order in which windows end, over all tables: as if there were a mark at every end. Where
+   * marks fall, which is a matter of the machine's time, changes nothing then.
+   */
+  #fire(): StepResult {
+    const { results } = this.#parts
+    let budget = ROWS_PER_STEP
+    for (let untilMs = Number.NaN, all = false; !all; ) {
+      const nextMs = this.#nextDueMs()
+      all = nextMs === untilMs || nextMs === Infinity
+      untilMs = all ? Infinity : nextMs
+      for (const table of results) {
+        const nowMs = this.#timeOf(table)
+        budget = table.advance(Math.min(untilMs, nowMs), budget, nowMs)
+        if (budget < 0) return table.sinksFull ? 'blocked' : 'worked'
+        if (all) nextChange(table)
+      }
+    }
+    return 'idle'
+  }
+
+  /** When the next window of any table ends that is due; Infinity for none, and where one table has no other to wait for. */
+  #nextDueMs(): number {
+    const { results } = this.#parts
+    let nextMs = Infinity
+    if (results.length === 1) return nextMs
+    for (const table of results) {
+      const dueMs = table.nextDueMs ?? Infinity
+      if (dueMs < nextMs && dueMs <= this.#timeOf(table)) nextMs = dueMs
+    }
+    return nextMs
   }
 
   /** Whether the clock asks for something: a pane of processing time has ended, or early results are due. */

@@ -22,6 +22,16 @@ export function latenessAt(allowedLatenessMs: number, closedUntilMs: number, wat
   return grown < allowedLatenessMs ? grown : allowedLatenessMs
 }
 
+/**
+ * The watermark that a window's first result says. On time it is the last instant of the window, which made it due,
+ * however far the mark went that brought it; of a window that is opened when `passedMs` has been worked off already, it
+ * is how far time has come.
+ */
+export function dueAt(windowEndMs: number, passedMs: number, watermarkMs: number): number {
+  const lastMs = maxTimestampMs(windowEndMs)
+  return lastMs > passedMs ? lastMs : watermarkMs
+}
+
 /** True once nothing may change the window any more; its elements are late from then on. */
 export function isClosed(windowEndMs: number, allowedLatenessMs: number, watermarkMs: number): boolean {
   return maxTimestampMs(windowEndMs) + allowedLatenessMs <= watermarkMs

@@ -87,17 +87,18 @@ export class Reference {
     const results: Result[] = []
     for (const window of this.windows.values()) {
       for (const group of window.groups.values()) {
-        if (window.fired && group.touched) results.push(this.#emit(window, group))
+        if (window.fired && group.touched) results.push(this.#emit(window, group, this.watermarkMs))
         group.touched = false
       }
     }
-    return [...results, ...this.#fire()]
+    return [...results, ...this.#fire(this.watermarkMs)]
   }
 
   /** Time goes on; returns what is due. */
   advance(watermarkMs: number): Result[] {
+    const passedMs = this.watermarkMs
     this.watermarkMs = watermarkMs
-    return this.#fire()
+    return this.#fire(passedMs)
   }
 
   /** The last value of every group of every window, by `nameOf`. */
@@ -150,17 +151,20 @@ export class Reference {
     })
   }
 
-  #fire(): Result[] {
+  #fire(passedMs: number): Result[] {
     const results: Result[] = []
     for (const window of this.windows.values()) {
       if (window.fired || window.endMs - 1 > this.watermarkMs) continue
       window.fired = true
-      for (const group of window.groups.values()) results.push(this.#emit(window, group))
+      for (const group of window.groups.values()) {
+        // On time it is the window's end that makes it due, however far the mark goes.
+        results.push(this.#emit(window, group, window.endMs - 1 > passedMs ? window.endMs - 1 : this.watermarkMs))
+      }
     }
     return results
   }
 
-  #emit(window: Window, group: Group): Result {
+  #emit(window: Window, group: Group, watermarkMs: number): Result {
     const { startMs, endMs } = window
     group.revision++
     return {
@@ -169,7 +173,7 @@ export class Reference {
       group: group.texts,
       values: this.#valuesOf(group),
       revision: group.revision,
-      watermarkMs: this.watermarkMs,
+      watermarkMs,
       late: this.late.get(nameOf({ startMs, endMs, group: group.texts })) ?? this.plan.accumulators.map(() => 0),
     }
   }

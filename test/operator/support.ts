@@ -197,6 +197,8 @@ export class Cluster {
         else for (const snapshot of snapshots) takeOver(table, snapshot, i, parallelism)
         if (table instanceof PartialTable) table.markAllSent()
         if (table instanceof PaneTable) table.restored()
+        // As a subtask does, before anything else.
+        if (!(table instanceof PartialTable) && this.watermarkMs > -Infinity) run(table, this.watermarkMs, 4096)
       })
     }
     return next

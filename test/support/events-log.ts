@@ -54,24 +54,35 @@ export class LogTopic {
   }
 }
 
+/** A record as it lies in a topic. */
+export interface LogRecord {
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array
+}
+
 /** Values of all records of a topic, by partition; partitions without records are left out. */
 export async function readLogTopic(root: string, topic: string): Promise<Map<number, Uint8Array[]>> {
   const { partitions } = describeTopic(root, topic)
   const all = new Map<number, Uint8Array[]>()
   for (let partition = 0; partition < partitions; partition++) {
-    const values = await readPartition(root, topic, partition)
-    if (values.length > 0) all.set(partition, values)
+    const records = await readLogPartition(root, topic, partition)
+    if (records.length > 0)
+      all.set(
+        partition,
+        records.map(({ value }) => value),
+      )
   }
   return all
 }
 
-async function readPartition(root: string, topic: string, partition: number): Promise<Uint8Array[]> {
+/** All records of one partition that have values, in order. */
+export async function readLogPartition(root: string, topic: string, partition: number): Promise<LogRecord[]> {
   const fetcher = new PartitionFetcher(root, topic, partition, 0, 1 << 20)
   const batches = new RecordBatchCursor()
   const chunk = newRecordChunk()
   const records = new RecordCursor(topic)
   const decompressor = new Decompressor()
-  const values: Uint8Array[] = []
+  const found: LogRecord[] = []
   while (await fetchOne(fetcher)) {
     const region = fetcher.take()
     batches.reset(region.bytes, 0, region.end, topic, partition)
@@ -79,12 +90,17 @@ async function readPartition(root: string, topic: string, partition: number): Pr
       fillChunk(chunk, batches, batches.baseOffset, Number.POSITIVE_INFINITY, decompressor)
       records.reset(chunk)
       while (records.next()) {
-        if (records.valueStart >= 0) values.push(records.bytes.slice(records.valueStart, records.valueEnd))
+        const { bytes, keyStart, keyEnd, valueStart, valueEnd } = records
+        if (valueStart < 0) continue
+        found.push({
+          key: keyStart < 0 ? null : bytes.slice(keyStart, keyEnd),
+          value: bytes.slice(valueStart, valueEnd),
+        })
       }
     }
   }
   fetcher.close()
-  return values
+  return found
 }
 
 function fetchOne(fetcher: PartitionFetcher): Promise<boolean> {

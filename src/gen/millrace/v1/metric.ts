@@ -96,7 +96,8 @@ export interface MetricValue {
   revision: number;
   /**
    * Event time up to which the input is complete, as the answering subtask knew it. Absent before the first event;
-   * 9999-12-31T23:59:59.999Z once a bounded input has ended.
+   * 9999-12-31T23:59:59.999Z once a bounded input has ended. Of a result that a sink is given on time: the last instant
+   * of its window.
    */
   watermark?:
     | Date
