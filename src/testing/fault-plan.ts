@@ -25,6 +25,8 @@ export type Fault =
   | { readonly kind: 'slowMail'; readonly atMs: number; readonly forMs: number; readonly delayMs: number }
   /** A person stops the job, and submits it again. */
   | { readonly kind: 'stopJob'; readonly atMs: number; readonly restMs: number }
+  /** A person has the job go on with another parallelism. */
+  | { readonly kind: 'rescaleJob'; readonly atMs: number; readonly parallelism: number }
   /** The store loses what it was told in the last `lostMs`, as by a failover. */
   | { readonly kind: 'rollBackStore'; readonly atMs: number; readonly lostMs: number }
   /** The store loses everything. */
@@ -65,7 +67,7 @@ function drawFault(random: Random, { untilMs, workers }: FaultPlanOptions): Faul
   const atMs = nextBelow(random, untilMs)
   const worker = nextBelow(random, workers)
   const forMs = 20 + nextBelow(random, 1500)
-  switch (nextBelow(random, 10)) {
+  switch (nextBelow(random, 12)) {
     case 0:
     case 1:
       return { kind: 'crashWorker', atMs, worker }
@@ -86,6 +88,9 @@ function drawFault(random: Random, { untilMs, workers }: FaultPlanOptions): Faul
         : { kind: 'failSink', atMs, forMs, one: 2 + nextBelow(random, 10) }
     case 8:
       return { kind: 'slowMail', atMs, forMs, delayMs: 1 + nextBelow(random, 40) }
+    case 9:
+    case 10:
+      return { kind: 'rescaleJob', atMs, parallelism: 1 + nextBelow(random, 4) }
     default:
       return { kind: 'stopJob', atMs, restMs: nextBelow(random, 1000) }
   }

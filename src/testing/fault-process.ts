@@ -77,6 +77,11 @@ export class SimulatedProcess {
     void this.simulation.manager.recover()
   }
 
+  /** Has the job go on with another parallelism, if it can. Resolves when it does so, or will not. */
+  async rescale(parallelism: number): Promise<void> {
+    await this.simulation.manager.rescale(this.#options.job, parallelism).catch(() => undefined)
+  }
+
   /** Stops the job if it can be stopped. Resolves when it has or has not; how it ends is seen in its state. */
   async stop(): Promise<void> {
     await this.simulation.manager.stop(this.#options.job).catch(() => undefined)

@@ -227,7 +227,11 @@ class FaultWorld {
         this.#weatherFor(fault.forMs, 'mailMs', fault.delayMs)
         return
       case 'stopJob':
-        this.#stop(owner, fault.restMs)
+        this.#restUntilMs = this.#clock.monotonicMs() + fault.restMs
+        this.#doneWith(owner, owner?.stop(), fault.restMs)
+        return
+      case 'rescaleJob':
+        this.#doneWith(owner, owner?.rescale(fault.parallelism), STEP_MS)
         return
       case 'rollBackStore':
         this.#rollBack(fault.lostMs)
@@ -268,18 +272,17 @@ class FaultWorld {
     })
   }
 
-  /** Stops the job; the fault is over when the stop is, one way or the other. */
-  #stop(process: SimulatedProcess | undefined, restMs: number): void {
-    this.#restUntilMs = this.#clock.monotonicMs() + restMs
-    let stopped = process === undefined
-    void process?.stop().then(() => {
-      stopped = true
+  /** The fault is over when what a process was asked for is, one way or the other, and not before `atLeastMs`. */
+  #doneWith(process: SimulatedProcess | undefined, asked: Promise<void> | undefined, atLeastMs: number): void {
+    let over = asked === undefined
+    void asked?.then(() => {
+      over = true
     })
     const look = (): void => {
-      if (stopped || process?.gate.dead === true) this.#done()
+      if (over || process?.gate.dead === true) this.#done()
       else this.#scheduler.after(STEP_MS, look)
     }
-    this.#scheduler.after(restMs, look)
+    this.#scheduler.after(atLeastMs, look)
   }
 
   /** A person who wants the job to run, and submits it again where it rests after a stop. */

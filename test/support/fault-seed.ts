@@ -17,6 +17,8 @@ export interface SeedResult {
   readonly wrong: readonly string[]
   readonly trace: readonly string[]
   readonly outcome: FaultRun['outcome'] | 'stuck'
+  /** That of the last plan; 0 where no process knows the job. */
+  readonly parallelism: number
 }
 
 /** How to run it otherwise than as drawn. */
@@ -46,9 +48,12 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
       wrong: [`it does not end: ${MillraceError.from(thrown).message}`],
       trace: [],
       outcome: 'stuck',
+      parallelism: 0,
     }
   }
   const wrong = [...run.checks.broken]
+  const held = run.simulation?.manager.jobs().find(({ coordinator }) => coordinator.name === definition.name)
+  const parallelism = held?.coordinator.plan.parallelism ?? 0
   try {
     if (run.outcome === 'finished') await checkFinished(run, events, losesData(plan), wrong)
     else checkRefused(run, losesData(plan), wrong)
@@ -56,7 +61,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   } catch (thrown) {
     wrong.push(`the checks fail: ${MillraceError.from(thrown).message}`)
   }
-  return { seed, plan, wrong, trace: run.trace, outcome: run.outcome }
+  return { seed, plan, wrong, trace: run.trace, outcome: run.outcome, parallelism }
 }
 
 /** What a failure says: enough to run it again. */

@@ -1,7 +1,9 @@
 /** Mistakes that an engine could have, each planted through a seam of the simulation: tests show that seeds find them. */
 import { stepProtocol } from '../../src/checkpoint/protocol.ts'
 import type { ProtocolEffect } from '../../src/checkpoint/protocol-types.ts'
+import { noPages } from '../../src/checkpoint/snapshot.ts'
 import type { CheckpointStore } from '../../src/checkpoint/store.ts'
+import { encodeMeta, undescribedTables } from '../../src/operator/table-snapshot.ts'
 import type { FaultPlan } from '../../src/testing/fault-plan.ts'
 import type { FaultRunOptions } from '../../src/testing/fault-run.ts'
 
@@ -93,6 +95,22 @@ export const plantedBugs: readonly PlantedBug[] = [
       protocol: (state, event) => (event.type === 'abort' ? { state, effects: [] } : stepProtocol(state, event)),
     },
     planOf: aborts,
+  },
+  {
+    name: 'lose the key groups of a subtask when they are dealt out anew',
+    planted: {
+      tamper: (message) => {
+        if (message.type !== 'deploy' || message.restore === null) return message
+        const parallelism = message.placement.length
+        const restore = message.restore.map((snapshot) => {
+          if (snapshot.parallelism === parallelism || snapshot.subtask !== 1 || snapshot.operatorId === 'source')
+            return snapshot
+          return { ...snapshot, meta: encodeMeta([], undescribedTables), pages: noPages }
+        })
+        return { ...message, restore }
+      },
+    },
+    planOf: (seed) => [{ kind: 'rescaleJob', atMs: 300 + ((seed * 97) % 1500), parallelism: seed % 2 === 0 ? 3 : 1 }],
   },
   {
     name: 'forget the watermark at restore',

@@ -25,6 +25,7 @@ it('every kind of fault comes up within the seeds that tests run', () => {
     'failStore',
     'freezeProcess',
     'killProcess',
+    'rescaleJob',
     'rollBackStore',
     'slowMail',
     'slowSink',
@@ -51,7 +52,7 @@ it('says seed and plan of a run that fails', async () => {
 })
 
 describe('scripts', () => {
-  const scripts: Readonly<Record<string, { plan: FaultPlan; trace: RegExp; outcome: string }>> = {
+  const scripts: Readonly<Record<string, { plan: FaultPlan; trace: RegExp; outcome: string; parallelism?: number }>> = {
     'a process that is killed goes on from its checkpoint': {
       plan: [{ kind: 'killProcess', atMs: 1200, downMs: 300 }],
       trace: /a1 .*RUNNING: restored from checkpoint/,
@@ -93,6 +94,34 @@ describe('scripts', () => {
       trace: /a1 .*RUNNING: restored from checkpoint/,
       outcome: 'finished',
     },
+    'a job that is rescaled goes on from its last checkpoint': {
+      plan: [
+        { kind: 'rescaleJob', atMs: 700, parallelism: 4 },
+        { kind: 'rescaleJob', atMs: 1300, parallelism: 1 },
+      ],
+      trace:
+        /rescaled from 2 to 4[\s\S]*REDEPLOYING: checkpoint[\s\S]*rescaled from 4 to 1[\s\S]*REDEPLOYING: checkpoint/,
+      outcome: 'finished',
+      parallelism: 1,
+    },
+    'a process that is killed while it rescales leaves it to the next one': {
+      plan: [
+        { kind: 'rescaleJob', atMs: 1000, parallelism: 3 },
+        { kind: 'killProcess', atMs: 1012, downMs: 100 },
+      ],
+      trace: /rescaled from 2 to 3[\s\S]*a1 .*RUNNING: restored from checkpoint/,
+      outcome: 'finished',
+      parallelism: 3,
+    },
+    'a thread that ends while a job rescales costs it the last checkpoint, and nothing else': {
+      plan: [
+        { kind: 'rescaleJob', atMs: 1000, parallelism: 3 },
+        { kind: 'crashWorker', atMs: 1012, worker: 0 },
+      ],
+      trace: /rescaled from 2 to 3[\s\S]*RESTARTING: WORKER_LOST[\s\S]*RUNNING: restored from checkpoint/,
+      outcome: 'finished',
+      parallelism: 3,
+    },
     'a process that comes back to a store without the last second refuses: sinks have more': {
       plan: [
         { kind: 'killProcess', atMs: 1500, downMs: 300 },
@@ -103,11 +132,12 @@ describe('scripts', () => {
     },
   }
 
-  it.each(Object.entries(scripts))('%s', async (_name, { plan, trace, outcome }) => {
+  it.each(Object.entries(scripts))('%s', async (_name, { plan, trace, outcome, parallelism }) => {
     const result = await runSeed(11, { plan })
     expect(result.wrong).toEqual([])
     expect(result.outcome).toBe(outcome)
     expect(result.trace.join('\n')).toMatch(trace)
+    if (parallelism !== undefined) expect(result.parallelism).toBe(parallelism)
   })
 })
 
