@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { inspectModule } from '../src/coordinator/module-inspector.ts'
 import { systemScheduler } from '../src/core/system.ts'
 import type { Descriptors } from '../src/event/descriptor.ts'
-import type { JobDefinition } from '../src/job/definition.ts'
+import type { Delivery, JobDefinition } from '../src/job/definition.ts'
 import { parseJob } from '../src/job/parse.ts'
 import { programDefinition } from '../src/program/job-definition.ts'
 import type { CaseId } from './cases/case.ts'
@@ -19,6 +19,8 @@ export interface BenchJobOptions {
   /** 0 switches checkpoints off. */
   readonly checkpointMs: number
   readonly preAggregation: boolean
+  /** Where results are written beside being discarded. */
+  readonly written?: { readonly path: string; readonly topic: string; readonly delivery: Delivery }
 }
 
 const count = 'id: events, count: {}'
@@ -45,7 +47,7 @@ export function benchJobId(name: string): BenchJobId {
 
 /** The definition of a job. The module of `typescript` reads its options from the environment, which is set here. */
 export async function benchJob(id: BenchJobId, options: BenchJobOptions, from: Descriptors): Promise<JobDefinition> {
-  const { brokers, topic, parallelism, checkpointMs, preAggregation } = options
+  const { brokers, topic, parallelism, checkpointMs, preAggregation, written } = options
   if (id === 'typescript') {
     Object.assign(process.env, {
       BENCH_BROKERS: brokers,
@@ -68,7 +70,8 @@ parallelism: ${parallelism}
 preAggregation: ${preAggregation}
 metrics:
 ${metrics.map((metric) => `  - { ${metric}, ${shared}, retain: 1ms }`).join('\n')}
-sinks: [{ id: out, discard: {} }]
-`
+sinks:
+  - { id: out, discard: {} }
+${written === undefined ? '' : `  - { id: written, log: { path: ${written.path}, topic: ${written.topic} }, delivery: ${written.delivery} }\n`}`
   return parseJob(text, from).definition
 }

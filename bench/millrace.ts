@@ -4,7 +4,8 @@
  * The real engine without its gRPC and HTTP: coordinator, worker threads over Piscina, checkpoints to Redis, results to
  * the discarding sink. Reads the topic to the end it has, prints progress as JSON lines and a `RivalResult` last.
  */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openCheckpointStore } from '../src/checkpoint/open-store.ts'
@@ -17,8 +18,9 @@ import { systemClock as clock, systemRandom as random, systemScheduler as schedu
 import { loadDescriptors } from '../src/event/descriptor.ts'
 import { planJob } from '../src/job/planner.ts'
 import { planProgram } from '../src/job/program-plan.ts'
+import { createTopic } from '../src/log/topic.ts'
 import { openEnumerator } from '../src/source/open-enumerator.ts'
-import { benchJob, benchJobId, typescriptModule } from './millrace-jobs.ts'
+import { type BenchJobOptions, benchJob, benchJobId, typescriptModule } from './millrace-jobs.ts'
 import type { RivalResult } from './rules.ts'
 
 const { values, positionals } = parseArgs({
@@ -30,6 +32,7 @@ const { values, positionals } = parseArgs({
     parallelism: { type: 'string', default: '2' },
     'warmup-seconds': { type: 'string', default: '10' },
     'checkpoint-ms': { type: 'string', default: '1000' },
+    delivery: { type: 'string' },
     'pre-aggregation': { type: 'string', default: 'on' },
   },
 })
@@ -41,6 +44,7 @@ const log = (level: string, message: string, fields: Readonly<Record<string, unk
   if (level !== 'debug') console.error(level, message, JSON.stringify(fields))
 }
 const descriptors = loadDescriptors(readFileSync(join(import.meta.dirname, '../src/gen/descriptors.binpb')))
+const written = createOutput(values.delivery)
 const definition = await benchJob(
   id,
   {
@@ -49,6 +53,7 @@ const definition = await benchJob(
     parallelism,
     checkpointMs: Number(values['checkpoint-ms']),
     preAggregation: values['pre-aggregation'] !== 'off',
+    ...(written === undefined ? {} : { written }),
   },
   descriptors,
 )
@@ -85,6 +90,7 @@ await manager.close()
 hub.close()
 await pool.close()
 await store.close()
+if (written !== undefined) rmSync(written.path, { recursive: true, force: true })
 
 /** Watches the job to its end. */
 async function measure(): Promise<RivalResult> {
@@ -127,6 +133,16 @@ async function measure(): Promise<RivalResult> {
     }
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
+}
+
+/** A topic of the embedded log in a folder of its own; undefined for no delivery. */
+function createOutput(delivery: string | undefined): BenchJobOptions['written'] {
+  if (delivery === undefined) return undefined
+  if (delivery !== 'exactly-once' && delivery !== 'at-least-once') throw new Error(`no delivery ${delivery}`)
+  const [path, topic] = [mkdtempSync(join(tmpdir(), 'millrace-bench-')), 'out']
+  // A partition for each writer; an outbox needs one.
+  createTopic(path, topic, parallelism, random)
+  return { path, topic, delivery }
 }
 
 interface Reading {

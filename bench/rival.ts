@@ -5,6 +5,7 @@
  * The checkpoint store is a Redis of the bench's own; its memory and CPU count as Millrace's.
  */
 import { join } from 'node:path'
+import type { Delivery } from '../src/job/definition.ts'
 import type { BenchJobId } from './millrace-jobs.ts'
 import { runSide, type SideRun } from './process.ts'
 import { rules } from './rules.ts'
@@ -22,6 +23,8 @@ export interface MillraceOptions {
   readonly checkpointMs?: number
   /** True unless given. */
   readonly preAggregation?: boolean
+  /** Also writes results to a topic of the embedded log of the run's own, so; to none unless given. */
+  readonly delivery?: Delivery
   readonly timeoutMs?: number
 }
 
@@ -39,6 +42,7 @@ export function runMillrace(id: BenchJobId, options: MillraceOptions): Promise<S
       ...['--parallelism', String(options.parallelism ?? rules.parallelism)],
       ...['--warmup-seconds', String(options.warmupSeconds ?? rules.warmupSeconds)],
       ...['--checkpoint-ms', String(options.checkpointMs ?? rules.checkpointMs)],
+      ...(options.delivery === undefined ? [] : ['--delivery', options.delivery]),
       ...['--pre-aggregation', options.preAggregation === false ? 'off' : 'on'],
     ],
     ...(options.redisPid === undefined ? {} : { helperPids: [options.redisPid] }),

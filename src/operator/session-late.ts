@@ -94,11 +94,18 @@ export class SessionLate implements LateCounts {
   #stretchOf(startMs: number, endMs: number, key: Uint8Array, hash: number): Stretch | null {
     const name = nameOf(key)
     let stretches = this.#groups.get(name)
-    const known = stretches?.find((stretch) => touches(startMs, endMs, stretch.startMs, stretch.endMs))
+    const touching = stretches?.filter((stretch) => touches(startMs, endMs, stretch.startMs, stretch.endMs)) ?? []
+    const [known, ...bridged] = touching
     if (known !== undefined) {
-      known.startMs = Math.min(known.startMs, startMs)
-      known.endMs = Math.max(known.endMs, endMs)
+      known.startMs = Math.min(startMs, ...touching.map((stretch) => stretch.startMs))
+      known.endMs = Math.max(endMs, ...touching.map((stretch) => stretch.endMs))
       known.change = this.change
+      // Stretches never touch: what is restored one by one is then what it was.
+      for (const other of bridged) {
+        for (let i = 0; i < known.counts.length; i++) known.counts[i]! += other.counts[i]!
+        stretches!.splice(stretches!.indexOf(other), 1)
+        this.size--
+      }
       return known
     }
     if (this.size >= STRETCHES_MAX) {
