@@ -195,10 +195,9 @@ export class Cluster {
       next[side].forEach(({ table }, i) => {
         if (parallelism === this.parallelism) adopt(table, snapshots[i]!)
         else for (const snapshot of snapshots) takeOver(table, snapshot, i, parallelism)
-        if (table instanceof PartialTable) table.markAllSent()
         if (table instanceof PaneTable) table.restored()
-        // As a subtask does, before anything else.
-        if (!(table instanceof PartialTable) && this.watermarkMs > -Infinity) run(table, this.watermarkMs, 4096)
+        if (table instanceof PartialTable) table.markAllSent()
+        else run(table, this.watermarkMs, 4096)
       })
     }
     return next
