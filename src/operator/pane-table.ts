@@ -116,7 +116,7 @@ export class PaneTable extends ResultTable {
 
   /** Also when something is to be closed. */
   override get nextDueMs(): number {
-    return this.#idleUntilMs
+    return this.#idleUntilMs === MIN_WATERMARK ? this.#nextWorkMs() : this.#idleUntilMs
   }
 
   override correct(watermarkMs: number): void {
