@@ -15,6 +15,7 @@ import { type JobsContext, planStored } from './jobs-context.ts'
 import type { HeldJob } from './managed-jobs.ts'
 import { refusalOfOwed, sinksGone } from './owed-sinks.ts'
 import { newRedeploy, type RedeployRecord, withOutcome, withRedeploy } from './redeploys.ts'
+import { foreign } from './refusals.ts'
 import { judgeState } from './state-check.ts'
 import { basisOf, type StoredJob } from './stored-job.ts'
 
@@ -108,11 +109,16 @@ export class JobChanges {
     }))
   }
 
-  /** Resolves to how a change has ended; at once, still pending, where the job is at rest. JOB_STATE when it failed. */
+  /**
+   * Resolves to how a change has ended; at once, still pending, where the job is at rest. JOB_STATE when it failed, and when
+   * another process turns out to have the job: what is stored is done when it starts here.
+   */
   async outcomeOf({ job, record }: AskedChange): Promise<RedeployRecord | null> {
     if (record === null || restStates.has(job.coordinator.status.state)) return record
     const { redeploys } = job.coordinator
-    await this.#context.jobs.until(job, () => redeploys.pending?.requestedAtMs !== record.requestedAtMs)
+    const isPending = () => redeploys.pending?.requestedAtMs === record.requestedAtMs
+    await this.#context.jobs.until(job, () => !isPending() || job.coordinator.heldBy !== '')
+    if (isPending()) throw foreign(job.coordinator.name, job.coordinator.heldBy, 'rescale or upgrade')
     const ended = redeploys.ended?.requestedAtMs === record.requestedAtMs ? redeploys.ended : null
     if (ended === null) return { ...record, outcome: 'superseded' }
     if (ended.outcome !== 'failed') return ended

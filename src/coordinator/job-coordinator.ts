@@ -1,9 +1,8 @@
 /**
  * The owner of one job: the only place that knows its state and carries out what the life-cycle table asks for.
  *
- * Owns: the current state with its reason, the current attempt, the lease, the restart timer, the history. Does not
- * own: which state follows which (job-state.ts), how an attempt works (job-run.ts), what users wanted over process
- * restarts (job-manager.ts).
+ * Owns: the state with its reason, the current attempt, the lease, the restart timer, the history. Does not own: which state
+ * follows which (job-state.ts), how an attempt works (job-run.ts), what users wanted over restarts (job-manager.ts).
  *
  * Events are handled one at a time, in the order in which they were raised, each to its end: an effect that raises an
  * event queues it. A start waits for work on the store that follows the attempt before it (store-work.ts).
@@ -279,6 +278,7 @@ export class JobCoordinator {
         if (this.#slot.run !== run || this.#status.state !== 'STARTING') return
         this.#status = { ...this.#status, reason }
         this.#heldBy = heldBy
+        if (heldBy !== '') this.#listener.onState(this.#status)
       },
       confirm: () => this.#listener.confirm(),
       storeFirstSplits: (splits) => this.#listener.storeFirstSplits(splits),

@@ -35,7 +35,7 @@ export function logStatus(log: CoordinatorLog, job: string, { state, reason, err
 
 /** What the owner of a coordinator hears and does. */
 export interface CoordinatorListener {
-  /** After each change of state. Must not throw. */
+  /** After each change of state, and when another process turns out to have the lease. Must not throw. */
   onState(status: JobStatus): void
   /** The job's record is not in the store any more (data lost, or state dropped): writes it again. */
   storeRecord(): Promise<void>
