@@ -268,9 +268,8 @@ export class Cluster {
 }
 
 function run(table: ResultTable, watermarkMs: number, budget: number): void {
-  while (table.advance(watermarkMs, budget) < 0) {
-    // A firing goes on where its budget ended.
-  }
+  // A firing goes on where its budget ended.
+  while (table.advance(watermarkMs, budget) < 0);
   // What has been given out was stamped with this change: what is touched from now on is another.
   nextChange(table)
 }
