@@ -23,7 +23,7 @@ export class AttemptSlot {
     this.#lease = lease
     this.#detach = ports.hub.attach(job, {
       onMessage: (thread, message) => {
-        const run = this.#run?.spec.attempt === message.attempt ? this.#run : this.#disposing
+        const run = this.#run?.attempt === message.attempt ? this.#run : this.#disposing
         run?.onMessage(thread, message)
       },
       onThreadLost: (thread, error) => {

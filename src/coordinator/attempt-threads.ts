@@ -31,7 +31,7 @@ export class AttemptThreads {
     return this.#own?.hub ?? this.#ports.hub
   }
 
-  /** The threads that are ready, once all are or `waitMs` has passed. Throws WORKER_LOST when own ones do not start. */
+  /** The threads that are ready, once all are or `waitMs` has passed. Throws WORKER_LOST when there is none. */
   async open(waitMs: number): Promise<readonly number[]> {
     const { openThreads, hub } = this.#ports
     if (this.#plan.program !== undefined && openThreads !== undefined) {
@@ -47,7 +47,10 @@ export class AttemptThreads {
         onThreadLost: (thread, error) => this.#listener.onThreadLost(thread, lossOfCode(error, this.#plan.jobName)),
       })
     }
-    return this.hub.whenReady(waitMs)
+    const threads = await this.hub.whenReady(waitMs)
+    if (threads.length > 0) return threads
+    const text = 'no worker thread is ready: all of them ended and none could be replaced yet'
+    throw new MillraceError('WORKER_LOST', text)
   }
 
   /** Ends own threads. */

@@ -25,6 +25,7 @@ import { LeaseKeeper } from './lease.ts'
 import { type RedeployRecord, RedeployTracker } from './redeploys.ts'
 import { notServing, refused } from './refusals.ts'
 import { RestartSchedule } from './restart-schedule.ts'
+import { startText } from './restore-point.ts'
 import { dropState } from './retention.ts'
 import { reclaimStore } from './store-loss.ts'
 import { StoreWork } from './store-work.ts'
@@ -149,16 +150,20 @@ export class JobCoordinator {
   /**
    * The same with another plan and id: for a name that is taken over. A new id lets go of the old checkpoints. Throws JOB_STATE unless the job is at rest.
    */
-  resubmit(plan: JobPlan, { jobId, firstSplits, dropState }: JobBasis, reason: string): void {
+  resubmit(plan: JobPlan, basis: JobBasis, reason: string): void {
     if (!restStates.has(this.#status.state)) throw refused(this.name, this.#status, 'submit')
-    if (jobId !== this.#memory.jobId) this.#memory = newJobMemory(jobId)
-    Object.assign(this.#memory, { firstSplits, dropState })
+    if (basis.jobId !== this.#memory.jobId) this.#memory = newJobMemory(basis.jobId)
+    Object.assign(this.#memory, basis)
     this.#use(plan)
     this.#ask('submit', reason)
   }
 
   /** Lets the job go on with another plan: after a last checkpoint if it runs, else when it next starts. JOB_STATE. */
-  redeploy(plan: JobPlan, { firstSplits, dropState }: Omit<JobBasis, 'jobId'>, record: RedeployRecord): void {
+  redeploy(
+    plan: JobPlan,
+    { firstSplits, dropState }: Pick<JobBasis, 'firstSplits' | 'dropState'>,
+    record: RedeployRecord,
+  ): void {
     this.check('redeploy')
     Object.assign(this.#memory, { dropState, firstSplits: this.lastCheckpointId > 0 ? null : firstSplits })
     this.redeploys.begin(record)
@@ -259,20 +264,16 @@ export class JobCoordinator {
     dispose: () => this.#dispose(),
     scheduleRestart: (error) => this.#scheduleRestart(error!),
     cancelRestart: () => this.#restart.clear(),
-    dropState: () =>
-      this.#storeWork.begin(async () => {
-        if (await dropState(this.#ports, this.name, this.#lease)) await this.#listener.storeRecord()
-      }),
+    dropState: () => this.#storeWork.begin(() => dropState(this.#ports, this.name, this.#lease, this.#listener)),
     releaseLease: () => this.#storeWork.begin(() => this.#lease.release()),
   }
 
   #begin(): void {
-    const attempt = this.#status.attempt + 1
-    this.#status = { ...this.#status, attempt }
+    this.#status = { ...this.#status, attempt: Math.max(this.#status.attempt, this.#memory.attempts) + 1 }
     this.#restart.clear()
     this.#stopWish = plainStop
     this.#use(this.wantedPlan)
-    const spec = { job: this.number, attempt, plan: this.#plan, memory: this.#memory }
+    const spec = { job: this.number, attempt: this.#status.attempt, plan: this.#plan, memory: this.#memory }
     const run = this.#slot.put(spec, {
       onProgress: (reason, heldBy) => {
         if (this.#slot.run !== run || this.#status.state !== 'STARTING') return
@@ -280,13 +281,14 @@ export class JobCoordinator {
         this.#heldBy = heldBy
         if (heldBy !== '') this.#listener.onState(this.#status)
       },
-      confirm: () => this.#listener.confirm(),
-      storeFirstSplits: (splits) => this.#listener.storeFirstSplits(splits),
-      onStarted: () => {
-        const from = run.restored?.checkpointId
-        this.#raise('started', from === undefined ? 'started afresh' : `restored from checkpoint ${from}`, null)
+      confirm: async (wanted) => {
+        const attempt = await this.#listener.confirm(wanted)
+        if (attempt !== null && this.#slot.run === run) this.#status = { ...this.#status, attempt }
+        return attempt
       },
-      onFailed: (error, operator, subtask) => this.#failed(error, { operator, subtask, attempt }),
+      storeFirstSplits: (splits) => this.#listener.storeFirstSplits(splits),
+      onStarted: () => this.#raise('started', startText(run.restored), null),
+      onFailed: (error, operator, subtask) => this.#failed(error, { operator, subtask, attempt: run.attempt }),
       onSourcesFinished: () => this.#raise('sourcesFinished', 'all input has been read', null),
       onCheckpoint: (record) => this.history.addCheckpoint(record),
     })
@@ -335,16 +337,14 @@ export class JobCoordinator {
   }
 
   #leaseLost(error: MillraceError): void {
-    if (error.code !== 'STORE_LOST' || this.#slot.run === undefined) {
-      this.#raise('fenced', error.message, error.toData())
-      return
+    const { run } = this.#slot
+    const onOwned = (by: MillraceError): void => this.#raise('fenced', by.message, by.toData())
+    if (error.code !== 'STORE_LOST' || run === undefined) onOwned(error)
+    else {
+      void reclaimStore({
+        ...{ ports: this.#ports, lease: this.#lease, memory: this.#memory, listener: this.#listener, run, onOwned },
+        wanted: () => this.#slot.run === run,
+      })
     }
-    const run = this.#slot.run
-    void reclaimStore({
-      ...{ ports: this.#ports, lease: this.#lease, memory: this.#memory, run },
-      wanted: () => this.#slot.run === run,
-      storeRecord: () => this.#listener.storeRecord(),
-      onOwned: (owned) => this.#raise('fenced', owned.message, owned.toData()),
-    })
   }
 }

@@ -29,7 +29,7 @@ import { contended, foreign, stoppedWithout } from './refusals.ts'
 import { listCheckpoints } from './retention.ts'
 import { settleClaim, withoutClaim } from './savepoint-claims.ts'
 import { StatsBook, type SubtaskReading } from './stats-book.ts'
-import { positionsPart, type StoredJob, type WantedState } from './stored-job.ts'
+import { positionsPart, type StoredJob, type WantedState, withNextAttempt } from './stored-job.ts'
 import { type JobStart, Submissions } from './submissions.ts'
 import { Turns } from './turns.ts'
 
@@ -62,7 +62,7 @@ export class JobManager {
       storeRecord: async (job) => {
         await this.#storeAgain(job)
       },
-      confirm: (job) => this.#confirm(job),
+      confirm: (job, attempt) => this.#confirm(job, attempt),
       onCheckpoint: (job, record) => this.#onCheckpoint(job, record),
       storeFirstSplits: async (job, splits) => {
         job.record = await this.#records.update(job.record, (stored) => ({ ...stored, ...positionsPart(splits) }))
@@ -259,15 +259,18 @@ export class JobManager {
   }
 
   /** See CoordinatorListener.confirm. */
-  async #confirm(job: HeldJob): Promise<boolean> {
+  async #confirm(job: HeldJob, attempt: number): Promise<number | null> {
     const { name } = job.coordinator
     const record = (await this.#records.read(name)) ?? (await this.#storeAgain(job)) ?? job.record
-    if (this.#jobs.get(name) !== job) return false
-    if (sameRecord(record, job.record)) return true
+    if (this.#jobs.get(name) !== job) return null
     const samePlan = record.stored.parallelism === job.stored.parallelism
-    if (record.stored.wanted === 'running' && samePlan && sameSubmission(record.stored, job.stored)) {
-      job.record = record
-      return true
+    const asWanted = record.stored.wanted === 'running' && samePlan && sameSubmission(record.stored, job.stored)
+    if (asWanted || sameRecord(record, job.record)) {
+      const numbered = await this.#records.swap(record, withNextAttempt(record.stored, attempt))
+      // Another server was faster: what it wrote is to be looked at.
+      if (numbered === undefined) return this.#confirm(job, attempt)
+      job.record = numbered
+      return numbered.stored.attempts ?? attempt
     }
     const plan = this.#planOf(record.stored)
     const followed = this.#turns.take(name, async () => {
@@ -280,7 +283,7 @@ export class JobManager {
       const { message, code } = MillraceError.from(thrown)
       this.#options.ports.log('error', `job ${name} cannot follow its record: ${message}`, { job: name, code })
     })
-    return false
+    return null
   }
 
   #onState(job: HeldJob, status: JobStatus): void {

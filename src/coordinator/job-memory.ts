@@ -10,6 +10,8 @@ export interface JobBasis {
   readonly firstSplits: readonly SplitSnapshot[] | null
   /** What of a checkpoint's state may go, by name (job/state-diff.ts). */
   readonly dropState: readonly string[]
+  /** Highest number of an attempt that has got the lease, in any process. */
+  readonly attempts: number
 }
 
 /** Mutable; owned by the job's coordinator, filled in by its attempts. */
@@ -20,6 +22,8 @@ export interface JobMemory {
   firstSplits: readonly SplitSnapshot[] | null
   /** What of a checkpoint's state may go, by name (job/state-diff.ts). */
   dropState: readonly string[]
+  /** Highest number of an attempt that has got the lease, in any process, as far as it is known here. */
+  attempts: number
   /** Id of the store as first seen; '' before. */
   storeId: string
   /** Highest checkpoint id used, completed or not. */
@@ -35,8 +39,8 @@ export interface JobMemory {
 
 /** Nothing known yet but what the job's record says. */
 export function newJobMemory(jobId: string, basis: Partial<JobBasis> = {}): JobMemory {
-  const { firstSplits = null, dropState = [] } = basis
+  const { firstSplits = null, dropState = [], attempts = 0 } = basis
   const ids = { storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
   const books = { poison: new PoisonBook(), outbox: newOutboxStatus(), savepoints: new Map<number, number>() }
-  return { jobId, firstSplits, dropState, ...ids, ...books }
+  return { jobId, firstSplits, dropState, attempts, ...ids, ...books }
 }

@@ -71,9 +71,13 @@ export class JobRecords {
   }
 }
 
-/** Whether two records are the same one. */
+/** Whether two records say the same; how often the job has started since changes nothing of it. */
 export function sameRecord(a: JobRecord, b: JobRecord): boolean {
-  return sameBytes(a.bytes, b.bytes)
+  return sameBytes(a.bytes, b.bytes) || sameBytes(unnumbered(a), unnumbered(b))
+}
+
+function unnumbered({ stored }: JobRecord): Uint8Array {
+  return encodeStoredJob({ ...stored, attempts: 0 })
 }
 
 /** Whether two records tell of the same submission of a name: one whose checkpoints and definition they share. */

@@ -47,6 +47,7 @@ export interface RunListener extends Pick<CoordinatorListener, 'confirm' | 'stor
 export interface RunSpec {
   /** Number of the job in this process. */
   readonly job: number
+  /** Number of the attempt, unless other processes have come as far (CoordinatorListener.confirm). */
   readonly attempt: number
   readonly plan: JobPlan
   readonly memory: JobMemory
@@ -72,15 +73,22 @@ export class JobRun implements ThreadListener {
   #restored: RestorePoint | null = null
   #running = false
   #over = false
+  #attempt: number
 
   constructor(ports: JobPorts, settings: JobSettings, spec: RunSpec, lease: LeaseKeeper, listener: RunListener) {
     this.#ports = ports
     this.#settings = settings
     this.spec = spec
+    this.#attempt = spec.attempt
     this.#lease = lease
     this.#listener = listener
     this.#queries = new QueryRouter(ports.scheduler, (thread, message) => this.#threads.hub.send(thread, message))
     this.#threads = new AttemptThreads(ports, spec.plan, spec.job, this)
+  }
+
+  /** Number of the attempt: final once anything is deployed. */
+  get attempt(): number {
+    return this.#attempt
   }
 
   /** The checkpoint that the attempt began from; null on a fresh start, and before it is known. */
@@ -172,7 +180,7 @@ export class JobRun implements ThreadListener {
   }
 
   onMessage(thread: number, message: JobMessage): void {
-    if (message.attempt !== this.spec.attempt) return
+    if (message.attempt !== this.#attempt) return
     if (message.type === 'disposed') this.#deployment?.onDisposed(thread)
     else if (message.type === 'deployed') this.#deployment?.onDeployed(thread)
     else if (!this.#over) this.#onLiveMessage(message)
@@ -225,7 +233,10 @@ export class JobRun implements ThreadListener {
       this.#progress(`waiting for the lease, held by ${heldBy}`, heldBy)
     }, memory.lastCheckpointId)
     this.#checkWanted()
-    if (!(await this.#listener.confirm())) return
+    const attempt = await this.#listener.confirm(this.#attempt)
+    if (attempt === null) return
+    this.#attempt = attempt
+    memory.attempts = attempt
     this.#checkWanted()
     this.#progress('reading the latest checkpoint')
     const stored = await readStoredCheckpoints(store, plan, memory, lease.lastCheckpointId)
@@ -240,15 +251,12 @@ export class JobRun implements ThreadListener {
     this.#progress('waiting for worker threads')
     const threads = await this.#threads.open(this.#settings.threadWaitMs)
     this.#checkWanted()
-    if (threads.length === 0) {
-      const text = 'no worker thread is ready: all of them ended and none could be replaced yet'
-      throw new MillraceError('WORKER_LOST', text)
-    }
     await this.#deploy(lease, stored, threads)
   }
 
   async #deploy(lease: Lease, stored: StoredCheckpoints, threads: readonly number[]): Promise<void> {
-    const { job, attempt, plan, memory } = this.spec
+    const { job, plan, memory } = this.spec
+    const attempt = this.#attempt
     const placement = placeSubtasks(plan.parallelism, threads, job)
     const { scheduler } = this.#ports
     const deployment = new Deployment(this.#threads.hub, scheduler, this.#settings, { job, attempt }, placement)

@@ -24,8 +24,15 @@ export interface SubmittedJob extends JobSource {
 export function newStoredJob(
   { definition, schema, text, claims, dropState = [] }: SubmittedJob,
   before: StoredJob | undefined,
-  { freshId, createdAtMs, reason }: { readonly freshId: string; readonly createdAtMs: number; readonly reason: string },
+  context: {
+    readonly freshId: string
+    readonly createdAtMs: number
+    readonly reason: string
+    /** Of the submission before it, which it may not go on from. */
+    readonly attempts?: number
+  },
 ): StoredJob {
+  const { freshId, createdAtMs, reason, attempts = before?.attempts } = context
   const positions = before !== undefined && sameStart(before.definition, definition) ? before.firstPositions : undefined
   const parallelism = before?.definition.parallelism === definition.parallelism ? before.parallelism : undefined
   return {
@@ -37,6 +44,7 @@ export function newStoredJob(
     ...(parallelism === undefined ? {} : { parallelism }),
     ...(dropState.length === 0 ? {} : { dropState }),
     ...(before?.redeploys === undefined ? {} : { redeploys: before.redeploys }),
+    ...(attempts === undefined ? {} : { attempts }),
   }
 }
 

@@ -41,9 +41,11 @@ export interface CoordinatorListener {
   storeRecord(): Promise<void>
   /**
    * An attempt has got the lease: is the job still wanted as it is? Another server may have stopped it or changed it
-   * while this one waited. False makes the attempt do nothing more; the owner then puts another coordinator in place.
+   * while this one waited. Gives its number, stored first: `attempt`, or a higher one where attempts in other processes
+   * have come as far; so numbers rise over all of them. Null makes the attempt do nothing more; the owner then puts
+   * another coordinator in place.
    */
-  confirm(): Promise<boolean>
+  confirm(attempt: number): Promise<number | null>
   /** A checkpoint has ended, well or not. Must not throw. */
   onCheckpoint(record: CheckpointRecord): void
   /** A change of parallelism or definition has come to its end. Must not throw. */

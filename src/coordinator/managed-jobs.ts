@@ -32,7 +32,7 @@ export interface HeldJob extends ManagedJob {
 export interface JobsListener {
   onState(job: HeldJob, status: JobStatus): void
   storeRecord(job: HeldJob): Promise<void>
-  confirm(job: HeldJob): Promise<boolean>
+  confirm(job: HeldJob, attempt: number): Promise<number | null>
   onCheckpoint(job: HeldJob, record: CheckpointRecord): void
   storeFirstSplits(job: HeldJob, splits: readonly SplitSnapshot[]): Promise<void>
   onRedeployed(job: HeldJob, record: RedeployRecord): void
@@ -81,7 +81,7 @@ export class ManagedJobs {
       {
         onState: (status) => this.#onState(job, status),
         storeRecord: () => this.#listener.storeRecord(job),
-        confirm: () => this.#listener.confirm(job),
+        confirm: (attempt) => this.#listener.confirm(job, attempt),
         onCheckpoint: (record) => this.#listener.onCheckpoint(job, record),
         storeFirstSplits: (splits) => this.#listener.storeFirstSplits(job, splits),
         onRedeployed: (record) => this.#listener.onRedeployed(job, record),

@@ -91,6 +91,11 @@ export async function readStoredCheckpoints(
   }
 }
 
+/** What an attempt began from, for people. */
+export function startText(from: Pick<RestorePoint, 'checkpointId'> | null): string {
+  return from === null ? 'started afresh' : `restored from checkpoint ${from.checkpointId}`
+}
+
 /** Says which checkpoints were passed over. */
 export function logSkipped({ skipped }: StoredCheckpoints, job: string, log: CoordinatorLog): void {
   for (const { checkpointId, why } of skipped) {

@@ -4,6 +4,7 @@ import type { CheckpointStore } from '../checkpoint/store.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { CheckpointRecord, JobHistory } from './job-history.ts'
 import type { JobPorts } from './job-ports.ts'
+import type { CoordinatorListener } from './job-status.ts'
 import type { LeaseKeeper } from './lease.ts'
 
 /**
@@ -41,10 +42,15 @@ export async function listCheckpoints(
 
 /**
  * Deletes everything that the store holds of a job that is over, its record included. Needs the lease, and does nothing
- * when another instance holds it: then the state is not ours. Says whether it did; what a failure leaves behind belongs
- * to a submission that is over, and is deleted by the next start under this name.
+ * when another instance holds it: then the state is not ours. What a failure leaves behind belongs to a submission that
+ * is over, and is deleted by the next start under this name. The record is written again, for what is wanted of the job.
  */
-export async function dropState(ports: JobPorts, job: string, lease: LeaseKeeper): Promise<boolean> {
+export async function dropState(
+  ports: JobPorts,
+  job: string,
+  lease: LeaseKeeper,
+  { storeRecord }: Pick<CoordinatorListener, 'storeRecord'>,
+): Promise<void> {
   const { store, log } = ports
   let owner = ''
   try {
@@ -53,10 +59,10 @@ export async function dropState(ports: JobPorts, job: string, lease: LeaseKeeper
       void lease.release()
     }, 0)
     await store.deleteJob(job)
-    return true
   } catch (thrown) {
     const why = owner === '' ? MillraceError.from(thrown).message : `${owner} holds its lease`
     log('warn', `the state of job ${job} was not dropped: ${why}`, { job })
-    return false
+    return
   }
+  await storeRecord()
 }

@@ -6,6 +6,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts } from './job-ports.ts'
 import type { JobRun } from './job-run.ts'
+import type { CoordinatorListener } from './job-status.ts'
 import type { LeaseKeeper } from './lease.ts'
 
 const PAUSE_MS = 1000
@@ -21,22 +22,13 @@ export interface StoreLoss {
   readonly run: JobRun
   /** Whether the attempt is still the job's. */
   readonly wanted: () => boolean
-  /** Stores the job's record again. */
-  readonly storeRecord: () => Promise<void>
+  readonly listener: Pick<CoordinatorListener, 'storeRecord'>
   /** Another process has the lease and keeps it. */
   readonly onOwned: (error: MillraceError) => void
 }
 
 /** Writes everything to the store again; tries until it is done or the attempt is over. Never rejects. */
-export async function reclaimStore({
-  ports,
-  lease,
-  memory,
-  run,
-  wanted,
-  storeRecord,
-  onOwned,
-}: StoreLoss): Promise<void> {
+export async function reclaimStore({ ports, lease, memory, run, wanted, listener, onOwned }: StoreLoss): Promise<void> {
   const job = run.spec.plan.jobName
   let denials = 0
   const onWaiting = (heldBy: string): void => {
@@ -47,7 +39,7 @@ export async function reclaimStore({
       await lease.acquire(onWaiting, memory.lastCheckpointId)
       if (!wanted()) return
       memory.storeId = await ports.store.storeId()
-      await storeRecord()
+      await listener.storeRecord()
       run.rewriteAll()
       await run.checkpoint()
       return

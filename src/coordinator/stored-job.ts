@@ -36,6 +36,8 @@ export interface StoredJob {
   readonly dropState?: readonly string[]
   /** Changes of parallelism and definition, newest first. */
   readonly redeploys?: readonly RedeployRecord[]
+  /** Highest number of an attempt that has got the lease; absent before the first. */
+  readonly attempts?: number
   /** Where its first start began, see positionsPart; absent before that. */
   readonly firstPositions?: readonly StoredPosition[]
 }
@@ -58,6 +60,11 @@ export function positionsPart(splits: readonly SplitSnapshot[]): Pick<StoredJob,
   return { firstPositions }
 }
 
+/** The next attempt of a stored job that has got the lease, under its number: `attempt`, or above all before it. */
+export function withNextAttempt(job: StoredJob, attempt: number): StoredJob & { readonly attempts: number } {
+  return { ...job, attempts: Math.max(attempt, (job.attempts ?? 0) + 1) }
+}
+
 /** Where the first start of a stored job began; null when it has not begun. */
 export function firstSplitsOf(job: StoredJob): readonly SplitSnapshot[] | null {
   if (job.firstPositions === undefined) return null
@@ -71,7 +78,8 @@ export function firstSplitsOf(job: StoredJob): readonly SplitSnapshot[] | null {
 
 /** What attempts of a stored job go by. */
 export function basisOf(job: StoredJob): JobBasis {
-  return { jobId: job.jobId, firstSplits: firstSplitsOf(job), dropState: job.dropState ?? [] }
+  const { jobId, dropState = [], attempts = 0 } = job
+  return { jobId, firstSplits: firstSplitsOf(job), dropState, attempts }
 }
 
 /** The definition that a job runs by: as submitted, but for the parallelism that it has been given since. */

@@ -77,7 +77,7 @@ export class Submissions {
 
   /** The definition is stored as submitted: what this server fills in (plan.definition) may be another tomorrow. */
   async #submitNew(submission: Submission): Promise<ManagedJob | undefined> {
-    const { stored, plan } = await this.#prepare(submission, undefined, 'submitted')
+    const { stored, plan } = await this.#prepare(submission, undefined, 'submitted', undefined)
     const record = await this.#context.records.swap(undefined, stored)
     if (record === undefined) return undefined
     const job = this.#context.jobs.add(plan, record)
@@ -93,7 +93,13 @@ export class Submissions {
     const goesOn = submission.start === null && job.coordinator.status.state !== 'CANCELLED'
     // What a cancel still deletes must not meet what is brought.
     if (submission.start !== null) await job.coordinator.storeWork()
-    const { stored, plan } = await this.#prepare(submission, goesOn ? job.stored : undefined, 'submitted again')
+    const { attempts } = there?.stored ?? job.stored
+    const { stored, plan } = await this.#prepare(
+      submission,
+      goesOn ? job.stored : undefined,
+      'submitted again',
+      attempts,
+    )
     const record = await this.#context.records.swap(there, stored)
     if (record === undefined) return undefined
     job.record = record
@@ -102,7 +108,12 @@ export class Submissions {
   }
 
   /** What is to be, once the state that it goes on from is in the store. `before` is a job that goes on. */
-  async #prepare(submission: Submission, before: StoredJob | undefined, reason: string): Promise<Prepared> {
+  async #prepare(
+    submission: Submission,
+    before: StoredJob | undefined,
+    reason: string,
+    attempts: number | undefined,
+  ): Promise<Prepared> {
     const { start } = submission
     const { options, jobs } = this.#context
     const { ports, planJob, checkEvolution } = options
@@ -111,6 +122,7 @@ export class Submissions {
       freshId: randomId(ports.random),
       createdAtMs: ports.clock.nowMs(),
       reason: start === null ? reason : `${reason}, from a savepoint`,
+      ...(attempts === undefined ? {} : { attempts }),
     })
     const plan = planJob(runDefinition(stored), submission.schema)
     if (start !== null) {

@@ -146,7 +146,7 @@ export const metricTable: readonly MetricSpec[] = [
   perJob(
     'millrace_job_attempt',
     'gauge',
-    'Number of the run of the job; each restart raises it.',
+    'Number of the run of the job; each start raises it, in whichever process.',
     (job) => job.summary.attempt,
   ),
   perJob('millrace_restarts_total', 'counter', 'Restarts of the job after failures.', (job) => job.summary.restarts),

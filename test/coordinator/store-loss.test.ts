@@ -26,7 +26,7 @@ async function reclaim(denials: number): Promise<{ readonly owned: readonly stri
       },
     },
     wanted: () => owned.length === 0,
-    storeRecord: async () => {},
+    listener: { storeRecord: async () => {} },
     onOwned: (error: MillraceError) => owned.push(`${error.code} ${error.message}`),
   }
   await reclaimStore(loss as unknown as StoreLoss)

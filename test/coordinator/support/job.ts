@@ -24,7 +24,7 @@ export function setUpJob(options: WorldOptions & { definition?: Partial<JobDefin
       storeRecord: async () => {
         await world.store.swapJob('engagement', undefined, new Uint8Array([1]))
       },
-      confirm: async () => true,
+      confirm: async (attempt) => attempt,
       onCheckpoint: () => {},
       storeFirstSplits: async () => {},
       onRedeployed: () => {},

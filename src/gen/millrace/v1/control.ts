@@ -545,7 +545,10 @@ export interface JobSummary {
     | Date
     | undefined;
   /** When it came into this state. */
-  stateTime?: Date | undefined;
+  stateTime?:
+    | Date
+    | undefined;
+  /** Number of the run: each start raises it, in whichever process. */
   attempt: number;
   restarts: number;
   parallelism: number;

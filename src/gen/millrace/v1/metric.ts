@@ -106,7 +106,10 @@ export interface MetricValue {
   lateCount: number;
   /** Events behind the value. */
   eventCount: number;
-  /** Run of the job that made the value; a higher one may recompute what was provisional. */
+  /**
+   * Run of the job that made the value; it rises with every start, in whichever process, so that of two values of a window
+   * and group the one with the higher (attempt, revision) counts. A higher one may recompute what was provisional.
+   */
   attempt: number;
   /** Of `topK`, the most frequent texts, the most frequent first; of `histogram`, its buckets. None else. */
   items: MetricItem[];
