@@ -14,7 +14,8 @@
  *    events that would be counted, and said, again.
  * 3. Otherwise what is owed above the marker, oldest first. If the store does not have it: CHECKPOINT_CORRUPT. A sink
  *    that has lost its newest epochs has a marker below what is owed: it gets them again as far as they are retained.
- * 4. What is owed to a sink that the job no longer has is dropped, and told.
+ * 4. What is owed to a sink that the job no longer has cannot be given out: whoever asks says whether it may go. A sink
+ *    that is gone has no marker, so it may lack all above what every sink is known to have.
  */
 import type { CheckpointManifest } from './manifest.ts'
 import type { OutboxBlock } from './snapshot.ts'
@@ -33,6 +34,8 @@ export interface OutboxFacts {
   readonly restored: CheckpointManifest | null
   /** All checkpoints that the store holds of this submission. */
   readonly retained: readonly CheckpointManifest[]
+  /** Newest checkpoint up to which sinks are known to have had everything; 0 for none. */
+  readonly settledId: number
   /** Markers of all sinks that take outboxes. */
   readonly markers: ReadonlyMap<string, SinkMarker | null>
 }
@@ -76,7 +79,7 @@ export function outboxSize({ sinks }: OutboxEpoch): { readonly records: number; 
 
 /** Decides what is applied before a job goes on. */
 export function resolveOutbox(facts: OutboxFacts): OutboxDecision {
-  const { jobName, jobId, restored, retained, markers } = facts
+  const { jobName, jobId, restored, retained, settledId, markers } = facts
   const restoredId = restored?.checkpointId ?? 0
   for (const [sink, marker] of markers) {
     if (marker === null || marker.jobId !== jobId || marker.epoch <= restoredId) continue
@@ -113,7 +116,7 @@ export function resolveOutbox(facts: OutboxFacts): OutboxDecision {
       sinks: new Map(sinks.flatMap((sink) => (whole.sinks.has(sink) ? [[sink, whole.sinks.get(sink)!]] : []))),
     })
     if (known.length > 0) epochs.push(part(known))
-    const gone = wanting.filter((sink) => !markers.has(sink))
+    const gone = checkpointId <= settledId ? [] : wanting.filter((sink) => !markers.has(sink))
     if (gone.length > 0) dropped.push(part(gone))
   }
   return { kind: 'apply', epochs, dropped }

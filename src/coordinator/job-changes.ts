@@ -13,7 +13,7 @@ import { newStoredJob, type SubmittedJob, sameJob, sourceOf } from './job-source
 import { restStates } from './job-state.ts'
 import { type JobsContext, planStored } from './jobs-context.ts'
 import type { HeldJob } from './managed-jobs.ts'
-import { refusalOfOwed, sinksGone } from './owed-sinks.ts'
+import { owedOf, refusalOfOwed, sinksGone } from './owed-sinks.ts'
 import { newRedeploy, type RedeployRecord, withOutcome, withRedeploy } from './redeploys.ts'
 import { foreign } from './refusals.ts'
 import { judgeState } from './state-check.ts'
@@ -83,12 +83,12 @@ export class JobChanges {
     const { store } = options.ports
     const verdict = await judgeState(store, coordinator.deployedPlan, plan, coordinator.jobId, consent)
     const { diff } = verdict
-    const { outbox } = coordinator
-    const refusal = verdict.refusal ?? refusalOfOwed(outbox, plan, dropState)
+    const owed = await owedOf(store, coordinator)
+    const refusal = verdict.refusal ?? refusalOfOwed(owed, plan, dropState)
     if (dryRun) return { job, record: null, diff, refusal }
     if (refusal !== null) throw refusal
     if (sameJob(sourceOf(job.stored), submission)) return { job, record: null, diff, refusal: null }
-    const gone = sinksGone(outbox, plan)
+    const gone = sinksGone(owed, plan)
     const needless = needlessNames(diff, dropState).filter((name) => !gone.includes(name))
     if (needless.length > 0) {
       throw new MillraceError('INPUT_INVALID', `nothing would be dropped that is named ${needless.join(', ')}`)

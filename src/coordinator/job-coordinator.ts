@@ -150,10 +150,10 @@ export class JobCoordinator {
   /**
    * The same with another plan and id: for a name that is taken over. A new id lets go of the old checkpoints. Throws JOB_STATE unless the job is at rest.
    */
-  resubmit(plan: JobPlan, basis: JobBasis, reason: string): void {
+  resubmit(plan: JobPlan, { jobId, firstSplits, dropState, attempts }: JobBasis, reason: string): void {
     if (!restStates.has(this.#status.state)) throw refused(this.name, this.#status, 'submit')
-    if (basis.jobId !== this.#memory.jobId) this.#memory = newJobMemory(basis.jobId)
-    Object.assign(this.#memory, basis)
+    if (jobId !== this.#memory.jobId) this.#memory = newJobMemory(jobId)
+    Object.assign(this.#memory, { firstSplits, dropState, attempts })
     this.#use(plan)
     this.#ask('submit', reason)
   }

@@ -20,7 +20,7 @@ import { type AskedUpgrade, JobChanges, type UpgradeOptions } from './job-change
 import type { CheckpointRecord } from './job-history.ts'
 import { type JobRecord, JobRecords, sameRecord, sameSubmission } from './job-records.ts'
 import type { SubmittedJob } from './job-source.ts'
-import { type JobState, restStates } from './job-state.ts'
+import { restStates } from './job-state.ts'
 import type { JobStatus } from './job-status.ts'
 import { type JobManagerOptions, planStored } from './jobs-context.ts'
 import { type HeldJob, isFenced, type ManagedJob, ManagedJobs } from './managed-jobs.ts'
@@ -195,8 +195,7 @@ export class JobManager {
       held.coordinator.stop('stopped on request', wish)
       return held
     })
-    const ends: readonly JobState[] = ['SUSPENDED', 'FAILED', 'CANCELLED']
-    await this.#jobs.until(job, (status) => ends.includes(status.state))
+    await this.#jobs.until(job, (status) => restStates.has(status.state))
     const { state, reason, error } = job.coordinator.status
     const checkpointId = job.coordinator.lastCheckpointId
     if (state === 'SUSPENDED' && error === null) return { checkpointId }
@@ -287,10 +286,21 @@ export class JobManager {
   }
 
   #onState(job: HeldJob, status: JobStatus): void {
-    if (status.state !== 'FAILED' || status.error?.code === 'STORE_FENCED') return
+    if (status.error?.code === 'STORE_FENCED') return
+    if (status.state === 'SUSPENDED' || status.state === 'FAILED') this.#noteSettled(job)
+    if (status.state !== 'FAILED') return
     this.#afterTurn(job, 'the failure of', async () => {
       // Somebody may have asked for something else meanwhile.
       if (job.coordinator.status === status) await this.#want(job, 'failed', status.reason, status)
+    })
+  }
+
+  /** A job rests: another process can know from its record only how far its sinks are. */
+  #noteSettled(job: HeldJob): void {
+    this.#afterTurn(job, 'how far sinks are with', async () => {
+      const { settledId } = job.coordinator.outbox
+      if (settledId > (job.stored.settledId ?? 0))
+        job.record = await this.#records.update(job.record, (stored) => ({ ...stored, settledId }))
     })
   }
 

@@ -12,6 +12,8 @@ export interface JobBasis {
   readonly dropState: readonly string[]
   /** Highest number of an attempt that has got the lease, in any process. */
   readonly attempts: number
+  /** Newest checkpoint up to which sinks are known to have everything; 0 for none. */
+  readonly settledId: number
 }
 
 /** Mutable; owned by the job's coordinator, filled in by its attempts. */
@@ -39,8 +41,8 @@ export interface JobMemory {
 
 /** Nothing known yet but what the job's record says. */
 export function newJobMemory(jobId: string, basis: Partial<JobBasis> = {}): JobMemory {
-  const { firstSplits = null, dropState = [], attempts = 0 } = basis
+  const { firstSplits = null, dropState = [], attempts = 0, settledId = 0 } = basis
   const ids = { storeId: '', lastCheckpointId: 0, completedCheckpointId: 0 }
-  const books = { poison: new PoisonBook(), outbox: newOutboxStatus(), savepoints: new Map<number, number>() }
+  const books = { poison: new PoisonBook(), outbox: newOutboxStatus(settledId), savepoints: new Map<number, number>() }
   return { jobId, firstSplits, dropState, attempts, ...ids, ...books }
 }

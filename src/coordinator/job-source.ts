@@ -45,6 +45,7 @@ export function newStoredJob(
     ...(dropState.length === 0 ? {} : { dropState }),
     ...(before?.redeploys === undefined ? {} : { redeploys: before.redeploys }),
     ...(attempts === undefined ? {} : { attempts }),
+    ...(before?.settledId === undefined ? {} : { settledId: before.settledId }),
   }
 }
 

@@ -9,7 +9,7 @@
  * an earlier owner can come in between. What a sink fails with ends the attempt, and the next one asks for the marker.
  */
 import type { CheckpointManifest } from '../checkpoint/manifest.ts'
-import { type OutboxEpoch, outboxOf, outboxSize, resolveOutbox, type SinkMarker } from '../checkpoint/outbox-restore.ts'
+import { type OutboxEpoch, outboxOf, resolveOutbox, type SinkMarker } from '../checkpoint/outbox-restore.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import { outboxKinds, outboxSinkIds, placeOf, recordSinks } from '../job/delivery.ts'
 import type { JobPlan } from '../job/plan.ts'
@@ -18,7 +18,7 @@ import type { OutboxOwner } from '../sink/outbox.ts'
 import type { Deployment } from './deployment.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { JobPorts, JobSettings } from './job-ports.ts'
-import { owedText } from './outbox-status.ts'
+import { owedEpoch, owedText } from './outbox-status.ts'
 import { refusalOfOwed, sinksMoved } from './owed-sinks.ts'
 import type { StoredCheckpoints } from './restore-point.ts'
 import { knownMarkers } from './sink-markers.ts'
@@ -59,26 +59,29 @@ export class OutboxCoordinator {
     const { plan, memory, ports } = this.#options
     const restored = retained.find((manifest) => manifest.checkpointId === restore?.checkpointId) ?? null
     const restoredId = restored?.checkpointId ?? 0
-    const lost = refusalOfOwed(memory.outbox, plan, memory.dropState)
-    if (lost !== null) throw lost
-    await this.#open(this.#wanted(restored))
     const { jobName } = plan
     const { jobId, outbox } = memory
+    const { places } = outbox
+    const lost = refusalOfOwed({ epochs: outbox.owed, certain: true, places }, plan, memory.dropState)
+    if (lost !== null) throw lost
+    await this.#open(this.#wanted(restored))
     const moved = new Set(sinksMoved(outbox, plan))
     const { markers, losses } = knownMarkers(this.#markers, moved, outbox, jobId, restoredId)
     for (const text of losses) ports.log('warn', `job ${jobName}: ${text}`, { job: jobName })
-    const decision = resolveOutbox({ jobName, jobId, restored, retained, markers })
+    const { settledId } = outbox
+    const decision = resolveOutbox({ jobName, jobId, restored, retained, settledId, markers })
     if (decision.kind === 'refuse') throw new MillraceError(decision.code, decision.message, { retry: 'never' })
-    for (const epoch of decision.dropped) {
-      if (epoch.checkpointId <= outbox.settledId) continue
-      const { records } = outboxSize(epoch)
-      const sinks = [...epoch.sinks.keys()].join(', ')
-      const text = `job ${jobName} no longer has sink ${sinks}: what checkpoint ${epoch.checkpointId} has for it (${records} records) is not applied`
+    const dropped = decision.dropped.map(owedEpoch)
+    const refusal = refusalOfOwed({ epochs: dropped, certain: false, places }, plan, memory.dropState)
+    if (refusal !== null) throw refusal
+    for (const epoch of dropped) {
+      const text = `job ${jobName} no longer has sink ${epoch.sinks.join(', ')}: ${owedText(epoch)} are dropped, as was asked`
       ports.log('warn', text, { job: jobName, checkpointId: epoch.checkpointId })
     }
     outbox.held = false
     for (const [sink, marker] of markers) if (marker?.jobId === jobId) outbox.applied.set(sink, marker.epoch)
     this.#setOwed(decision.epochs)
+    memory.outbox.asked = true
     for (const { checkpointId } of decision.epochs) await this.apply(checkpointId)
     outbox.settledId = Math.max(outbox.settledId, restoredId)
     const outputs = recordSinks(plan.definition)
@@ -186,11 +189,7 @@ export class OutboxCoordinator {
 
   #setOwed(owed: readonly OutboxEpoch[]): void {
     this.#owed = [...owed]
-    this.#options.memory.outbox.owed = owed.map((epoch) => ({
-      checkpointId: epoch.checkpointId,
-      ...outboxSize(epoch),
-      sinks: [...epoch.sinks.keys()],
-    }))
+    this.#options.memory.outbox.owed = owed.map(owedEpoch)
   }
 
   #fail(error: MillraceError): void {

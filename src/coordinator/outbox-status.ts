@@ -1,4 +1,5 @@
 /** What is known of a job's outboxes, for people: what sinks are owed, and whether sources wait for them. */
+import { type OutboxEpoch, outboxSize } from '../checkpoint/outbox-restore.ts'
 
 /** What sinks are owed of one checkpoint. */
 export interface OwedEpoch {
@@ -15,10 +16,12 @@ export interface OutboxStatus {
   owed: OwedEpoch[]
   /** Sources wait for sinks. */
   held: boolean
-  /** Newest checkpoint up to which sinks are known to have everything; 0 until an attempt has asked them. */
+  /** Newest checkpoint up to which sinks are known to have everything; 0 for none. Kept in the job's record at rest. */
   settledId: number
   /** Transactions that hung in a broker, partition by partition, and that sinks have ended. */
   hangingEnded: number
+  /** Whether an attempt of this process has asked the sinks what they have: `owed` is all that they are owed. */
+  asked: boolean
   /** What each sink promises, as far as one was opened. */
   readonly guarantees: Map<string, 'exactly-once' | 'idempotent'>
   /** Newest epoch that each sink has applied, as far as this process knows. */
@@ -32,8 +35,13 @@ export function owedText({ checkpointId, records, bytes }: OwedEpoch): string {
   return `the results of checkpoint ${checkpointId} (${records} records, ${bytes} bytes)`
 }
 
-/** Nothing owed. */
-export function newOutboxStatus(): OutboxStatus {
+/** Nothing owed, as far as is known. */
+export function newOutboxStatus(settledId = 0): OutboxStatus {
   const maps = { guarantees: new Map(), applied: new Map(), places: new Map() }
-  return { owed: [], held: false, settledId: 0, hangingEnded: 0, ...maps }
+  return { owed: [], held: false, settledId, asked: false, hangingEnded: 0, ...maps }
+}
+
+/** What sinks are owed of a checkpoint, for people. */
+export function owedEpoch(epoch: OutboxEpoch): OwedEpoch {
+  return { checkpointId: epoch.checkpointId, ...outboxSize(epoch), sinks: [...epoch.sinks.keys()] }
 }

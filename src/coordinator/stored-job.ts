@@ -38,6 +38,8 @@ export interface StoredJob {
   readonly redeploys?: readonly RedeployRecord[]
   /** Highest number of an attempt that has got the lease; absent before the first. */
   readonly attempts?: number
+  /** Newest checkpoint up to which sinks are known to have everything, as of when the job came to rest; absent for none. */
+  readonly settledId?: number
   /** Where its first start began, see positionsPart; absent before that. */
   readonly firstPositions?: readonly StoredPosition[]
 }
@@ -78,8 +80,8 @@ export function firstSplitsOf(job: StoredJob): readonly SplitSnapshot[] | null {
 
 /** What attempts of a stored job go by. */
 export function basisOf(job: StoredJob): JobBasis {
-  const { jobId, dropState = [], attempts = 0 } = job
-  return { jobId, firstSplits: firstSplitsOf(job), dropState, attempts }
+  const { jobId, dropState = [], attempts = 0, settledId = 0 } = job
+  return { jobId, firstSplits: firstSplitsOf(job), dropState, attempts, settledId }
 }
 
 /** The definition that a job runs by: as submitted, but for the parallelism that it has been given since. */

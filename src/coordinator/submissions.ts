@@ -11,7 +11,7 @@ import { type JobSource, newStoredJob, type SubmittedJob, sameJob, sourceOf } fr
 import { restStates } from './job-state.ts'
 import { type JobsContext, planStored } from './jobs-context.ts'
 import { type HeldJob, isElsewhere, type ManagedJob } from './managed-jobs.ts'
-import { refusalOfOwed } from './owed-sinks.ts'
+import { owedOf, refusalOfOwed } from './owed-sinks.ts'
 import { busy, exists } from './refusals.ts'
 import { judgeState } from './state-check.ts'
 import { basisOf, runDefinition, type StoredJob } from './stored-job.ts'
@@ -133,9 +133,9 @@ export class Submissions {
       const consent = { given: submission.dropState ?? [], before: before.dropState ?? [] }
       const { refusal, dropState } = await judgeState(ports.store, null, plan, stored.jobId, consent)
       if (refusal !== null) throw refusal
-      const known = jobs.get(stored.definition.name)?.coordinator.outbox
-      const lost = known === undefined ? null : refusalOfOwed(known, plan, dropState)
-      if (lost !== null) throw lost
+      const job = jobs.get(stored.definition.name)
+      const lost = job && refusalOfOwed(await owedOf(ports.store, job.coordinator), plan, dropState)
+      if (lost != null) throw lost
       return { stored: { ...stored, dropState }, plan }
     }
     return { stored, plan }

@@ -38,12 +38,14 @@ function decide(
   restored: CheckpointManifest | null,
   markers: Readonly<Record<string, SinkMarker | null>>,
   retained: readonly CheckpointManifest[] = [],
+  settledId = 0,
 ) {
   const facts: OutboxFacts = {
     jobName: 'j',
     jobId: 'id-1',
     restored,
     retained: restored === null ? retained : [...retained, restored],
+    settledId,
     markers: new Map(Object.entries(markers)),
   }
   const decision = resolveOutbox(facts)
@@ -132,8 +134,18 @@ describe('what sinks are owed when a job starts', () => {
     expect(decide(seven, { a: marker(5), b: marker(6) }, [])).toMatchObject({ apply: [[7, 'a', 'b']] })
   })
 
-  test('what is owed to a sink that the job no longer has is dropped, and told', () => {
+  test('what a sink that the job no longer has may lack is told: all above what every sink is known to have', () => {
     expect(decide(seven, { b: marker(6) }, [six])).toEqual({ apply: [[7, 'b']], dropped: [[7, 'a']] })
+    const all = {
+      apply: [[7, 'b']],
+      dropped: [
+        [5, 'a'],
+        [7, 'a'],
+      ],
+    }
+    expect(decide(seven, { b: marker(6) }, [five, six], 4)).toEqual(all)
+    expect(decide(seven, { b: marker(6) }, [five, six], 5)).toEqual({ ...all, dropped: [[7, 'a']] })
+    expect(decide(seven, { b: marker(6) }, [five, six], 7)).toEqual({ ...all, dropped: [] })
   })
 
   test('any history: every sink has every epoch once, whatever was applied before the crash', () => {

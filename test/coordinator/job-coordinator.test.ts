@@ -194,7 +194,7 @@ describe('JobCoordinator, starting', () => {
     const { source } = makeDefinition()
     t.job.resubmit(
       makePlan(makeDefinition({ source: { ...source, id: 'others' } })),
-      { jobId: 'id-1', firstSplits: null, dropState: [], attempts: 0 },
+      { jobId: 'id-1', firstSplits: null, dropState: [], attempts: 0, settledId: 0 },
       'changed',
     )
     await t.reach('FAILED')
@@ -245,7 +245,7 @@ describe('JobCoordinator, stop and cancel', () => {
     await t.job.storeWork()
     expect(await t.store.listCheckpoints('engagement')).toEqual([])
     expect(await t.store.readJob('engagement')).toBeDefined()
-    t.job.resubmit(makePlan(), { jobId: 'id-2', firstSplits: null, dropState: [], attempts: 0 }, 'again')
+    t.job.resubmit(makePlan(), { jobId: 'id-2', firstSplits: null, dropState: [], attempts: 0, settledId: 0 }, 'again')
     await t.reach('FINISHED')
     expect(t.states).toContain('CANCELLED')
     expect(t.job.restored).toBeNull()
@@ -263,7 +263,7 @@ describe('JobCoordinator, stop and cancel', () => {
     await t.reach('CANCELLED')
     await t.job.storeWork()
     t.data.fault = undefined
-    t.job.resubmit(makePlan(), { jobId: 'id-2', firstSplits: null, dropState: [], attempts: 0 }, 'again')
+    t.job.resubmit(makePlan(), { jobId: 'id-2', firstSplits: null, dropState: [], attempts: 0, settledId: 0 }, 'again')
     await t.reach('RUNNING')
     expect(t.job.restored).toBeNull()
     await t.reach('FINISHED')

@@ -169,7 +169,11 @@ describe('the coordinator under chaos', () => {
         // Given back, or, when the store was away just then, run out because nobody renews it.
         const { nonce, expiresMs } = data.job('engagement')
         expect(nonce === '' || expiresMs < scheduler.clock.monotonicMs()).toBe(true)
-        job.resubmit(makePlan(), { jobId: 'another', firstSplits: null, dropState: [], attempts: 0 }, 'anew')
+        job.resubmit(
+          makePlan(),
+          { jobId: 'another', firstSplits: null, dropState: [], attempts: 0, settledId: 0 },
+          'anew',
+        )
         await scheduler.runUntil(() => job.status.state === 'FINISHED', 'FINISHED')
         expect(workers.counted(1)).toBe(TOTAL)
         await scheduler.runFor(1000)

@@ -7,7 +7,7 @@ import { MillraceError } from '../../src/core/errors.ts'
 import type { JobDefinition } from '../../src/job/definition.ts'
 import { MemoryOutboxData, MemoryOutboxSink } from '../../src/testing/memory-outbox-sink.ts'
 import { Simulation, type SimulationFaults } from '../../src/testing/simulation.ts'
-import { append, definition, descriptors, draw, emptyTopic } from './outbox-shop.ts'
+import { append, definition, descriptors, draw, emptyTopic, topicOf } from './outbox-shop.ts'
 
 const unbounded: JobDefinition = {
   ...definition,
@@ -158,4 +158,77 @@ it('a sink that cannot say what it has is not given again what this process know
   }
   expect(simulation.sinks.repeated).toBe(0)
   await simulation.close()
+})
+
+/** The process that comes after one, over the same store and sinks. */
+function next(before: Simulation, seed: number): Simulation {
+  const { store, sinks } = before
+  return new Simulation({ seed, workers: 2, topic: topicOf(draw(before.seed), before.seed), descriptors, store, sinks })
+}
+
+it('another process refuses it too, and so does its own start; with the sink, or its name, it goes on', async () => {
+  const first = await owing(3)
+  await expect(first.settle(first.manager.stop('shop'))).rejects.toThrow()
+  expect(owedOf(first).length).toBeGreaterThan(0)
+  const { sinks } = first
+  const words =
+    /no longer has sink out, which may be owed the results of checkpoint \d+ \(\d+ records.*--drop-state\): out/
+  const second = next(first, 4)
+  await second.recover()
+  expect(second.status('shop').state).toBe('SUSPENDED')
+  await expect(second.submit(changed)).rejects.toThrow(words)
+  sinks.fault = undefined
+  await second.submit(unbounded)
+  await second.runUntilState('shop', 'RUNNING')
+  const records = sinks.records('shop', 'out').length
+  expect(records).toBeGreaterThan(0)
+  await second.close()
+  await first.close()
+})
+
+it('an upgrade that comes before the sinks have answered is refused; they get what they are owed first', async () => {
+  const first = await owing(5)
+  const { sinks } = first
+  const second = next(first, 6)
+  await second.recover()
+  await expect(upgrade(second)).rejects.toThrow(/no longer has sink out, which may be owed the results of checkpoint/)
+  sinks.fault = undefined
+  await second.runUntilState('shop', 'RUNNING')
+  await second.scheduler.runUntil(() => owedOf(second).length === 0, 'all to be applied')
+  expect(sinks.records('shop', 'out').length).toBeGreaterThan(0)
+  expect((await upgrade(second)).record?.outcome).toBe('done')
+  await second.close()
+})
+
+it('it may go by name in another process as well', async () => {
+  const first = await owing(7)
+  await expect(first.settle(first.manager.stop('shop'))).rejects.toThrow()
+  first.sinks.fault = undefined
+  const second = next(first, 8)
+  await second.recover()
+  await second.settle(second.manager.submit(changed, '', null, null, ['out']))
+  await second.runUntilState('shop', 'RUNNING')
+  expect(
+    second.trace.filter((line) => /no longer has sink out: the results .* are dropped, as was asked/.test(line)),
+  ).not.toEqual([])
+  await second.close()
+})
+
+it('what sinks had when the job stopped is not held against leaving them out, in any process', async () => {
+  const topic = topicOf(draw(9), 9)
+  const first = new Simulation({ seed: 9, workers: 2, topic, descriptors })
+  // All results are of the last checkpoint.
+  await first.submit({ ...unbounded, checkpoint: { ...unbounded.checkpoint, everyMs: 3_600_000 } })
+  await first.runUntilState('shop', 'RUNNING')
+  const read = () => first.manager.statsOf(first.manager.job('shop')).reduce((sum, { stats }) => sum + stats.read, 0)
+  await first.scheduler.runUntil(() => read() > 15_000, 'events to be read')
+  const { checkpointId } = await first.settle(first.manager.stop('shop'))
+  expect(first.sinks.marker('shop', 'out')).toMatchObject({ epoch: checkpointId })
+  await first.close()
+  const second = next(first, 10)
+  await second.recover()
+  await second.submit(changed)
+  await second.runUntilState('shop', 'RUNNING')
+  expect(second.trace.filter((line) => line.includes('no longer has sink'))).toEqual([])
+  await second.close()
 })
