@@ -11,6 +11,7 @@ import { isTerminal, type JobSummary } from '../src/control/api.ts'
 import { systemClock } from '../src/core/system.ts'
 import { createClient, type MillraceClient } from '../src/rpc/client.ts'
 import { freePort, makeDataDir, projectRoot, removeDataDir, ServerProcess } from '../test/support/infra-process.ts'
+import { compiledEnv } from './compiled.ts'
 import { rules } from './rules.ts'
 
 const START_DEADLINE_MS = 60_000
@@ -44,6 +45,7 @@ export class EngineProcess {
     const command = options.job === undefined ? ['serve'] : ['run', jobFile]
     const args = [join(projectRoot, 'src/main.ts'), ...command]
     const child = ServerProcess.start('millrace', process.execPath, args, join(dataDir, 'millrace.log'), {
+      ...compiledEnv,
       MILLRACE_GRPC_PORT: String(port),
       MILLRACE_HTTP_PORT: '0',
       MILLRACE_DATA_DIR: dataDir,

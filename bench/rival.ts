@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path'
 import type { Delivery } from '../src/job/definition.ts'
+import { compiledEnv, compileEngine } from './compiled.ts'
 import type { BenchJobId } from './millrace-jobs.ts'
 import { runSide, type SideRun } from './process.ts'
 import { rules } from './rules.ts'
@@ -32,6 +33,7 @@ const main = join(import.meta.dirname, 'millrace.ts')
 
 /** Runs the job to the end of the topic. Rejects when the process fails. */
 export function runMillrace(id: BenchJobId, options: MillraceOptions): Promise<SideRun> {
+  compileEngine()
   return runSide({
     name: `Millrace (${id})`,
     command: process.execPath,
@@ -45,6 +47,7 @@ export function runMillrace(id: BenchJobId, options: MillraceOptions): Promise<S
       ...(options.delivery === undefined ? [] : ['--delivery', options.delivery]),
       ...['--pre-aggregation', options.preAggregation === false ? 'off' : 'on'],
     ],
+    env: compiledEnv,
     ...(options.redisPid === undefined ? {} : { helperPids: [options.redisPid] }),
     timeoutMs: options.timeoutMs ?? 15 * 60_000,
   })
