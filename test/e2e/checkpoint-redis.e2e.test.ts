@@ -9,15 +9,11 @@ import { randomId } from '../../src/checkpoint/store-errors.ts'
 import { systemClock, systemRandom } from '../../src/core/system.ts'
 import { describeStore } from '../checkpoint/store-contract.ts'
 import { durableSettings, type RedisServer, startRedis } from '../support/redis.ts'
+import { until } from '../support/until.ts'
 
 const ports = { clock: systemClock, random: systemRandom }
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const freshPrefix = (): string => `test-${randomId(systemRandom)}`
-
-/** Waits for a condition; the test's own time limit is the deadline. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5))
-}
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
 

@@ -5,13 +5,10 @@ import { openCheckpointStore } from '../../src/checkpoint/open-store.ts'
 import type { CheckpointStore } from '../../src/checkpoint/store.ts'
 import { systemClock, systemRandom } from '../../src/core/system.ts'
 import { durableSettings, type RedisServer, startRedis } from '../support/redis.ts'
+import { until } from '../support/until.ts'
 
 const ports = { clock: systemClock, random: systemRandom }
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5))
-}
 
 let primary: RedisServer
 let replica: RedisServer
