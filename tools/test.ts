@@ -15,6 +15,7 @@ import { buildFlink } from '../bench/flink/build.ts'
 import { aptInstalled } from '../test/support/apt.ts'
 import { kafkaLibs } from '../test/support/broker-kafka.ts'
 import { type Infra, startInfra } from '../test/support/infra.ts'
+import { installLifetimes } from '../test/support/lifetimes/lifetimes.ts'
 import { runChecks, type Tally } from './check.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -117,7 +118,7 @@ function hasFiles(suite: Suite): boolean {
  * is only said here: the tests that need it fail and name it.
  */
 async function prepare(): Promise<void> {
-  for (const result of await Promise.allSettled([kafkaLibs(), buildFlink()])) {
+  for (const result of await Promise.allSettled([kafkaLibs(), buildFlink(), installLifetimes()])) {
     if (result.status === 'rejected') console.error(String(result.reason))
   }
 }

@@ -100,6 +100,8 @@ export const pure: readonly string[] = [
   'src/coordinator/job-state*.ts',
   'src/savepoint/names.ts',
   'src/savepoint/describe.ts',
+  'src/metrics/**',
+  'src/alert/**',
 ]
 
 /** Libraries that only compute, which pure code may use where `libraries` lets it. */
