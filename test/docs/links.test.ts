@@ -16,8 +16,10 @@ const pages = globSync(['*.md', '{docs,bench,jobs,deploy,proto}/**/*.md'], { cwd
 
 /** Specs whose tables name tests by file and title. */
 const specs = [
+  'detectors',
   'exchange',
   'kafka-transactions',
+  'lifetime-value',
   'properties',
   'savepoints',
   'schemas',
