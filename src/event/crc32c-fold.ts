@@ -11,6 +11,7 @@
  *
  *   memory: 209 blocks of zeros | the piece, folded in place | zeros | what is left
  */
+import { brIf, bump, type Code, get, I32, i32, Locals, label, loop, v128, WasmModule } from './wasm-code.ts'
 
 const BLOCK = 16
 /** How far behind a block those stand that it is added to, in blocks. */
@@ -26,9 +27,6 @@ export const FOLDED_MIN = 12 * 1024
 /** Bytes that one pass over what is left works on: a multiple of STEP blocks, REACH at least. */
 const LEFT_BYTES = Math.ceil(REACH / STEP) * STEP * BLOCK
 const LEFT_AT = PIECE_AT + FOLDED_MAX + LEFT_BYTES
-const WASM_PAGE = 65_536
-const MEMORY_PAGES = Math.ceil((LEFT_AT + 2 * LEFT_BYTES) / WASM_PAGE)
-
 /** What of the engine's WebAssembly is used here; the compiler's library for servers does not declare it. */
 declare const WebAssembly: {
   validate(code: Uint8Array): boolean
@@ -37,8 +35,8 @@ declare const WebAssembly: {
 }
 
 interface FoldingExports {
-  readonly m: { readonly buffer: ArrayBuffer }
-  readonly f: (from: number, to: number, end: number) => void
+  readonly memory: { readonly buffer: ArrayBuffer }
+  readonly add: (from: number, to: number, end: number) => void
 }
 
 /** A folder of bytes, and what is left of the last ones in `memory[leftAt .. leftAt + length)`. */
@@ -57,8 +55,8 @@ export function createFolder(): Folder | null {
   const code = assemble()
   if (!WebAssembly.validate(code)) return null
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code))
-  const { buffer } = exports.m
-  const add = exports.f
+  const { buffer } = exports.memory
+  const { add } = exports
   const memory = new Uint8Array(buffer)
   const words = new Int32Array(buffer)
   return {
@@ -79,44 +77,26 @@ export function createFolder(): Folder | null {
 }
 
 /**
- * The module. Its function f(from, to, end) adds to each block from `to` up to `end` those that stand at `from` and the
- * same distances as DISTANCES behind it, four blocks a step; `m` is its memory.
+ * The module. Its function `add`(from, to, end) adds to each block from `to` up to `end` those that stand at `from` and the
+ * same distances as DISTANCES behind it, four blocks a step.
  */
 function assemble(): Uint8Array {
-  const get = (local: number) => [0x20, local]
-  const load = (offset: number) => [0xfd, 0x00, 4, ...leb(offset)]
-  const store = (offset: number) => [0xfd, 0x0b, 4, ...leb(offset)]
-  const xor = [0xfd, 0x51]
-  const advance = (local: number) => [...get(local), 0x41, ...leb(STEP * BLOCK, true), 0x6a]
-  const body = [0, 0x03, 0x40]
-  for (let i = 0; i < STEP; i++) {
-    body.push(...get(1), ...get(1), ...load(i * BLOCK))
-    for (const distance of DISTANCES) body.push(...get(0), ...load((REACH - distance + i) * BLOCK), ...xor)
-    body.push(...store(i * BLOCK))
-  }
-  body.push(...advance(0), 0x21, 0, ...advance(1), 0x22, 1, ...get(2), 0x49, 0x0d, 0, 0x0b, 0x0b)
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [1, 0x60, 3, 0x7f, 0x7f, 0x7f, 0]),
-    ...section(3, [1, 0]),
-    ...section(5, [1, 0, ...leb(MEMORY_PAGES)]),
-    ...section(7, [2, 1, 0x66, 0, 0, 1, 0x6d, 2, 0]),
-    ...section(10, [1, ...leb(body.length), ...body]),
+  const [from, to, end] = [0, 1, 2] as const
+  const next = label('blocks')
+  const sum = (i: number): Code =>
+    DISTANCES.reduce<Code>(
+      (code, distance) => v128.xor(code, v128.load(get(from), (REACH - distance + i) * BLOCK)),
+      v128.load(get(to), i * BLOCK),
+    )
+  const module = new WasmModule(LEFT_AT + 2 * LEFT_BYTES)
+  module.add('add', new Locals(I32, I32, I32), null, [
+    loop(
+      next,
+      Array.from({ length: STEP }, (_, i) => v128.store(get(to), sum(i), i * BLOCK)),
+      bump(from, STEP * BLOCK),
+      bump(to, STEP * BLOCK),
+      brIf(next, i32.lessU(get(to), get(end))),
+    ),
   ])
-}
-
-function section(id: number, content: readonly number[]): number[] {
-  return [id, ...leb(content.length), ...content]
-}
-
-/** LEB128; `signed` adds the sign bit's room. Not for negative numbers. */
-function leb(value: number, signed = false): number[] {
-  const bytes: number[] = []
-  let rest = value
-  while (rest > (signed ? 0x3f : 0x7f)) {
-    bytes.push((rest & 0x7f) | 0x80)
-    rest >>>= 7
-  }
-  bytes.push(rest)
-  return bytes
+  return module.bytes()
 }
