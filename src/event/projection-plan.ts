@@ -4,7 +4,7 @@
  * Owns: merging paths into the tree, slots. Does not own: the tables made of it (event/projection-layout.ts), reading bytes
  * (event/projection.ts), resolving names (event/descriptor.ts). Cold: once per job and thread.
  *
- * A schema is plain data that may come from a hostile descriptor, so nothing here becomes code; numbers index arrays.
+ * A schema is plain data that may come from a hostile descriptor: numbers index arrays, and nothing of it becomes source text.
  */
 import { MillraceError } from '../core/errors.ts'
 import { type Field, layOut, MAP_VALUE, type Message, type ProjectionTables } from './projection-layout.ts'

@@ -11,9 +11,10 @@
  * Invariants: never throws and never reads outside [start, end), whatever the bytes hold; a record that cannot be used
  * leaves the batch as it was; nothing is allocated a record (a fraction used as text excepted).
  *
- * A table walk and not generated code: with four fields it takes 1.25 times what a hand-written function takes that trusts
- * its input (bench/micro/projection.bench.ts), and half of the difference is the checks. Code made of a schema could win
- * little more, and a schema is hostile input.
+ * Usual records of a declarative job do not come here but are read by a kernel (event/kernel.ts), code that is made for the
+ * job; this is the table walk that reads all others, and says what they mean. With four fields it takes 1.25 times what a
+ * hand-written function takes that trusts its input (bench/micro/projection.bench.ts), and half of the difference is the
+ * checks.
  */
 import { hashBlock, hashTail, KEY_HASH_SEED, mix32 } from '../core/hash.ts'
 import { KEY_BYTES_MAX, TEXT_BYTES_MAX, TIME_MS_MAX } from '../core/limits.ts'

@@ -42,6 +42,8 @@ export class RecordCursor {
   offsetDelta = 0
   /** The record's timestamp is the section's baseTimestampMs + this (0 under log append time). A double. */
   timestampDelta = 0
+  /** Sections that the cursor has been set on, this one included: tells one from another. */
+  sections = 0
   /** For error messages. */
   topic: string
   #at = 0
@@ -60,6 +62,7 @@ export class RecordCursor {
 
   /** Starts before the first record of `section` that somebody asked for. */
   reset(section: RecordSection): void {
+    this.sections++
     this.bytes = section.bytes
     this.#at = section.start
     this.#end = section.end
@@ -70,6 +73,40 @@ export class RecordCursor {
     this.#partition = section.partition
     this.#baseOffset = section.baseOffset
     this.#baseTimestampMs = section.baseTimestampMs
+  }
+
+  /** Position of the next record in `bytes`. */
+  get position(): number {
+    return this.#at
+  }
+
+  /** Records that are left, those that nobody asked for included. */
+  get left(): number {
+    return this.#left
+  }
+
+  /** End of the section. */
+  get end(): number {
+    return this.#end
+  }
+
+  get minDelta(): number {
+    return this.#minDelta
+  }
+
+  get maxDelta(): number {
+    return this.#maxDelta
+  }
+
+  get baseOffset(): number {
+    return this.#baseOffset
+  }
+
+  /** Steps over records that somebody else has read: the next one is at `position`, `left` are left. */
+  skipTo(position: number, left: number, offsetDelta: number): void {
+    this.#at = position
+    this.#left = left
+    this.offsetDelta = offsetDelta
   }
 
   /** Offset of the record. */

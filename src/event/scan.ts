@@ -25,27 +25,44 @@ export function keyRoom(length: number): number {
 const noNumbers = new Float64Array(0)
 const noIds = new Uint16Array(0)
 
+/** Where a batch has its arrays: addresses in a buffer. */
+export interface BatchPlace {
+  readonly buffer: ArrayBuffer
+  readonly at: {
+    readonly timeMs: number
+    readonly keyHash: number
+    readonly keyStart: number
+    readonly keyEnd: number
+    readonly offset: number
+    readonly columns: readonly number[]
+    readonly keys: number
+    readonly keysBytes: number
+  }
+}
+
 /** A reusable columnar batch of projected events. */
 export class ScanBatch {
   /** Most rows; the projection must not be called when `rows` has reached it. */
   readonly capacity = BATCH_ROWS_MAX
   rows = 0
+  /** How often the batch has been emptied: tells what it holds now from what it held before. */
+  resets = 0
   /** Event time, epoch ms. */
-  readonly timeMs = new Float64Array(BATCH_ROWS_MAX)
+  readonly timeMs: Float64Array
   /** `hashBytes` of the key's bytes. */
-  readonly keyHash = new Uint32Array(BATCH_ROWS_MAX)
+  readonly keyHash: Uint32Array
   /**
    * The keys of all rows, each from a multiple of 4 on and filled up with zeros to a multiple of 4, at least
    * KEY_ROOM_MIN: what comes after copies and compares them by words. May be replaced by a larger array while rows are
    * added.
    */
-  keyBytes: Uint8Array<ArrayBuffer> = new Uint8Array(32 * 1024)
+  keyBytes: Uint8Array<ArrayBuffer>
   /** The same memory. */
-  keyWords: Uint32Array<ArrayBuffer> = new Uint32Array(this.keyBytes.buffer)
-  readonly keyStart = new Uint32Array(BATCH_ROWS_MAX)
-  readonly keyEnd = new Uint32Array(BATCH_ROWS_MAX)
+  keyWords: Uint32Array<ArrayBuffer>
+  readonly keyStart: Uint32Array
+  readonly keyEnd: Uint32Array
   /** Offset of the row's record in its partition. Set by the caller of the projection, for late events and dead letters. */
-  readonly offset = new Float64Array(BATCH_ROWS_MAX)
+  readonly offset: Float64Array
   /** Bit i is set when predicate i of the plan takes the row. */
   readonly mask = new Uint32Array(BATCH_ROWS_MAX)
   /** By column: its numbers. Empty for a text column. */
@@ -57,10 +74,30 @@ export class ScanBatch {
   /** Entries of each dictionary before the newest row: what `undoLast` goes back to. */
   readonly marks: Uint16Array
 
-  constructor(columns: readonly { readonly encoding: ColumnEncoding }[]) {
+  /** `place`: where the arrays are, where somebody else fills them too (event/kernel.ts). */
+  constructor(columns: readonly { readonly encoding: ColumnEncoding }[], place?: BatchPlace) {
     const unused = new Dictionary()
-    this.numbers = columns.map((c) => (c.encoding === 'number' ? new Float64Array(BATCH_ROWS_MAX) : noNumbers))
-    this.texts = columns.map((c) => (c.encoding === 'text' ? new Uint16Array(BATCH_ROWS_MAX) : noIds))
+    const buffer = place?.buffer ?? new ArrayBuffer(0)
+    const at = place?.at
+    const doubles = (from: number | undefined) =>
+      from === undefined ? new Float64Array(BATCH_ROWS_MAX) : new Float64Array(buffer, from, BATCH_ROWS_MAX)
+    const words = (from: number | undefined) =>
+      from === undefined ? new Uint32Array(BATCH_ROWS_MAX) : new Uint32Array(buffer, from, BATCH_ROWS_MAX)
+    this.timeMs = doubles(at?.timeMs)
+    this.keyHash = words(at?.keyHash)
+    this.keyStart = words(at?.keyStart)
+    this.keyEnd = words(at?.keyEnd)
+    this.offset = doubles(at?.offset)
+    this.keyBytes = at === undefined ? new Uint8Array(32 * 1024) : new Uint8Array(buffer, at.keys, at.keysBytes)
+    this.keyWords = new Uint32Array(this.keyBytes.buffer, this.keyBytes.byteOffset, this.keyBytes.length >>> 2)
+    this.numbers = columns.map((c, i) => (c.encoding === 'number' ? doubles(at?.columns[i]) : noNumbers))
+    this.texts = columns.map((c, i) =>
+      c.encoding !== 'text'
+        ? noIds
+        : at === undefined
+          ? new Uint16Array(BATCH_ROWS_MAX)
+          : new Uint16Array(buffer, at.columns[i]!, BATCH_ROWS_MAX),
+    )
     this.dictionaries = columns.map((c) => (c.encoding === 'text' ? new Dictionary() : unused))
     this.marks = new Uint16Array(columns.length).fill(1)
   }
@@ -68,6 +105,7 @@ export class ScanBatch {
   /** Empties the batch for the next rows. */
   reset(): void {
     this.rows = 0
+    this.resets++
     const dictionaries = this.dictionaries
     for (let i = 0; i < dictionaries.length; i++) dictionaries[i]!.reset()
   }

@@ -8,6 +8,7 @@ import { PageWriter } from '../checkpoint/chunk-writer.ts'
 import type { ChunkStore } from '../checkpoint/store.ts'
 import { MIN_WATERMARK } from '../core/time.ts'
 import { openDecoder } from '../event/event-decoder.ts'
+import { openKernel } from '../event/kernel.ts'
 import { ScanBatch } from '../event/scan.ts'
 import { allocateShared, OutputChannels } from '../exchange/channel.ts'
 import { Combiner, type CombinerPlan } from '../exchange/combiner.ts'
@@ -169,6 +170,7 @@ export class Attempt {
     const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
     const outputs = this.#outputs(source.id, index)
     const restored = this.#restored(source.id)
+    const kernel = openKernel(schema)
     return new SourceSubtask(
       {
         operator: source.id,
@@ -181,7 +183,8 @@ export class Attempt {
         bounded: source.bounded,
         reader: ports.openReader(this.#plan),
         decoder: openDecoder(schema, (id) => this.#environment.schemaWanted(index, id)),
-        scan: new ScanBatch(schema.columns),
+        kernel,
+        scan: new ScanBatch(schema.columns, kernel?.place),
         predicates: compilePredicates(predicates, schema),
         combiner: this.#combine === null ? null : new Combiner(this.#combine),
         watermarks: new PartitionWatermarks(

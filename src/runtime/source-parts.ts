@@ -1,5 +1,6 @@
 /** What a source subtask is made of. Types only. */
 import type { RecordDecoder } from '../event/event-decoder.ts'
+import type { Kernel } from '../event/kernel.ts'
 import type { ScanBatch } from '../event/scan.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { Combiner } from '../exchange/combiner.ts'
@@ -26,6 +27,8 @@ export interface SourceParts {
   readonly bounded: boolean
   readonly reader: SourceReader
   readonly decoder: RecordDecoder
+  /** Reads the usual records, the decoder the others; null where the decoder reads all. */
+  readonly kernel: Kernel | null
   readonly scan: ScanBatch
   readonly predicates: PredicateEvaluator
   /** Folds rows before they are sent; null where the plan does not allow it. */

@@ -214,7 +214,7 @@ export class SourceSubtask implements Subtask {
 
   /** Decodes records of the chunk until it ends or the scan is full. */
   #decode(chunk: RecordChunk): void {
-    const { scan, decoder } = this.#parts
+    const { scan, decoder, kernel } = this.#parts
     const cursor = this.#cursor
     const partitionOf = this.#partitionOf
     const latestMs = this.#context.clock.nowMs() + this.#parts.maxFutureMs
@@ -224,8 +224,18 @@ export class SourceSubtask implements Subtask {
     let held = this.#held
     this.#held = false
     while (scan.rows < scan.capacity) {
-      if (held) held = false
-      else more = cursor.next()
+      if (held) {
+        held = false
+      } else {
+        if (kernel !== null) {
+          const row = scan.rows
+          read += kernel.run(cursor, scan, latestMs)
+          if (kernel.maxTimeMs > maxTimestampMs) maxTimestampMs = kernel.maxTimeMs
+          partitionOf?.fill(chunk.partition, row, scan.rows)
+          if (scan.rows === scan.capacity) break
+        }
+        more = cursor.next()
+      }
       if (!more) break
       const row = scan.rows
       let reason = NULL_VALUE
