@@ -1,5 +1,6 @@
 /** The faults of the chaos rounds: each breaks something at a random moment and leaves the deployment whole again. */
 import { nextBelow, type Random } from '../../../src/core/clock.ts'
+import { MillraceError } from '../../../src/core/errors.ts'
 import type { Broker } from '../../support/broker.ts'
 import { untilJob } from '../../support/engine.ts'
 import type { RedisServer } from '../../support/redis.ts'
@@ -83,7 +84,17 @@ const faults: Readonly<Record<FaultKind, (deployment: Deployment) => Promise<voi
   async rescale({ server, random, note }) {
     const parallelism = 1 + nextBelow(random, 3)
     note(`to ${parallelism}`)
-    await server.client.control.rescale(DECLARED, parallelism)
+    const endMs = performance.now() + RECOVERY_MS
+    for (;;) {
+      try {
+        await server.client.control.rescale(DECLARED, parallelism)
+        return
+      } catch (thrown) {
+        // The store may still be away since the round before: who is told to ask again does.
+        if (MillraceError.from(thrown).retry === 'never' || performance.now() > endMs) throw thrown
+        await pause(200)
+      }
+    }
   },
 }
 
