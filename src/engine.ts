@@ -96,7 +96,9 @@ async function assemble(
   const threads = config.threads === 0 ? availableParallelism() : config.threads
   const { security } = config
   const storeConfig = storeConfigOf(config)
-  const kafka = { ...loadBrokerAccess(security.kafka), transactionPrefix: config.kafkaPrefix }
+  const { kafkaPrefix: transactionPrefix } = config
+  const { transactionTimeoutMs } = config.sinks
+  const kafka = { ...loadBrokerAccess(security.kafka), transactionPrefix, transactionTimeoutMs }
   const secured = kafka.tls !== undefined || kafka.sasl !== undefined
   const tls = loadServingTls(security.serve)
   const access = loadAccess(security.accessFile)

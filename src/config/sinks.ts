@@ -12,6 +12,8 @@ import { duration, isLoopback, matching, oneOf, type Setting, text, type ValuesO
 export interface SinksConfig {
   /** Most time that sinks have, when a job starts, to say which results they have, ms. */
   readonly openMs: number
+  /** Time that an epoch may take to be written to Kafka, ms. */
+  readonly transactionTimeoutMs: number
   readonly redis: TlsFiles & { readonly url: string; readonly user: string; readonly passwordFile: string }
   readonly postgres: TlsFiles & {
     readonly url: string
@@ -40,6 +42,13 @@ export const sinkSettings = {
     fallback: '2m',
     unit: 'duration',
     help: 'Most time that exactly-once sinks have, when a job starts, to say which results they have. A sink that takes longer fails the attempt (SINK_FAILED); the restart strategy says what follows.',
+    parse: duration(1000, 3_600_000),
+  },
+  sinkTransactionTimeout: {
+    name: 'MILLRACE_KAFKA_TRANSACTION_TIMEOUT',
+    fallback: '60s',
+    unit: 'duration',
+    help: 'Most time that the results of one checkpoint may take to be written to Kafka: the broker ends a transaction that is open for longer. Raise it where a job fails again and again because of that; at most `transaction.max.timeout.ms` of the broker (15m).',
     parse: duration(1000, 3_600_000),
   },
   sinkRedis: {
@@ -123,6 +132,7 @@ type SinkValues = ValuesOf<typeof sinkSettings>
 export function toSinksConfig(values: SinkValues): SinksConfig {
   return {
     openMs: values.sinkOpenTimeout,
+    transactionTimeoutMs: values.sinkTransactionTimeout,
     redis: {
       url: values.sinkRedis,
       user: values.sinkRedisUser,

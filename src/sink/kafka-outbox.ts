@@ -38,8 +38,6 @@ import { OutboxBlockCursor } from './outbox-block.ts'
 export interface KafkaOutboxOptions extends KafkaClusterOptions {
   readonly topic: string
   readonly owner: OutboxOwner
-  /** The broker aborts what is not committed in this time: above the time that an apply takes. Default 60000. */
-  readonly transactionTimeoutMs?: number
   /** How long trouble that passes is waited out within one step, ms. Default 30000. */
   readonly patienceMs?: number
   /** How long `open` waits for transactions of others that keep the marker topic from being read, ms. Default 30000. */

@@ -322,12 +322,12 @@ export class TransactionalProducer {
     if (verdict === 'fenced') {
       const message =
         `${where} failed with ${kafkaErrorName(code)}: another owner has taken the id, or the broker has ended the ` +
-        'transaction because it was open for longer than its timeout.'
+        'transaction because it was open for longer than its timeout (MILLRACE_KAFKA_TRANSACTION_TIMEOUT).'
       return new MillraceError('BROKER_ERROR', message, { retry: 'restart' })
     }
     if (code === 50) {
       const timeoutMs = this.#options.transactionTimeoutMs ?? 60_000
-      const message = `${where} failed: the broker takes no transaction timeout of ${timeoutMs} ms. Raise its transaction.max.timeout.ms, or lower the timeout.`
+      const message = `${where} failed: the broker takes no transaction timeout of ${timeoutMs} ms. Raise its transaction.max.timeout.ms, or lower MILLRACE_KAFKA_TRANSACTION_TIMEOUT.`
       return new MillraceError('BROKER_ERROR', message, { retry: 'never' })
     }
     if (code === kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION) {
