@@ -59,6 +59,7 @@ describe('parseConfig', () => {
       sinks: {
         openMs: 120_000,
         transactionTimeoutMs: 60_000,
+        heldBackMs: 90_000,
         redis: { url: '', user: '', passwordFile: '', caFile: '', certFile: '', keyFile: '' },
         postgres: { url: '', user: 'millrace', passwordFile: '', tls: false, caFile: '', certFile: '', keyFile: '' },
         http: { hosts: '', tokenFolder: '' },

@@ -14,6 +14,8 @@ export interface SinksConfig {
   readonly openMs: number
   /** Time that an epoch may take to be written to Kafka, ms. */
   readonly transactionTimeoutMs: number
+  /** How long a transaction may hold back a partition of a source or a sink before that is warned of, ms. */
+  readonly heldBackMs: number
   readonly redis: TlsFiles & { readonly url: string; readonly user: string; readonly passwordFile: string }
   readonly postgres: TlsFiles & {
     readonly url: string
@@ -50,6 +52,13 @@ export const sinkSettings = {
     unit: 'duration',
     help: 'Most time that the results of one checkpoint may take to be written to Kafka: the broker ends a transaction that is open for longer. Raise it where a job fails again and again because of that; at most `transaction.max.timeout.ms` of the broker (15m).',
     parse: duration(1000, 3_600_000),
+  },
+  heldBack: {
+    name: 'MILLRACE_HELD_BACK_AFTER',
+    fallback: '90s',
+    unit: 'duration',
+    help: 'A partition whose last stable offset stands below its end for so long is warned of (log, `describe`, metrics). Keep it above the timeout of transactions, 60 s for those of sinks.',
+    parse: duration(1000, 24 * 3_600_000),
   },
   sinkRedis: {
     name: 'MILLRACE_SINK_REDIS',
@@ -133,6 +142,7 @@ export function toSinksConfig(values: SinkValues): SinksConfig {
   return {
     openMs: values.sinkOpenTimeout,
     transactionTimeoutMs: values.sinkTransactionTimeout,
+    heldBackMs: values.heldBack,
     redis: {
       url: values.sinkRedis,
       user: values.sinkRedisUser,

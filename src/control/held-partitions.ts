@@ -35,8 +35,8 @@ export interface HeldPartitionsOptions {
   readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void
   /** How often topics are looked at, ms. Default 10000. */
   readonly everyMs?: number
-  /** How long a last stable offset may stand still below the end, ms: above the timeout of transactions. Default 90000. */
-  readonly thresholdMs?: number
+  /** How long a last stable offset may stand still below the end, ms: above the timeout of transactions. */
+  readonly thresholdMs: number
 }
 
 interface Seen {
@@ -121,7 +121,7 @@ export class HeldPartitions {
   }
 
   async #lookAt(key: string, { topic, brokers }: KafkaTopic): Promise<void> {
-    const { security, ports, thresholdMs = 90_000, warn } = this.#options
+    const { security, ports, thresholdMs, warn } = this.#options
     let cluster = this.#clusters.get(brokers)
     if (cluster === undefined) {
       cluster = new KafkaCluster({ brokers: brokers.split(',').map((broker) => broker.trim()), ...security })

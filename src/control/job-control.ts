@@ -150,7 +150,9 @@ export class JobControl implements ControlApi {
   async endTransaction(target: TransactionTarget, force: boolean): ReturnType<TransactionsApi['endTransaction']> {
     this.#options.manager.checkRecovered()
     const { transactions } = this.#options
-    return (await transactions?.endTransaction(target, force)) ?? { outcome: 'nothing was open', job: '' }
+    if (transactions !== undefined) return transactions.endTransaction(target, force)
+    const which = { job: '', transactionalId: '', producerId: -1, producerEpoch: -1, partitions: [] }
+    return { ...which, outcome: 'nothing was open' }
   }
 
   async triggerSavepoint(name: string, savepoint: string): Promise<SavepointInfo> {

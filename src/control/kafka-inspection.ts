@@ -15,7 +15,7 @@ export interface KafkaInspection {
 
 /** Begins to look at the topics of the jobs of `manager`. */
 export function inspectKafka(
-  config: { readonly brokers: string; readonly kafkaPrefix: string },
+  config: { readonly brokers: string; readonly kafkaPrefix: string; readonly sinks: { readonly heldBackMs: number } },
   manager: Pick<JobManager, 'jobs'>,
   security: KafkaSecurity,
   ports: KafkaPorts,
@@ -27,9 +27,11 @@ export function inspectKafka(
       runs: !isTerminal(coordinator.status.state),
       definition: coordinator.plan.definition,
     }))
-  const { brokers, kafkaPrefix: prefix } = config
+  const { brokers, kafkaPrefix: prefix, sinks } = config
+  const { heldBackMs: thresholdMs } = sinks
   const desk = new TransactionDesk({ jobs, brokers, prefix, security, ports })
-  const held = new HeldPartitions({ jobs, security, ports, warn: (message, fields) => log('warn', message, fields) })
+  const warn = (message: string, fields: Readonly<Record<string, unknown>>) => log('warn', message, fields)
+  const held = new HeldPartitions({ jobs, security, ports, thresholdMs, warn })
   held.start()
   return { desk, heldPartitions: (job) => held.of(job), close: () => held.close() }
 }

@@ -48,6 +48,20 @@ export type TransactionTarget =
 /** What became of a transaction that was to be ended. */
 export type TransactionOutcome = 'aborted' | 'committed' | 'nothing was open'
 
+/** A transaction that was to be ended. */
+export interface EndedTransaction {
+  readonly outcome: TransactionOutcome
+  /** '' when it was none of this deployment's. */
+  readonly job: string
+  /** '' for one that hung. */
+  readonly transactionalId: string
+  readonly producerId: number
+  /** -1 when nothing was open that says it. */
+  readonly producerEpoch: number
+  /** What it had been written to, as `topic-0`. */
+  readonly partitions: readonly string[]
+}
+
 /** Looks at transactions and ends them. Methods reject with BROKER_UNREACHABLE, BROKER_UNSUPPORTED, BROKER_ERROR. */
 export interface TransactionsApi {
   /** Those of a job, '' for all; with `idle` also ids under which nothing is open. JOB_NOT_FOUND. */
@@ -56,10 +70,7 @@ export interface TransactionsApi {
     idle: boolean,
   ): Promise<{ readonly transactions: readonly TransactionInfo[]; readonly unasked: readonly string[] }>
   /** Ends one. JOB_STATE and INPUT_INVALID as the target is not to be ended; `force` overrules the first. */
-  endTransaction(
-    target: TransactionTarget,
-    force: boolean,
-  ): Promise<{ readonly outcome: TransactionOutcome; readonly job: string }>
+  endTransaction(target: TransactionTarget, force: boolean): Promise<EndedTransaction>
 }
 
 /** A job as the desk has to know it. */
@@ -113,10 +124,7 @@ export class TransactionDesk implements TransactionsApi {
     return { transactions: wanted.sort((a, b) => rank(a) - rank(b) || age(a) - age(b) || 0), unasked }
   }
 
-  async endTransaction(
-    target: TransactionTarget,
-    force: boolean,
-  ): Promise<{ readonly outcome: TransactionOutcome; readonly job: string }> {
+  async endTransaction(target: TransactionTarget, force: boolean): Promise<EndedTransaction> {
     return 'transactionalId' in target ? this.#endById(target.transactionalId, force) : this.#endHanging(target, force)
   }
 
@@ -193,7 +201,7 @@ export class TransactionDesk implements TransactionsApi {
     return infos
   }
 
-  async #endById(id: string, force: boolean): ReturnType<TransactionsApi['endTransaction']> {
+  async #endById(id: string, force: boolean): Promise<EndedTransaction> {
     const owner = this.#owner(id)
     if (owner === undefined && !force) {
       const message = `transactional id ${id} is none of this deployment's (${this.#options.prefix}/JOB/SINK); to end it all the same, use force`
@@ -211,11 +219,14 @@ export class TransactionDesk implements TransactionsApi {
           await cluster.metadata(markerTopicOf(this.#options.prefix))
           return listTransactions(cluster, ({ transactionalId }) => transactionalId === id)
         })
-        const [state] = found.map((each) => each.state)
-        if (state === undefined) continue
-        if (!isOpen(state)) return { outcome: 'nothing was open', job }
+        const [known] = found
+        if (known === undefined) continue
+        const { state, producerEpoch } = known
+        const partitions = known.partitions.map(({ topic, partition }) => `${topic}-${partition}`)
+        const which = { job, transactionalId: id, producerId: Number(known.producerId), producerEpoch, partitions }
+        if (!isOpen(state)) return { ...which, outcome: 'nothing was open' }
         await this.#takeOver(brokers, id)
-        return { outcome: state === 'PrepareCommit' ? 'committed' : 'aborted', job }
+        return { ...which, outcome: state === 'PrepareCommit' ? 'committed' : 'aborted' }
       } catch (thrown) {
         failure = thrown
       }
@@ -238,7 +249,7 @@ export class TransactionDesk implements TransactionsApi {
   async #endHanging(
     target: Exclude<TransactionTarget, { readonly transactionalId: string }>,
     force: boolean,
-  ): ReturnType<TransactionsApi['endTransaction']> {
+  ): Promise<EndedTransaction> {
     const { topic, partition } = target
     const brokers = target.brokers || this.#options.brokers
     if (!this.#clusters(this.#options.jobs()).includes(brokers)) {
@@ -251,7 +262,10 @@ export class TransactionDesk implements TransactionsApi {
       const end = (await partitionEnds(cluster, topic)).find((each) => each.partition === partition)
       const producers = end === undefined ? [] : await openProducers(cluster, end, end.leader)
       const producer = producers.find(({ producerId }) => producerId === BigInt(target.producerId))
-      if (end === undefined || producer === undefined) return { outcome: 'nothing was open', job: '' }
+      const which = { job: '', transactionalId: '', producerId: target.producerId }
+      const partitions = [`${topic}-${partition}`]
+      if (end === undefined || producer === undefined)
+        return { ...which, outcome: 'nothing was open', producerEpoch: -1, partitions }
       const known = await listTransactions(cluster, ({ producerId }) => producerId === producer.producerId)
       const [open] = known.filter(({ state }) => isOpen(state))
       if (open !== undefined) {
@@ -268,8 +282,10 @@ export class TransactionDesk implements TransactionsApi {
         return this.#owner(transactionalId) !== undefined && state === 'CompleteCommit'
       })
       await endFromOutside(cluster, end, producer, ours === undefined ? 'abort' : 'commit')
-      if (ours !== undefined) return { outcome: 'committed', job: this.#owner(ours.transactionalId)!.job }
-      return { outcome: 'aborted', job: '' }
+      const ended = { ...which, producerEpoch: producer.producerEpoch, partitions }
+      if (ours === undefined) return { ...ended, outcome: 'aborted' }
+      const { transactionalId } = ours
+      return { ...ended, outcome: 'committed', job: this.#owner(transactionalId)!.job, transactionalId }
     })
   }
 

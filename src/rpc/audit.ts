@@ -3,10 +3,11 @@
  *
  * Owns: the form of a line, and the bound on lines about refusals, which strangers could otherwise fill a disk with.
  * Does not own: which calls are told (method-access.ts), where lines go (observe/log.ts). No line holds a token, a
- * definition or any other part of a request but the job's name.
+ * definition or any other part of a request but the job's name and what audit-details.ts takes.
  */
 import type { Clock } from '../core/clock.ts'
 import type { Identity } from '../security/access.ts'
+import type { AuditDetails } from './audit-details.ts'
 
 /** A call that has ended. */
 export interface AuditedCall {
@@ -18,6 +19,8 @@ export interface AuditedCall {
   readonly peer: string
   /** Name of the job; '' where the call has none, or failed before it was known. */
   readonly job: string
+  /** What else a line says (audit-details.ts). */
+  readonly details: AuditDetails
   /** `OK`, an error code, or `CANCELLED` when the caller went away first. */
   readonly outcome: string
   readonly durationMs: number
@@ -62,11 +65,12 @@ export class Audit {
   }
 }
 
-function fieldsOf({ path, identity, peer, job, outcome, durationMs }: AuditedCall): Record<string, unknown> {
+function fieldsOf({ path, identity, peer, job, details, outcome, durationMs }: AuditedCall): Record<string, unknown> {
   return {
     audit: true,
     method: path.slice(1),
     ...(job === '' ? {} : { job: job.slice(0, JOB_CHARS_MAX) }),
+    ...details,
     caller: identity?.name ?? '',
     ...(identity === null ? {} : { role: identity.role, knownBy: identity.knownBy }),
     peer,

@@ -196,7 +196,8 @@ function remoteControl(client: wire.ControlServiceClient, call: Caller, address:
         client.endTransaction.bind(client),
         fromTarget(target, force),
       )
-      return { outcome: response.outcome as TransactionOutcome, job: response.name }
+      const { outcome, name: job, ...which } = response
+      return { ...which, outcome: outcome as TransactionOutcome, job }
     },
     triggerSavepoint: async (name, savepoint) => {
       const response = await call<wire.TriggerSavepointRequest, wire.TriggerSavepointResponse>(

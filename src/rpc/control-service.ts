@@ -84,8 +84,8 @@ export function createControlHandlers(control: ControlApi, clock: Clock, schedul
       return { transactions: transactions.map(toTransaction), unasked: [...unasked] }
     }),
     endTransaction: unary(async (request) => {
-      const { outcome, job } = await control.endTransaction(toTarget(request), request.force)
-      return { outcome, name: job }
+      const { job: name, partitions, ...ended } = await control.endTransaction(toTarget(request), request.force)
+      return { ...ended, name, partitions: [...partitions] }
     }),
     triggerSavepoint: unary(async (request) => ({
       savepoint: toSavepoint(await control.triggerSavepoint(named(request.name), request.savepoint)),

@@ -17,6 +17,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { Access, Caller, Identity } from '../security/access.ts'
 import { digestOf } from '../security/digest.ts'
 import type { Audit } from './audit.ts'
+import { type AuditDetails, requestDetails, responseDetails } from './audit-details.ts'
 import { detailsKey, toCallError } from './errors.ts'
 import { Malformed } from './malformed.ts'
 import { type MethodAccess, methodAccess } from './method-access.ts'
@@ -99,6 +100,7 @@ export class Guard {
     let refused = false
     let job = ''
     let outcome = 'CANCELLED'
+    let details: AuditDetails = {}
     let stream: OpenStream | null = null
     let cancelDeadline: Cancel = () => {}
     const peer = call.getPeer()
@@ -128,19 +130,22 @@ export class Guard {
               return
             }
             job = nameIn(message) || job
+            details = requestDetails(method.path, message)
             pass(message)
           },
           onCancel: () => {
             cancelDeadline()
             if (stream !== null) this.#streams.delete(stream)
             stream = null
-            const ended = { path: method.path, identity, peer, job, outcome, durationMs: clock.monotonicMs() - startMs }
+            const durationMs = clock.monotonicMs() - startMs
+            const ended = { path: method.path, identity, peer, job, details, outcome, durationMs }
             if (refused) audit.refused(ended)
             else if (access?.audited === true) audit.ended(ended)
           },
         }),
       sendMessage: (message: unknown, pass) => {
         job ||= nameIn((message as { readonly job?: unknown } | null)?.job) || nameIn(message)
+        details = { ...details, ...responseDetails(method.path, message) }
         pass(message)
       },
       sendStatus: (sent, pass) => {

@@ -153,7 +153,10 @@ describe('millrace txn', () => {
     expect(await javaRead(broker.brokers, 'results', 'read_committed')).toEqual([])
     const audited = engine.lines.filter((line) => line.includes('EndTransaction') && line.includes('"outcome":"OK"'))
     expect(audited).toHaveLength(4)
-    expect(audited.some((line) => line.includes('"job":"gone"'))).toBe(true)
+    expect(JSON.parse(audited[0]!)).toMatchObject({
+      ...{ job: 'gone', transactionalId: 'millrace/gone/out', ended: 'aborted', partitions: ['elsewhere-0'] },
+      ...{ producerId: expect.any(Number) as number, producerEpoch: expect.any(Number) as number, force: false },
+    })
     await engine.client.control.cancel('engagement')
   })
 

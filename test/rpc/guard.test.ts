@@ -240,6 +240,25 @@ describe('the audit log', () => {
     expect(guarded.audit[0]?.fields).toMatchObject({ peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/) })
   })
 
+  it('names the transaction that was ended, and the one that was to be', async () => {
+    const guarded = await guardedServer({ access: someAccess() })
+    const { control, ...client } = createClient({
+      ...{ address: guarded.server.address, clock: systemClock, token: tokens.operator },
+    })
+    await control.endTransaction({ transactionalId: 'millrace/engagement/out' }, true)
+    await control.endTransaction({ topic: 'results', partition: 3, producerId: 12, brokers: '' }, false)
+    await control.endTransaction({ transactionalId: '' }, false).catch(() => {})
+    client.close()
+    await vi.waitFor(() => expect(guarded.audit).toHaveLength(3))
+    const method = 'millrace.v1.ControlService/EndTransaction'
+    const ended = { ended: 'aborted', producerId: 4000, producerEpoch: 7, partitions: ['results-0', 'results-1'] }
+    expect(fieldsOf(guarded)).toMatchObject([
+      { method, job: 'engagement', force: true, transactionalId: 'millrace/engagement/out', ...ended, outcome: 'OK' },
+      { method, job: 'engagement', force: false, transactionalId: '', ...ended, outcome: 'OK' },
+      { method, transactionalId: '', force: false, outcome: 'INPUT_INVALID' },
+    ])
+  })
+
   it('has a line for each call that was refused, of any method, and says by whom', async () => {
     const guarded = await guardedServer({ access: someAccess() })
     const client = rawClient(guarded.server.address)

@@ -242,7 +242,9 @@ export class FakeControl implements ControlApi {
 
   endTransaction: ControlApi['endTransaction'] = async (target, force) => {
     this.ended.push({ target, force })
-    return { outcome: 'aborted', job: 'engagement' }
+    const transactionalId = 'transactionalId' in target ? target.transactionalId : ''
+    const which = { transactionalId, producerId: 4000, producerEpoch: 7, partitions: ['results-0', 'results-1'] }
+    return { outcome: 'aborted', job: 'engagement', ...which }
   }
 
   triggerSavepoint: ControlApi['triggerSavepoint'] = async (name, savepoint) => {

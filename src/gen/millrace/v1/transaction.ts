@@ -90,6 +90,13 @@ export interface EndTransactionResponse {
   outcome: string;
   /** Job that it belonged to; empty when it was none of this deployment's. */
   name: string;
+  /** Whose it was: empty for one that hung. */
+  transactionalId: string;
+  producerId: number;
+  /** -1 when nothing was open that says it. */
+  producerEpoch: number;
+  /** What it had been written to, as `TOPIC-PARTITION`; empty when nothing was open. */
+  partitions: string[];
 }
 
 /** A partition of a job's topics whose committed records cannot be read to the end. */
@@ -924,7 +931,7 @@ export const HangingTransaction: MessageFns<HangingTransaction> = {
 };
 
 function createBaseEndTransactionResponse(): EndTransactionResponse {
-  return { outcome: "", name: "" };
+  return { outcome: "", name: "", transactionalId: "", producerId: 0, producerEpoch: 0, partitions: [] };
 }
 
 export const EndTransactionResponse: MessageFns<EndTransactionResponse> = {
@@ -934,6 +941,18 @@ export const EndTransactionResponse: MessageFns<EndTransactionResponse> = {
     }
     if (message.name !== "") {
       writer.uint32(18).string(message.name);
+    }
+    if (message.transactionalId !== "") {
+      writer.uint32(26).string(message.transactionalId);
+    }
+    if (message.producerId !== 0) {
+      writer.uint32(32).int64(message.producerId);
+    }
+    if (message.producerEpoch !== 0) {
+      writer.uint32(40).int32(message.producerEpoch);
+    }
+    for (const v of message.partitions) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -967,6 +986,38 @@ export const EndTransactionResponse: MessageFns<EndTransactionResponse> = {
             message.name = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.transactionalId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.producerId = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.producerEpoch = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.partitions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -983,6 +1034,24 @@ export const EndTransactionResponse: MessageFns<EndTransactionResponse> = {
     return {
       outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
       name: isSet(object.name) ? globalThis.String(object.name) : "",
+      transactionalId: isSet(object.transactionalId)
+        ? globalThis.String(object.transactionalId)
+        : isSet(object.transactional_id)
+        ? globalThis.String(object.transactional_id)
+        : "",
+      producerId: isSet(object.producerId)
+        ? globalThis.Number(object.producerId)
+        : isSet(object.producer_id)
+        ? globalThis.Number(object.producer_id)
+        : 0,
+      producerEpoch: isSet(object.producerEpoch)
+        ? globalThis.Number(object.producerEpoch)
+        : isSet(object.producer_epoch)
+        ? globalThis.Number(object.producer_epoch)
+        : 0,
+      partitions: globalThis.Array.isArray(object?.partitions)
+        ? object.partitions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -994,6 +1063,18 @@ export const EndTransactionResponse: MessageFns<EndTransactionResponse> = {
     if (message.name !== "") {
       obj.name = message.name;
     }
+    if (message.transactionalId !== "") {
+      obj.transactionalId = message.transactionalId;
+    }
+    if (message.producerId !== 0) {
+      obj.producerId = Math.round(message.producerId);
+    }
+    if (message.producerEpoch !== 0) {
+      obj.producerEpoch = Math.round(message.producerEpoch);
+    }
+    if (message.partitions?.length) {
+      obj.partitions = message.partitions;
+    }
     return obj;
   },
 
@@ -1004,6 +1085,10 @@ export const EndTransactionResponse: MessageFns<EndTransactionResponse> = {
     const message = createBaseEndTransactionResponse();
     message.outcome = object.outcome ?? "";
     message.name = object.name ?? "";
+    message.transactionalId = object.transactionalId ?? "";
+    message.producerId = object.producerId ?? 0;
+    message.producerEpoch = object.producerEpoch ?? 0;
+    message.partitions = object.partitions?.map((e) => e) || [];
     return message;
   },
 };
