@@ -12,9 +12,14 @@
  */
 import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import { BATCH_ROWS_MAX } from '../core/limits.ts'
-import { keyRoom, type ScanBatch } from '../event/scan.ts'
+import { KEY_ROOM_MIN, keyRoom, type ScanBatch } from '../event/scan.ts'
 import type { OutputChannels } from './channel.ts'
 import { EventBatch, type EventBatchLayout, ROWS_MAX } from './event-batch.ts'
+
+// Compiled in where they are used, which what is imported is not (decision 0029).
+const SCAN_ROWS = BATCH_ROWS_MAX
+const SHORT_KEY = KEY_ROOM_MIN
+const SHORT_KEY_WORDS = KEY_ROOM_MIN / 4
 
 /** Which schema columns travel, in the order of the batch's number and text columns. */
 export interface ExchangedColumns {
@@ -32,10 +37,15 @@ export class KeyedOutput {
   readonly #receiverOf: Uint16Array
   readonly #keyGroups: number
   readonly #open: (EventBatch | null)[]
-  /** Rows of the current scan for each receiver. */
-  readonly #rows: Uint16Array[]
+  /** Rows of the current scan for each receiver: SCAN_ROWS places each. */
+  readonly #rows: Uint16Array
+  /** The places of each receiver. */
+  readonly #rowsOf: readonly Uint16Array[]
   readonly #counts: Uint32Array
-  readonly #keyBytes: Float64Array
+  /** Whether all keys of the current scan have up to KEY_ROOM_MIN bytes. */
+  #shortKeys = true
+  /** The mask of all rows of the current scan that are sent, or 0 where they differ. */
+  #sameMask = 0
   readonly #remap = new Int32Array(BATCH_ROWS_MAX + 1)
 
   constructor(layout: EventBatchLayout, columns: ExchangedColumns, channels: OutputChannels, keyGroups: number) {
@@ -46,9 +56,9 @@ export class KeyedOutput {
     const receivers = channels.receivers
     this.#receiverOf = Uint16Array.from({ length: keyGroups }, (_, group) => subtaskOf(group, keyGroups, receivers))
     this.#open = new Array(receivers).fill(null)
-    this.#rows = Array.from({ length: receivers }, () => new Uint16Array(BATCH_ROWS_MAX))
+    this.#rows = new Uint16Array(receivers * SCAN_ROWS)
+    this.#rowsOf = Array.from({ length: receivers }, (_, i) => this.#rows.subarray(i * SCAN_ROWS, (i + 1) * SCAN_ROWS))
     this.#counts = new Uint32Array(receivers)
-    this.#keyBytes = new Float64Array(receivers)
   }
 
   /** True when a batch under construction holds rows. */
@@ -71,14 +81,9 @@ export class KeyedOutput {
       const count = this.#counts[receiver]!
       if (count === 0) continue
       this.rowsOut += count
-      this.#copy(
-        scan,
-        partitionOf,
-        counts,
-        this.#rows[receiver]!,
-        count,
-        this.#batchFor(receiver, count, this.#keyBytes[receiver]! + textBytes + 3),
-      )
+      const rows = this.#rowsOf[receiver]!
+      const keyBytes = this.#shortKeys ? count * SHORT_KEY : keyBytesOf(scan, rows, count)
+      this.#copy(scan, partitionOf, counts, rows, count, this.#batchFor(receiver, count, keyBytes + textBytes + 3))
     }
   }
 
@@ -96,18 +101,29 @@ export class KeyedOutput {
 
   #split(scan: ScanBatch): void {
     const { mask, keyHash, keyStart, keyEnd } = scan
+    const total = scan.rows
+    const rows = this.#rows
     const counts = this.#counts
-    const keyBytes = this.#keyBytes
     const receiverOf = this.#receiverOf
     const keyGroups = this.#keyGroups
+    let longest = 0
+    let some = 0
+    let all = -1
     counts.fill(0)
-    keyBytes.fill(0)
-    for (let row = 0; row < scan.rows; row++) {
-      if (mask[row] === 0) continue
+    for (let row = 0; row < total; row++) {
+      const bits = mask[row]! | 0
+      if (bits === 0) continue
+      some |= bits
+      all &= bits
+      const length = keyEnd[row]! - keyStart[row]!
+      if (length > longest) longest = length
       const receiver = receiverOf[keyGroupOf(keyHash[row]!, keyGroups)]!
-      this.#rows[receiver]![counts[receiver]!++] = row
-      keyBytes[receiver]! += keyRoom(keyEnd[row]! - keyStart[row]!)
+      const count = counts[receiver]!
+      rows[receiver * SCAN_ROWS + count] = row
+      counts[receiver] = count + 1
     }
+    this.#shortKeys = longest <= SHORT_KEY
+    this.#sameMask = some === all ? some : 0
   }
 
   #batchFor(receiver: number, rows: number, bytes: number): EventBatch {
@@ -141,12 +157,14 @@ export class KeyedOutput {
     const at = batch.rows
     gatherF64(scan.timeMs, rows, count, batch.timeMs, at)
     gatherU32(scan.keyHash, rows, count, batch.hash, at)
-    gatherU32(scan.mask, rows, count, batch.mask, at)
+    if (this.#sameMask !== 0) batch.mask.fill(this.#sameMask, at, at + count)
+    else gatherU32(scan.mask, rows, count, batch.mask, at)
     if (batch.offset !== null) gatherF64(scan.offset, rows, count, batch.offset, at)
     if (batch.partition !== null && partitionOf !== null) gatherU32(partitionOf, rows, count, batch.partition, at)
     if (batch.count !== null && counts !== null) gatherU32(counts, rows, count, batch.count, at)
     const { numbers } = this.#columns
     for (let i = 0; i < numbers.length; i++) gatherF64(scan.numbers[numbers[i]!]!, rows, count, batch.numbers[i]!, at)
+    const copyKeys = this.#shortKeys ? copyShortKeys : copyAnyKeys
     let used = copyKeys(scan, rows, count, batch, at)
     for (let i = 0; i < this.#columns.texts.length; i++) used = this.#copyTexts(scan, rows, count, batch, at, i, used)
     batch.header[0] = at + count
@@ -170,6 +188,9 @@ export class KeyedOutput {
     const from = scan.texts[column]!
     const into = batch.texts[i]!
     const { starts, bytes } = dictionary
+    const entryStart = batch.entryStart[i]!
+    const entryLength = batch.entryLength[i]!
+    const batchBytes = batch.bytes
     let entries = batch.entries(i)
     let end = used
     for (let k = 0; k < count; k++) {
@@ -179,9 +200,9 @@ export class KeyedOutput {
         mapped = remap[id] = entries++
         const start = starts[id]!
         const length = starts[id + 1]! - start
-        batch.entryStart[i]![mapped] = end
-        batch.entryLength[i]![mapped] = length
-        for (let b = 0; b < length; b++) batch.bytes[end + b] = bytes[start + b]!
+        entryStart[mapped] = end
+        entryLength[mapped] = length
+        for (let b = 0; b < length; b++) batchBytes[end + b] = bytes[start + b]!
         end += length
       }
       into[at + k] = mapped
@@ -191,7 +212,14 @@ export class KeyedOutput {
   }
 }
 
-function copyKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch: EventBatch, at: number): number {
+function keyBytesOf({ keyStart, keyEnd }: ScanBatch, rows: Uint16Array, count: number): number {
+  let bytes = 0
+  for (let k = 0; k < count; k++) bytes += keyRoom(keyEnd[rows[k]!]! - keyStart[rows[k]!]!)
+  return bytes
+}
+
+/** Copies keys behind what the batch has; returns the end. */
+function copyAnyKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch: EventBatch, at: number): number {
   const { keyStart, keyEnd, keyWords } = scan
   const into = batch.words
   let word = (batch.bytesUsed + 3) >>> 2
@@ -204,6 +232,25 @@ function copyKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch: Even
     let from = start >>> 2
     const end = from + (keyRoom(length) >>> 2)
     while (from < end) into[word++] = keyWords[from++]!
+  }
+  return word << 2
+}
+
+/** As `copyAnyKeys`, where each takes up KEY_ROOM_MIN: a loop without a loop in it. */
+function copyShortKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch: EventBatch, at: number): number {
+  const { keyStart, keyEnd, keyWords } = scan
+  const { keyStart: starts, keyLength: lengths, words: into } = batch
+  let word = (batch.bytesUsed + 3) >>> 2
+  for (let k = 0; k < count; k++) {
+    const row = rows[k]!
+    const start = keyStart[row]!
+    starts[at + k] = word << 2
+    lengths[at + k] = keyEnd[row]! - start
+    const from = start >>> 2
+    into[word] = keyWords[from]!
+    into[word + 1] = keyWords[from + 1]!
+    into[word + 2] = keyWords[from + 2]!
+    word += SHORT_KEY_WORDS
   }
   return word << 2
 }
