@@ -1,12 +1,12 @@
 /**
  * The hot loop: rows of an event batch into the slices of one table.
  *
- * Owns: for each row, judging lateness, finding the slice and the group's row, and updating the accumulators. Does not
- * own: what happens to touched rows (sent on as partials, or fired as results).
+ * Owns: for each row, judging lateness, finding the slice and the group's row. Does not own: what it does to the
+ * accumulators (operator/update-groups), what happens to touched rows (sent on as partials, or fired as results).
  *
- * Cost a row: one probe of the group table (none when the group was met in this batch before and the dimension is a
- * text), one probe of a member set for each exact distinct, one cache line of accumulators. Probes of keys are made for
- * all rows of a batch at once. No object, closure or promise a row.
+ * A batch is worked off in blocks, each in a few loops with one thing to do. Cost a row: one probe of the group table (none
+ * when the group was met in this batch before and the dimension is a text), one probe of a member set for each exact
+ * distinct, one cache line of accumulators. Probes of keys are made for a block at once. No object, closure or promise a row.
  */
 import { invariant } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
@@ -14,31 +14,21 @@ import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROWS_MAX } from '../exchange/event-batch.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { findAll } from '../state/find-all.ts'
-import { type KeyedTable, ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { isClosed, latenessAt } from '../window/lateness.ts'
 import { createPanes, type PaneAssigner, type Span } from '../window/panes.ts'
 import type { WindowAssigner } from '../window/tumbling.ts'
-import {
-  type Accumulators,
-  addCompensated,
-  COUNT,
-  DISTINCT_KEY,
-  DISTINCT_KEY_SENT,
-  DISTINCT_TEXT,
-  MAX,
-  MIN,
-  SUM,
-  SUM_FLOATING,
-  sumOverflow,
-} from './accumulators.ts'
+import type { Accumulators } from './accumulators.ts'
 import { GroupKeyBuilder } from './group-key.ts'
-import { setMemberBit } from './member-bits.ts'
-import { MemberCounts, owe } from './member-counts.ts'
-import { MemberFinder } from './member-finder.ts'
-import { addMember, memberRow } from './member-rows.ts'
+import type { MemberCounts } from './member-counts.ts'
 import type { Slice, SliceList } from './slices.ts'
-import { updateSketch } from './update-sketch.ts'
+import { GroupUpdater } from './update-groups.ts'
+
+/** Rows that are worked off together: their rows in tables stay in the nearest cache meanwhile. */
+const BLOCK_ROWS = 128
+
+/** In no slice. */
+const NONE = 0xffff
 
 /** Told of each row and window of a table that it came too late for. */
 export type LateRow = (row: number, windowStartMs: number, windowEndMs: number, mask: number) => void
@@ -64,8 +54,6 @@ type Grouping = 'key' | 'text' | 'composite'
 export class EventAggregator {
   /** Changes are stamped with this number; the owner raises it when it has told somebody of all touched rows. */
   change = 1
-  /** Members that are counted. */
-  readonly counts = new MemberCounts()
   readonly #plan: TablePlan
   readonly #accumulators: Accumulators
   readonly #slices: SliceList
@@ -77,18 +65,20 @@ export class EventAggregator {
   readonly #column: number
   /** Whether touched rows are wanted from the first row on (partials), or only once a slice has fired (corrections). */
   readonly #collectAlways: boolean
-  /** For grouping by one text: the group row of each dictionary id, for `#cachedSlice`; -1 unknown. */
+  /** For grouping by one text: the group of each dictionary id in the slice at `#entriesPlace`; -1 unknown. */
   readonly #rowOfEntry = new Int32Array(ROWS_MAX)
-  /** The slices of the batch, each stretch of rows in one slice anew. */
+  #entriesPlace = NONE
+  /** See Placement; `sliceOf` is NONE for a row that no slice takes. */
   readonly #slicesHere: Slice[] = []
-  /** The group row (-1 for none) of each row of the batch, and its slice's place in `#slicesHere`. */
-  readonly #groupOfRow = new Int32Array(ROWS_MAX)
-  readonly #sliceOfRow = new Uint16Array(ROWS_MAX)
-  /** Rows of groups that were found for a whole batch. */
-  readonly #found = new Int32Array(ROWS_MAX)
+  readonly #groupOf = new Int32Array(ROWS_MAX)
+  readonly #sliceOf = new Uint16Array(ROWS_MAX)
+  /** The stretch of time that rows are in, its slice (null where that is late), and its windows that are closed to events. */
+  #startMs = Infinity
+  #endMs = -Infinity
+  #slice: Slice | null = null
+  #missed: readonly Span[] = noWindows
   readonly #trigger: EventTrigger | null
-  /** Finds members of accumulators that count different keys; null where there are none. */
-  readonly #members: MemberFinder | null
+  readonly #updater: GroupUpdater
 
   /** `dimensions`: position of each dimension among the batch's text columns, -1 for the key. */
   constructor(
@@ -110,8 +100,13 @@ export class EventAggregator {
     this.#grouping = dimensions.length !== 1 ? 'composite' : dimensions[0]! < 0 ? 'key' : 'text'
     this.#column = dimensions[0] ?? -1
     this.#collectAlways = collectAlways
-    const keys = accumulators.kinds.findIndex((kind) => kind === DISTINCT_KEY || kind === DISTINCT_KEY_SENT)
-    this.#members = keys < 0 ? null : new MemberFinder(keys, accumulators.memberBits)
+    const placement = { groupOf: this.#groupOf, sliceOf: this.#sliceOf, slices: this.#slicesHere }
+    this.#updater = new GroupUpdater(plan, accumulators, collectAlways, placement)
+  }
+
+  /** Members that are counted. */
+  get counts(): MemberCounts {
+    return this.#updater.counts
   }
 
   /**
@@ -122,72 +117,152 @@ export class EventAggregator {
   apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow, nowMs = Number.NaN): number {
     invariant(batch.weight === null || this.#accumulators.inverts, `table '${this.#plan.id}' cannot take events back`)
     const rows = batch.rows
+    this.#slicesHere.length = 0
+    this.#entriesPlace = NONE
+    this.#startMs = Infinity
+    this.#endMs = -Infinity
+    let applied = 0
+    for (let from = 0; from < rows; from += BLOCK_ROWS) {
+      const to = Math.min(from + BLOCK_ROWS, rows)
+      const taken = this.#assign(batch, from, to, watermarkMs, accepted, onLate, nowMs)
+      if (taken === 0) continue
+      applied += taken
+      this.#findGroups(batch, from, to)
+      this.#updater.prepare(batch, from, to)
+      if (this.#trigger === null) this.#updater.update(batch, from, to, this.change)
+      else this.#updateAndCount(this.#trigger, batch, from, to, watermarkMs)
+    }
+    return applied
+  }
+
+  /** Finds the slices of rows; returns how many are in one. */
+  #assign(
+    { mask, timeMs }: EventBatch,
+    from: number,
+    to: number,
+    watermarkMs: number,
+    accepted: Uint8Array,
+    onLate: LateRow,
+    nowMs: number,
+  ): number {
     const byClock = this.#byClock
     const wanted = this.#accumulators.mask
-    const lateness = this.#latenessAt(watermarkMs)
-    const assigner = this.#assigner
-    const { mask, timeMs } = batch
-    const rowOfEntry = this.#rowOfEntry
-    const groupOf = this.#groupOfRow
-    const sliceOf = this.#sliceOfRow
-    const slicesHere = this.#slicesHere
-    slicesHere.length = 0
-    const grouping = this.#grouping
-    const found = this.#found
-    let foundIn: Slice | null = null
-    let slice: Slice | null = null
-    let late: readonly Span[] = noWindows
-    let startMs = Infinity
-    let endMs = -Infinity
-    let applied = 0
-    for (let row = 0; row < rows; row++) {
-      groupOf[row] = -1
+    const sliceOf = this.#sliceOf
+    let startMs = this.#startMs
+    let endMs = this.#endMs
+    let place = this.#slicesHere.length - 1
+    let taken = 0
+    for (let row = from; row < to; row++) {
       const bits = mask[row]! & wanted
-      if (bits === 0) continue
+      if (bits === 0) {
+        sliceOf[row] = NONE
+        continue
+      }
       const time = byClock ? nowMs : timeMs[row]!
       if (time < startMs || time >= endMs) {
-        assigner.assign(time)
-        startMs = assigner.startMs
-        endMs = assigner.endMs
-        // The window is late when its last instant plus the lateness is at or behind the watermark (window/lateness).
-        slice = assigner.lastEndMs - 1 + lateness <= watermarkMs ? null : this.#slices.of(startMs, endMs)
-        late = this.#missedBy(slice, watermarkMs)
-        if (slice !== null) slicesHere.push(slice)
-        if (grouping === 'text') rowOfEntry.fill(-1, 0, batch.entries(this.#column))
-        else if (grouping === 'key' && applied === 0 && slice !== null) {
-          findAll(slice.groups, batch.hash, null, batch, rows, found)
-          foundIn = slice
-        }
+        this.#enter(time, watermarkMs)
+        startMs = this.#startMs
+        endMs = this.#endMs
+        place = this.#slicesHere.length - 1
       }
-      for (let i = 0; i < late.length; i++) onLate(row, late[i]!.startMs, late[i]!.endMs, bits)
-      if (slice === null) continue
-      const groups = slice.groups
-      let group: number
-      if (grouping === 'key') {
-        group = slice === foundIn ? found[row]! : -1
-        if (group < 0) {
-          const at = batch.keyStart[row]!
-          group = groups.findOrInsert(batch.hash[row]!, 0, batch.bytes, at, at + batch.keyLength[row]!)
-        }
-      } else if (grouping === 'text') {
-        const id = batch.texts[this.#column]![row]!
-        group = rowOfEntry[id]!
-        if (group < 0) {
-          // A group of one text has the text's own bytes as its key.
-          const at = batch.entryStart[this.#column]![id]!
-          const end = at + batch.entryLength[this.#column]![id]!
-          group = rowOfEntry[id] = groups.findOrInsert(hashBytes(batch.bytes, at, end), 0, batch.bytes, at, end)
-        }
+      const missed = this.#missed
+      for (let i = 0; i < missed.length; i++) onLate(row, missed[i]!.startMs, missed[i]!.endMs, bits)
+      if (this.#slice === null) {
+        sliceOf[row] = NONE
       } else {
-        group = this.#groupOf(batch, row, groups)
+        sliceOf[row] = place
+        accepted[row] = 1
+        taken++
+      }
+    }
+    return taken
+  }
+
+  /** Enters the stretch of time around `time` in which the slice is the same. */
+  #enter(time: number, watermarkMs: number): void {
+    const assigner = this.#assigner
+    assigner.assign(time)
+    const { startMs, endMs } = assigner
+    // The window is late when its last instant plus the lateness is at or behind the watermark (window/lateness).
+    const late = assigner.lastEndMs - 1 + this.#latenessAt(watermarkMs) <= watermarkMs
+    const slice = late ? null : this.#slices.of(startMs, endMs)
+    this.#startMs = startMs
+    this.#endMs = endMs
+    this.#slice = slice
+    this.#missed = this.#missedBy(slice, watermarkMs)
+    if (slice !== null) this.#slicesHere.push(slice)
+  }
+
+  /** Finds the groups of rows that are in a slice, added where need be. */
+  #findGroups(batch: EventBatch, from: number, to: number): void {
+    if (this.#grouping === 'text') this.#findTexts(batch, from, to)
+    else if (this.#grouping === 'key') this.#findKeys(batch, from, to)
+    else {
+      const builder = this.#builder
+      for (let row = from; row < to; row++) {
+        const place = this.#sliceOf[row]!
+        if (place !== NONE) builder.build(batch, row)
+        const groups = this.#slicesHere[place]?.groups
+        this.#groupOf[row] = groups?.findOrInsert(builder.hash, 0, builder.bytes, 0, builder.length) ?? -1
+      }
+    }
+  }
+
+  #findKeys(batch: EventBatch, from: number, to: number): void {
+    const sliceOf = this.#sliceOf
+    const groupOf = this.#groupOf
+    const slices = this.#slicesHere
+    // Nearly all are in the slice where the block ends.
+    const usual = slices[slices.length - 1]!
+    findAll(usual.groups, batch.hash, null, batch, from, to, groupOf)
+    for (let row = from; row < to; row++) {
+      const place = sliceOf[row]!
+      if (place === NONE) {
+        groupOf[row] = -1
+        continue
+      }
+      const slice = slices[place]!
+      if (groupOf[row]! >= 0 && slice === usual) continue
+      const at = batch.keyStart[row]!
+      groupOf[row] = slice.groups.findOrInsert(batch.hash[row]!, 0, batch.bytes, at, at + batch.keyLength[row]!)
+    }
+  }
+
+  #findTexts(batch: EventBatch, from: number, to: number): void {
+    const sliceOf = this.#sliceOf
+    const groupOf = this.#groupOf
+    const rowOfEntry = this.#rowOfEntry
+    const ids = batch.texts[this.#column]!
+    for (let row = from; row < to; row++) {
+      const place = sliceOf[row]!
+      if (place === NONE) {
+        groupOf[row] = -1
+        continue
+      }
+      if (place !== this.#entriesPlace) {
+        this.#entriesPlace = place
+        rowOfEntry.fill(-1, 0, batch.entries(this.#column))
+      }
+      const id = ids[row]!
+      let group = rowOfEntry[id]!
+      if (group < 0) {
+        // A group of one text has the text's own bytes as its key.
+        const at = batch.entryStart[this.#column]![id]!
+        const end = at + batch.entryLength[this.#column]![id]!
+        const groups = this.#slicesHere[place]!.groups
+        group = rowOfEntry[id] = groups.findOrInsert(hashBytes(batch.bytes, at, end), 0, batch.bytes, at, end)
       }
       groupOf[row] = group
-      sliceOf[row] = slicesHere.length - 1
-      accepted[row] = 1
-      applied++
     }
-    if (applied > 0) this.#updateAll(batch, watermarkMs)
-    return applied
+  }
+
+  #updateAndCount(trigger: EventTrigger, batch: EventBatch, from: number, to: number, watermarkMs: number): void {
+    for (let row = from; row < to; row++) {
+      const group = this.#groupOf[row]!
+      if (group < 0) continue
+      this.#updater.update(batch, row, row + 1, this.change)
+      trigger.counted(this.#slicesHere[this.#sliceOf[row]!]!, group, watermarkMs)
+    }
   }
 
   /** The windows of the assigner's pane that are closed to events here. Where partials are sent on, merge says so. */
@@ -201,146 +276,5 @@ export class EventAggregator {
 
   #latenessAt(watermarkMs: number): number {
     return latenessAt(this.#plan.allowedLatenessMs, this.#slices.closedUntilMs, watermarkMs)
-  }
-
-  /** Updates the accumulators row by row; the usual kinds here, the others by a call each. */
-  #updateAll(batch: EventBatch, watermarkMs: number): void {
-    const { count, kinds, predicates, inputs, mask: wanted, memberBits } = this.#accumulators
-    const { rows, mask, weight, count: counts, numbers } = batch
-    const groupOf = this.#groupOfRow
-    const sliceOf = this.#sliceOfRow
-    const change = this.change
-    const members = this.#members
-    members?.find(batch, groupOf, this.#slicesHere.at(-1)!)
-    for (let row = 0; row < rows; row++) {
-      const group = groupOf[row]!
-      if (group < 0) continue
-      const slice = this.#slicesHere[sliceOf[row]!]!
-      const groups = slice.groups
-      const page = groups.rows.pages[group >>> ROW_PAGE_SHIFT]!
-      const place = group & ROW_PAGE_MASK
-      const f64 = page.f64
-      const base = place * groups.strideF64 + ROW_HEADER_F64
-      const changeAt = place * groups.strideU32 + ROW_CHANGE
-      page.dirty = 1
-      if (page.u32[changeAt] !== change) {
-        page.u32[changeAt] = change
-        if (this.#collectAlways || slice.fired) {
-          slice.touched.push(group)
-          if (slice.before !== null) slice.keepBefore(f64, base)
-        }
-      }
-      const bits = mask[row]! & wanted
-      for (let i = 0; i < count; i++) {
-        if ((bits & (1 << predicates[i]!)) === 0) continue
-        const kind = kinds[i]!
-        if (kind === COUNT && weight === null) {
-          f64[base + i]! += counts === null ? 1 : counts[row]!
-        } else if (kind === DISTINCT_KEY && memberBits) {
-          if (setMemberBit(slice.members[i]!, members!.of(batch, row, slice, i), group)) f64[base + i]!++
-        } else {
-          if (kind === SUM && weight === null) {
-            const total = f64[base + i]! + numbers[inputs[i]!]![row]!
-            if (total <= Number.MAX_SAFE_INTEGER && total >= Number.MIN_SAFE_INTEGER) {
-              f64[base + i] = total
-              continue
-            }
-          }
-          this.#update(batch, row, i, slice, group, f64, base)
-        }
-      }
-      if (this.#trigger !== null) this.#trigger.counted(slice, group, watermarkMs)
-    }
-  }
-
-  #groupOf(batch: EventBatch, row: number, groups: KeyedTable): number {
-    const builder = this.#builder
-    builder.build(batch, row)
-    return groups.findOrInsert(builder.hash, 0, builder.bytes, 0, builder.length)
-  }
-
-  /** Updates accumulator `i` of a row, whose columns are f64[base ..]. */
-  #update(
-    batch: EventBatch,
-    row: number,
-    i: number,
-    slice: Slice,
-    group: number,
-    f64: Float64Array,
-    base: number,
-  ): void {
-    const { kinds, inputs, compensations, memberCounts } = this.#accumulators
-    const weight = batch.weight === null ? 1 : batch.weight[row]!
-    const at = base + i
-    switch (kinds[i]) {
-      case COUNT:
-        f64[at]! += batch.count === null ? weight : weight * batch.count[row]!
-        break
-      case SUM: {
-        const total = f64[at]! + weight * batch.numbers[inputs[i]!]![row]!
-        if (total <= Number.MAX_SAFE_INTEGER && total >= Number.MIN_SAFE_INTEGER) f64[at] = total
-        else if (!Number.isNaN(total)) sumOverflow(this.#accumulators, i, this.#plan.id)
-        break
-      }
-      case SUM_FLOATING: {
-        const value = batch.numbers[inputs[i]!]![row]!
-        // NaN is no value, as SQL's NULL.
-        if (!Number.isNaN(value)) addCompensated(f64, at, base + compensations[i]!, weight * value)
-        break
-      }
-      case MIN: {
-        const value = batch.numbers[inputs[i]!]![row]!
-        if (value < f64[at]!) f64[at] = value
-        break
-      }
-      case MAX: {
-        const value = batch.numbers[inputs[i]!]![row]!
-        if (value > f64[at]!) f64[at] = value
-        break
-      }
-      case DISTINCT_KEY:
-      case DISTINCT_KEY_SENT: {
-        const members = slice.members[i]!
-        const before = members.count
-        const member = this.#members!.of(batch, row, slice, i)
-        if (memberCounts) f64[at]! += this.counts.weigh(members, member, weight)
-        else if (members.count > before) f64[at]!++
-        break
-      }
-      case DISTINCT_TEXT: {
-        const column = inputs[i]!
-        const id = batch.texts[column]![row]!
-        // The empty text is an absent field: no value, as SQL's NULL.
-        if (id === 0) break
-        const start = batch.entryStart[column]![id]!
-        const end = start + batch.entryLength[column]![id]!
-        const members = slice.members[i]!
-        if (memberCounts) f64[at]! += this.#weighText(slice, i, members, group, batch.bytes, start, end, weight)
-        else if (addMember(members, group, batch.bytes, start, end)) f64[at]!++
-        break
-      }
-      default:
-        updateSketch(this.#accumulators, i, batch, row, f64, base, weight)
-    }
-  }
-
-  /** As MemberCounts.weigh. Where partials are sent on, merge has the counts: only what it must be told is kept here. */
-  #weighText(
-    slice: Slice,
-    accumulator: number,
-    members: KeyedTable,
-    group: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    weight: number,
-  ): number {
-    const member = memberRow(members, group, bytes, start, end)
-    if (!this.#collectAlways) return this.counts.weigh(members, member, weight)
-    if (owe(members, member, weight)) {
-      slice.owed[accumulator] ??= []
-      slice.owed[accumulator].push(member)
-    }
-    return 0
   }
 }

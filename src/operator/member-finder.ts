@@ -10,6 +10,9 @@ import { BLOCK_SHIFT, blockHash } from './member-bits.ts'
 import { memberHash } from './member-rows.ts'
 import type { Slice } from './slices.ts'
 
+/** Groups of a block. */
+const BLOCK_GROUPS = 1 << BLOCK_SHIFT
+
 /** Finds members that are keys of events. */
 export class MemberFinder {
   readonly #accumulator: number
@@ -25,34 +28,44 @@ export class MemberFinder {
     this.#bits = bits
   }
 
-  /** Finds the members of all rows, of groups `groupOf`, as if they were in `slice`: nearly all are where the batch ends. */
-  find(batch: EventBatch, groupOf: Int32Array, slice: Slice): void {
+  /** Finds the members of rows `from` .. `to` - 1, of groups `groupOf`, as if they were in `slice`. */
+  find(batch: EventBatch, groupOf: Int32Array, from: number, to: number, slice: Slice): void {
+    const members = slice.members[this.#accumulator]!
+    this.#foundIn = slice
+    if (this.#bits && slice.groups.count <= BLOCK_GROUPS) {
+      // All groups are in the first block: members are found under the hashes of their own.
+      findAll(members, batch.hash, null, batch, from, to, this.#found)
+      return
+    }
     const hashes = this.#hashes
     const owners = this.#owners
-    const { hash, rows } = batch
-    if (this.#bits) {
-      for (let row = 0; row < rows; row++) {
-        const block = groupOf[row]! >>> BLOCK_SHIFT
-        owners[row] = block
-        hashes[row] = blockHash(hash[row]!, block)
-      }
-    } else {
-      for (let row = 0; row < rows; row++) {
-        const group = groupOf[row]!
-        owners[row] = group
-        hashes[row] = memberHash(hash[row]!, group)
-      }
+    const hash = batch.hash
+    for (let row = from; row < to; row++) {
+      const group = groupOf[row]!
+      owners[row] = this.#ownerOf(group)
+      hashes[row] = this.#hashOf(hash[row]!, group)
     }
-    findAll(slice.members[this.#accumulator]!, hashes, owners, batch, rows, this.#found)
-    this.#foundIn = slice
+    findAll(members, hashes, owners, batch, from, to, this.#found)
   }
 
-  /** The row of the key of batch row `row` in the member set of an accumulator, added if need be. After `find`. */
-  of(batch: EventBatch, row: number, slice: Slice, accumulator: number): number {
-    if (accumulator === this.#accumulator && slice === this.#foundIn && this.#found[row]! >= 0) return this.#found[row]!
+  /**
+   * The row of the key of batch row `row`, in group `group`, in the member set of an accumulator, added if need be. After
+   * `find`.
+   */
+  of(batch: EventBatch, row: number, group: number, slice: Slice, accumulator: number): number {
+    const found = this.#found[row]!
+    if (found >= 0 && slice === this.#foundIn && accumulator === this.#accumulator) return found
     const start = batch.keyStart[row]!
     const end = start + batch.keyLength[row]!
-    const members = slice.members[accumulator]!
-    return members.findOrInsert(this.#hashes[row]!, this.#owners[row]!, batch.bytes, start, end)
+    const hash = this.#hashOf(batch.hash[row]!, group)
+    return slice.members[accumulator]!.findOrInsert(hash, this.#ownerOf(group), batch.bytes, start, end)
+  }
+
+  #ownerOf(group: number): number {
+    return this.#bits ? group >>> BLOCK_SHIFT : group
+  }
+
+  #hashOf(hash: number, group: number): number {
+    return this.#bits ? blockHash(hash, group >>> BLOCK_SHIFT) : memberHash(hash, group)
   }
 }

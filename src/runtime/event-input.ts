@@ -73,27 +73,30 @@ export class EventInput implements BatchInput {
     const batch = new EventBatch(this.#layout, message.buffer)
     const rows = batch.rows
     const accepted = this.#accepted
+    let all = false
     this.#batch = batch
     accepted.fill(0, 0, rows)
     for (const target of this.#targets) {
       target.aggregator.change = target.table.change
       // Processing time has passed up to the instant before: nothing is late in it.
       const passedMs = target.table.plan.window.time === 'processing' ? nowMs - 1 : watermarkMs
-      target.aggregator.apply(batch, passedMs, accepted, target.onLate, nowMs)
+      if (target.aggregator.apply(batch, passedMs, accepted, target.onLate, nowMs) === rows) all = true
     }
-    this.#account(rows, batch.count)
+    this.#account(rows, batch.count, all)
     if (this.#lateRows.length > 0) this.#reportLate(batch, watermarkMs)
     this.newestMs = rows > 0 ? batch.timeMs[rows - 1]! : Number.NaN
     this.#batch = null
     return rows
   }
 
-  #account(rows: number, count: Uint32Array | null): void {
+  /** `all`: some table has taken all rows. */
+  #account(rows: number, count: Uint32Array | null, all: boolean): void {
     const accepted = this.#accepted
     let events = rows
     let applied = 0
     if (count === null) {
-      for (let row = 0; row < rows; row++) applied += accepted[row]!
+      if (all) applied = rows
+      else for (let row = 0; row < rows; row++) applied += accepted[row]!
     } else {
       events = 0
       for (let row = 0; row < rows; row++) {

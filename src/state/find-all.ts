@@ -41,20 +41,22 @@ export interface KeyColumn {
 }
 
 /**
- * Finds keys 0 .. `count` - 1: `rows[i]` becomes the row of key i with owner `owners[i]` (0 where `owners` is null), or -1.
+ * Finds keys `from` .. `to` - 1: `rows[i]` becomes the row of key i with owner `owners[i]` (0 where `owners` is null), or
+ * -1.
  */
 export function findAll(
   table: KeyedTable,
   hashes: Uint32Array,
   owners: Uint32Array | null,
   keys: KeyColumn,
-  count: number,
+  from: number,
+  to: number,
   rows: Int32Array,
 ): void {
-  for (let from = 0; from < count; from += BLOCK) {
-    const to = Math.min(from + BLOCK, count)
-    findCandidates(table, hashes, from, to)
-    compareCandidates(table, hashes, owners, keys, from, to, rows)
+  for (let start = from; start < to; start += BLOCK) {
+    const end = Math.min(start + BLOCK, to)
+    findCandidates(table, hashes, start, end)
+    compareCandidates(table, hashes, owners, keys, start, end, rows)
   }
 }
 
