@@ -237,6 +237,8 @@ export interface CalendarWindows {
 export interface TumblingWindow extends CalendarWindows {
   readonly kind: 'tumbling'
   readonly sizeMs: number
+  /** Calendar months, whatever their length; `sizeMs` is that of the longest. */
+  readonly unit?: 'month'
 }
 
 /** Windows of one length that start every `slideMs`: an event is in several. Flink's sliding or hopping windows. */

@@ -7,7 +7,7 @@
  * other windows (window/panes.ts) lie as tumbling windows do.
  */
 import type { CalendarWindows } from '../job/definition.ts'
-import { DAY_MS, TimeZone } from './time-zone.ts'
+import { DAY_MS, dayNumberOf, monthOf, TimeZone } from './time-zone.ts'
 
 /** Puts timestamps into windows, or panes. `assign` leaves its answer in the fields, so that a row costs no object. */
 export interface WindowAssigner {
@@ -37,6 +37,11 @@ export function createTumbling(sizeMs: number, calendar: CalendarWindows): Windo
 /** How much later than midnight the first part of a day starts, for parts of `sizeMs` and an offset of any sign. */
 export function delayOfParts(sizeMs: number, offsetMs: number): number {
   return offsetMs - tumblingStartMs(offsetMs, 0, sizeMs)
+}
+
+/** Puts timestamps into the months of a zone. */
+export function createMonths(timezone: string): WindowAssigner {
+  return new CalendarMonths(new TimeZone(timezone))
 }
 
 class FixedTumbling implements WindowAssigner {
@@ -80,6 +85,26 @@ class CalendarDays implements WindowAssigner {
     const first = tumblingStartMs(day, this.#offsetDays, this.#days)
     this.startMs = this.#zone.dayStartMs(first) + this.#delayMs
     this.endMs = this.#zone.dayStartMs(first + this.#days) + this.#delayMs
+    this.lastEndMs = this.endMs
+  }
+}
+
+/** Months, from the local midnight of one first day to that of the next. */
+class CalendarMonths implements WindowAssigner {
+  startMs = 0
+  endMs = 0
+  lastEndMs = 0
+  readonly #zone: TimeZone
+
+  constructor(zone: TimeZone) {
+    this.#zone = zone
+  }
+
+  assign(timestampMs: number): void {
+    if (timestampMs >= this.startMs && timestampMs < this.endMs) return
+    const { year, month } = monthOf(this.#zone.dayAt(timestampMs))
+    this.startMs = this.#zone.dayStartMs(dayNumberOf(year, month, 1))
+    this.endMs = this.#zone.dayStartMs(month === 12 ? dayNumberOf(year + 1, 1, 1) : dayNumberOf(year, month + 1, 1))
     this.lastEndMs = this.endMs
   }
 }

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.temporal" />
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createTumbling, tumblingStartMs } from '../../src/window/tumbling.ts'
+import { createMonths, createTumbling, tumblingStartMs } from '../../src/window/tumbling.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
@@ -210,5 +210,22 @@ describe('windows that divide a day', () => {
     assigner.assign(Date.parse('2024-05-05T12:00+05:30'))
     expect(assigner.startMs).toBe(Date.parse('2024-05-05T11:45+05:30'))
     expect(assigner.endMs).toBe(Date.parse('2024-05-05T12:45+05:30'))
+  })
+})
+
+describe('months', () => {
+  it('run from the local midnight of one first day to that of the next, in every zone', () => {
+    const zones = ['UTC', 'Europe/Berlin', 'Asia/Kolkata', 'Australia/Lord_Howe', 'America/Sao_Paulo', 'Pacific/Apia']
+    fc.assert(
+      fc.property(fc.constantFrom(...zones), fc.integer({ min: -4e12, max: 8e12 }), (zone, timeMs) => {
+        const months = createMonths(zone)
+        months.assign(timeMs)
+        const date = Temporal.Instant.fromEpochMilliseconds(timeMs).toZonedDateTimeISO(zone).toPlainDate()
+        const first = date.with({ day: 1 })
+        const startOf = (day: Temporal.PlainDate) => day.toZonedDateTime(zone).epochMilliseconds
+        expect([months.startMs, months.endMs]).toEqual([startOf(first), startOf(first.add({ months: 1 }))])
+      }),
+      { numRuns: 500 },
+    )
   })
 })

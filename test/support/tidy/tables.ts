@@ -6,8 +6,19 @@
  */
 
 const model = ['core', 'event', 'job', 'window', 'state'] as const
-const parts = [...model, 'log', 'exchange', 'checkpoint', 'source', 'sink', 'operator', 'program', 'savepoint'] as const
-const engine = [...parts, 'runtime', 'coordinator', 'metrics'] as const
+const parts = [
+  ...model,
+  'metrics',
+  'log',
+  'exchange',
+  'checkpoint',
+  'source',
+  'sink',
+  'operator',
+  'program',
+  'savepoint',
+] as const
+const engine = [...parts, 'runtime', 'coordinator'] as const
 
 /**
  * The folders of src/, and the files directly in it, with what each may import besides itself. Along the way of an
@@ -22,12 +33,14 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   job: ['core', 'event', 'gen'],
   window: ['core', 'event', 'job'],
   state: ['core', 'event', 'job', 'window'],
+  // metrics about persons, as functions of their timelines
+  metrics: model,
   // the parts of the data plane
   log: ['core', 'event'],
   exchange: model,
   checkpoint: [...model, 'gen'],
   source: [...model, 'log', 'gen'],
-  operator: [...model, 'exchange'],
+  operator: [...model, 'exchange', 'metrics'],
   // jobs in TypeScript: their graph, state and operators, before anything runs them
   program: [...model, 'checkpoint'],
   // checkpoints that outlive their store: their form, copying in and out, reading without a server
@@ -37,7 +50,6 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   // the planes themselves; of runtime the others see the messages only, see `shared`
   runtime: parts,
   coordinator: [...parts, 'runtime'],
-  metrics: parts,
   observe: ['core', 'runtime'],
   // the ways in
   query: [...engine, 'gen', 'observe'],
@@ -85,7 +97,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
 export const shared: Readonly<Record<string, { readonly files: readonly string[]; readonly to: readonly string[] }>> = {
   runtime: {
     files: ['src/runtime/messages*.ts', 'src/runtime/thread-init.ts'],
-    to: ['coordinator', 'metrics', 'observe', 'query', 'control', 'gateway', 'alert'],
+    to: ['coordinator', 'observe', 'query', 'control', 'gateway', 'alert'],
   },
 }
 
@@ -94,6 +106,7 @@ export const pure: readonly string[] = [
   'src/job/**',
   'src/window/**',
   'src/state/**',
+  'src/metrics/**',
   'src/operator/**',
   'src/checkpoint/protocol*.ts',
   'src/checkpoint/manifest*.ts',

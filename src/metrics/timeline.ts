@@ -1,0 +1,205 @@
+/**
+ * What a person metric reads and what it gives: one person's events in order, and what they add to which window and group.
+ *
+ * Owns: the two as columns that are filled anew for each person and never given back. Does not own: where timelines are
+ * kept (state/timelines.ts), what metrics make of them (metrics/funnel.ts, …), who adds contributions up.
+ *
+ * A timeline is a set, whatever the order of arrival: its rows are sorted by time, then bits, then texts, and a row that
+ * was met several times has so many copies.
+ */
+
+/** One person's events. Row i of each column; times ascend. */
+export class Timeline {
+  count = 0
+  /** Epoch ms. */
+  timeMs = new Float64Array(64)
+  /** Which conditions of the metric the event meets. */
+  bits = new Uint32Array(64)
+  /** How many equal events there are; at least 1. */
+  copies = new Float64Array(64)
+  /** The texts of the event's dimensions, each behind its length, are `bytes[textsAt .. textsAt + textsLength)`. */
+  textsAt = new Uint32Array(64)
+  textsLength = new Uint32Array(64)
+  bytes = new Uint8Array(1024)
+  #used = 0
+
+  clear(): void {
+    this.count = 0
+    this.#used = 0
+  }
+
+  /** Appends a row, with a copy of its texts. */
+  add(timeMs: number, bits: number, copies: number, texts: Uint8Array, start: number, end: number): void {
+    const row = this.count++
+    if (row === this.timeMs.length) this.#grow()
+    const at = this.#used
+    this.bytes = roomFor(this.bytes, at + end - start)
+    for (let i = start; i < end; i++) this.bytes[at + i - start] = texts[i]!
+    this.#used = at + end - start
+    this.timeMs[row] = timeMs
+    this.bits[row] = bits
+    this.copies[row] = copies
+    this.textsAt[row] = at
+    this.textsLength[row] = end - start
+  }
+
+  /** Turns the order of the rows around: they are kept with the latest first. */
+  reverse(): void {
+    const { count } = this
+    this.timeMs.subarray(0, count).reverse()
+    this.bits.subarray(0, count).reverse()
+    this.copies.subarray(0, count).reverse()
+    this.textsAt.subarray(0, count).reverse()
+    this.textsLength.subarray(0, count).reverse()
+  }
+
+  /** The first row at or after `timeMs`; `count` when there is none. */
+  firstFrom(timeMs: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.timeMs[middle]! < timeMs) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** The first row of the events at the time of `row`. */
+  tieStart(row: number): number {
+    const timeMs = this.timeMs[row]!
+    let at = row
+    while (at > 0 && this.timeMs[at - 1] === timeMs) at--
+    return at
+  }
+
+  /** The row behind the events at the time of `row`. */
+  tieEnd(row: number): number {
+    const timeMs = this.timeMs[row]!
+    let at = row + 1
+    while (at < this.count && this.timeMs[at] === timeMs) at++
+    return at
+  }
+
+  /** Whether two rows have the same texts. */
+  sameTexts(a: number, b: number): boolean {
+    const length = this.textsLength[a]!
+    if (this.textsLength[b] !== length) return false
+    for (let i = 0; i < length; i++) {
+      if (this.bytes[this.textsAt[a]! + i] !== this.bytes[this.textsAt[b]! + i]) return false
+    }
+    return true
+  }
+
+  #grow(): void {
+    this.timeMs = grown(this.timeMs, new Float64Array(this.count * 2))
+    this.bits = grown(this.bits, new Uint32Array(this.count * 2))
+    this.copies = grown(this.copies, new Float64Array(this.count * 2))
+    this.textsAt = grown(this.textsAt, new Uint32Array(this.count * 2))
+    this.textsLength = grown(this.textsLength, new Uint32Array(this.count * 2))
+  }
+}
+
+/** What one person adds to windows and groups. Entry i of each column. */
+export class Contributions {
+  /** Numbers an entry: one a column of the rows that they are added to. */
+  readonly width: number
+  count = 0
+  /** The window, epoch ms. */
+  startMs = new Float64Array(16)
+  endMs = new Float64Array(16)
+  /** Which of the metric's own texts (a step, a status) the group has, behind those of the event. */
+  label = new Uint16Array(16)
+  textsAt = new Uint32Array(16)
+  textsLength = new Uint32Array(16)
+  bytes = new Uint8Array(256)
+  /** Of entry i: `values[i * width ..]`. */
+  values: Float64Array
+  #used = 0
+
+  constructor(width: number) {
+    this.width = width
+    this.values = new Float64Array(16 * width)
+  }
+
+  clear(): void {
+    this.count = 0
+    this.#used = 0
+  }
+
+  /**
+   * Adds an entry for the group of `row`'s texts and a label; for `row` -1 the texts are `noTexts` empty ones. Returns
+   * where its numbers begin, all 0.
+   */
+  add(startMs: number, endMs: number, label: number, timeline: Timeline, row: number, noTexts: number): number {
+    const entry = this.count++
+    if (entry === this.startMs.length) this.#grow()
+    const length = row < 0 ? noTexts : timeline.textsLength[row]!
+    const at = this.#used
+    this.bytes = roomFor(this.bytes, at + length)
+    for (let i = 0; i < length; i++) this.bytes[at + i] = row < 0 ? 0 : timeline.bytes[timeline.textsAt[row]! + i]!
+    this.#used = at + length
+    this.startMs[entry] = startMs
+    this.endMs[entry] = endMs
+    this.label[entry] = label
+    this.textsAt[entry] = at
+    this.textsLength[entry] = length
+    const values = entry * this.width
+    this.values.fill(0, values, values + this.width)
+    return values
+  }
+
+  /** Whether both are the same, entry by entry. */
+  equals(other: Contributions): boolean {
+    if (this.count !== other.count || this.#used !== other.#used) return false
+    for (let i = 0; i < this.count; i++) {
+      if (this.startMs[i] !== other.startMs[i] || this.label[i] !== other.label[i]) return false
+      if (this.textsLength[i] !== other.textsLength[i]) return false
+    }
+    for (let i = 0; i < this.#used; i++) if (this.bytes[i] !== other.bytes[i]) return false
+    for (let i = this.count * this.width - 1; i >= 0; i--) if (this.values[i] !== other.values[i]) return false
+    return true
+  }
+
+  #grow(): void {
+    this.startMs = grown(this.startMs, new Float64Array(this.count * 2))
+    this.endMs = grown(this.endMs, new Float64Array(this.count * 2))
+    this.label = grown(this.label, new Uint16Array(this.count * 2))
+    this.textsAt = grown(this.textsAt, new Uint32Array(this.count * 2))
+    this.textsLength = grown(this.textsLength, new Uint32Array(this.count * 2))
+    this.values = grown(this.values, new Float64Array(this.count * 2 * this.width))
+  }
+}
+
+/**
+ * A metric about persons: a pure function from one person's timeline to contributions, and how far it looks. Windows are
+ * named by their starts.
+ */
+export interface PersonFunction {
+  /** Numbers of a contribution. */
+  readonly width: number
+  /** The metric's own texts, by label. */
+  readonly labels: readonly string[]
+  /** Whether it matters how many copies of an event there are. */
+  readonly copiesMatter: boolean
+  /** The time that an event is kept under: its own, or the start of its period where that is all that matters. */
+  keptTimeMs(timeMs: number): number
+  /** The earliest time of which windows from `openFromMs` on must know the events. */
+  keepFromMs(openFromMs: number): number
+  /** The first window that an event at `timeMs` can change, and the end of the last one. */
+  changesFromMs(timeMs: number): number
+  changesToMs(timeMs: number): number
+  /** The time up to which windows that start before `toMs` look; Infinity for all there is. */
+  looksToMs(toMs: number): number
+  /** Adds what windows that start in [fromMs, toMs) get of `timeline`. Both ends are boundaries of windows, or infinite. */
+  contribute(timeline: Timeline, fromMs: number, toMs: number, into: Contributions): void
+}
+
+function roomFor(bytes: Uint8Array<ArrayBuffer>, needed: number): Uint8Array<ArrayBuffer> {
+  return needed <= bytes.length ? bytes : grown(bytes, new Uint8Array(Math.max(bytes.length * 2, needed)))
+}
+
+function grown<T extends Float64Array | Uint32Array | Uint16Array | Uint8Array>(from: T, into: T): T {
+  into.set(from)
+  return into
+}
