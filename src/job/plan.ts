@@ -131,13 +131,36 @@ export interface AccumulatorPlan {
   readonly since?: number
   /** Ids of the metrics that read it, for messages. */
   readonly metrics?: readonly string[]
+  /** What it gathers of persons, where its table is about persons: the name of a column of their contributions. */
+  readonly measure?: string
 }
+
+/** What a table about persons makes of each one's events (src/metrics). Conditions are bits of the row mask. */
+export type PersonPlan =
+  | {
+      readonly kind: 'funnel'
+      /** Conditions of the steps, in order. */
+      readonly steps: readonly number[]
+      readonly order: 'sequential' | 'strict' | 'any'
+      /** Strict: the condition of every event that counts as one between; -1 else. */
+      readonly every: number
+      readonly withinMs: number
+      readonly exclude: readonly { readonly predicate: number; readonly from: number; readonly to: number }[]
+      readonly attribution: 'first' | 'last' | number
+      readonly bucketsMs: readonly number[]
+    }
+  | {
+      readonly kind: 'lifecycle'
+      /** Condition of activity. */
+      readonly active: number
+      readonly lookbackMs: number
+    }
 
 /** One table: all metrics with the same dimensions, windows and lateness. */
 export interface TablePlan {
   /** Stable across edits of other metrics: made of dimensions and windows. Names state in snapshots. */
   readonly id: string
-  /** Text columns of the dimensions, in order; -1 stands for the event's key. */
+  /** Text columns of the dimensions, in order; -1 stands for the event's key, -2 for one that the table itself makes. */
   readonly dimensions: readonly number[]
   /** Names of the dimensions, in the same order. */
   readonly dimensionNames: readonly string[]
@@ -151,6 +174,10 @@ export interface TablePlan {
   readonly retainMs: number
   /** Whether events may be taken back (weight -1): then exact distincts count each member. Absent: never. */
   readonly takesBack?: boolean
+  /** Set for a table about persons: then rows are what persons contribute, not events. */
+  readonly person?: PersonPlan
+  /** How long after its end a window may still change in time; absent: not at all. It is due, and closes, so much later. */
+  readonly settleMs?: number
   /** Whether a correction comes with what it corrects: some sink retracts that. Absent: no. */
   readonly retracts?: boolean
   /** Deduplicated: metrics share what is the same. The first accumulators are the `count`s of each predicate in use. */

@@ -21,15 +21,18 @@ export class GroupKeyBuilder {
   hash = 0
   /** Position of each dimension among the batch's text columns; -1 for the event's key. */
   readonly #dimensions: Int32Array
+  readonly #several: boolean
 
-  constructor(dimensions: readonly number[]) {
+  /** `several`: whether each text is preceded by its length, as where further ones follow. */
+  constructor(dimensions: readonly number[], several = dimensions.length > 1) {
     this.#dimensions = Int32Array.from(dimensions)
+    this.#several = several
   }
 
   /** Builds the key of row `row`. */
   build(batch: EventBatch, row: number): void {
     const dimensions = this.#dimensions
-    const several = dimensions.length > 1
+    const several = this.#several
     this.length = 0
     for (let i = 0; i < dimensions.length; i++) {
       const column = dimensions[i]!

@@ -44,12 +44,15 @@ export class PartialTable {
   readonly #sent = new Map<Slice, Int32Array>()
   /** Touched rows of the slice that is being flushed which have been sent. */
   #flushed = 0
+  readonly #onlyChanges: boolean
 
-  constructor(plan: TablePlan, index: number, accumulators: Accumulators, pool: PagePool) {
+  /** `onlyChanges`: gains may be none, of what is given and taken back at once; they are not sent. Such a table is durable. */
+  constructor(plan: TablePlan, index: number, accumulators: Accumulators, pool: PagePool, onlyChanges = false) {
+    this.#onlyChanges = onlyChanges
     this.plan = plan
     this.index = index
     this.accumulators = accumulators
-    this.durable = hasMembers(accumulators)
+    this.durable = onlyChanges || hasMembers(accumulators)
     const withMembers = Array.from(accumulators.kinds, membersOfEvents)
     const memberColumns = memberColumnsOf(accumulators)
     this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window), memberColumns)
@@ -69,6 +72,11 @@ export class PartialTable {
       this.late.delete(entry)
     }
     return true
+  }
+
+  /** Bytes beside the page pool's. */
+  get indexBytes(): number {
+    return this.slices.indexBytes
   }
 
   /** See ChangingTable. */
@@ -110,6 +118,7 @@ export class PartialTable {
       const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
       const place = row & ROW_PAGE_MASK
       const at = place * groups.strideF64 + ROW_HEADER_F64
+      if (this.#onlyChanges && isInitial(page.f64, at, columns)) continue
       const hash = page.u32[place * groups.strideU32 + ROW_HASH]!
       if (!this.#flushCells(slice, output, row, hash, page.f64, at)) return false
       if (!output.gain(this.index, slice.startMs, slice.endMs, hash, groups.keyOf(row), page.f64, at, columns.length))
@@ -188,4 +197,9 @@ export class PartialTable {
     const member = members.keyOf(row)
     return output.member(this.index, startMs, endMs, hash, groups.keyOf(group), accumulator, member, weight)
   }
+}
+
+function isInitial(f64: Float64Array, at: number, initial: Float64Array): boolean {
+  for (let i = 0; i < initial.length; i++) if (f64[at + i] !== initial[i]) return false
+  return true
 }

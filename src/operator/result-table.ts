@@ -9,6 +9,8 @@
  * before the watermark that caused them, and before a barrier.
  *
  *   open --watermark >= end - 1--> fired --watermark >= end - 1 + lateness--> closed (history) --retain--> gone
+ *
+ * Of metrics about persons, `end` is `settleMs` later than the window's: until then it may grow in time.
  */
 import { MAX_WATERMARK, MIN_WATERMARK, maxTimestampMs } from '../core/time.ts'
 import type { TablePlan } from '../job/plan.ts'
@@ -55,6 +57,7 @@ export class ResultTable {
   changeBase = 0
   protected readonly emitter: ResultEmitter
   readonly #early = new EarlyResults()
+  readonly #settleMs: number
   /** Next row to fire in the slice that is firing, or to move into the history. */
   #cursor = 0
   #closing = false
@@ -71,6 +74,7 @@ export class ResultTable {
     sinks: readonly ResultSink[],
   ) {
     this.plan = plan
+    this.#settleMs = plan.settleMs ?? 0
     this.index = index
     this.accumulators = accumulators
     const withMembers = Array.from(accumulators.kinds, membersHere)
@@ -204,18 +208,18 @@ export class ResultTable {
   #nextDue(watermarkMs: number): Slice | null {
     for (const slice of this.slices.slices) {
       if (slice.fired) continue
-      return isDue(slice.endMs, watermarkMs) ? slice : null
+      return isDue(slice.endMs + this.#settleMs, watermarkMs) ? slice : null
     }
     return null
   }
 
   #mayClose(slice: Slice, watermarkMs: number): boolean {
-    return slice.fired && isClosed(slice.endMs, this.latenessAt(watermarkMs), watermarkMs)
+    return slice.fired && isClosed(slice.endMs + this.#settleMs, this.latenessAt(watermarkMs), watermarkMs)
   }
 
   /** See window/lateness. */
   protected latenessAt(watermarkMs: number): number {
-    return latenessAt(this.plan.allowedLatenessMs, this.slices.closedUntilMs, watermarkMs)
+    return latenessAt(this.plan.allowedLatenessMs, this.slices.closedUntilMs, watermarkMs - this.#settleMs)
   }
 
   #emit(slice: Slice, row: number, watermarkMs: number, before: Float64Array | null = null, beforeAt = 0): void {

@@ -11,24 +11,12 @@ import { hashBytes } from '../core/hash.ts'
 import type { CellStore } from '../state/cell-store.ts'
 import { ROW_HASH, ROW_REVISION } from '../state/keyed-table.ts'
 import { PagePool } from '../state/page-pool.ts'
-import type { Page, PageLocation } from '../state/pages.ts'
-import { RECYCLED_ROWS_PER_PAGE, type RecycledTable, ROW_FLAGS } from '../state/recycled-table.ts'
+import { ROW_FLAGS } from '../state/recycled-table.ts'
 import { checkCells } from './cells.ts'
 import { goesOn, type HeldTable, moveColumns } from './held-table.ts'
+import { adoptRecycled, type Pages, type VisitRecycled, visitRecycled } from './recycled-snapshot.ts'
 import { SESSION_END, SESSION_FIRED, SESSION_START, SessionRows } from './session-rows.ts'
 import type { SessionTable } from './session-table.ts'
-
-/** Visits one live page; see VisitPage in operator/table-snapshot. */
-type Visit = (sequence: string, number: number, units: number, byteLength: number, page: Page) => void
-
-/** A page as it was read. */
-interface Stored {
-  readonly units: number
-  readonly bytes: Uint8Array
-  readonly location: PageLocation
-}
-
-type Pages = ReadonlyMap<string, readonly Stored[]>
 
 /** Rows of the session table, then of each accumulator's member set (-1 for none). */
 export type SessionsMeta = readonly number[]
@@ -39,10 +27,10 @@ export function sessionsName(table: string, accumulator: number): string {
 }
 
 /** Visits the pages of the open sessions. */
-export function visitSessions({ plan, sessions }: SessionTable, visit: Visit): void {
-  visitTable(sessionsName(plan.id, -1), sessions.table, visit)
+export function visitSessions({ plan, sessions }: SessionTable, visit: VisitRecycled): void {
+  visitRecycled(sessionsName(plan.id, -1), sessions.table, visit)
   sessions.sets.forEach((set, i) => {
-    if (set !== null) visitTable(sessionsName(plan.id, i), set, visit)
+    if (set !== null) visitRecycled(sessionsName(plan.id, i), set, visit)
   })
 }
 
@@ -82,10 +70,10 @@ export function takeOverSessions(
 }
 
 function adoptRows(table: string, sessions: SessionRows, [count, ...sets]: SessionsMeta, pages: Pages): void {
-  adoptTable(sessions.table, sessionsName(table, -1), count ?? 0, pages)
+  adoptRecycled(sessions.table, sessionsName(table, -1), count ?? 0, pages)
   sets.forEach((rows, i) => {
     const set = sessions.sets[i]
-    if (set != null && rows >= 0) adoptTable(set, sessionsName(table, i), rows, pages)
+    if (set != null && rows >= 0) adoptRecycled(set, sessionsName(table, i), rows, pages)
   })
 }
 
@@ -118,25 +106,4 @@ function copySession(
 function setTimer(plan: SessionTable['plan'], sessions: SessionRows, row: number): void {
   const fired = (sessions.table.u32(row, ROW_FLAGS) & SESSION_FIRED) !== 0
   sessions.setTimer(row, sessions.value(row, SESSION_END) - 1 + (fired ? plan.allowedLatenessMs : 0))
-}
-
-function visitTable(name: string, table: RecycledTable, visit: Visit): void {
-  table.rows.pages.forEach((page, i) => {
-    const rows = Math.min(RECYCLED_ROWS_PER_PAGE, table.count - i * RECYCLED_ROWS_PER_PAGE)
-    visit(`${name}rows`, i, rows, rows * table.strideF64 * 8, page)
-  })
-  table.keys.pages.pages.forEach((page, i) => {
-    const bytes = table.keys.bytesUsed(i)
-    visit(`${name}keys`, i, bytes, bytes, page)
-  })
-}
-
-function adoptTable(table: RecycledTable, name: string, count: number, pages: Pages): void {
-  for (const page of pages.get(`${name}rows`) ?? []) table.rows.adopt(page.bytes, page.location)
-  let used = 0
-  for (const page of pages.get(`${name}keys`) ?? []) {
-    table.keys.pages.adopt(page.bytes, page.location)
-    used = page.units
-  }
-  table.restore(count, used)
 }

@@ -31,6 +31,7 @@ import { addMemberBit, eachGroup } from './member-bits.ts'
 import { memberColumnsOf, memberCount, owe } from './member-counts.ts'
 import { memberHash } from './member-rows.ts'
 import type { PaneTable } from './pane-table.ts'
+import { adoptTimelines, takeOverTimelines } from './person-snapshot.ts'
 import { adoptSessions, takeOverSessions } from './session-snapshot.ts'
 import type { SliceList } from './slices.ts'
 import {
@@ -63,6 +64,7 @@ export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredP
   if ('history' in table) adoptCells(table.accumulators.cells, cellsName(id), pages)
   if ('sessions' in table) adoptSessions(table, meta.sessions ?? [], pages, id)
   else adoptSlices(table, meta, pages, id)
+  if ('timelines' in table) adoptTimelines(table.timelines, meta.timelines, pages, id)
   if ('history' in table) {
     adoptHistory(table.history, historyName(id), meta.historyFirst, pages)
     adoptCells(table.settled.cells, historyName(id), pages)
@@ -81,7 +83,8 @@ export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredP
 export function keepClosed(table: SnapshotTable, meta: TableMeta, held: HeldTable, watermarkMs: number): void {
   const list = 'sessions' in table ? table.sessions : table.slices
   const shorter = held.allowedLatenessMs < table.plan.allowedLatenessMs
-  const closed = shorter ? watermarkMs - held.allowedLatenessMs : Number.NEGATIVE_INFINITY
+  const settleMs = table.plan.settleMs ?? 0
+  const closed = shorter ? watermarkMs - settleMs - held.allowedLatenessMs : Number.NEGATIVE_INFINITY
   const before = meta.closedUntil === undefined ? Number.NEGATIVE_INFINITY : Number(meta.closedUntil)
   list.closedUntilMs = Math.max(list.closedUntilMs, closed, before)
 }
@@ -126,6 +129,7 @@ export function takeOverRows(
     const cells = storedCells(held, cellsName(held.id), pages)
     takeOverSessions(table, meta.sessions ?? [], pages, held, cells, (key) => mine(keyHashOf(table, key)))
   } else takeOverSlices(table, meta, pages, held, mine)
+  if ('timelines' in table) takeOverTimelines(table.timelines, meta.timelines, pages, held.id, mine)
   if ('history' in table) takeOverHistory(table, meta, pages, held, mine)
   for (const [startMs, endMs, hash, key, counts] of meta.late) {
     const bytes = Buffer.from(key, 'base64')

@@ -17,6 +17,8 @@ import { isDistinct } from './accumulators.ts'
 import type { LateCounts } from './late-counts.ts'
 import type { PaneTable } from './pane-table.ts'
 import type { PartialTable } from './partial-table.ts'
+import { type TimelinesMeta, timelinesMeta, visitTimelines } from './person-snapshot.ts'
+import type { PersonTable } from './person-table.ts'
 import type { ResultTable } from './result-table.ts'
 import { type SessionsMeta, sessionsMeta, visitSessions } from './session-snapshot.ts'
 import type { SessionTable } from './session-table.ts'
@@ -47,6 +49,8 @@ export interface TableMeta {
   readonly fired?: string
   /** Of tables of sessions, see operator/session-snapshot; they have no slices. */
   readonly sessions?: SessionsMeta
+  /** Of tables about persons, see operator/person-snapshot. */
+  readonly timelines?: TimelinesMeta
 }
 
 /** The meta document of a keyed subtask. */
@@ -61,7 +65,7 @@ export interface SubtaskMeta {
 export type SnapshotTable = SliceTable | SessionTable
 
 /** A table whose open windows are slices. */
-export type SliceTable = ResultTable | PaneTable | PartialTable
+export type SliceTable = ResultTable | PaneTable | PartialTable | PersonTable
 
 /** Whether a table has state that a checkpoint must keep. */
 export function isDurable(table: SnapshotTable): boolean {
@@ -97,6 +101,7 @@ export function visitPages(tables: readonly SnapshotTable[], visit: VisitPage): 
     if (!isDurable(table)) continue
     if ('sessions' in table) visitSessions(table, visit)
     else visitSlices(table, visit)
+    if ('timelines' in table) visitTimelines(table.plan.id, table.timelines, visit)
     if ('history' in table) visitHistory(historyName(table.plan.id), table.history, visit)
     // On the window side of partials sketches are sent before each barrier.
     if ('history' in table) visitCells(cellsName(table.plan.id), table.accumulators.cells, visit)
@@ -196,6 +201,7 @@ function metaOf(table: SnapshotTable, descriptor: TableDescriptor | undefined): 
     slices: 'sessions' in table ? [] : slicesOf(table.slices),
     ...('windows' in table ? { windows: windowsOf(table.windows), fired: String(table.firedMs) } : {}),
     ...('sessions' in table ? { sessions: sessionsMeta(table) } : {}),
+    ...('timelines' in table ? { timelines: timelinesMeta(table.timelines) } : {}),
     ...closedOf('sessions' in table ? table.sessions : table.slices),
     historyFirst: 'history' in table ? table.history.firstPage : 0,
     late: lateOf(table.late),

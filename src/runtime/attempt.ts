@@ -246,7 +246,7 @@ export class Attempt {
     const results = built.filter((table) => 'history' in table)
     const partials = built.filter((table) => table instanceof PartialTable)
     const late = this.#sideOutput(LATE_SINK, definition.late, index, 'window', outputs)
-    const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? -1 : textAt(column))))
+    const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? column : textAt(column))))
     const origin = { job: jobName, topic: topicOf(this.#plan) }
     const input = new EventInput(
       this.#layout,

@@ -3,10 +3,12 @@ import type { TablePlan } from '../job/plan.ts'
 import type { Accumulators } from '../operator/accumulators.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
 import { EventAggregator } from '../operator/aggregate-events.ts'
+import { PersonAggregator } from '../operator/aggregate-persons.ts'
 import { SessionAggregator } from '../operator/aggregate-sessions.ts'
 import { GlobalTable } from '../operator/global-table.ts'
 import { openResultTable } from '../operator/pane-table.ts'
 import { PartialTable } from '../operator/partial-table.ts'
+import { PersonTable } from '../operator/person-table.ts'
 import type { ResultSink } from '../operator/result-sink.ts'
 import { membersOfEvents, membersOfPartials, type ResultTable } from '../operator/result-table.ts'
 import { SessionTable } from '../operator/session-table.ts'
@@ -21,7 +23,8 @@ export function buildWindowTable(
   pool: PagePool,
   sinks: readonly ResultSink[],
 ): SnapshotTable {
-  const { window } = plan
+  const { window, person } = plan
+  if (person !== undefined) return new PersonTable(plan, person, index, accumulators, pool)
   if (window.kind === 'session') return new SessionTable(plan, window.gapMs, index, accumulators, pool, sinks)
   return plan.keyed
     ? openResultTable(plan, index, accumulators, pool, membersOfEvents, sinks)
@@ -44,7 +47,8 @@ export function buildMergeTable(
 export function buildAggregator(
   table: SnapshotTable,
   dimensions: readonly number[],
-): EventAggregator | SessionAggregator {
+): EventAggregator | SessionAggregator | PersonAggregator {
+  if (table instanceof PersonTable) return new PersonAggregator(table, dimensions)
   if ('sessions' in table) return new SessionAggregator(table, dimensions)
   const trigger = table instanceof GlobalTable && table.triggered ? table : null
   return new EventAggregator(table.plan, dimensions, table.accumulators, table.slices, 'durable' in table, trigger)

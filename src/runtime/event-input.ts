@@ -9,6 +9,7 @@ import { EventBatch, type EventBatchLayout, ROWS_MAX } from '../exchange/event-b
 import type { BatchMessage } from '../exchange/message.ts'
 import type { MetricPlan } from '../job/plan.ts'
 import type { EventAggregator, LateRow } from '../operator/aggregate-events.ts'
+import type { PersonAggregator } from '../operator/aggregate-persons.ts'
 import type { SessionAggregator } from '../operator/aggregate-sessions.ts'
 import { GroupKeyBuilder } from '../operator/group-key.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
@@ -17,9 +18,12 @@ import type { SubtaskWriter } from '../sink/sink.ts'
 import { buildAggregator } from './build-tables.ts'
 import type { BatchInput } from './keyed-parts.ts'
 
+/** No predicate has this bit of the mask. */
+const LATE_FOR_PERSONS = 2 ** 31
+
 interface Target {
   readonly table: SnapshotTable
-  readonly aggregator: EventAggregator | SessionAggregator
+  readonly aggregator: EventAggregator | SessionAggregator | PersonAggregator
   readonly keys: GroupKeyBuilder
   readonly onLate: LateRow
 }
@@ -37,6 +41,9 @@ export class EventInput implements BatchInput {
   /** Rows that were late for some table, and the metrics' predicate bits that missed them, in this batch. */
   readonly #lateBits = new Uint32Array(ROWS_MAX)
   readonly #lateRows: number[] = []
+  /** Indexes of the tables about persons that a row was late for; conditions do not tell them. */
+  readonly #lateFor = new Map<number, number[]>()
+  readonly #aboutPersons: ReadonlySet<number>
   #batch: EventBatch | null = null
 
   /** `dimensions[i]`: positions of table i's dimensions among the batch's text columns, -1 for the key. */
@@ -54,9 +61,17 @@ export class EventInput implements BatchInput {
     this.#lateOutput = lateOutput
     this.#origin = { ...origin, partition: 0, offset: 0 }
     this.counters = { applied: counters.applied ?? 0, late: counters.late ?? 0, filtered: counters.filtered ?? 0 }
+    this.#aboutPersons = new Set(tables.flatMap((table) => ('timelines' in table ? [table.index] : [])))
     this.#targets = tables.map((table, i) => {
       const keys = new GroupKeyBuilder(dimensions[i]!)
       const aggregator = buildAggregator(table, dimensions[i]!)
+      const missed: LateRow = (row) => {
+        if (this.#lateBits[row] === 0) this.#lateRows.push(row)
+        this.#lateBits[row]! |= LATE_FOR_PERSONS
+        const before = this.#lateFor.get(row)
+        if (before === undefined) this.#lateFor.set(row, [table.index])
+        else before.push(table.index)
+      }
       const onLate: LateRow = (row, startMs, endMs, mask) => {
         keys.build(this.#batch!, row)
         table.late.change = table.change
@@ -65,7 +80,7 @@ export class EventInput implements BatchInput {
         if (this.#lateBits[row] === 0) this.#lateRows.push(row)
         this.#lateBits[row]! |= mask
       }
-      return { table, aggregator, keys, onLate }
+      return { table, aggregator, keys, onLate: 'timelines' in table ? missed : onLate }
     })
   }
 
@@ -133,11 +148,15 @@ export class EventInput implements BatchInput {
         const start = batch.keyStart[row]!
         const key = batch.bytes.subarray(start, start + batch.keyLength[row]!)
         const bits = this.#lateBits[row]!
-        const metrics = this.#metrics.filter((m) => (bits & (1 << m.predicate)) !== 0).map((m) => m.id)
+        const missed = this.#lateFor.get(row) ?? []
+        const metrics = this.#metrics
+          .filter((m) => (this.#aboutPersons.has(m.table) ? missed.includes(m.table) : bits & (1 << m.predicate)))
+          .map((m) => m.id)
         writeLateEvent(writer, this.#origin, key, batch.timeMs[row]!, watermarkMs, metrics)
       }
       this.#lateBits[row] = 0
     }
     this.#lateRows.length = 0
+    this.#lateFor.clear()
   }
 }

@@ -324,7 +324,7 @@ export class KeyedSubtask implements Subtask {
     const { pool, results, partials } = this.#parts
     let bytes = pool.bytesInUse
     for (const table of results) bytes += table.indexBytes
-    for (const table of partials) bytes += table.slices.indexBytes
+    for (const table of partials) bytes += table.indexBytes
     return bytes
   }
 

@@ -8,7 +8,7 @@ import { exchangedColumns } from './plan-facts.ts'
  * What a combiner may do for `plan`, or null where a result could change:
  *
  * - late events are kept one by one, with their origin;
- * - a window depends on each event's own time or order (sessions, triggers, the clock);
+ * - a window depends on each event's own time or order (sessions, triggers, the clock, timelines of persons);
  * - events may be taken back: how often a value was given counts then;
  * - an aggregate does (floating sums in their last bits, first, last, …), or needs a column's values for two questions.
  */
@@ -16,7 +16,8 @@ export function combinerPlan(plan: JobPlan): CombinerPlan | null {
   if (!plan.definition.preAggregation || plan.definition.late !== null) return null
   const folds = { sum: new Set<number>(), min: new Set<number>(), max: new Set<number>() }
   let byKey = false
-  for (const { window, trigger, keyed, accumulators, takesBack } of plan.tables) {
+  for (const { window, trigger, keyed, accumulators, takesBack, person } of plan.tables) {
+    if (person !== undefined) return null
     if (!('sizeMs' in window) || window.time !== 'event' || trigger !== null || takesBack === true) return null
     byKey ||= keyed
     for (const { kind, column, floating } of accumulators) {

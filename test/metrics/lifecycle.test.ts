@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import type { TumblingWindow } from '../../src/job/definition.ts'
 import { Lifecycle } from '../../src/metrics/lifecycle.ts'
 import { createAssigner } from '../../src/window/assigner.ts'
-import { type Given, givenBy, sortGiven, type TestEvent } from './support.ts'
+import { lifecycleReference } from './lifecycle-reference.ts'
+import { type Given, givenBy, type TestEvent } from './support.ts'
 
 const DAY_MS = 86_400_000
 
@@ -27,23 +28,9 @@ function periodOf(period: Period, timezone: string, timeMs: number): { startMs: 
   return { startMs: startOf(first), endMs: startOf(next) }
 }
 
-/** The definition, by sets of periods. */
+/** The definition, with the periods of Temporal. */
 function reference(period: Period, timezone: string, lookbackMs: number, events: readonly TestEvent[]): Given[] {
-  const given: Given[] = []
-  for (const text of new Set(events.map((event) => event.text))) {
-    const own = events.filter((event) => event.text === text)
-    const periods = new Map(
-      own.map(({ timeMs }) => Object.values(periodOf(period, timezone, timeMs)) as [number, number]),
-    )
-    const ends = new Set(periods.values())
-    for (const [startMs, endMs] of periods) {
-      const seen = [...periods.keys()].some((start) => start < startMs && start >= startMs - lookbackMs)
-      const label = ends.has(startMs) ? 'returning' : seen ? 'resurrecting' : 'new'
-      given.push({ startMs, label, text, values: [1] })
-      if (!periods.has(endMs)) given.push({ startMs: endMs, label: 'dormant', text, values: [1] })
-    }
-  }
-  return sortGiven(given)
+  return lifecycleReference((timeMs) => periodOf(period, timezone, timeMs), lookbackMs, events)
 }
 
 function lifecycle(period: Period, timezone: string, lookbackMs: number): Lifecycle {

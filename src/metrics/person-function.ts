@@ -1,0 +1,35 @@
+/** From the plan of a table about persons to the function that it computes, and the bits that its timelines have. */
+import type { PersonPlan, TablePlan } from '../job/plan.ts'
+import { createAssigner } from '../window/assigner.ts'
+import { KnownWindows } from '../window/known-windows.ts'
+import { Funnel } from './funnel.ts'
+import { Lifecycle } from './lifecycle.ts'
+import type { PersonFunction } from './timeline.ts'
+
+/** The function of a table about persons. */
+export function personFunction(person: PersonPlan, { window, dimensions }: TablePlan): PersonFunction {
+  const windows = new KnownWindows(createAssigner(window))
+  switch (person.kind) {
+    case 'funnel': {
+      const { steps, ...shape } = person
+      const texts = dimensions.filter((column) => column !== -2).length
+      return new Funnel({ ...shape, steps: steps.length }, windows, texts)
+    }
+    case 'lifecycle':
+      return new Lifecycle(person.lookbackMs, windows)
+  }
+}
+
+/** The conditions of a table about persons, as bits of the row mask: bit i of its timelines is the i-th of them. */
+export function personPredicates(person: PersonPlan): readonly number[] {
+  switch (person.kind) {
+    case 'funnel':
+      return [
+        ...person.steps,
+        ...person.exclude.map(({ predicate }) => predicate),
+        ...(person.every < 0 ? [] : [person.every]),
+      ]
+    case 'lifecycle':
+      return [person.active]
+  }
+}

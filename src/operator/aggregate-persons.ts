@@ -1,0 +1,139 @@
+/**
+ * Rows of an event batch into the timelines of one table about persons.
+ *
+ * Owns: for each row, its condition bits, judging lateness, and whom it concerns; then, person by person, what was before,
+ * the change, and what is after. Does not own: timelines (state/timelines), what follows from them (operator/person-table).
+ *
+ * A row costs a probe of the persons' index; a person of the batch, two walks over the events that windows look at which
+ * the batch may have changed. No object, closure or promise a row.
+ */
+import type { EventBatch } from '../exchange/event-batch.ts'
+import { ROWS_MAX } from '../exchange/event-batch.ts'
+import { personPredicates } from '../metrics/person-function.ts'
+import { ROW_CHANGE } from '../state/keyed-table.ts'
+import type { LateRow } from './aggregate-events.ts'
+import { GroupKeyBuilder } from './group-key.ts'
+import type { PersonTable } from './person-table.ts'
+
+/** Puts the events of one subtask into one table about persons. */
+export class PersonAggregator {
+  /** Changes are stamped with this number; the table has it. */
+  change = 1
+  readonly #table: PersonTable
+  readonly #builder: GroupKeyBuilder
+  readonly #predicates: readonly number[]
+  readonly #wanted: number
+  /** Of each row that is taken: the next row of its person, or -1. */
+  readonly #nextRow = new Int32Array(ROWS_MAX)
+  readonly #bits = new Uint32Array(ROWS_MAX)
+  /** Of each person of the batch: their row, the first and the last of their rows, and the windows that may change. */
+  readonly #person = new Uint32Array(ROWS_MAX)
+  readonly #firstRow = new Int32Array(ROWS_MAX)
+  readonly #lastRow = new Int32Array(ROWS_MAX)
+  readonly #fromMs = new Float64Array(ROWS_MAX)
+  readonly #toMs = new Float64Array(ROWS_MAX)
+
+  /** `dimensions`: positions among the batch's text columns of those dimensions that events have. */
+  constructor(table: PersonTable, dimensions: readonly number[]) {
+    this.#table = table
+    this.#builder = new GroupKeyBuilder(
+      dimensions.filter((column) => column >= 0),
+      true,
+    )
+    this.#predicates = personPredicates(table.plan.person!)
+    this.#wanted = this.#predicates.reduce((mask, predicate) => mask | (1 << predicate), 0)
+  }
+
+  /** Applies a batch; see EventAggregator.apply. */
+  apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow): number {
+    const table = this.#table
+    const openFromMs = table.openFromMs(watermarkMs)
+    const keepFromMs = table.person.keepFromMs(openFromMs)
+    let applied = 0
+    let persons = 0
+    for (let row = 0; row < batch.rows; row++) {
+      if ((batch.mask[row]! & this.#wanted) === 0) continue
+      const timeMs = batch.timeMs[row]!
+      if (table.person.keptTimeMs(timeMs) < keepFromMs) {
+        onLate(row, timeMs, timeMs, this.#wanted)
+        continue
+      }
+      accepted[row] = 1
+      applied++
+      this.#bits[row] = this.#bitsOf(batch.mask[row]!)
+      persons = this.#place(batch, row, persons)
+    }
+    for (let i = 0; i < persons; i++) this.#change(batch, i, openFromMs)
+    return applied
+  }
+
+  /** The conditions that a row meets, as bits of the table's own. */
+  #bitsOf(mask: number): number {
+    const predicates = this.#predicates
+    let bits = 0
+    for (let i = 0; i < predicates.length; i++) if ((mask & (1 << predicates[i]!)) !== 0) bits |= 1 << i
+    return bits >>> 0
+  }
+
+  /** Notes a row with its person; `persons` are there already. Returns how many are there now. */
+  #place(batch: EventBatch, row: number, persons: number): number {
+    const { person, timelines } = this.#table
+    const start = batch.keyStart[row]!
+    const end = start + batch.keyLength[row]!
+    const hash = batch.hash[row]!
+    let found = timelines.find(hash, batch.bytes, start, end)
+    if (found < 0) found = timelines.addPerson(hash, batch.bytes, start, end)
+    // Between batches the field is 0: what is in a checkpoint means nothing to a batch after it.
+    let at = timelines.persons.u32(found, ROW_CHANGE) - 1
+    const timeMs = batch.timeMs[row]!
+    const fromMs = person.changesFromMs(timeMs)
+    const toMs = person.changesToMs(timeMs)
+    this.#nextRow[row] = -1
+    if (at < 0) {
+      at = persons
+      timelines.persons.setU32(found, ROW_CHANGE, at + 1)
+      this.#person[at] = found
+      this.#firstRow[at] = row
+      this.#fromMs[at] = fromMs
+      this.#toMs[at] = toMs
+    } else {
+      this.#nextRow[this.#lastRow[at]!] = row
+      if (fromMs < this.#fromMs[at]!) this.#fromMs[at] = fromMs
+      if (toMs > this.#toMs[at]!) this.#toMs[at] = toMs
+    }
+    this.#lastRow[at] = row
+    return Math.max(persons, at + 1)
+  }
+
+  /** Adds the rows of person number `i`, and gains what follows. */
+  #change(batch: EventBatch, i: number, openFromMs: number): void {
+    const table = this.#table
+    const { timelines } = table
+    const person = this.#person[i]!
+    const fromMs = Math.max(this.#fromMs[i]!, openFromMs)
+    const toMs = this.#toMs[i]!
+    timelines.persons.setU32(person, ROW_CHANGE, 0)
+    let remembered = false
+    for (let row = this.#firstRow[i]!; row >= 0; row = this.#nextRow[row]!) {
+      const copies = (batch.weight?.[row] ?? 1) * (batch.count?.[row] ?? 1)
+      const timeMs = table.person.keptTimeMs(batch.timeMs[row]!)
+      this.#builder.build(batch, row)
+      const { bytes, length } = this.#builder
+      if (!remembered && !this.#sameAfter(person, timeMs, row, copies)) {
+        table.remember(person, fromMs, toMs)
+        remembered = true
+      }
+      timelines.add(person, timeMs, this.#bits[row]!, copies, bytes, length)
+    }
+    if (remembered) table.gain(person, fromMs, toMs)
+    timelines.dropEmpty(person)
+  }
+
+  /** Whether `copies` more of the event that was built change nothing: it is there, and stays, and that is all that matters. */
+  #sameAfter(person: number, timeMs: number, row: number, copies: number): boolean {
+    if (this.#table.person.copiesMatter) return false
+    const { bytes, length } = this.#builder
+    const there = this.#table.timelines.copiesOf(person, timeMs, this.#bits[row]!, bytes, length)
+    return there > 0 === there + copies > 0
+  }
+}

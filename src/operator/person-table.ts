@@ -1,0 +1,138 @@
+/**
+ * A table about persons on the window side: their timelines, and what windows gain when one changes.
+ *
+ * Owns: timelines, which windows may still change, adding contributions to gains. Does not own: what metrics make of a
+ * timeline (src/metrics), reading events (operator/aggregate-persons), sending gains (operator/partial-table).
+ *
+ * A window may change until the watermark has passed its last instant by `settleMs` and the lateness. Contributions to
+ * others are left out, before and after alike, so what they have stays as it was.
+ */
+import { hashBytes } from '../core/hash.ts'
+import { MAX_WATERMARK } from '../core/time.ts'
+import type { PersonPlan, TablePlan } from '../job/plan.ts'
+import { personFunction } from '../metrics/person-function.ts'
+import { Contributions, type PersonFunction, Timeline } from '../metrics/timeline.ts'
+import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
+import type { PagePool } from '../state/page-pool.ts'
+import { Timelines } from '../state/timelines.ts'
+import { createAssigner } from '../window/assigner.ts'
+import { latenessAt } from '../window/lateness.ts'
+import type { WindowAssigner } from '../window/tumbling.ts'
+import type { Accumulators } from './accumulators.ts'
+import { groupKeyOf } from './group-key.ts'
+import { PartialTable } from './partial-table.ts'
+
+/** Rows of timelines looked at after each watermark, for those that nobody needs any more. */
+const SWEEP_ROWS = 8192
+
+/** One table about persons. */
+export class PersonTable extends PartialTable {
+  readonly person: PersonFunction
+  readonly timelines: Timelines
+  /** Scratch of `whole`, one person after the other. */
+  readonly #timeline = new Timeline()
+  readonly #before: Contributions
+  readonly #after: Contributions
+  readonly #windows: WindowAssigner
+  readonly #settleMs: number
+  /** The table's own text of each label, behind its length where there are others. */
+  readonly #labels: readonly Uint8Array[]
+  #key = new Uint8Array(256)
+  #openAtMs = Number.NaN
+  #openFromMs = Number.NEGATIVE_INFINITY
+
+  constructor(plan: TablePlan, person: PersonPlan, index: number, accumulators: Accumulators, pool: PagePool) {
+    super(plan, index, accumulators, pool, true)
+    this.person = personFunction(person, plan)
+    this.timelines = new Timelines(pool)
+    this.#before = new Contributions(this.person.width)
+    this.#after = new Contributions(this.person.width)
+    this.#windows = createAssigner(plan.window)
+    this.#settleMs = plan.settleMs ?? 0
+    const only = plan.dimensions.length === 1
+    this.#labels = this.person.labels.map((label) => {
+      const text = new TextEncoder().encode(label)
+      return only ? text : groupKeyOf([text, new Uint8Array(0)]).subarray(0, -1)
+    })
+  }
+
+  override get indexBytes(): number {
+    return super.indexBytes + this.timelines.indexBytes
+  }
+
+  /** Start of the first window that may still change at `watermarkMs`. */
+  openFromMs(watermarkMs: number): number {
+    if (watermarkMs === this.#openAtMs) return this.#openFromMs
+    this.#openAtMs = watermarkMs
+    const passedMs = watermarkMs - this.#settleMs
+    if (Number.isFinite(passedMs)) {
+      // A window that ends behind this instant is open (window/lateness.ts).
+      const lateness = latenessAt(this.plan.allowedLatenessMs, this.slices.closedUntilMs, passedMs)
+      this.#windows.assign(passedMs + 1 - lateness)
+      this.#openFromMs = this.#windows.startMs
+    } else this.#openFromMs = passedMs
+    return this.#openFromMs
+  }
+
+  /** Keeps what `person` contributes to windows that start in [fromMs, toMs) as it is before a change. */
+  remember(person: number, fromMs: number, toMs: number): void {
+    this.#contribute(person, fromMs, toMs, this.#before)
+  }
+
+  /** Adds to gains by what the contributions of `person` have changed since `remember`. */
+  gain(person: number, fromMs: number, toMs: number): void {
+    this.#contribute(person, fromMs, toMs, this.#after)
+    if (this.#before.equals(this.#after)) return
+    this.#add(this.#before, -1)
+    this.#add(this.#after, 1)
+  }
+
+  override close(watermarkMs: number): void {
+    const openFromMs = this.openFromMs(watermarkMs)
+    while (this.slices.slices.length > 0 && this.slices.slices[0]!.startMs < openFromMs) this.slices.dropFirst()
+    // The end of a bounded input closes every window; it is no time by which anything could have become old.
+    if (watermarkMs === MAX_WATERMARK) return
+    this.timelines.forgetBefore(this.person.keepFromMs(openFromMs))
+    this.timelines.sweep(SWEEP_ROWS)
+  }
+
+  #contribute(person: number, fromMs: number, toMs: number, into: Contributions): void {
+    const timeline = this.#timeline
+    timeline.clear()
+    into.clear()
+    this.timelines.read(person, this.person.keepFromMs(fromMs), this.person.looksToMs(toMs), timeline)
+    timeline.reverse()
+    this.person.contribute(timeline, fromMs, toMs, into)
+  }
+
+  #add(contributions: Contributions, sign: number): void {
+    const { width, values } = contributions
+    for (let entry = 0; entry < contributions.count; entry++) {
+      const slice = this.slices.of(contributions.startMs[entry]!, contributions.endMs[entry]!)
+      const { groups } = slice
+      const length = this.#keyOf(contributions, entry)
+      const row = groups.findOrInsert(hashBytes(this.#key, 0, length), 0, this.#key, 0, length)
+      const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
+      const place = row & ROW_PAGE_MASK
+      const changeAt = place * groups.strideU32 + ROW_CHANGE
+      if (page.u32[changeAt] !== this.change) {
+        page.u32[changeAt] = this.change
+        slice.touched.push(row)
+      }
+      const at = place * groups.strideF64 + ROW_HEADER_F64
+      for (let i = 0; i < width; i++) page.f64[at + i]! += sign * values[entry * width + i]!
+      page.dirty = 1
+    }
+  }
+
+  /** Puts the group key of an entry into `#key`; returns its length. */
+  #keyOf({ bytes, textsAt, textsLength, label }: Contributions, entry: number): number {
+    const own = this.#labels[label[entry]!]!
+    const texts = textsLength[entry]!
+    if (this.#key.length < texts + own.length) this.#key = new Uint8Array((texts + own.length) * 2)
+    const from = textsAt[entry]!
+    for (let i = 0; i < texts; i++) this.#key[i] = bytes[from + i]!
+    for (let i = 0; i < own.length; i++) this.#key[texts + i] = own[i]!
+    return texts + own.length
+  }
+}

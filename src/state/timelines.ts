@@ -1,0 +1,219 @@
+/**
+ * The timelines of persons: each person's events in order, as rows that come and go.
+ *
+ * Owns: one row a person, one a (time, bits, texts) of theirs with the number of its copies, and the chain of a person's
+ * events. Does not own: what bits and texts mean, who computes what of a timeline (operator/person-table), pages to
+ * checkpoints and back (operator/person-snapshot).
+ *
+ * The index leads to the person; ROW_NEXT from there to the latest event, and from each event to the one before it. So
+ * the usual event, the latest so far, is put in its place at once.
+ *
+ * Invariants: T1 events of a chain descend by (time, bits, texts), and no two are equal. T2 an event has copies other
+ * than 0: fewer than 0 where one was taken back that has not come yet. T3 a person has an event.
+ */
+import { hashBytes } from '../core/hash.ts'
+import { ROW_OWNER } from './keyed-table.ts'
+import type { PagePool } from './page-pool.ts'
+import {
+  RECYCLED_HEADER_F64,
+  RECYCLED_PAGE_MASK,
+  RECYCLED_PAGE_SHIFT,
+  RecycledTable,
+  ROW_NEXT,
+} from './recycled-table.ts'
+
+const EVENT_TIME = 0
+const EVENT_BITS = 1
+const EVENT_COPIES = 2
+
+/** Takes the events of a person, the latest first. */
+export interface EventsInto {
+  add(timeMs: number, bits: number, copies: number, texts: Uint8Array, start: number, end: number): void
+}
+
+/** Timelines by person. */
+export class Timelines {
+  readonly persons: RecycledTable
+  readonly events: RecycledTable
+  /** Row at which a sweep goes on, and the time up to which it takes events away. */
+  #sweepAt = -1
+  #sweepMs = Number.NEGATIVE_INFINITY
+
+  constructor(pool: PagePool) {
+    this.persons = new RecycledTable(pool, new Float64Array(0))
+    this.events = new RecycledTable(pool, new Float64Array(3))
+  }
+
+  /** Bytes beside the page pool's. */
+  get indexBytes(): number {
+    return this.persons.indexBytes + this.events.indexBytes
+  }
+
+  /** The row of a person, or -1. */
+  find(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    return this.persons.find(hash, 0, bytes, start, end)
+  }
+
+  /** A row for a person who has none. It must get an event, or be dropped by `dropEmpty`. */
+  addPerson(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    const row = this.persons.add(hash, 0, bytes, start, end)
+    this.persons.link(row)
+    return row
+  }
+
+  /**
+   * Adds `copies` of an event, fewer than 0 to take some back. Returns how many there were; NaN where the event is new.
+   */
+  add(person: number, timeMs: number, bits: number, copies: number, texts: Uint8Array, length: number): number {
+    const { events } = this
+    let later = -1
+    let event = this.#latest(person)
+    while (event >= 0) {
+      const order = this.#compare(event, timeMs, bits, texts, length)
+      if (order === 0) return this.#addCopies(person, later, event, copies)
+      if (order < 0) break
+      later = event
+      event = this.#before(event)
+    }
+    const row = events.add(0, person, texts, 0, length)
+    const page = events.rows.pages[row >>> RECYCLED_PAGE_SHIFT]!
+    const at = (row & RECYCLED_PAGE_MASK) * events.strideF64 + RECYCLED_HEADER_F64
+    page.f64[at + EVENT_TIME] = timeMs
+    page.f64[at + EVENT_BITS] = bits
+    page.f64[at + EVENT_COPIES] = copies
+    events.setU32(row, ROW_NEXT, event + 1)
+    this.#setBehind(person, later, row)
+    return Number.NaN
+  }
+
+  /** How many copies of an event there are; 0 for none. */
+  copiesOf(person: number, timeMs: number, bits: number, texts: Uint8Array, length: number): number {
+    for (let event = this.#latest(person); event >= 0; event = this.#before(event)) {
+      const order = this.#compare(event, timeMs, bits, texts, length)
+      if (order === 0) return this.#value(event, EVENT_COPIES)
+      if (order < 0) return 0
+    }
+    return 0
+  }
+
+  /** Gives `into` the events of a person at times in [fromMs, toMs] that there are, the latest first. */
+  read(person: number, fromMs: number, toMs: number, into: EventsInto): void {
+    const { events } = this
+    for (let event = this.#latest(person); event >= 0; event = this.#before(event)) {
+      const timeMs = this.#value(event, EVENT_TIME)
+      if (timeMs > toMs) continue
+      if (timeMs < fromMs) return
+      const copies = this.#value(event, EVENT_COPIES)
+      if (copies <= 0) continue
+      const texts = events.keyOf(event)
+      into.add(timeMs, this.#value(event, EVENT_BITS), copies, texts, 0, texts.length)
+    }
+  }
+
+  /** Takes a person out who has no event left. */
+  dropEmpty(person: number): void {
+    if (this.#latest(person) < 0) this.persons.remove(person)
+  }
+
+  /** Begins to take away the events before `keepMs`, unless that is under way; `sweep` does it. */
+  forgetBefore(keepMs: number): void {
+    if (this.#sweepAt >= 0 || keepMs <= this.#sweepMs) return
+    this.#sweepMs = keepMs
+    this.#sweepAt = 0
+  }
+
+  /** Goes on with taking events away, at most about `budget` rows. What lies before is no longer looked at, gone or not. */
+  sweep(budget: number): void {
+    if (this.#sweepAt < 0) return
+    const { events } = this
+    const end = Math.min(events.count, this.#sweepAt + budget)
+    for (let event = this.#sweepAt; event < end; event++) {
+      if (!events.isLive(event) || this.#value(event, EVENT_TIME) >= this.#sweepMs) continue
+      this.#cut(events.u32(event, ROW_OWNER), this.#sweepMs)
+    }
+    this.#sweepAt = end === events.count ? -1 : end
+  }
+
+  /** Copies a person with all events from `from`, whom these timelines do not have. */
+  takeOver(from: Timelines, person: number): void {
+    const key = from.persons.keyOf(person)
+    const own = this.addPerson(hashBytes(key, 0, key.length), key, 0, key.length)
+    const chain: number[] = []
+    for (let event = from.#latest(person); event >= 0; event = from.#before(event)) chain.push(event)
+    // The earliest first: each then goes to the front.
+    for (const event of chain.reverse()) {
+      const texts = from.events.keyOf(event)
+      const [timeMs, bits] = [from.#value(event, EVENT_TIME), from.#value(event, EVENT_BITS)]
+      this.add(own, timeMs, bits, from.#value(event, EVENT_COPIES), texts, texts.length)
+    }
+  }
+
+  /** Gives all memory back. */
+  release(): void {
+    this.persons.release()
+    this.events.release()
+  }
+
+  #latest(person: number): number {
+    return this.persons.u32(person, ROW_NEXT) - 1
+  }
+
+  #before(event: number): number {
+    return this.events.u32(event, ROW_NEXT) - 1
+  }
+
+  #value(event: number, column: number): number {
+    const { rows, strideF64 } = this.events
+    const at = (event & RECYCLED_PAGE_MASK) * strideF64 + RECYCLED_HEADER_F64
+    return rows.pages[event >>> RECYCLED_PAGE_SHIFT]!.f64[at + column]!
+  }
+
+  /** Above 0 where `event` comes after (timeMs, bits, texts), below where it comes before. */
+  #compare(event: number, timeMs: number, bits: number, texts: Uint8Array, length: number): number {
+    const byTime = this.#value(event, EVENT_TIME) - timeMs
+    if (byTime !== 0) return byTime
+    const byBits = this.#value(event, EVENT_BITS) - bits
+    if (byBits !== 0) return byBits
+    const own = this.events.keyOf(event)
+    const shared = Math.min(own.length, length)
+    for (let i = 0; i < shared; i++) if (own[i] !== texts[i]) return own[i]! - texts[i]!
+    return own.length - length
+  }
+
+  #addCopies(person: number, later: number, event: number, copies: number): number {
+    const { rows, strideF64 } = this.events
+    const page = rows.pages[event >>> RECYCLED_PAGE_SHIFT]!
+    const at = (event & RECYCLED_PAGE_MASK) * strideF64 + RECYCLED_HEADER_F64 + EVENT_COPIES
+    const before = page.f64[at]!
+    page.f64[at] = before + copies
+    page.dirty = 1
+    if (before + copies === 0) {
+      this.#setBehind(person, later, this.#before(event))
+      this.events.remove(event)
+    }
+    return before
+  }
+
+  /** Lets `event` (-1 for none) follow `later`, or be the latest where that is -1. */
+  #setBehind(person: number, later: number, event: number): void {
+    if (later >= 0) this.events.setU32(later, ROW_NEXT, event + 1)
+    else this.persons.setU32(person, ROW_NEXT, event + 1)
+  }
+
+  /** Takes away a person's events before `keepMs`, and the person with the last one. */
+  #cut(person: number, keepMs: number): void {
+    let later = -1
+    let event = this.#latest(person)
+    while (event >= 0 && this.#value(event, EVENT_TIME) >= keepMs) {
+      later = event
+      event = this.#before(event)
+    }
+    this.#setBehind(person, later, -1)
+    while (event >= 0) {
+      const before = this.#before(event)
+      this.events.remove(event)
+      event = before
+    }
+    this.dropEmpty(person)
+  }
+}
