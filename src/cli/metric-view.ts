@@ -4,7 +4,7 @@
  * The JSON forms are API: dimensions by name, times as RFC 3339, every field always there.
  */
 
-import { statedError } from '../job/sketch-limits.ts'
+import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
 import {
   isAdditive,
@@ -41,7 +41,8 @@ export function metricJson(info: MetricInfo) {
     q: info.kind.kind === 'quantile' ? info.kind.q : null,
     k: info.kind.kind === 'topK' ? info.kind.k : null,
     sample: 'sample' in info.kind && info.kind.sample,
-    bounds: info.kind.kind === 'histogram' ? info.kind.bounds : [],
+    bounds: boundsOf(info.kind),
+    measure: info.kind.kind === 'funnel' ? info.kind.measure : null,
   }
 }
 
@@ -89,6 +90,7 @@ export function describeKind(kind: MetricInfo['kind']): string {
   const field = 'field' in kind && kind.field !== '' ? `(${kind.field})` : ''
   if (kind.kind === 'quantile') return `quantile ${kind.q} ${field}`
   if (kind.kind === 'topK') return `topK ${kind.k} ${field}`
+  if (kind.kind === 'funnel') return `funnel ${kind.measure}`
   return `${kind.kind}${field}`
 }
 

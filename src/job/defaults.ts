@@ -53,6 +53,12 @@ export const jobDefaults = {
   preAggregation: true,
   stateLimitBytes: 1024 ** 3,
   metric: { allowedLatenessMs: 0, retainMs: 90 * DAY, timezone: 'UTC', distinctError: 0.02, quantileError: 0.01 },
+  /** PostHog's and Amplitude's habit: two weeks to convert. */
+  funnel: {
+    withinMs: 14 * DAY,
+    bucketsMs: [MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, 6 * 60 * MINUTE, DAY, 3 * DAY, 7 * DAY],
+  },
+  lifecycle: { lookbackMs: 90 * DAY },
   sink: { format: 'protobuf', corrections: 'upsert' },
   redis: { prefix: 'results', ttlMs: 0 },
   http: { encoding: 'json', timeoutMs: 30 * SECOND, retryMs: MINUTE },

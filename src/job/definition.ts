@@ -5,6 +5,7 @@
  * event's descriptor (job/validate.ts), how it is executed (job/plan.ts). Plain data throughout.
  */
 import type { EventDefinition } from './event-definition.ts'
+import type { PersonKind } from './person-definition.ts'
 
 /** Where reading a partition starts when no checkpoint says otherwise. */
 export type StartPosition =
@@ -217,6 +218,7 @@ export type MetricKind =
   | { readonly kind: 'stddev'; readonly field: string; readonly sample: boolean }
   /** Values between bounds, ascending: bucket k holds bounds[k - 1] <= value < bounds[k]. */
   | { readonly kind: 'histogram'; readonly field: string; readonly bounds: readonly number[] }
+  | PersonKind
 
 /** What windows count time by: the events' own, or the clock of the machine when they are taken in. */
 export type TimeDomain = 'event' | 'processing'

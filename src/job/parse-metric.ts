@@ -1,6 +1,7 @@
 /** The metrics of a job document: their kinds and what belongs to each. Windows: job/parse-window.ts. */
 import { jobDefaults as defaults } from './defaults.ts'
 import type { MetricDefinition, MetricKind } from './definition.ts'
+import { readFunnel, readLifecycle } from './parse-person.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
 import { readTrigger, readWindow } from './parse-window.ts'
 import { BOUNDS_MAX, DD_ERROR_MAX, DD_ERROR_MIN, HLL_PRECISION_MAX, hllError, TOP_MAX } from './sketch-limits.ts'
@@ -21,7 +22,12 @@ const metricKinds = [
   'variance',
   'stddev',
   'histogram',
+  'funnel',
+  'lifecycle',
 ] as const
+
+/** Kinds of which everything has a default. */
+const bareKinds: ReadonlySet<string> = new Set(['count', 'activeUsers', 'approxDistinct', 'lifecycle'])
 
 /** Reads one metric. */
 export function readMetric(reader: MappingReader): MetricDefinition {
@@ -30,7 +36,7 @@ export function readMetric(reader: MappingReader): MetricDefinition {
   const kind = reader.only(metricKinds, 'kind of metric')
   let metric: MetricKind = { kind: 'count' }
   if (kind !== undefined) {
-    const of = reader.mapping(kind, kind === 'count' || kind === 'activeUsers' || kind === 'approxDistinct')
+    const of = reader.mapping(kind, bareKinds.has(kind))
     metric = readKind(kind, of)
     of.finish()
   } else {
@@ -88,6 +94,10 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader): Metric
     case 'variance':
     case 'stddev':
       return { kind, field: of.text('field'), sample: of.flag('sample', false) }
+    case 'funnel':
+      return readFunnel(of)
+    case 'lifecycle':
+      return readLifecycle(of)
     case 'histogram':
       return { kind, field: of.text('field'), bounds: readBounds(of) }
     default:

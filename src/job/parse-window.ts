@@ -3,7 +3,16 @@ import { jobDefaults as defaults } from './defaults.ts'
 import type { TriggerDefinition, WindowDefinition } from './definition.ts'
 import type { MappingReader } from './parse-reader.ts'
 
-const windowKinds = ['tumbling', 'sliding', 'cumulate', 'session', 'global'] as const
+const windowKinds = ['tumbling', 'calendar', 'sliding', 'cumulate', 'session', 'global'] as const
+
+const DAY_MS = 86_400_000
+
+/** Calendar periods as windows: day 0 was a Thursday, and weeks begin on Monday. */
+const periods = {
+  day: { sizeMs: DAY_MS, offsetMs: 0 },
+  week: { sizeMs: 7 * DAY_MS, offsetMs: 4 * DAY_MS },
+  month: { sizeMs: 31 * DAY_MS, offsetMs: 0, unit: 'month' },
+} as const
 
 /** Reads `window` of a metric; a tumbling window of 1 ms stands in for one that cannot be read. */
 export function readWindow(metric: MappingReader): WindowDefinition {
@@ -21,6 +30,10 @@ export function readWindow(metric: MappingReader): WindowDefinition {
   if (kind === 'global') {
     reader.mapping(kind, true).finish()
     window = { kind, timezone, time }
+  } else if (kind === 'calendar') {
+    if (!reader.has(kind) || reader.raw(kind) === '') reader.problem(kind, 'must be day, week or month')
+    const period = reader.choice(kind, ['day', 'week', 'month'], 'day')
+    window = { kind: 'tumbling', ...periods[period], timezone, time }
   } else if (kind === 'session') {
     window = { kind, gapMs: reader.duration(kind, undefined, 1), timezone, time }
   } else {

@@ -10,9 +10,12 @@ import { hashBytes } from '../core/hash.ts'
 import type { Descriptors, FieldResolution } from '../event/descriptor.ts'
 import type { Column, ColumnEncoding, EventSchema, FieldRef } from '../event/schema.ts'
 import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
+import { hashDefinition } from './definition-hash.ts'
 import { formatDuration } from './duration.ts'
 import { EventScope, timeUnitMs } from './event-scope.ts'
+import { conditionsOf, isPersonKind, ownDimension, type PersonKind } from './person-definition.ts'
 import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, MetricRead, Predicate, TablePlan } from './plan.ts'
+import { personId, planPerson, readPerson } from './plan-person.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
 import { hllPrecision } from './sketch-limits.ts'
 import { triggerId, windowId } from './window-text.ts'
@@ -90,16 +93,25 @@ class Planner {
   }
 
   #addMetric(metric: MetricDefinition, index: number): void {
-    const predicate = this.#predicate(metric.where)
+    const predicates = conditionsOf(metric).map((texts) => this.#predicate(texts))
+    const [predicate = 0] = predicates
+    const { kind } = metric
+    if (isPersonKind(kind)) {
+      const person = planPerson(kind, predicates)
+      const table = this.#table(metric, person.table)
+      table.metrics.push({ index, metric, predicate })
+      for (const own of person.accumulators)
+        addAccumulator(own.kind === 'count' ? table.counts : table.others, { ...own, metrics: [metric.id] })
+      return
+    }
     const table = this.#table(metric)
-    addAccumulator(table.counts, { kind: 'count', predicate, column: -1, floating: false })
-    for (const own of this.#accumulators(metric, predicate)) addAccumulator(table.others, own)
     table.metrics.push({ index, metric, predicate })
+    addAccumulator(table.counts, { kind: 'count', predicate, column: -1, floating: false })
+    for (const own of this.#accumulators(metric, kind, predicate)) addAccumulator(table.others, own)
   }
 
   /** What a metric needs besides the count of its events; the first is what it reads. */
-  #accumulators(metric: MetricDefinition, predicate: number): AccumulatorPlan[] {
-    const { kind } = metric
+  #accumulators(metric: MetricDefinition, kind: Exclude<MetricKind, PersonKind>, predicate: number): AccumulatorPlan[] {
     const of = (name: AccumulatorKind, column: number, more: Partial<AccumulatorPlan> = {}): AccumulatorPlan[] => [
       { kind: name, predicate, column, floating: false, metrics: [metric.id], ...more },
     ]
@@ -147,12 +159,18 @@ class Planner {
     predicate: number,
     accumulators: readonly AccumulatorPlan[],
   ): MetricPlan {
+    const { id, kind } = metric
+    if (isPersonKind(kind)) {
+      const at = (measure: string): number => accumulators.findIndex((one) => one.measure === measure)
+      const { events, read } = readPerson(kind, at)
+      return { id, table, predicate, events, read, integer: read.kind !== 'ratio' }
+    }
     const count: AccumulatorPlan = { kind: 'count', predicate, column: -1, floating: false }
     const events = indexOfAccumulator(accumulators, count)
-    const own = this.#accumulators(metric, predicate).map((plan) => indexOfAccumulator(accumulators, plan))
-    const read = readOf(metric.kind, accumulators, own[0] ?? events, own[1] ?? events)
+    const own = this.#accumulators(metric, kind, predicate).map((plan) => indexOfAccumulator(accumulators, plan))
+    const read = readOf(kind, accumulators, own[0] ?? events, own[1] ?? events)
     return {
-      id: metric.id,
+      id,
       table,
       predicate,
       events,
@@ -171,7 +189,8 @@ class Planner {
     return this.#column(field, 'number', this.#scope.mayBeAbsent(field))
   }
 
-  #table(metric: MetricDefinition): TableBuilder {
+  #table(metric: MetricDefinition, person?: Pick<TablePlan, 'person' | 'settleMs'>): TableBuilder {
+    const { kind } = metric
     const dimensions = metric.by.map((path) =>
       path === this.#definition.event.key ? -1 : this.#column(this.#field(path), 'text'),
     )
@@ -181,8 +200,9 @@ class Planner {
       table = {
         plan: {
           id,
-          dimensions,
-          dimensionNames: metric.by,
+          ...person,
+          dimensions: isPersonKind(kind) ? [...dimensions, -2] : dimensions,
+          dimensionNames: isPersonKind(kind) ? [...metric.by, ownDimension(kind)] : metric.by,
           keyed: dimensions.includes(-1),
           window: metric.window,
           trigger: metric.trigger,
@@ -199,8 +219,10 @@ class Planner {
     return table
   }
 
-  #predicate(where: string | null): number {
-    const predicate = where === null ? ({ op: 'true' } as const) : this.#compile(where)
+  /** The condition that all of `wheres` hold. */
+  #predicate(wheres: readonly string[]): number {
+    const of = wheres.map((where) => this.#compile(where))
+    const predicate: Predicate = of.length === 0 ? { op: 'true' } : of.length === 1 ? of[0]! : { op: 'and', of }
     const key = JSON.stringify(predicate)
     let index = this.#predicateIndex.get(key)
     if (index === undefined) {
@@ -253,6 +275,7 @@ function indexOfAccumulator(list: readonly AccumulatorPlan[], wanted: Accumulato
       a.precision === wanted.precision &&
       a.error === wanted.error &&
       a.k === wanted.k &&
+      a.measure === wanted.measure &&
       a.bounds?.join() === wanted.bounds?.join(),
   )
 }
@@ -297,8 +320,9 @@ function countedId({ trigger, where }: MetricDefinition): string {
 
 /** Names a table by what makes it: it stays when other metrics come and go. */
 function tableId(metric: MetricDefinition): string {
+  const { kind, by, where } = metric
   return [
-    dimensionsId(metric.by),
+    `${dimensionsId(by)}${isPersonKind(kind) ? personId(kind, where) : ''}`,
     `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}${countedId(metric)}`,
     `late=${formatDuration(metric.allowedLatenessMs)}`,
     `retain=${formatDuration(metric.retainMs)}`,
@@ -310,29 +334,4 @@ function dimensionsId(by: readonly string[]): string {
   if (by.length === 0) return 'total'
   const id = by.map((path) => path.replace(/[\\+|]/g, '\\$&')).join('+')
   return id === 'total' ? '\\total' : id
-}
-
-/**
- * A hash over what state depends on: the key, the time, the key groups, the source's id and the metrics. Sinks, checkpoint
- * cadence, parallelism and descriptions may change without touching it. 128 bits in hex, independent of key order.
- */
-export function hashDefinition(definition: JobDefinition): string {
-  const { event } = definition
-  const relevant = {
-    source: definition.source.id,
-    keyGroups: definition.keyGroups,
-    // Types come and go; those that stay are compared by job/schema-evolution.ts.
-    event: { message: event.message, time: event.time, timeUnit: event.timeUnit, key: event.key },
-    metrics: definition.metrics.map(({ description: _, ...rest }) => rest),
-  }
-  const bytes = new TextEncoder().encode(canonicalJson(relevant))
-  return [1, 2, 3, 4].map((seed) => hashBytes(bytes, 0, bytes.length, seed).toString(16).padStart(8, '0')).join('')
-}
-
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  )
 }

@@ -30,6 +30,12 @@ export function hllPrecision(error: number): number {
   return p
 }
 
+/** Where the buckets of a metric's histogram begin; none for other metrics. */
+export function boundsOf(kind: MetricKind): readonly number[] {
+  if (kind.kind === 'funnel') return kind.measure === 'convertTimes' ? kind.bucketsMs : []
+  return kind.kind === 'histogram' ? kind.bounds : []
+}
+
 /**
  * How far off a metric's values may be, relative; 0 for exact. Of approxDistinct it is the standard error, of quantile
  * the greatest error, of topK the greatest error of a count as a share of the group's events.

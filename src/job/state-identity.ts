@@ -8,7 +8,7 @@
  */
 import type { FieldType } from '../event/schema.ts'
 import type { SourceDefinition, SourceInput, TriggerDefinition, WindowDefinition } from './definition.ts'
-import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, Predicate, TablePlan } from './plan.ts'
+import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, PersonPlan, Predicate, TablePlan } from './plan.ts'
 
 /** What a field's values are, as far as state depends on it: widths of integers do not matter, nor the wire. */
 export type FieldClass = 'text' | 'bytes' | 'boolean' | 'enum' | 'integer' | 'floating' | 'timestamp' | 'property'
@@ -25,6 +25,8 @@ export interface AccumulatorDescriptor {
   /** Whether an absent value is none, and not 0. */
   readonly nullable: boolean
   readonly floating: boolean
+  /** What it gathers of persons; absent where it is of events. */
+  readonly measure?: string
   /** Of sketches and histograms: precision, error, k or bounds. */
   readonly parameters: readonly number[]
   /** Accumulators of a table with the same number began together: 0 with the table, others when their metric was added. */
@@ -44,8 +46,10 @@ export interface MetricDescriptor {
 export interface TableDescriptor {
   /** Names its pages in the snapshot. */
   readonly id: string
-  /** Paths and classes of the dimensions, in order; class `key` is the event's key. */
-  readonly dimensions: readonly { readonly path: string; readonly class: FieldClass | 'key' }[]
+  /** Paths and classes of the dimensions, in order; class `key` is the event's key, `own` one that the table makes. */
+  readonly dimensions: readonly { readonly path: string; readonly class: FieldClass | 'key' | 'own' }[]
+  /** What it makes of persons, conditions and all; absent for a table of events. */
+  readonly person?: string
   readonly window: WindowDefinition
   readonly trigger: TriggerDefinition | null
   /** The condition that a trigger counts by; '' without a trigger. */
@@ -157,8 +161,9 @@ export function describeTable(plan: JobPlan, table: TablePlan, index: number): T
     id: table.id,
     dimensions: table.dimensions.map((column, i) => ({
       path: table.dimensionNames[i]!,
-      class: column < 0 ? 'key' : classes[columns[column]!.field.type],
+      class: column === -2 ? 'own' : column < 0 ? 'key' : classes[columns[column]!.field.type],
     })),
+    ...(table.person === undefined ? {} : { person: personText(plan, table.person) }),
     window: table.window,
     trigger: table.trigger,
     counted: table.trigger === null ? '' : conditionOf(plan, table.accumulators[0]?.predicate ?? 0),
@@ -167,7 +172,7 @@ export function describeTable(plan: JobPlan, table: TablePlan, index: number): T
     allowedLatenessMs: table.allowedLatenessMs,
     retainMs: table.retainMs,
     accumulators: table.accumulators.map((accumulator) => describeAccumulator(plan, accumulator)),
-    metrics: plan.metrics.flatMap((metric) => (metric.table === index ? [describeMetric(metric)] : [])),
+    metrics: plan.metrics.flatMap((metric) => (metric.table === index ? [describeMetric(metric, table)] : [])),
   }
 }
 
@@ -176,16 +181,18 @@ export function readsOf({ events, read }: MetricPlan): readonly number[] {
   return [...new Set([events, read.of, ...(read.kind === 'ratio' ? [read.by] : [])])]
 }
 
-function describeMetric(metric: MetricPlan): MetricDescriptor {
+function describeMetric(metric: MetricPlan, { person, accumulators }: TablePlan): MetricDescriptor {
   const { read } = metric
+  // What is computed of a person has all columns of its table, whatever of it is read.
+  const reads = [...readsOf(metric), ...(person === undefined ? [] : accumulators.keys())]
   let as: string = read.kind
   if (read.kind === 'quantile') as = `quantile ${read.q}`
   else if (read.kind === 'variance') as = `${read.root ? 'stddev' : 'variance'}${read.sample ? ' of a sample' : ''}`
-  return { id: metric.id, reads: readsOf(metric), as }
+  return { id: metric.id, reads: [...new Set(reads)], as }
 }
 
 function describeAccumulator(plan: JobPlan, accumulator: AccumulatorPlan): AccumulatorDescriptor {
-  const { kind, predicate, column, floating, precision, error, k, bounds, since } = accumulator
+  const { kind, predicate, column, floating, precision, error, k, bounds, since, measure } = accumulator
   const read = column < 0 ? undefined : plan.schema.columns[column]!
   return {
     kind,
@@ -194,9 +201,17 @@ function describeAccumulator(plan: JobPlan, accumulator: AccumulatorPlan): Accum
     class: read === undefined ? null : classes[read.field.type],
     nullable: read?.nullable === true,
     floating,
+    ...(measure === undefined ? {} : { measure }),
     parameters: bounds ?? [precision, error, k].filter((parameter) => parameter !== undefined),
     since: since ?? 0,
   }
+}
+
+function personText(plan: JobPlan, person: PersonPlan): string {
+  const of = (predicate: number): string => (predicate < 0 ? '' : conditionOf(plan, predicate))
+  if (person.kind === 'lifecycle') return JSON.stringify({ ...person, active: of(person.active) })
+  const exclude = person.exclude.map(({ predicate, ...between }) => ({ condition: of(predicate), ...between }))
+  return JSON.stringify({ ...person, steps: person.steps.map(of), every: of(person.every), exclude })
 }
 
 function conditionOf(plan: JobPlan, predicate: number): string {
@@ -214,16 +229,17 @@ function columnText(plan: JobPlan, index: number): string {
 
 /** What two tables have in common that are the same one: all but lateness, retention, cadence and what they gather. */
 export function tableKey(table: TableDescriptor): string {
-  const { dimensions, window, trigger, counted, takesBack } = table
+  const { dimensions, window, trigger, counted, takesBack, person } = table
   // Of windows without boundaries, the zone is only how times are shown.
   const zoneless = window.kind === 'session' || window.kind === 'global'
   const windows = zoneless ? { ...window, timezone: '' } : window
-  return JSON.stringify(sorted([dimensions, windows, trigger, counted, takesBack]))
+  const more = person === undefined ? [] : [person]
+  return JSON.stringify(sorted([dimensions, windows, trigger, counted, takesBack, ...more]))
 }
 
 /** What two accumulators have in common that hold the same numbers, but for `widens`. */
-export function accumulatorKey({ kind, condition, field, parameters }: AccumulatorDescriptor): string {
-  return JSON.stringify([kind, condition, field, parameters])
+export function accumulatorKey({ kind, condition, field, parameters, measure }: AccumulatorDescriptor): string {
+  return JSON.stringify([kind, condition, field, parameters, measure])
 }
 
 /** Whether the numbers of `held` are numbers of `wanted` too: of the same type, or of one that it widens. */

@@ -67,7 +67,8 @@ function matchTable(held: readonly TableDescriptor[], wanted: TableDescriptor, n
   const found = wanted.metrics.map((metric) =>
     held.flatMap((table, t) => (alike[t] ? optionsIn(table, t, wanted, metric) : [])).sort(byRank),
   )
-  const options = (wanted.window.kind === 'session' ? ofOneTable(found) : found).map(([best]) => best ?? null)
+  const whole = wanted.window.kind === 'session' || wanted.person !== undefined
+  const options = (whole ? ofOneTable(found) : found).map(([best]) => best ?? null)
   const begins = options.every((option) => option === null) ? 0 : next
   const tags = new Map<string, number>()
   const taken = new Set<number>()
@@ -107,8 +108,8 @@ function optionsIn(held: TableDescriptor, table: number, wanted: TableDescriptor
 }
 
 /**
- * Sessions go on from one table, the one with the most metrics: another has sessions of the same keys that overlap with
- * its, which would have to be merged.
+ * Sessions, and timelines of persons, go on from one table, the one with the most metrics: another has those of the same
+ * keys, which would have to be merged.
  */
 function ofOneTable(found: readonly Option[][]): readonly Option[][] {
   const tables = [...new Set(found.flat().map(({ table }) => table))].sort((a, b) => a - b)

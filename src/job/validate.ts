@@ -11,9 +11,11 @@ import { parseCel } from './cel.ts'
 import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
 import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
+import { conditionsOf, isPersonKind } from './person-definition.ts'
 import { checkExpression } from './predicate.ts'
 import { validateEvent } from './validate-event.ts'
 import { validateOutputs } from './validate-output.ts'
+import { validatePerson } from './validate-person.ts'
 import { validateWindow } from './validate-window.ts'
 
 /** Most metrics of a job. */
@@ -50,13 +52,22 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
     report(['metrics'], 'a job needs a metric, as metrics: [{ id: events, count: {}, window: { tumbling: 1m } }]')
   if (definition.metrics.length > METRICS_MAX)
     report(['metrics'], `a job has at most ${METRICS_MAX} metrics, not ${definition.metrics.length}`)
-  const wheres = new Set(definition.metrics.map((m) => m.where))
+  const wheres = new Set(
+    definition.metrics
+      .slice(0, METRICS_MAX)
+      .flatMap(conditionsOf)
+      .map((all) => JSON.stringify(all)),
+  )
   if (wheres.size > WHERE_MAX)
-    report(['metrics'], `a job has at most ${WHERE_MAX} different "where", not ${wheres.size}`)
+    report(
+      ['metrics'],
+      `a job has at most ${WHERE_MAX} different "where", steps of funnels included, not ${wheres.size}`,
+    )
   // Beyond the limits nothing is looked at: the document may be hostile.
   definition.metrics.slice(0, METRICS_MAX).forEach((metric, i) => {
     const path = ['metrics', i]
     validateWindow(metric, definition.event.key, path, report)
+    validatePerson(metric, definition.event.key, path, report)
     validateFields(definition, metric, path, scope, report)
   })
   validateOutputs(definition, scope, report)
@@ -115,16 +126,17 @@ function validateFields(
   scope: EventScope | null,
   report: Report,
 ): void {
-  if (scope === null) {
-    // What is wrong whatever the event is.
-    const parsed = metric.where === null ? null : parseCel(metric.where)
-    if (parsed !== null && 'problem' in parsed) report([...path, 'where'], parsed.problem.message, parsed.problem.at)
-    return
+  for (const { at, text } of expressionsOf(metric, path)) {
+    if (scope === null) {
+      // What is wrong whatever the event is.
+      const parsed = parseCel(text)
+      if ('problem' in parsed) report(at, parsed.problem.message, parsed.problem.at)
+    } else {
+      const checked = checkExpression(text, scope)
+      if ('problems' in checked) for (const p of checked.problems) report(at, p.message, p.at)
+    }
   }
-  if (metric.where !== null) {
-    const checked = checkExpression(metric.where, scope)
-    if ('problems' in checked) for (const p of checked.problems) report([...path, 'where'], p.message, p.at)
-  }
+  if (scope === null) return
   if (metric.by.length > DIMENSIONS_MAX)
     report([...path, 'by'], `a metric has at most ${DIMENSIONS_MAX} dimensions, not ${metric.by.length}`)
   metric.by.slice(0, DIMENSIONS_MAX).forEach((dimension, i) => {
@@ -138,7 +150,7 @@ function validateFields(
     else if (metric.by.indexOf(dimension) < i) report(at, `dimension "${dimension}" is named twice`)
   })
   const { kind } = metric
-  if (kind.kind === 'count' || kind.kind === 'activeUsers') return
+  if (kind.kind === 'count' || kind.kind === 'activeUsers' || isPersonKind(kind)) return
   // Persons: the event's key.
   if (kind.kind === 'approxDistinct' && kind.field === '') return
   const at = [...path, kind.kind, 'field']
@@ -148,6 +160,18 @@ function validateFields(
     const wrong = fieldProblem(kind.kind, resolved.field)
     if (wrong !== null) report(at, wrong)
   }
+}
+
+/** Every CEL expression of a metric, with its place. */
+function expressionsOf(
+  { where, kind }: MetricDefinition,
+  path: DocumentPath,
+): readonly { readonly at: DocumentPath; readonly text: string }[] {
+  const own = where === null ? [] : [{ at: [...path, 'where'], text: where }]
+  if (kind.kind !== 'funnel') return own
+  const listed = (list: 'steps' | 'exclude') =>
+    kind[list].map((one, i) => ({ at: [...path, 'funnel', list, i, 'where'], text: one.where }))
+  return [...own, ...listed('steps'), ...listed('exclude')]
 }
 
 /** Kinds that take texts, or numbers, booleans and enums as texts. */

@@ -38,7 +38,7 @@ export function describeWindow(window: WindowDefinition): string {
 function describeKind(window: WindowDefinition): string {
   switch (window.kind) {
     case 'tumbling':
-      return formatDuration(window.sizeMs)
+      return window.unit ?? formatDuration(window.sizeMs)
     case 'sliding':
       return `${formatDuration(window.sizeMs)} every ${formatDuration(window.slideMs)}`
     case 'cumulate':
@@ -54,7 +54,8 @@ function describeKind(window: WindowDefinition): string {
 export function windowId(window: WindowDefinition): string {
   const stepMs = windowStepMs(window)
   const offsetMs = windowOffsetMs(window)
-  const sizes = [windowSizeMs(window), stepMs].filter((ms) => ms > 0).map(formatDuration)
+  const unit = window.kind === 'tumbling' ? window.unit : undefined
+  const sizes = unit === undefined ? [windowSizeMs(window), stepMs].filter((ms) => ms > 0).map(formatDuration) : [unit]
   const offset = offsetMs === 0 ? '' : `${offsetMs > 0 ? '+' : '-'}${formatDuration(Math.abs(offsetMs))}`
   const clock = window.time === 'processing' ? '|processing' : ''
   return `${[window.kind, ...sizes].join(':')}${offset}@${window.timezone}${clock}`

@@ -85,7 +85,7 @@ export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly n
     }
     kept.push(index)
   }
-  if (!fixesRest(info, query, kept) && !isAdditive(info)) {
+  if (!fixesRest(info, query, kept) && !isAdditive(info) && !addsUp(info, query, kept)) {
     throw new MillraceError(
       'QUERY_INVALID',
       `values of ${name} (${info.kind.kind}) do not add up over ${info.dimensions.join(', ')}: the same person or ` +
@@ -94,6 +94,13 @@ export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly n
   }
   if (kept.length === info.dimensions.length && kept.every((dimension, index) => dimension === index)) return null
   return kept
+}
+
+/** A person counts in one group of a funnel's step: its groups add up, its steps do not. */
+function addsUp(info: MetricInfo, query: MetricQuery, kept: readonly number[]): boolean {
+  if (info.kind.kind !== 'funnel' || info.kind.measure !== 'persons') return false
+  const rest = info.dimensions.flatMap((name, index) => (name === 'step' ? [] : [index]))
+  return fixesRest(info, query, [...kept, ...rest])
 }
 
 /** Adds up values of one metric whose kept dimensions and window are the same. Order of the answer is not defined. */

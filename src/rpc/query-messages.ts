@@ -5,7 +5,8 @@
 import { type Dimension, type MetricValue as MetricValueMessage, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { MetricDescription } from '../gen/millrace/v1/query.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
-import { statedError } from '../job/sketch-limits.ts'
+import { type FunnelKind, funnelMeasures } from '../job/person-definition.ts'
+import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
 import {
   isAdditive,
@@ -39,7 +40,9 @@ export function toDescription(info: MetricInfo): MetricDescription {
     q: info.kind.kind === 'quantile' ? info.kind.q : 0,
     k: info.kind.kind === 'topK' ? info.kind.k : 0,
     sample: 'sample' in info.kind && info.kind.sample,
-    bounds: info.kind.kind === 'histogram' ? [...info.kind.bounds] : [],
+    bounds: [...boundsOf(info.kind)],
+    measure: info.kind.kind === 'funnel' ? info.kind.measure : '',
+    windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
   }
 }
 
@@ -71,11 +74,11 @@ function fromWindow(message: MetricDescription): WindowDefinition {
     case 'global':
       return { kind: 'global', timezone, time }
     default:
-      return { kind: 'tumbling', sizeMs, ...calendar }
+      return { kind: 'tumbling', sizeMs, ...calendar, ...(message.windowUnit === 'month' ? { unit: 'month' } : {}) }
   }
 }
 
-function fromKind({ kind, field, error, q, k, sample, bounds }: MetricDescription): MetricKind {
+function fromKind({ kind, field, error, q, k, sample, bounds, measure }: MetricDescription): MetricKind {
   switch (kind) {
     case 'sum':
     case 'min':
@@ -98,9 +101,19 @@ function fromKind({ kind, field, error, q, k, sample, bounds }: MetricDescriptio
       return { kind, field, sample }
     case 'histogram':
       return { kind, field, bounds }
+    case 'funnel':
+      return { ...funnelOfUnknown, bucketsMs: bounds, measure: funnelMeasures.find((m) => m === measure) ?? 'persons' }
+    case 'lifecycle':
+      return { kind, lookbackMs: 0 }
     default:
       return { kind: 'count' }
   }
+}
+
+/** A description says what is measured, and not by which steps. */
+const funnelOfUnknown: Omit<FunnelKind, 'bucketsMs' | 'measure'> = {
+  ...({ kind: 'funnel', steps: [], withinMs: 0, order: 'sequential', exclude: [] } as const),
+  ...({ attribution: 'first', attributionStep: 0 } as const),
 }
 
 const statusToWire = {

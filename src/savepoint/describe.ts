@@ -40,11 +40,14 @@ export function describeTables({ tables, schema, metrics }: JobPlan): readonly S
   const { SAVEPOINT_TABLE_KIND_RESULTS: results, SAVEPOINT_TABLE_KIND_PARTIALS: partials } = SavepointTableKind
   const columnsOf = (table: TablePlan, accumulators: Accumulators): SavepointColumn[] => {
     const own = metrics.filter((metric) => tables[metric.table] === table)
-    return table.accumulators.map(({ kind, column, metrics: readers = [] }, i) => ({
+    return table.accumulators.map(({ kind, column, measure, metrics: readers = [] }, i) => ({
       kind,
-      field: kind === 'count' ? '' : column < 0 ? 'key' : (schema.columns[column]?.field.path ?? ''),
+      field: measure ?? (kind === 'count' ? '' : column < 0 ? 'key' : (schema.columns[column]?.field.path ?? '')),
       // Counts of events are there for every metric, whether or not it is a count.
-      metrics: kind === 'count' ? own.filter(({ events }) => events === i).map(({ id }) => id) : [...readers],
+      metrics:
+        kind === 'count' && measure === undefined
+          ? own.filter(({ events }) => events === i).map(({ id }) => id)
+          : [...readers],
       position: i,
       sketch: isCell(accumulators.kinds[i]!),
       compensation: accumulators.compensations[i]! + 1,

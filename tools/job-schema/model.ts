@@ -76,6 +76,9 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   JobSample: { file: 'data.csv', columns: {} },
   JobMetric: minimalJob.metrics[0],
   JobTrigger: { count: 10 },
+  FunnelMetric: { steps: [{ where: 'true' }, { where: 'true' }] },
+  FunnelStep: { where: 'true' },
+  FunnelExclusion: { where: 'true' },
   SampleName: { name: 'probe' },
 }
 

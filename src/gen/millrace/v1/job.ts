@@ -360,6 +360,12 @@ export interface JobMetric {
     | //
     /** How many values are between given bounds. */
     { $case: "histogram"; value: HistogramMetric }
+    | //
+    /** How far persons come along some steps, by the window in which they take the first. */
+    { $case: "funnel"; value: FunnelMetric }
+    | //
+    /** Persons who are new, returning, resurrecting and dormant. */
+    { $case: "lifecycle"; value: LifecycleMetric }
     | undefined;
   /** CEL over the event's fields; absent takes every event. */
   where: string;
@@ -438,6 +444,56 @@ export interface HistogramMetric {
   bounds: number[];
 }
 
+/** Counts persons by step: each value has a dimension `step`, `1` to the number of steps. */
+export interface FunnelMetric {
+  /** 2 to 16. */
+  steps: FunnelStep[];
+  /** How long after its first event an attempt may go on, `14d` by default. */
+  within: string;
+  /** `sequential` (default) lets other events lie between steps, `strict` does not; `any` counts steps in any order. */
+  order: string;
+  /** What may not happen between two steps: such an attempt counts nowhere. */
+  exclude: FunnelExclusion[];
+  /**
+   * Whose dimensions a person counts under: those of the `first` event (default), of the `last` step reached, or of one
+   * `step`.
+   */
+  attribution: string;
+  /** Which step, with `attribution: step`. */
+  attributionStep: number;
+  /**
+   * What a value is: `persons` (default), `conversion` from the first step, `stepConversion` from the step before,
+   * `convertTime` (mean, ms) or `convertTimes` (histogram).
+   */
+  measure: string;
+  /** Where the buckets of times to convert begin, `1m` to `7d` by default. */
+  buckets: string[];
+}
+
+/** A step of a funnel. */
+export interface FunnelStep {
+  /** CEL over the event's fields. */
+  where: string;
+}
+
+/** What may not happen between two steps of a funnel. */
+export interface FunnelExclusion {
+  /** CEL over the event's fields. */
+  where: string;
+  /** The step behind which it may not happen, 1 by default. */
+  from?:
+    | number
+    | undefined;
+  /** The step before which it may not happen, the last by default. */
+  to?: number | undefined;
+}
+
+/** Counts persons by what they are: each value has a dimension `status`. */
+export interface LifecycleMetric {
+  /** A person who was seen in no period that starts within so long before is new, `90d` by default. */
+  lookback: string;
+}
+
 /** The windows of a metric. */
 export interface JobWindow {
   /** Length; whole days are calendar days of `timezone`. */
@@ -462,6 +518,8 @@ export interface JobWindow {
     | undefined;
   /** `event` (default) or `processing`: what windows count time by. */
   time: string;
+  /** `day`, `week` (from Monday) or `month` of the time zone. */
+  calendar: string;
 }
 
 /** All of time. */
@@ -3655,6 +3713,12 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "histogram":
         HistogramMetric.encode(message.kind.value, writer.uint32(194).fork()).join();
         break;
+      case "funnel":
+        FunnelMetric.encode(message.kind.value, writer.uint32(202).fork()).join();
+        break;
+      case "lifecycle":
+        LifecycleMetric.encode(message.kind.value, writer.uint32(210).fork()).join();
+        break;
     }
     if (message.where !== "") {
       writer.uint32(82).string(message.where);
@@ -3829,6 +3893,22 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.kind = { $case: "histogram", value: HistogramMetric.decode(reader, reader.uint32()) };
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.kind = { $case: "funnel", value: FunnelMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.kind = { $case: "lifecycle", value: LifecycleMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 82) {
               break;
@@ -3937,6 +4017,10 @@ export const JobMetric: MessageFns<JobMetric> = {
         ? { $case: "stddev", value: SpreadMetric.fromJSON(object.stddev) }
         : isSet(object.histogram)
         ? { $case: "histogram", value: HistogramMetric.fromJSON(object.histogram) }
+        : isSet(object.funnel)
+        ? { $case: "funnel", value: FunnelMetric.fromJSON(object.funnel) }
+        : isSet(object.lifecycle)
+        ? { $case: "lifecycle", value: LifecycleMetric.fromJSON(object.lifecycle) }
         : undefined,
       where: isSet(object.where) ? globalThis.String(object.where) : "",
       window: isSet(object.window) ? JobWindow.fromJSON(object.window) : undefined,
@@ -3990,6 +4074,10 @@ export const JobMetric: MessageFns<JobMetric> = {
       obj.stddev = SpreadMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "histogram") {
       obj.histogram = HistogramMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "funnel") {
+      obj.funnel = FunnelMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "lifecycle") {
+      obj.lifecycle = LifecycleMetric.toJSON(message.kind.value);
     }
     if (message.where !== "") {
       obj.where = message.where;
@@ -4110,6 +4198,18 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "histogram": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "histogram", value: HistogramMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "funnel": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "funnel", value: FunnelMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "lifecycle": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "lifecycle", value: LifecycleMetric.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -4755,6 +4855,437 @@ export const HistogramMetric: MessageFns<HistogramMetric> = {
   },
 };
 
+function createBaseFunnelMetric(): FunnelMetric {
+  return {
+    steps: [],
+    within: "",
+    order: "",
+    exclude: [],
+    attribution: "",
+    attributionStep: 0,
+    measure: "",
+    buckets: [],
+  };
+}
+
+export const FunnelMetric: MessageFns<FunnelMetric> = {
+  encode(message: FunnelMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.steps) {
+      FunnelStep.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.within !== "") {
+      writer.uint32(18).string(message.within);
+    }
+    if (message.order !== "") {
+      writer.uint32(26).string(message.order);
+    }
+    for (const v of message.exclude) {
+      FunnelExclusion.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.attribution !== "") {
+      writer.uint32(42).string(message.attribution);
+    }
+    if (message.attributionStep !== 0) {
+      writer.uint32(48).int32(message.attributionStep);
+    }
+    if (message.measure !== "") {
+      writer.uint32(58).string(message.measure);
+    }
+    for (const v of message.buckets) {
+      writer.uint32(66).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FunnelMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFunnelMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.steps.push(FunnelStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.within = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.order = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.exclude.push(FunnelExclusion.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.attribution = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.attributionStep = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.measure = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.buckets.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FunnelMetric {
+    return {
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => FunnelStep.fromJSON(e)) : [],
+      within: isSet(object.within) ? globalThis.String(object.within) : "",
+      order: isSet(object.order) ? globalThis.String(object.order) : "",
+      exclude: globalThis.Array.isArray(object?.exclude)
+        ? object.exclude.map((e: any) => FunnelExclusion.fromJSON(e))
+        : [],
+      attribution: isSet(object.attribution) ? globalThis.String(object.attribution) : "",
+      attributionStep: isSet(object.attributionStep)
+        ? globalThis.Number(object.attributionStep)
+        : isSet(object.attribution_step)
+        ? globalThis.Number(object.attribution_step)
+        : 0,
+      measure: isSet(object.measure) ? globalThis.String(object.measure) : "",
+      buckets: globalThis.Array.isArray(object?.buckets) ? object.buckets.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: FunnelMetric): unknown {
+    const obj: any = {};
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => FunnelStep.toJSON(e));
+    }
+    if (message.within !== "") {
+      obj.within = message.within;
+    }
+    if (message.order !== "") {
+      obj.order = message.order;
+    }
+    if (message.exclude?.length) {
+      obj.exclude = message.exclude.map((e) => FunnelExclusion.toJSON(e));
+    }
+    if (message.attribution !== "") {
+      obj.attribution = message.attribution;
+    }
+    if (message.attributionStep !== 0) {
+      obj.attributionStep = Math.round(message.attributionStep);
+    }
+    if (message.measure !== "") {
+      obj.measure = message.measure;
+    }
+    if (message.buckets?.length) {
+      obj.buckets = message.buckets;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FunnelMetric>, I>>(base?: I): FunnelMetric {
+    return FunnelMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FunnelMetric>, I>>(object: I): FunnelMetric {
+    const message = createBaseFunnelMetric();
+    message.steps = object.steps?.map((e) => FunnelStep.fromPartial(e)) || [];
+    message.within = object.within ?? "";
+    message.order = object.order ?? "";
+    message.exclude = object.exclude?.map((e) => FunnelExclusion.fromPartial(e)) || [];
+    message.attribution = object.attribution ?? "";
+    message.attributionStep = object.attributionStep ?? 0;
+    message.measure = object.measure ?? "";
+    message.buckets = object.buckets?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseFunnelStep(): FunnelStep {
+  return { where: "" };
+}
+
+export const FunnelStep: MessageFns<FunnelStep> = {
+  encode(message: FunnelStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.where !== "") {
+      writer.uint32(10).string(message.where);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FunnelStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFunnelStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.where = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FunnelStep {
+    return { where: isSet(object.where) ? globalThis.String(object.where) : "" };
+  },
+
+  toJSON(message: FunnelStep): unknown {
+    const obj: any = {};
+    if (message.where !== "") {
+      obj.where = message.where;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FunnelStep>, I>>(base?: I): FunnelStep {
+    return FunnelStep.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FunnelStep>, I>>(object: I): FunnelStep {
+    const message = createBaseFunnelStep();
+    message.where = object.where ?? "";
+    return message;
+  },
+};
+
+function createBaseFunnelExclusion(): FunnelExclusion {
+  return { where: "", from: undefined, to: undefined };
+}
+
+export const FunnelExclusion: MessageFns<FunnelExclusion> = {
+  encode(message: FunnelExclusion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.where !== "") {
+      writer.uint32(10).string(message.where);
+    }
+    if (message.from !== undefined) {
+      writer.uint32(16).int32(message.from);
+    }
+    if (message.to !== undefined) {
+      writer.uint32(24).int32(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FunnelExclusion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFunnelExclusion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.where = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.from = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.to = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FunnelExclusion {
+    return {
+      where: isSet(object.where) ? globalThis.String(object.where) : "",
+      from: isSet(object.from) ? globalThis.Number(object.from) : undefined,
+      to: isSet(object.to) ? globalThis.Number(object.to) : undefined,
+    };
+  },
+
+  toJSON(message: FunnelExclusion): unknown {
+    const obj: any = {};
+    if (message.where !== "") {
+      obj.where = message.where;
+    }
+    if (message.from !== undefined) {
+      obj.from = Math.round(message.from);
+    }
+    if (message.to !== undefined) {
+      obj.to = Math.round(message.to);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FunnelExclusion>, I>>(base?: I): FunnelExclusion {
+    return FunnelExclusion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FunnelExclusion>, I>>(object: I): FunnelExclusion {
+    const message = createBaseFunnelExclusion();
+    message.where = object.where ?? "";
+    message.from = object.from ?? undefined;
+    message.to = object.to ?? undefined;
+    return message;
+  },
+};
+
+function createBaseLifecycleMetric(): LifecycleMetric {
+  return { lookback: "" };
+}
+
+export const LifecycleMetric: MessageFns<LifecycleMetric> = {
+  encode(message: LifecycleMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lookback !== "") {
+      writer.uint32(10).string(message.lookback);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LifecycleMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLifecycleMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lookback = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LifecycleMetric {
+    return { lookback: isSet(object.lookback) ? globalThis.String(object.lookback) : "" };
+  },
+
+  toJSON(message: LifecycleMetric): unknown {
+    const obj: any = {};
+    if (message.lookback !== "") {
+      obj.lookback = message.lookback;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LifecycleMetric>, I>>(base?: I): LifecycleMetric {
+    return LifecycleMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LifecycleMetric>, I>>(object: I): LifecycleMetric {
+    const message = createBaseLifecycleMetric();
+    message.lookback = object.lookback ?? "";
+    return message;
+  },
+};
+
 function createBaseJobWindow(): JobWindow {
   return {
     tumbling: "",
@@ -4767,6 +5298,7 @@ function createBaseJobWindow(): JobWindow {
     session: "",
     global: undefined,
     time: "",
+    calendar: "",
   };
 }
 
@@ -4801,6 +5333,9 @@ export const JobWindow: MessageFns<JobWindow> = {
     }
     if (message.time !== "") {
       writer.uint32(82).string(message.time);
+    }
+    if (message.calendar !== "") {
+      writer.uint32(90).string(message.calendar);
     }
     return writer;
   },
@@ -4898,6 +5433,14 @@ export const JobWindow: MessageFns<JobWindow> = {
             message.time = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.calendar = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4922,6 +5465,7 @@ export const JobWindow: MessageFns<JobWindow> = {
       session: isSet(object.session) ? globalThis.String(object.session) : "",
       global: isSet(object.global) ? GlobalWindow.fromJSON(object.global) : undefined,
       time: isSet(object.time) ? globalThis.String(object.time) : "",
+      calendar: isSet(object.calendar) ? globalThis.String(object.calendar) : "",
     };
   },
 
@@ -4957,6 +5501,9 @@ export const JobWindow: MessageFns<JobWindow> = {
     if (message.time !== "") {
       obj.time = message.time;
     }
+    if (message.calendar !== "") {
+      obj.calendar = message.calendar;
+    }
     return obj;
   },
 
@@ -4977,6 +5524,7 @@ export const JobWindow: MessageFns<JobWindow> = {
       ? GlobalWindow.fromPartial(object.global)
       : undefined;
     message.time = object.time ?? "";
+    message.calendar = object.calendar ?? "";
     return message;
   },
 };

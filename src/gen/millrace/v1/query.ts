@@ -172,7 +172,7 @@ export interface MetricDescription {
   description: string;
   /**
    * `count`, `sum`, `min`, `max`, `avg`, `distinct`, `activeUsers`, `approxDistinct`, `quantile`, `topK`, `first`, `last`,
-   * `variance`, `stddev` or `histogram`.
+   * `variance`, `stddev`, `histogram`, `funnel` or `lifecycle`.
    */
   kind: string;
   /** Path that is aggregated; empty for counts. */
@@ -207,8 +207,12 @@ export interface MetricDescription {
   k: number;
   /** Of `variance` and `stddev`: of a sample, by n - 1. */
   sample: boolean;
-  /** Of `histogram`: where buckets begin. */
+  /** Of `histogram`: where buckets begin. Of a `funnel` that measures `convertTimes`: the same, in ms. */
   bounds: number[];
+  /** Of `funnel`: what its values are, `persons`, `conversion`, `stepConversion`, `convertTime` or `convertTimes`. */
+  measure: string;
+  /** `month` for windows that are calendar months; empty for those of a length. */
+  windowUnit: string;
 }
 
 /** Which values of which metric. */
@@ -505,6 +509,8 @@ function createBaseMetricDescription(): MetricDescription {
     k: 0,
     sample: false,
     bounds: [],
+    measure: "",
+    windowUnit: "",
   };
 }
 
@@ -576,6 +582,12 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         writer.double(v);
       }
       writer.join();
+    }
+    if (message.measure !== "") {
+      writer.uint32(178).string(message.measure);
+    }
+    if (message.windowUnit !== "") {
+      writer.uint32(186).string(message.windowUnit);
     }
     return writer;
   },
@@ -771,6 +783,22 @@ export const MetricDescription: MessageFns<MetricDescription> = {
 
             break;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.measure = reader.string();
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.windowUnit = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -830,6 +858,12 @@ export const MetricDescription: MessageFns<MetricDescription> = {
       bounds: globalThis.Array.isArray(object?.bounds)
         ? object.bounds.map((e: any) => globalThis.Number(e))
         : [],
+      measure: isSet(object.measure) ? globalThis.String(object.measure) : "",
+      windowUnit: isSet(object.windowUnit)
+        ? globalThis.String(object.windowUnit)
+        : isSet(object.window_unit)
+        ? globalThis.String(object.window_unit)
+        : "",
     };
   },
 
@@ -898,6 +932,12 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.bounds?.length) {
       obj.bounds = message.bounds.map((e) => floatToJson(e));
     }
+    if (message.measure !== "") {
+      obj.measure = message.measure;
+    }
+    if (message.windowUnit !== "") {
+      obj.windowUnit = message.windowUnit;
+    }
     return obj;
   },
 
@@ -927,6 +967,8 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.k = object.k ?? 0;
     message.sample = object.sample ?? false;
     message.bounds = object.bounds?.map((e) => e) || [];
+    message.measure = object.measure ?? "";
+    message.windowUnit = object.windowUnit ?? "";
     return message;
   },
 };

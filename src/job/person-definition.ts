@@ -1,0 +1,91 @@
+/**
+ * What a metric about persons says, after parsing: funnels and lifecycles. Their definitions are in docs/metrics.md.
+ *
+ * Owns: the shapes, and which conditions a metric has beside its `where`. Plain data.
+ */
+
+/** What a funnel's value of a step is. */
+export type FunnelMeasure = 'persons' | 'conversion' | 'stepConversion' | 'convertTime' | 'convertTimes'
+
+/** All of them. */
+export const funnelMeasures: readonly FunnelMeasure[] = [
+  'persons',
+  'conversion',
+  'stepConversion',
+  'convertTime',
+  'convertTimes',
+]
+
+/** How far persons come along some steps. */
+export interface FunnelKind {
+  readonly kind: 'funnel'
+  readonly steps: readonly FunnelStep[]
+  /** How long after its first event an attempt may go on. */
+  readonly withinMs: number
+  readonly order: 'sequential' | 'strict' | 'any'
+  readonly exclude: readonly FunnelExclusion[]
+  /** Under whose dimensions a person counts: the first event's, the last step's, or step `attributionStep`'s. */
+  readonly attribution: 'first' | 'last' | 'step'
+  /** Counted from 1; 0 where no step is meant. */
+  readonly attributionStep: number
+  /** Bounds of the histogram of times to convert, ascending. */
+  readonly bucketsMs: readonly number[]
+  readonly measure: FunnelMeasure
+}
+
+/** One step. */
+export interface FunnelStep {
+  /** CEL over the event's fields. */
+  readonly where: string
+}
+
+/** What may not happen between two steps. */
+export interface FunnelExclusion {
+  /** CEL over the event's fields. */
+  readonly where: string
+  /** Steps, counted from 1. */
+  readonly from: number
+  readonly to: number
+}
+
+/** Who is new, returning, resurrecting and dormant. */
+export interface LifecycleKind {
+  readonly kind: 'lifecycle'
+  /** A person who was seen in no period that starts within so long before is new. */
+  readonly lookbackMs: number
+}
+
+/** Kinds of metric that are about persons. */
+export type PersonKind = FunnelKind | LifecycleKind
+
+/** Most steps of a funnel, and most exclusions. */
+export const FUNNEL_STEPS_MAX = 16
+/** Most exclusions of a funnel. */
+export const FUNNEL_EXCLUSIONS_MAX = 8
+
+/** Whether a kind of metric is about persons. */
+export function isPersonKind<T extends { readonly kind: string }>(kind: T): kind is Extract<T, PersonKind> {
+  return kind.kind === 'funnel' || kind.kind === 'lifecycle'
+}
+
+/** The name of the dimension that a metric about persons makes itself: its last one. */
+export function ownDimension(kind: PersonKind): 'step' | 'status' {
+  return kind.kind === 'funnel' ? 'step' : 'status'
+}
+
+/**
+ * The conditions by which a metric takes events: each is all of these texts together, null for every event. For funnels
+ * its steps, its exclusions, and where it is strict every event that it looks at.
+ */
+export function conditionsOf(metric: {
+  readonly kind: { readonly kind: string } | FunnelKind
+  readonly where: string | null
+}): readonly (readonly string[])[] {
+  const { kind } = metric
+  const base = metric.where === null ? [] : [metric.where]
+  if (!('steps' in kind)) return [base]
+  return [
+    ...[...kind.steps, ...kind.exclude].map(({ where }) => [...base, where]),
+    ...(kind.order === 'strict' ? [base] : []),
+  ]
+}
