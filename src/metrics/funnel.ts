@@ -10,8 +10,9 @@
  * `within`.
  */
 import type { WindowAssigner } from '../window/tumbling.ts'
+import { FunnelReach } from './funnel-reach.ts'
 import { TieMatcher } from './tie-matcher.ts'
-import type { Contributions, PersonFunction, Timeline } from './timeline.ts'
+import type { ContributionRows, Contributions, EventsBefore, PersonFunction, Timeline, VisitEvent } from './timeline.ts'
 
 /** In which order steps must come. */
 export type FunnelOrder = 'sequential' | 'strict' | 'any'
@@ -45,12 +46,17 @@ export const FUNNEL_BUCKETS = 4
 /** A funnel as a function of timelines. `texts` is the number of dimensions that events have. */
 export class Funnel implements PersonFunction {
   readonly width: number
+  /** The depth, and how long after the first event each step was reached. */
+  readonly entryWidth: number
   readonly labels: readonly string[]
   readonly copiesMatter = true
+  readonly onlyLatestBefore = false
   readonly #shape: FunnelShape
   readonly #windows: WindowAssigner
   readonly #texts: number
   readonly #ties = new TieMatcher()
+  readonly #reach: FunnelReach
+  readonly #visitReach: VisitEvent
   /** By bit: the first row at or after each that has it; the number of rows where there is none. */
   readonly #next: Int32Array[]
   readonly #startBits: number
@@ -69,6 +75,7 @@ export class Funnel implements PersonFunction {
     this.#windows = windows
     this.#texts = texts
     this.width = FUNNEL_BUCKETS + bucketsMs.length + 1
+    this.entryWidth = 1 + steps
     this.labels = Array.from({ length: steps }, (_, step) => String(step + 1))
     this.#next = Array.from({ length: steps + exclude.length }, () => new Int32Array(65))
     this.#startBits = order === 'any' ? 2 ** steps - 1 : 1
@@ -77,6 +84,9 @@ export class Funnel implements PersonFunction {
     this.#bestTimeMs = new Float64Array(steps)
     this.#bestRowOf = new Int32Array(steps)
     this.#ownerOf = new Int32Array(steps)
+    const reach = new FunnelReach(steps)
+    this.#reach = reach
+    this.#visitReach = (timeMs, bits) => reach.visit(timeMs, bits)
   }
 
   keptTimeMs(timeMs: number): number {
@@ -87,8 +97,21 @@ export class Funnel implements PersonFunction {
     return openFromMs
   }
 
-  changesFromMs(timeMs: number): number {
-    this.#windows.assign(timeMs - this.#shape.withinMs)
+  changesFromMs(timeMs: number, bits: number, before: EventsBefore | null): number {
+    const { order, steps, withinMs } = this.#shape
+    let fromMs = timeMs - withinMs
+    const step = 31 - Math.clz32(bits)
+    // One step alone, and no exclusion, where others may lie between: few attempts can take it.
+    if (order === 'sequential' && bits === 1 << step && step < steps) {
+      if (step === 0) fromMs = timeMs
+      else if (before !== null) {
+        this.#reach.begin(timeMs, step)
+        before(fromMs, timeMs, this.#visitReach)
+        fromMs = this.#reach.end()
+        if (fromMs === Infinity) return Infinity
+      }
+    }
+    this.#windows.assign(fromMs)
     return this.#windows.startMs
   }
 
@@ -266,20 +289,32 @@ export class Funnel implements PersonFunction {
   }
 
   #give(timeline: Timeline, startMs: number, endMs: number, depth: number, into: Contributions): void {
-    const { steps, attribution, bucketsMs } = this.#shape
+    const { attribution } = this.#shape
     const step = attribution === 'first' ? 1 : attribution === 'last' ? depth : attribution
     const row = step <= depth ? this.#bestRowOf[step - 1]! : -1
+    const at = into.add(startMs, endMs, timeline, row, this.#texts)
+    const { values } = into
+    values[at] = depth
+    for (let i = 0; i < this.#shape.steps; i++) {
+      values[at + 1 + i] = i < depth ? this.#bestTimeMs[i]! - this.#bestTimeMs[0]! : 0
+    }
+  }
+
+  rows(from: Contributions, entry: number, into: ContributionRows): void {
+    const { steps, bucketsMs } = this.#shape
+    const at = entry * this.entryWidth
+    const depth = from.values[at]!
     for (let i = 0; i < steps; i++) {
-      const at = into.add(startMs, endMs, i, timeline, row, this.#texts)
-      into.values[at + FUNNEL_ENTERED] = 1
-      into.values[at + FUNNEL_PREVIOUS] = depth >= i ? 1 : 0
+      const row = into.add(i)
+      into.values[row + FUNNEL_ENTERED] = 1
+      into.values[row + FUNNEL_PREVIOUS] = depth >= i ? 1 : 0
       if (depth <= i) continue
-      const timeMs = this.#bestTimeMs[i]! - this.#bestTimeMs[0]!
+      const timeMs = from.values[at + 1 + i]!
       let bucket = 0
       while (bucket < bucketsMs.length && timeMs >= bucketsMs[bucket]!) bucket++
-      into.values[at + FUNNEL_PERSONS] = 1
-      into.values[at + FUNNEL_TIME] = timeMs
-      into.values[at + FUNNEL_BUCKETS + bucket] = 1
+      into.values[row + FUNNEL_PERSONS] = 1
+      into.values[row + FUNNEL_TIME] = timeMs
+      into.values[row + FUNNEL_BUCKETS + bucket] = 1
     }
   }
 }

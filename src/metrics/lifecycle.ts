@@ -9,7 +9,7 @@
  * itself.
  */
 import type { WindowAssigner } from '../window/tumbling.ts'
-import type { Contributions, PersonFunction, Timeline } from './timeline.ts'
+import type { ContributionRows, Contributions, PersonFunction, Timeline } from './timeline.ts'
 
 /** What persons can be, by label. */
 export const lifecycleStatuses = ['new', 'returning', 'resurrecting', 'dormant'] as const
@@ -22,8 +22,11 @@ const DORMANT = 3
 /** Lifecycle as a function of timelines. */
 export class Lifecycle implements PersonFunction {
   readonly width = 1
+  /** The status. */
+  readonly entryWidth = 1
   readonly labels: readonly string[] = lifecycleStatuses
   readonly copiesMatter = false
+  readonly onlyLatestBefore = true
   readonly #lookbackMs: number
   readonly #periods: WindowAssigner
   /** Rows whose group was judged. */
@@ -66,6 +69,11 @@ export class Lifecycle implements PersonFunction {
     }
   }
 
+  rows(from: Contributions, entry: number, into: ContributionRows): void {
+    const row = into.add(from.values[entry]!)
+    into.values[row] = 1
+  }
+
   /** The events that have the texts of row `first`, which is their earliest. */
   #judge(timeline: Timeline, first: number, fromMs: number, toMs: number, into: Contributions): void {
     let beforeStartMs = -Infinity
@@ -101,6 +109,6 @@ function give(
   row: number,
   into: Contributions,
 ): void {
-  const at = into.add(startMs, endMs, status, timeline, row, 0)
-  into.values[at] = 1
+  const at = into.add(startMs, endMs, timeline, row, 0)
+  into.values[at] = status
 }

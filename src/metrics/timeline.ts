@@ -45,12 +45,13 @@ export class Timeline {
 
   /** Turns the order of the rows around: they are kept with the latest first. */
   reverse(): void {
-    const { count } = this
-    this.timeMs.subarray(0, count).reverse()
-    this.bits.subarray(0, count).reverse()
-    this.copies.subarray(0, count).reverse()
-    this.textsAt.subarray(0, count).reverse()
-    this.textsLength.subarray(0, count).reverse()
+    for (let a = 0, b = this.count - 1; a < b; a++, b--) {
+      swap(this.timeMs, a, b)
+      swap(this.bits, a, b)
+      swap(this.copies, a, b)
+      swap(this.textsAt, a, b)
+      swap(this.textsLength, a, b)
+    }
   }
 
   /** The first row at or after `timeMs`; `count` when there is none. */
@@ -100,16 +101,18 @@ export class Timeline {
   }
 }
 
-/** What one person adds to windows and groups. Entry i of each column. */
+/**
+ * What one person adds to windows: an entry for each window and group, in the form in which a metric compares them. What it
+ * is in rows, the metric says (`PersonFunction.rows`). Entry i of each column.
+ */
 export class Contributions {
-  /** Numbers an entry: one a column of the rows that they are added to. */
+  /** Numbers an entry. */
   readonly width: number
   count = 0
   /** The window, epoch ms. */
   startMs = new Float64Array(16)
   endMs = new Float64Array(16)
-  /** Which of the metric's own texts (a step, a status) the group has, behind those of the event. */
-  label = new Uint16Array(16)
+  /** The texts of the group, as of events. */
   textsAt = new Uint32Array(16)
   textsLength = new Uint32Array(16)
   bytes = new Uint8Array(256)
@@ -128,10 +131,10 @@ export class Contributions {
   }
 
   /**
-   * Adds an entry for the group of `row`'s texts and a label; for `row` -1 the texts are `noTexts` empty ones. Returns
-   * where its numbers begin, all 0.
+   * Adds an entry for the group of `row`'s texts; for `row` -1 the texts are `noTexts` empty ones. Returns where its
+   * numbers begin, which are anything.
    */
-  add(startMs: number, endMs: number, label: number, timeline: Timeline, row: number, noTexts: number): number {
+  add(startMs: number, endMs: number, timeline: Timeline, row: number, noTexts: number): number {
     const entry = this.count++
     if (entry === this.startMs.length) this.#grow()
     const length = row < 0 ? noTexts : timeline.textsLength[row]!
@@ -141,43 +144,71 @@ export class Contributions {
     this.#used = at + length
     this.startMs[entry] = startMs
     this.endMs[entry] = endMs
-    this.label[entry] = label
     this.textsAt[entry] = at
     this.textsLength[entry] = length
-    const values = entry * this.width
-    this.values.fill(0, values, values + this.width)
-    return values
+    return entry * this.width
   }
 
-  /** Whether both are the same, entry by entry. */
-  equals(other: Contributions): boolean {
-    if (this.count !== other.count || this.#used !== other.#used) return false
-    for (let i = 0; i < this.count; i++) {
-      if (this.startMs[i] !== other.startMs[i] || this.label[i] !== other.label[i]) return false
-      if (this.textsLength[i] !== other.textsLength[i]) return false
-    }
-    for (let i = 0; i < this.#used; i++) if (this.bytes[i] !== other.bytes[i]) return false
-    for (let i = this.count * this.width - 1; i >= 0; i--) if (this.values[i] !== other.values[i]) return false
+  /** Whether entry `i` is the same as entry `k` of `other`. */
+  same(i: number, other: Contributions, k: number): boolean {
+    const length = this.textsLength[i]!
+    if (this.startMs[i] !== other.startMs[k] || other.textsLength[k] !== length) return false
+    const { width, values } = this
+    for (let v = 0; v < width; v++) if (values[i * width + v] !== other.values[k * width + v]) return false
+    const at = this.textsAt[i]!
+    const otherAt = other.textsAt[k]!
+    for (let b = 0; b < length; b++) if (this.bytes[at + b] !== other.bytes[otherAt + b]) return false
     return true
   }
 
   #grow(): void {
     this.startMs = grown(this.startMs, new Float64Array(this.count * 2))
     this.endMs = grown(this.endMs, new Float64Array(this.count * 2))
-    this.label = grown(this.label, new Uint16Array(this.count * 2))
     this.textsAt = grown(this.textsAt, new Uint32Array(this.count * 2))
     this.textsLength = grown(this.textsLength, new Uint32Array(this.count * 2))
     this.values = grown(this.values, new Float64Array(this.count * 2 * this.width))
   }
 }
 
+/** What an entry is in rows: for each label of its group what is added to each column. */
+export class ContributionRows {
+  readonly width: number
+  count = 0
+  readonly label: Uint16Array
+  /** Of row i: `values[i * width ..]`. */
+  readonly values: Float64Array
+
+  /** `labels`: rows of an entry, at most. */
+  constructor(width: number, labels: number) {
+    this.width = width
+    this.label = new Uint16Array(labels)
+    this.values = new Float64Array(labels * width)
+  }
+
+  /** Adds a row; returns where its numbers begin, all 0. */
+  add(label: number): number {
+    const row = this.count++
+    this.label[row] = label
+    this.values.fill(0, row * this.width, (row + 1) * this.width)
+    return row * this.width
+  }
+}
+
+/** Takes an event of a walk, the latest first; false to end it. */
+export type VisitEvent = (timeMs: number, bits: number) => boolean
+
+/** Walks over a person's events at times in [fromMs, toMs], the latest first. */
+export type EventsBefore = (fromMs: number, toMs: number, visit: VisitEvent) => void
+
 /**
  * A metric about persons: a pure function from one person's timeline to contributions, and how far it looks. Windows are
  * named by their starts.
  */
 export interface PersonFunction {
-  /** Numbers of a contribution. */
+  /** Columns of a row. */
   readonly width: number
+  /** Numbers of an entry. */
+  readonly entryWidth: number
   /** The metric's own texts, by label. */
   readonly labels: readonly string[]
   /** Whether it matters how many copies of an event there are. */
@@ -186,13 +217,27 @@ export interface PersonFunction {
   keptTimeMs(timeMs: number): number
   /** The earliest time of which windows from `openFromMs` on must know the events. */
   keepFromMs(openFromMs: number): number
-  /** The first window that an event at `timeMs` can change, and the end of the last one. */
-  changesFromMs(timeMs: number): number
+  /** Of the events before the windows at hand, the latest is all that matters where events have no texts. */
+  readonly onlyLatestBefore: boolean
+  /**
+   * The first window that an event at `timeMs` with these bits can change, and the end of the last one. `before` walks
+   * over the person's other events up to that time; where several events come at once it is null, and the window is that
+   * of any events. Infinity where nothing changes.
+   */
+  changesFromMs(timeMs: number, bits: number, before: EventsBefore | null): number
   changesToMs(timeMs: number): number
   /** The time up to which windows that start before `toMs` look; Infinity for all there is. */
   looksToMs(toMs: number): number
   /** Adds what windows that start in [fromMs, toMs) get of `timeline`. Both ends are boundaries of windows, or infinite. */
   contribute(timeline: Timeline, fromMs: number, toMs: number, into: Contributions): void
+  /** The rows of an entry. */
+  rows(from: Contributions, entry: number, into: ContributionRows): void
+}
+
+function swap(of: Float64Array | Uint32Array, a: number, b: number): void {
+  const value = of[a]!
+  of[a] = of[b]!
+  of[b] = value
 }
 
 function roomFor(bytes: Uint8Array<ArrayBuffer>, needed: number): Uint8Array<ArrayBuffer> {

@@ -10,6 +10,7 @@
 import type { EventBatch } from '../exchange/event-batch.ts'
 import { ROWS_MAX } from '../exchange/event-batch.ts'
 import { personPredicates } from '../metrics/person-function.ts'
+import type { EventsBefore } from '../metrics/timeline.ts'
 import { ROW_CHANGE } from '../state/keyed-table.ts'
 import type { LateRow } from './aggregate-events.ts'
 import { GroupKeyBuilder } from './group-key.ts'
@@ -32,6 +33,9 @@ export class PersonAggregator {
   readonly #lastRow = new Int32Array(ROWS_MAX)
   readonly #fromMs = new Float64Array(ROWS_MAX)
   readonly #toMs = new Float64Array(ROWS_MAX)
+  /** The person whose events `#walk` walks over. */
+  #walked = 0
+  readonly #walk: EventsBefore
 
   /** `dimensions`: positions among the batch's text columns of those dimensions that events have. */
   constructor(table: PersonTable, dimensions: readonly number[]) {
@@ -40,6 +44,7 @@ export class PersonAggregator {
       dimensions.filter((column) => column >= 0),
       true,
     )
+    this.#walk = (fromMs, toMs, visit) => table.timelines.walk(this.#walked, fromMs, toMs, visit)
     this.#predicates = personPredicates(table.plan.person!)
     this.#wanted = this.#predicates.reduce((mask, predicate) => mask | (1 << predicate), 0)
   }
@@ -86,7 +91,7 @@ export class PersonAggregator {
     // Between batches the field is 0: what is in a checkpoint means nothing to a batch after it.
     let at = timelines.persons.u32(found, ROW_CHANGE) - 1
     const timeMs = batch.timeMs[row]!
-    const fromMs = person.changesFromMs(timeMs)
+    const fromMs = person.changesFromMs(timeMs, this.#bits[row]!, null)
     const toMs = person.changesToMs(timeMs)
     this.#nextRow[row] = -1
     if (at < 0) {
@@ -110,16 +115,23 @@ export class PersonAggregator {
     const table = this.#table
     const { timelines } = table
     const person = this.#person[i]!
-    const fromMs = Math.max(this.#fromMs[i]!, openFromMs)
+    const first = this.#firstRow[i]!
+    let fromMs = this.#fromMs[i]!
+    if (this.#nextRow[first] === -1) {
+      // One event alone: it may be known to change less.
+      this.#walked = person
+      fromMs = table.person.changesFromMs(batch.timeMs[first]!, this.#bits[first]!, this.#walk)
+    }
+    fromMs = Math.max(fromMs, openFromMs)
     const toMs = this.#toMs[i]!
     timelines.persons.setU32(person, ROW_CHANGE, 0)
     let remembered = false
-    for (let row = this.#firstRow[i]!; row >= 0; row = this.#nextRow[row]!) {
+    for (let row = first; row >= 0; row = this.#nextRow[row]!) {
       const copies = (batch.weight?.[row] ?? 1) * (batch.count?.[row] ?? 1)
       const timeMs = table.person.keptTimeMs(batch.timeMs[row]!)
       this.#builder.build(batch, row)
       const { bytes, length } = this.#builder
-      if (!remembered && !this.#sameAfter(person, timeMs, row, copies)) {
+      if (!remembered && fromMs < toMs && !this.#sameAfter(person, timeMs, row, copies)) {
         table.remember(person, fromMs, toMs)
         remembered = true
       }

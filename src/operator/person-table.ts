@@ -11,7 +11,7 @@ import { hashBytes } from '../core/hash.ts'
 import { MAX_WATERMARK } from '../core/time.ts'
 import type { PersonPlan, TablePlan } from '../job/plan.ts'
 import { personFunction } from '../metrics/person-function.ts'
-import { Contributions, type PersonFunction, Timeline } from '../metrics/timeline.ts'
+import { ContributionRows, Contributions, type PersonFunction, Timeline } from '../metrics/timeline.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { Timelines } from '../state/timelines.ts'
@@ -33,6 +33,7 @@ export class PersonTable extends PartialTable {
   readonly #timeline = new Timeline()
   readonly #before: Contributions
   readonly #after: Contributions
+  readonly #rows: ContributionRows
   readonly #windows: WindowAssigner
   readonly #settleMs: number
   /** The table's own text of each label, behind its length where there are others. */
@@ -45,8 +46,9 @@ export class PersonTable extends PartialTable {
     super(plan, index, accumulators, pool, true)
     this.person = personFunction(person, plan)
     this.timelines = new Timelines(pool)
-    this.#before = new Contributions(this.person.width)
-    this.#after = new Contributions(this.person.width)
+    this.#before = new Contributions(this.person.entryWidth)
+    this.#after = new Contributions(this.person.entryWidth)
+    this.#rows = new ContributionRows(this.person.width, this.person.labels.length)
     this.#windows = createAssigner(plan.window)
     this.#settleMs = plan.settleMs ?? 0
     const only = plan.dimensions.length === 1
@@ -82,9 +84,16 @@ export class PersonTable extends PartialTable {
   /** Adds to gains by what the contributions of `person` have changed since `remember`. */
   gain(person: number, fromMs: number, toMs: number): void {
     this.#contribute(person, fromMs, toMs, this.#after)
-    if (this.#before.equals(this.#after)) return
-    this.#add(this.#before, -1)
-    this.#add(this.#after, 1)
+    const before = this.#before
+    const after = this.#after
+    // What has changed lies together, nearly always: what is the same before and behind it is left alone.
+    const most = Math.min(before.count, after.count)
+    let first = 0
+    while (first < most && before.same(first, after, first)) first++
+    let last = 0
+    while (last < most - first && before.same(before.count - 1 - last, after, after.count - 1 - last)) last++
+    for (let entry = first; entry < before.count - last; entry++) this.#add(before, entry, -1)
+    for (let entry = first; entry < after.count - last; entry++) this.#add(after, entry, 1)
   }
 
   override close(watermarkMs: number): void {
@@ -100,17 +109,22 @@ export class PersonTable extends PartialTable {
     const timeline = this.#timeline
     timeline.clear()
     into.clear()
-    this.timelines.read(person, this.person.keepFromMs(fromMs), this.person.looksToMs(toMs), timeline)
+    const enoughMs = this.person.onlyLatestBefore ? fromMs : Number.NEGATIVE_INFINITY
+    const keepMs = this.person.keepFromMs(fromMs)
+    this.timelines.read(person, keepMs, this.person.looksToMs(toMs), enoughMs, timeline)
     timeline.reverse()
     this.person.contribute(timeline, fromMs, toMs, into)
   }
 
-  #add(contributions: Contributions, sign: number): void {
-    const { width, values } = contributions
-    for (let entry = 0; entry < contributions.count; entry++) {
-      const slice = this.slices.of(contributions.startMs[entry]!, contributions.endMs[entry]!)
-      const { groups } = slice
-      const length = this.#keyOf(contributions, entry)
+  #add(contributions: Contributions, entry: number, sign: number): void {
+    const rows = this.#rows
+    rows.count = 0
+    this.person.rows(contributions, entry, rows)
+    const slice = this.slices.of(contributions.startMs[entry]!, contributions.endMs[entry]!)
+    const { groups } = slice
+    const { width, values } = rows
+    for (let i = 0; i < rows.count; i++) {
+      const length = this.#keyOf(contributions, entry, this.#labels[rows.label[i]!]!)
       const row = groups.findOrInsert(hashBytes(this.#key, 0, length), 0, this.#key, 0, length)
       const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
       const place = row & ROW_PAGE_MASK
@@ -120,14 +134,13 @@ export class PersonTable extends PartialTable {
         slice.touched.push(row)
       }
       const at = place * groups.strideF64 + ROW_HEADER_F64
-      for (let i = 0; i < width; i++) page.f64[at + i]! += sign * values[entry * width + i]!
+      for (let k = 0; k < width; k++) page.f64[at + k]! += sign * values[i * width + k]!
       page.dirty = 1
     }
   }
 
-  /** Puts the group key of an entry into `#key`; returns its length. */
-  #keyOf({ bytes, textsAt, textsLength, label }: Contributions, entry: number): number {
-    const own = this.#labels[label[entry]!]!
+  /** Puts the group key of an entry and one of the table's own texts into `#key`; returns its length. */
+  #keyOf({ bytes, textsAt, textsLength }: Contributions, entry: number, own: Uint8Array): number {
     const texts = textsLength[entry]!
     if (this.#key.length < texts + own.length) this.#key = new Uint8Array((texts + own.length) * 2)
     const from = textsAt[entry]!

@@ -12,7 +12,8 @@
  * than 0: fewer than 0 where one was taken back that has not come yet. T3 a person has an event.
  */
 import { hashBytes } from '../core/hash.ts'
-import { ROW_OWNER } from './keyed-table.ts'
+import { KEY_PAGE_MASK, KEY_PAGE_SHIFT } from './key-blocks.ts'
+import { ROW_KEY, ROW_KEY_LENGTH, ROW_OWNER } from './keyed-table.ts'
 import type { PagePool } from './page-pool.ts'
 import {
   RECYCLED_HEADER_F64,
@@ -96,8 +97,11 @@ export class Timelines {
     return 0
   }
 
-  /** Gives `into` the events of a person at times in [fromMs, toMs] that there are, the latest first. */
-  read(person: number, fromMs: number, toMs: number, into: EventsInto): void {
+  /**
+   * Gives `into` the events of a person at times in [fromMs, toMs] that there are, the latest first. Of those before
+   * `enoughMs` one is enough where they have no texts.
+   */
+  read(person: number, fromMs: number, toMs: number, enoughMs: number, into: EventsInto): void {
     const { events } = this
     for (let event = this.#latest(person); event >= 0; event = this.#before(event)) {
       const timeMs = this.#value(event, EVENT_TIME)
@@ -105,8 +109,21 @@ export class Timelines {
       if (timeMs < fromMs) return
       const copies = this.#value(event, EVENT_COPIES)
       if (copies <= 0) continue
-      const texts = events.keyOf(event)
-      into.add(timeMs, this.#value(event, EVENT_BITS), copies, texts, 0, texts.length)
+      const ref = events.u32(event, ROW_KEY)
+      const start = ref & KEY_PAGE_MASK
+      const texts = events.keys.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8
+      const length = events.u32(event, ROW_KEY_LENGTH)
+      into.add(timeMs, this.#value(event, EVENT_BITS), copies, texts, start, start + length)
+      if (timeMs < enoughMs && length === 0) return
+    }
+  }
+
+  /** Visits time and bits of a person's events at times in [fromMs, toMs], the latest first, until `visit` says false. */
+  walk(person: number, fromMs: number, toMs: number, visit: (timeMs: number, bits: number) => boolean): void {
+    for (let event = this.#latest(person); event >= 0; event = this.#before(event)) {
+      const timeMs = this.#value(event, EVENT_TIME)
+      if (timeMs > toMs) continue
+      if (timeMs < fromMs || !visit(timeMs, this.#value(event, EVENT_BITS))) return
     }
   }
 

@@ -14,8 +14,8 @@ function read(path: string): string | undefined {
 
 const pages = globSync(['*.md', '{docs,bench,jobs,deploy,proto}/**/*.md'], { cwd: root }).sort()
 
-/** Specs whose tables name tests by file and title. */
-const specs = [
+/** Pages whose tables name tests by file and title. */
+const named = [
   'detectors',
   'exchange',
   'kafka-transactions',
@@ -26,7 +26,8 @@ const specs = [
   'sinks',
   'source',
   'windows',
-].map((name) => `docs/specs/${name}.md`)
+]
+const specs = ['docs/metrics.md', ...named.map((name) => `docs/specs/${name}.md`)]
 
 describe('the documentation', () => {
   it('links only to what is there', () => {

@@ -1,6 +1,6 @@
 /** Timelines and contributions as plain lists. */
 import fc from 'fast-check'
-import { Contributions, type PersonFunction, Timeline } from '../../src/metrics/timeline.ts'
+import { ContributionRows, Contributions, type PersonFunction, Timeline } from '../../src/metrics/timeline.ts'
 
 /** One event: which conditions it meets, and its only dimension. */
 export interface TestEvent {
@@ -49,18 +49,19 @@ export function givenBy(
   fromMs = Number.NEGATIVE_INFINITY,
   toMs = Number.POSITIVE_INFINITY,
 ): Given[] {
-  const into = new Contributions(person.width)
+  const into = new Contributions(person.entryWidth)
   person.contribute(timelineOf(events), fromMs, toMs, into)
-  const given = Array.from({ length: into.count }, (_, i): Given => {
+  const given = Array.from({ length: into.count }, (_, i): Given[] => {
+    const rows = new ContributionRows(person.width, person.labels.length)
+    person.rows(into, i, rows)
     const at = into.textsAt[i]! + 1
-    return {
-      startMs: into.startMs[i]!,
-      label: person.labels[into.label[i]!]!,
-      text: Buffer.from(into.bytes.subarray(at, into.textsAt[i]! + into.textsLength[i]!)).toString(),
-      values: Array.from(into.values.subarray(i * into.width, (i + 1) * into.width)),
-    }
+    const text = Buffer.from(into.bytes.subarray(at, into.textsAt[i]! + into.textsLength[i]!)).toString()
+    return Array.from({ length: rows.count }, (__, row): Given => {
+      const values = Array.from(rows.values.subarray(row * rows.width, (row + 1) * rows.width))
+      return { startMs: into.startMs[i]!, label: person.labels[rows.label[row]!]!, text, values }
+    })
   })
-  return sortGiven(given)
+  return sortGiven(given.flat())
 }
 
 /** By window, label and text. */
