@@ -17,8 +17,15 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
     if (dimension === key) report(at, `${what} counts persons: it cannot be by "${key}", which is the person`)
     else if (dimension === ownDimension(kind)) report(at, `"${dimension}" is the dimension that ${what} makes itself`)
   })
-  if (kind.kind === 'funnel') validateFunnel(kind, [...path, 'funnel'], report)
-  else if (window.kind === 'tumbling' && kind.lookbackMs < window.sizeMs)
+  if (kind.kind === 'funnel') {
+    validateFunnel(kind, [...path, 'funnel'], report)
+    const settledMs = kind.withinMs + metric.allowedLatenessMs
+    if (metric.retainMs <= settledMs)
+      report(
+        [...path, 'retain'],
+        `must be longer than ${formatDuration(settledMs)}, "within" and the lateness: values would be gone when they are final`,
+      )
+  } else if (window.kind === 'tumbling' && kind.lookbackMs < window.sizeMs)
     report(
       [...path, 'lifecycle', 'lookback'],
       `must be as long as a period at least, ${formatDuration(window.sizeMs)}: else nobody would resurrect`,

@@ -237,7 +237,7 @@ export class ResultTable {
 
   #moveToHistory(slice: Slice, budget: number): number {
     // Retention no longer than the lateness keeps nothing: the window is already out of it when it closes.
-    if (this.plan.retainMs <= this.plan.allowedLatenessMs) return budget
+    if (this.plan.retainMs <= this.plan.allowedLatenessMs + this.#settleMs) return budget
     const groups = slice.groups
     if (!this.#closing) {
       this.#closing = true

@@ -118,12 +118,14 @@ export class Timelines {
     }
   }
 
-  /** Visits time and bits of a person's events at times in [fromMs, toMs], the latest first, until `visit` says false. */
+  /** Visits time and bits of those events, the latest first, until `visit` says false. */
   walk(person: number, fromMs: number, toMs: number, visit: (timeMs: number, bits: number) => boolean): void {
     for (let event = this.#latest(person); event >= 0; event = this.#before(event)) {
       const timeMs = this.#value(event, EVENT_TIME)
       if (timeMs > toMs) continue
-      if (timeMs < fromMs || !visit(timeMs, this.#value(event, EVENT_BITS))) return
+      if (timeMs < fromMs) return
+      if (this.#value(event, EVENT_COPIES) <= 0) continue
+      if (!visit(timeMs, this.#value(event, EVENT_BITS))) return
     }
   }
 

@@ -53,6 +53,7 @@ describe('definitions', () => {
     [`funnel: { ${steps}, order: random }`, 'must be sequential, strict or any'],
     [`funnel: { ${steps}, measure: persns }`, 'did you mean "persons"?'],
     [`funnel: { ${steps}, buckets: [1h, 1m] }`, 'funnel.buckets[1]: must be longer than the one before'],
+    [`funnel: { ${steps} }, allowedLateness: 1d, retain: 15d`, 'metrics[0].retain: must be longer than 15d'],
     [`funnel: { ${steps}, buckets: [soon] }`, 'funnel.buckets[0]: must be a duration'],
     [`funnel: { ${steps} }, by: [person]`, 'metrics[0].by[0]: a funnel counts persons'],
     [`lifecycle: {}, by: [person]`, 'metrics[0].by[0]: a lifecycle counts persons'],
@@ -148,7 +149,7 @@ describe('state', () => {
     const other = `  - { id: n, count: {}, where: screen == "z", ${day} }\n`
     const diff = diffState(
       stateOf(funnel('a')),
-      stateOf(other + funnel('a', '', `${day}, allowedLateness: 1d, retain: 7d`)),
+      stateOf(other + funnel('a', '', `${day}, allowedLateness: 1d, retain: 30d`)),
     )
     expect(metricsOf(diff)).toEqual(['new metric n', 'kept metric a'])
   })

@@ -7,7 +7,14 @@ import { fromDescription, toDescription } from '../../src/rpc/query-messages.ts'
 
 function funnel(measure: FunnelMeasure): MetricInfo {
   return {
-    ...{ job: 'j', metric: 'm', description: '', where: '', dimensions: ['platform', 'country', 'step'], integer: true },
+    ...{
+      job: 'j',
+      metric: 'm',
+      description: '',
+      where: '',
+      dimensions: ['platform', 'country', 'step'],
+      integer: true,
+    },
     kind: {
       ...{ kind: 'funnel', steps: [], withinMs: 1, order: 'sequential', exclude: [], attribution: 'first' },
       ...{ attributionStep: 0, bucketsMs: [60_000], measure },
@@ -37,7 +44,11 @@ it('steps do not, nor do rates and times', () => {
 })
 
 it('statuses do not: those who are new on one platform may return on another', () => {
-  const info: MetricInfo = { ...funnel('persons'), kind: { kind: 'lifecycle', lookbackMs: 1 }, dimensions: ['a', 'status'] }
+  const info: MetricInfo = {
+    ...funnel('persons'),
+    kind: { kind: 'lifecycle', lookbackMs: 1 },
+    dimensions: ['a', 'status'],
+  }
   expect(() => keptDimensions(info, query(['status']))).toThrow(refused)
 })
 
