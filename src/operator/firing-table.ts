@@ -39,7 +39,7 @@ export interface FiringTable extends ChangingTable {
   /** Bytes beside the page pool's. */
   readonly indexBytes: number
   /**
-   * Last instant of the window that fires next, or earlier; Infinity where none is open. Undefined where every group has
+   * What makes the window due that fires next: its last instant, or later where it is settled later; or an earlier time; Infinity where none is open. Undefined where every group has
    * windows of its own.
    */
   readonly nextDueMs?: number

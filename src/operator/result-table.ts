@@ -104,7 +104,7 @@ export class ResultTable {
 
   /** See FiringTable. */
   get nextDueMs(): number {
-    for (const slice of this.slices.slices) if (!slice.fired) return maxTimestampMs(slice.endMs)
+    for (const slice of this.slices.slices) if (!slice.fired) return maxTimestampMs(slice.endMs + this.#settleMs)
     return Infinity
   }
 
@@ -133,7 +133,7 @@ export class ResultTable {
       if (slice === null) break
       const groups = slice.groups
       while (this.#cursor < groups.count && left > 0 && !this.sinksFull) {
-        this.#emit(slice, this.#cursor++, dueAt(slice.endMs, this.#passedMs, nowMs))
+        this.#emit(slice, this.#cursor++, dueAt(slice.endMs + this.#settleMs, this.#passedMs, nowMs))
         left--
       }
       if (this.#cursor < groups.count) return -1

@@ -51,7 +51,11 @@ class Gathered {
     if (change <= this.#since && !late.changedSince(this.#since, startMs, endMs, key)) return true
     const { events: eventsOf } = this.#metric
     const events = f64[at + eventsOf]!
-    if (events === 0) return true
+    if (events === 0) {
+      // Persons leave numbers: who follows changes hears that there is nothing any more.
+      const left = plan.person !== undefined && this.#since >= 0 && change > this.#since
+      return !left || this.addVanished({ startMs, endMs, key, revision }, open)
+    }
     if (this.passes !== null && !this.passes(key)) return true
     const value = readMetric(this.#metric, accumulators, f64, at)
     if (!valuePasses(value, this.#values) || !this.collector.wants(startMs, endMs, value)) return true
@@ -69,12 +73,12 @@ class Gathered {
   }
 
   /** Tells who follows changes that a value is there no more: no events are behind it. */
-  addVanished({ startMs, endMs, key, revision }: VanishedWindow): boolean {
+  addVanished({ startMs, endMs, key, revision }: VanishedWindow, provisional = false): boolean {
     if (this.passes !== null && !this.passes(key)) return true
     const dimensions = dimensionTexts(key, this.#table.plan.dimensions.length)
     return this.collector.add({
       ...{ startMs, endMs, dimensions, revision },
-      ...{ value: 0, events: 0, late: 0, provisional: false, detail: null },
+      ...{ value: 0, events: 0, late: 0, provisional, detail: null },
     })
   }
 }

@@ -49,7 +49,8 @@ export class MetricValueSink implements ResultSink {
     const dimensions = texts.map((value, i) => ({ name: table.dimensionNames[i]!, value }))
     for (let i = 0; i < this.#plan.metrics.length; i++) {
       const metric = this.#plan.metrics[i]!
-      if (metric.table !== row.table || row.f64[row.at + metric.events] === 0) continue
+      if (metric.table !== row.table) continue
+      if (row.f64[row.at + metric.events] === 0 && !mayHaveBeenTold(row, table)) continue
       const key = this.#encoder.encode(JSON.stringify([metric.id, ...windowParts(row, table), ...texts]))
       const timestampMs = timestampOf(row, table)
       if (this.#retracts && row.before !== null && row.before[row.beforeAt + metric.events]! > 0) {
@@ -83,8 +84,9 @@ export class MetricValueSink implements ResultSink {
     revision: number,
   ): MetricValue {
     // What is withdrawn is a correction to nothing: no events are behind it.
-    const value = row.retracted ? 0 : readMetric(metric, row.accumulators, f64, at)
-    const detail = row.retracted ? null : readDetail(metric, row.accumulators, f64, at)
+    const withdrawn = row.retracted || f64[at + metric.events] === 0
+    const value = withdrawn ? 0 : readMetric(metric, row.accumulators, f64, at)
+    const detail = withdrawn ? null : readDetail(metric, row.accumulators, f64, at)
     return {
       job: this.#plan.jobName,
       metric: metric.id,
@@ -100,13 +102,18 @@ export class MetricValueSink implements ResultSink {
       revision,
       watermark: toDate(row.watermarkMs),
       lateCount: row.lateCount(metric.events),
-      eventCount: row.retracted ? 0 : f64[at + metric.events]!,
+      eventCount: withdrawn ? 0 : f64[at + metric.events]!,
       attempt: this.#attempt,
       items: detail?.items.map((item) => ({ ...item })) ?? [],
       ...(detail?.text == null ? {} : { text: detail.text }),
       retraction: false,
     }
   }
+}
+
+/** Whether a row that has nothing may have had something when it was last given: persons leave numbers. */
+function mayHaveBeenTold({ revision }: FiredRow, { person, earlyMs }: TablePlan): boolean {
+  return person !== undefined && (revision > 1 || earlyMs > 0)
 }
 
 /** What tells the windows of a group apart. */

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { PersonPlan, TablePlan } from '../../src/job/plan.ts'
+import type { MetricPlan, PersonPlan, TablePlan } from '../../src/job/plan.ts'
+import { nextChange } from '../../src/operator/change-numbers.ts'
+import { queryTable } from '../../src/operator/view.ts'
 import { funnelReference } from '../metrics/funnel-reference.ts'
 import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
 import type { Given, TestEvent } from '../metrics/support.ts'
@@ -224,6 +226,9 @@ describe('tables about persons', () => {
       cluster.apply([0, 5, 12].map((timeMs) => ({ ...row, timeMs })))
     }
     expect(cluster.state).toEqual({ persons: 100, events: 300 })
+    cluster.flush(0)
+    const [{ table: results }] = cluster.merges as [(typeof cluster.merges)[0]]
+    expect(results.nextDueMs).toBe(29)
     // The window [0, 10) is settled at 29.
     cluster.advance(28)
     expect(cluster.state).toEqual({ persons: 100, events: 300 })
@@ -265,6 +270,43 @@ describe('tables about persons', () => {
     cluster.apply([row('a', 6, 2)])
     cluster.flush(0)
     expect(cluster.takeResults()).toEqual([{ name: '[0,"","2"]', values: [2, 2, 2, 7, 1, 1], revision: 2 }])
+  })
+
+  it('tell those who follow changes, and sinks, that nobody is in a number any more', () => {
+    const cluster = new PersonCluster(
+      personPlan({ kind: 'lifecycle', active: 0, lookbackMs: 60 }, { allowedLatenessMs: 99 }),
+      1,
+    )
+    const [{ table }] = cluster.merges as [(typeof cluster.merges)[0]]
+    const metric: MetricPlan = {
+      ...{ id: 'm', table: 0, predicate: 0, events: 0, read: { kind: 'value', of: 0 }, integer: true },
+    }
+    const ask = (since: number) => {
+      const query = { metric: 0, fromMs: -Infinity, toMs: Infinity, filter: [], sinceChange: [], rowsMax: 99 }
+      const rows = queryTable(table, metric, query, since, { operator: 'merge', subtask: 0, watermarkMs: 0 })
+      nextChange(table)
+      const told = Array.from({ length: rows.count }, (_, i) => [
+        rows.windowStartMs[i],
+        rows.dimensions[i]![1],
+        rows.values[i],
+      ])
+      return { told, change: rows.change }
+    }
+    const row = (timeMs: number, weight = 1) => ({ person: 'a', timeMs, bits: 1, text: '', weight })
+    cluster.apply([row(1)])
+    cluster.advance(25)
+    cluster.takeResults()
+    const { told, change } = ask(-1)
+    expect(told).toEqual([
+      [0, 'new', 1],
+      [10, 'dormant', 1],
+    ])
+    cluster.apply([row(11)])
+    cluster.flush(0)
+    expect(new Set(ask(change).told.map(String))).toEqual(new Set(['10,dormant,0', '10,returning,1', '20,dormant,1']))
+    expect(ask(-1).told.map(String)).not.toContain('10,dormant,0')
+    const left = cluster.takeResults().find(({ name }) => name === '[10,"","dormant"]')
+    expect(left).toEqual({ name: '[10,"","dormant"]', values: [0], revision: 2 })
   })
 
   it('tell dormant persons of a period as soon as the one before has them, and fewer as they come', () => {

@@ -23,6 +23,7 @@ const plan = {
     { ...tablePlan([2], [accumulator('count', 0)]), dimensionNames: ['platform'] },
     { ...tablePlan([2, -1], [accumulator('count', 0)]), dimensionNames: ['platform', 'person'] },
     tablePlan([], [accumulator('count', 0)]),
+    { ...tablePlan([2, -2], [accumulator('count', 0)]), dimensionNames: ['platform', 'step'], person: {} },
   ],
   metrics: [
     metric('views', 0, 0, 0, true),
@@ -30,6 +31,7 @@ const plan = {
     { ...metric('rate', 0, 1, 2, false), read: { kind: 'ratio', of: 2, by: 3 } },
     metric('pairs', 1, 0, 0, true),
     metric('all', 2, 0, 0, true),
+    metric('steps', 3, 0, 1, true),
   ],
 } as unknown as JobPlan
 
@@ -88,6 +90,23 @@ describe('MetricValueSink', () => {
   it('leaves metrics out that had no events in the group', () => {
     const found = valuesOf([{ key: 'web', startMs: 0, values: [5, 0, Infinity] }])
     expect(found.map(({ message }) => message.metric)).toEqual(['views'])
+  })
+
+  it('tells that persons have left a number that they were in when it was told', () => {
+    const left = (revision: number) => ({ key: pair('web', '2'), startMs: 0, values: [0, 0], revision })
+    expect(valuesOf([left(1)], { table: 3 })).toEqual([])
+    const [told, ...others] = valuesOf([left(2)], { table: 3 })
+    expect(others).toEqual([])
+    expect(told!.message).toMatchObject({
+      ...{ metric: 'steps', value: { $case: 'intValue', value: 0 }, eventCount: 0, revision: 2 },
+      status: ValueStatus.VALUE_STATUS_CORRECTED,
+    })
+    // And what they were in before, where that is wanted.
+    const both = valuesOf([left(2)], { table: 3, before: Float64Array.of(4, 3), beforeAt: 0 }, { corrections: 'retract' })
+    expect(both.map(({ message }) => [message.retraction, message.value?.value])).toEqual([
+      [true, 3],
+      [false, 0],
+    ])
   })
 
   it('marks what comes after the on-time result as a correction', () => {
