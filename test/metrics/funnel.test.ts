@@ -50,7 +50,7 @@ describe('funnels', () => {
         const own = events.map((one) => ({ ...one, bits: (one.bits & bits) | seen })).filter((one) => one.bits !== 0)
         expect(givenBy(funnel(shape), own)).toEqual(funnelReference(shape, WINDOW_MS, own))
       }),
-      { numRuns: 6000 },
+      { numRuns: 2500 },
     )
   })
 
@@ -97,7 +97,7 @@ describe('funnels', () => {
         if (fromMs === Infinity) nothing++
         expect(outside(givenBy(person, [...others, more]))).toEqual(outside(givenBy(person, others)))
       }),
-      { numRuns: 4000 },
+      { numRuns: 2000 },
     )
     expect(nothing).toBeGreaterThan(50)
   })

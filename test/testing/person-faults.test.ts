@@ -16,7 +16,7 @@ import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
 import type { Given, TestEvent } from '../metrics/support.ts'
 import { descriptors } from '../support/fault-shop.ts'
 
-const SEEDS = 60
+const SEEDS = 40
 const PARTITIONS = 3
 const WINDOW_MS = 1000
 const startMs = 1_700_000_040_000
