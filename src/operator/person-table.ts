@@ -99,8 +99,11 @@ export class PersonTable extends PartialTable {
   override close(watermarkMs: number): void {
     const openFromMs = this.openFromMs(watermarkMs)
     while (this.slices.slices.length > 0 && this.slices.slices[0]!.startMs < openFromMs) this.slices.dropFirst()
-    // The end of a bounded input closes every window; it is no time by which anything could have become old.
-    if (watermarkMs === MAX_WATERMARK) return
+    // The end of a bounded input closes every window: no event can change one any more.
+    if (watermarkMs === MAX_WATERMARK) {
+      this.timelines.clear()
+      return
+    }
     this.timelines.forgetBefore(this.person.keepFromMs(openFromMs))
     this.timelines.sweep(SWEEP_ROWS)
   }

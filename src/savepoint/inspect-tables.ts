@@ -8,6 +8,7 @@ import { readPages } from '../checkpoint/page-reader.ts'
 import { pageCount, pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { type SavepointTable, SavepointTableKind } from '../gen/millrace/v1/savepoint.ts'
 import { dimensionBytes, dimensionTexts } from '../operator/group-key.ts'
+import { adoptTimelines, type TimelinesMeta } from '../operator/person-snapshot.ts'
 import { sessionsName } from '../operator/session-snapshot.ts'
 import type { StoredPage, StoredPages } from '../operator/table-restore.ts'
 import { decodeMeta, historyName, sliceName, type TableMeta, windowName } from '../operator/table-snapshot.ts'
@@ -16,6 +17,7 @@ import { HistoryTable } from '../state/history-table.ts'
 import { KeyedTable, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { PagePool } from '../state/page-pool.ts'
 import { RECYCLED_HEADER_F64, RECYCLED_PAGE_MASK, RECYCLED_PAGE_SHIFT, RecycledTable } from '../state/recycled-table.ts'
+import { Timelines } from '../state/timelines.ts'
 import type { SampleRow, TableInspection } from './inspection.ts'
 import { KeyTally } from './key-tally.ts'
 import { Samples } from './samples.ts'
@@ -61,6 +63,10 @@ class TableWalk {
   add(meta: TableMeta, pages: StoredPages): void {
     for (const list of pages.values()) for (const page of list) this.#counts.bytes += page.bytes.length
     const { id } = this.#table
+    if (meta.timelines !== undefined) {
+      this.#timelines(meta.timelines, pages)
+      return
+    }
     const cells = this.#cells(`${id}/`, pages)
     for (const [startMs = 0, endMs = 0, fired, rows = 0, ...members] of meta.slices) {
       const status = meta.windows !== undefined ? 'pane' : fired === 1 ? 'fired' : 'open'
@@ -137,6 +143,20 @@ class TableWalk {
     }
     this.#counts.openRows += table.live
     for (const members of sets) this.#counts.members += Math.max(0, members)
+  }
+
+  /** Persons are the keys, their events the members. Gains lie beside, and are none in a checkpoint. */
+  #timelines(meta: TimelinesMeta, pages: StoredPages): void {
+    const timelines = new Timelines(new PagePool())
+    adoptTimelines(timelines, meta, pages, this.#table.id)
+    const { persons, events } = timelines
+    for (let row = 0; row < persons.count; row++) {
+      if (!persons.isLive(row)) continue
+      const key = persons.keyOf(row)
+      this.#tally.add(key, key)
+    }
+    this.#counts.openRows += persons.live
+    this.#counts.members += events.live
   }
 
   #history(firstPage: number, pages: StoredPages, cells: CellStore): void {

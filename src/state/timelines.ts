@@ -34,13 +34,15 @@ export interface EventsInto {
 
 /** Timelines by person. */
 export class Timelines {
-  readonly persons: RecycledTable
-  readonly events: RecycledTable
+  persons: RecycledTable
+  events: RecycledTable
+  readonly #pool: PagePool
   /** Row at which a sweep goes on, and the time up to which it takes events away. */
   #sweepAt = -1
   #sweepMs = Number.NEGATIVE_INFINITY
 
   constructor(pool: PagePool) {
+    this.#pool = pool
     this.persons = new RecycledTable(pool, new Float64Array(0))
     this.events = new RecycledTable(pool, new Float64Array(3))
   }
@@ -151,6 +153,14 @@ export class Timelines {
       this.#cut(events.u32(event, ROW_OWNER), this.#sweepMs)
     }
     this.#sweepAt = end === events.count ? -1 : end
+  }
+
+  /** Forgets everybody, and gives the memory back. */
+  clear(): void {
+    this.release()
+    this.persons = new RecycledTable(this.#pool, new Float64Array(0))
+    this.events = new RecycledTable(this.#pool, new Float64Array(3))
+    this.#sweepAt = -1
   }
 
   /** Copies a person with all events from `from`, whom these timelines do not have. */

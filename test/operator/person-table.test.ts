@@ -245,6 +245,9 @@ describe('tables about persons', () => {
     expect(cluster.state).toEqual({ persons: 100, events: 100 })
     expect(pool.bytesInUse - bytesInUse).toBeLessThan(1000)
     expect(table.indexBytes).toBeGreaterThanOrEqual(table.slices.indexBytes + 100 * 8)
+    // At the end of the input nothing can change any more.
+    cluster.advance(Number.POSITIVE_INFINITY)
+    expect([cluster.state, pool.bytesInUse]).toEqual([{ persons: 0, events: 0 }, 0])
   })
 
   it('correct what changes, and nothing else', () => {

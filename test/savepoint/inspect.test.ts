@@ -8,11 +8,11 @@ import { jobOf, simulate, topicOf, viewsOf } from './support.ts'
 async function inspected(wish: { table?: string; keys?: number } = {}) {
   const savepoints = new MemorySavepoints()
   const simulation = simulate(3, topicOf(3, 4000), savepoints)
-  await simulation.submit(jobOf({ bounded: false }))
+  await simulation.submit(jobOf({ bounded: false, persons: true }))
   await simulation.runUntilState('shop', 'RUNNING')
   await simulation.scheduler.runFor(1000)
   await simulation.settle(simulation.jobSavepoints.trigger('shop', 'all'))
-  const views = await viewsOf(simulation)
+  const views = await viewsOf(simulation, 'shop', 10)
   await simulation.close()
   const reader = await savepoints.open({ job: 'shop', name: 'all' })
   return { views, inspection: await inspectSavepoint(reader, { table: wish.table ?? null, keys: wish.keys ?? 1e6 }) }
@@ -23,6 +23,9 @@ function rowsOf(table: TableInspection, metric: number, column: string): Map<str
   const shown = table.samples.filter(({ status, values }) => status !== 'pane' && values[column] !== 0)
   return new Map(shown.map(({ key, startMs, values }) => [`${metric}|${startMs}|${key.join('|')}`, values[column]]))
 }
+
+/** A step that nobody has reached has a value, 0. */
+const withSomething = (views: ReadonlyMap<string, number>) => new Map([...views].filter(([, value]) => value !== 0))
 
 describe('inspection', () => {
   it('says what the views say', async () => {
@@ -46,6 +49,11 @@ describe('inspection', () => {
     expect(table('window', 'person+platform|tumbling').keys).toBe(400)
     expect(table('window', 'total|tumbling')).toMatchObject({ kind: 'partials' })
     expect(table('window', 'total|tumbling').members).toBeGreaterThan(100)
+    // Of metrics about persons: who they are, and their events.
+    expect(rowsOf(table('merge', 'platform|funnel'), 8, 'steps.count.3')).toEqual(withSomething(ofMetric(8)))
+    expect(table('window', 'platform|funnel')).toMatchObject({ keys: 200, openRows: 200, kind: 'partials' })
+    expect(table('window', 'platform|funnel').members).toBeGreaterThan(1000)
+    expect(table('window', 'total|lifecycle')).toMatchObject({ keys: 200, openRows: 200 })
   })
 
   it('says where the job was', async () => {

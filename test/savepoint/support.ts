@@ -11,8 +11,12 @@ import { Simulation } from '../../src/testing/simulation.ts'
 
 export const descriptors = loadDescriptors(readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)))
 
-/** The job; `bounded` ends with the topic. */
-export function jobOf({ name = 'shop', parallelism = 3, bounded = true } = {}): JobDefinition {
+const personMetrics = `
+  - { id: steps, funnel: { steps: [{ where: name == 'view' }, { where: name == 'purchase' }], within: 30s }, window: { tumbling: 1m }, by: [platform] }
+  - { id: stays, lifecycle: { lookback: 1h }, window: { tumbling: 1m } }`
+
+/** The job; `bounded` ends with the topic. With `persons`, metrics 8 and 9 are about persons. */
+export function jobOf({ name = 'shop', parallelism = 3, bounded = true, persons = false } = {}): JobDefinition {
   return parseJob(
     `
 apiVersion: millrace.dev/v1
@@ -31,7 +35,7 @@ metrics:
   - { id: trend, activeUsers: {}, window: { sliding: 1m, slide: 20s }, by: [platform] }
   - { id: median, quantile: { field: revenue_minor, q: 0.5 }, window: { tumbling: 1m }, by: [platform] }
   - { id: top, topK: { field: name, k: 2 }, window: { tumbling: 1m }, by: [platform] }
-  - { id: ever, count: {}, window: { global: {} }, by: [person] }
+  - { id: ever, count: {}, window: { global: {} }, by: [person] }${persons ? personMetrics : ''}
 `,
     descriptors,
   ).definition
@@ -81,9 +85,9 @@ export function simulate(seed: number, topic: MemoryTopic, savepoints?: MemorySa
 }
 
 /** All values of all metrics: `metric|start|group` to value, with the status where `revisions`. */
-export async function viewsOf(simulation: Simulation, job = 'shop'): Promise<Map<string, number>> {
+export async function viewsOf(simulation: Simulation, job = 'shop', metrics = METRICS): Promise<Map<string, number>> {
   const values = new Map<string, number>()
-  for (let metric = 0; metric < METRICS; metric++) {
+  for (let metric = 0; metric < metrics; metric++) {
     for (const rows of await simulation.rows(job, metric)) {
       for (let i = 0; i < rows.count; i++) {
         values.set(`${metric}|${rows.windowStartMs[i]}|${rows.dimensions[i]!.join('|')}`, rows.values[i]!)
