@@ -102,7 +102,11 @@ describe('MetricValueSink', () => {
       status: ValueStatus.VALUE_STATUS_CORRECTED,
     })
     // And what they were in before, where that is wanted.
-    const both = valuesOf([left(2)], { table: 3, before: Float64Array.of(4, 3), beforeAt: 0 }, { corrections: 'retract' })
+    const both = valuesOf(
+      [left(2)],
+      { table: 3, before: Float64Array.of(4, 3), beforeAt: 0 },
+      { corrections: 'retract' },
+    )
     expect(both.map(({ message }) => [message.retraction, message.value?.value])).toEqual([
       [true, 3],
       [false, 0],

@@ -33,7 +33,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   job: ['core', 'event', 'gen'],
   window: ['core', 'event', 'job'],
   state: ['core', 'event', 'job', 'window'],
-  // metrics about persons, as functions of their timelines
+  // metrics about persons, as functions of their timelines; models over what jobs count
   metrics: model,
   // the parts of the data plane
   log: ['core', 'event'],
@@ -113,7 +113,6 @@ export const pure: readonly string[] = [
   'src/coordinator/job-state*.ts',
   'src/savepoint/names.ts',
   'src/savepoint/describe.ts',
-  'src/metrics/**',
   'src/alert/**',
 ]
 
