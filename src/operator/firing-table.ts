@@ -39,8 +39,8 @@ export interface FiringTable extends ChangingTable {
   /** Bytes beside the page pool's. */
   readonly indexBytes: number
   /**
-   * What makes the window due that fires next: its last instant, or later where it is settled later; or an earlier time; Infinity where none is open. Undefined where every group has
-   * windows of its own.
+   * What makes the window due that fires next: its last instant, or later where it is settled later; or an earlier time;
+   * Infinity where none is open. Undefined where every group has windows of its own.
    */
   readonly nextDueMs?: number
   /** Gives what a batch has corrected. Call after each batch, and `advance` after it. */
