@@ -16,7 +16,7 @@ import type { JobPlan } from '../job/plan.ts'
 import type { TableSource } from '../job/state-match.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { OutboxMarker, OutboxOwner, OutboxSink } from '../sink/outbox.ts'
-import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
+import type { EndedTransaction } from '../source/kafka/ended-transaction.ts'
 import type { SplitAssignment } from '../source/source.ts'
 
 /** One run of one job: `job` is unique in the process, `attempt` rises with each restart. */

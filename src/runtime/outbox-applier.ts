@@ -14,7 +14,7 @@ import { invariant, MillraceError } from '../core/errors.ts'
 import { crc32c } from '../event/crc32c.ts'
 import { recordSinks } from '../job/delivery.ts'
 import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
-import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
+import type { EndedTransaction } from '../source/kafka/ended-transaction.ts'
 import type { AttemptRef, DeployMessage, FromWorker, OutboxAnswer } from './messages.ts'
 import type { WorkerPorts } from './ports.ts'
 

@@ -8,7 +8,7 @@ import type { JobPlan } from '../job/plan.ts'
 import type { JobProgram } from '../program/graph.ts'
 import type { OutboxOwner, OutboxSink } from '../sink/outbox.ts'
 import type { RecordWriter } from '../sink/sink.ts'
-import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
+import type { EndedTransaction } from '../source/kafka/ended-transaction.ts'
 import type { SourceReader } from '../source/source.ts'
 
 /** Opens the outside world for one worker. */

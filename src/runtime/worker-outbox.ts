@@ -19,7 +19,7 @@ import { openPostgres } from '../sink/postgres-connection.ts'
 import { PostgresOutbox } from '../sink/postgres-outbox.ts'
 import { MetricTable, type PostgresRows, SideTable } from '../sink/postgres-tables.ts'
 import { RedisOutbox } from '../sink/redis-outbox.ts'
-import type { EndedTransaction } from '../source/kafka/hanging-transactions.ts'
+import type { EndedTransaction } from '../source/kafka/ended-transaction.ts'
 
 /** What sinks need of the thread. */
 interface SinkPorts {

@@ -13,15 +13,12 @@
  * 4. An epoch is applied when readers of committed records see it, not when its commit is answered: what hangs then, or
  *    is found hanging by `open`, is ended as its coordinator has decided (source/kafka/hanging-transactions.ts).
  */
+
 import { MillraceError } from '../core/errors.ts'
 import { RecordBatchWriter } from '../event/record-batch-writer.ts'
 import { type KafkaAdmin, openKafkaAdmin } from '../source/kafka/admin.ts'
-import {
-  type Committed,
-  type EndedTransaction,
-  OwnTransactions,
-  settleHolder,
-} from '../source/kafka/hanging-transactions.ts'
+import type { EndedTransaction } from '../source/kafka/ended-transaction.ts'
+import { type Committed, OwnTransactions, settleHolder } from '../source/kafka/hanging-transactions.ts'
 import type { KafkaClusterOptions } from '../source/kafka/kafka-cluster.ts'
 import { nameHolder } from '../source/kafka/open-transactions.ts'
 import type { KafkaPorts } from '../source/kafka/patience.ts'

@@ -10,7 +10,7 @@ import type { OutboxOwner } from '../../src/sink/outbox.ts'
 import { type KafkaAdmin, openKafkaAdmin } from '../../src/source/kafka/admin.ts'
 import { connectKafka } from '../../src/source/kafka/connect.ts'
 import type { KafkaConnect, KafkaConnection } from '../../src/source/kafka/connection.ts'
-import type { EndedTransaction } from '../../src/source/kafka/hanging-transactions.ts'
+import type { EndedTransaction } from '../../src/source/kafka/ended-transaction.ts'
 import { inspectApis } from '../../src/source/kafka/inspect-protocol.ts'
 import {
   type ProducerIdentity,

@@ -17,6 +17,7 @@
  *    InitProducerId, which an owner calls only when nothing committed hangs: what is found then was aborted by it.
  */
 import { MillraceError } from '../../core/errors.ts'
+import type { EndedTransaction } from './ended-transaction.ts'
 import { brokerError, kafkaErrorName } from './errors.ts'
 import {
   type DescribedTransaction,
@@ -34,14 +35,6 @@ import { askProducers, inspect, isOpen, listTransactions, offers, openProducers 
 import { type KafkaPorts, Patience, passing } from './patience.ts'
 import { everyEnd, type PartitionEnds, partitionEnds } from './stable-offsets.ts'
 import type { ProducerIdentity } from './transaction-protocol.ts'
-
-/** A transaction that hung in a partition, and how it was ended. */
-export interface EndedTransaction extends TopicPartition {
-  readonly producerId: bigint
-  /** Its first offset there. */
-  readonly offset: number
-  readonly end: TransactionEnd
-}
 
 /** What an open transaction of an own producer means, given the state of its id: `wait` until it has ended, or it hangs. */
 export type HangingVerdict = TransactionEnd | 'wait' | 'leave'
