@@ -58,9 +58,13 @@ export class ResultTable {
   protected readonly emitter: ResultEmitter
   readonly #early = new EarlyResults()
   readonly #settleMs: number
-  /** Next row to fire in the slice that is firing, or to move into the history. */
+  /** Next row to fire in the slice that is firing. */
   #cursor = 0
-  #closing = false
+  /**
+   * Next row to move into the history of the slice that is closing. Not the same: who yields while one window closes may be
+   * asked to fire the next one first.
+   */
+  #moved = 0
   /** Everything due at this watermark has been worked off. */
   #passedMs = MIN_WATERMARK
 
@@ -166,7 +170,7 @@ export class ResultTable {
   visitOpen(fromMs: number, toMs: number, passes: KeyTest | null, visit: VisitOpen): void {
     for (const slice of this.slices.slices) {
       if (slice.endMs <= fromMs || slice.startMs >= toMs) continue
-      const first = this.#closing && slice === this.slices.slices[0] ? this.#cursor : 0
+      const first = slice === this.slices.slices[0] ? this.#moved : 0
       if (!visitRows(slice, slice.groups, first, visit, passes?.onlyKey)) return
     }
   }
@@ -239,13 +243,9 @@ export class ResultTable {
     // Retention no longer than the lateness keeps nothing: the window is already out of it when it closes.
     if (this.plan.retainMs <= this.plan.allowedLatenessMs + this.#settleMs) return budget
     const groups = slice.groups
-    if (!this.#closing) {
-      this.#closing = true
-      this.#cursor = 0
-    }
     let left = budget
-    while (this.#cursor < groups.count && left > 0) {
-      const row = this.#cursor++
+    while (this.#moved < groups.count && left > 0) {
+      const row = this.#moved++
       const page = groups.rows.pages[row >>> ROW_PAGE_SHIFT]!
       const place = row & ROW_PAGE_MASK
       const u32At = place * groups.strideU32
@@ -260,9 +260,8 @@ export class ResultTable {
       )
       left--
     }
-    if (this.#cursor < groups.count) return -1
-    this.#cursor = 0
-    this.#closing = false
+    if (this.#moved < groups.count) return -1
+    this.#moved = 0
     return left
   }
 }

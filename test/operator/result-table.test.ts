@@ -67,6 +67,23 @@ describe('events into a table of results', () => {
     expect(cluster.takeResults().map(brief)).toEqual([[0, 3, 2]])
   })
 
+  it('fire every row of a window that is due while the one before still moves to the history', () => {
+    // As a subtask drives several tables: to the end of each window in turn, and anew from the first that is due.
+    const cluster = new Cluster(tablePlan([-1], [accumulator('count', 0)], {}), 1, false)
+    const rows = (timeMs: number) => Array.from({ length: 10 }, (_, i) => row(timeMs, `k${i}`))
+    cluster.apply([...rows(10), ...rows(110)])
+    const [table] = cluster.tables
+    expect(table!.advance(99, 15, 199)).toBe(-1)
+    expect(table!.advance(199, 100, 199)).toBeGreaterThanOrEqual(0)
+    expect(
+      cluster
+        .takeResults()
+        .map(brief)
+        .map(([startMs]) => startMs),
+    ).toEqual([...new Array(10).fill(0), ...new Array(10).fill(100)])
+    expect(table!.history.count).toBe(20)
+  })
+
   it('keep closed windows as long as they are retained, and everything at the end of the input', () => {
     const rows = (count: number, timeMs: number) => Array.from({ length: count }, (_, i) => row(timeMs, `k${i}`))
     const starts = (cluster: Cluster) => [
