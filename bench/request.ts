@@ -56,17 +56,18 @@ export function readRequest(env: Readonly<Record<string, string | undefined>>): 
   }
 }
 
-function choose(name: string | undefined): Pick<BenchRequest, 'cases' | 'measures'> {
-  if (!name) return { cases: benchCases, measures }
-  const chosen = {
-    cases: benchCases.filter(({ id }) => id === name),
-    measures: measures.filter(({ id }) => id === name),
+function choose(names: string | undefined): Pick<BenchRequest, 'cases' | 'measures'> {
+  if (!names) return { cases: benchCases, measures }
+  const wanted = names.split(',').map((name) => name.trim())
+  const all: readonly string[] = [...benchCases, ...measures].map(({ id }) => id)
+  const unknown = wanted.find((name) => !all.includes(name))
+  if (unknown !== undefined) {
+    throw new Error(`no bench case ${JSON.stringify(unknown)}: one of ${all.join(', ')}`)
   }
-  if (chosen.cases.length + chosen.measures.length === 0) {
-    const names = [...benchCases, ...measures].map(({ id }) => id).join(', ')
-    throw new Error(`no bench case ${JSON.stringify(name)}: one of ${names}`)
+  return {
+    cases: benchCases.filter(({ id }) => wanted.includes(id)),
+    measures: measures.filter(({ id }) => wanted.includes(id)),
   }
-  return chosen
 }
 
 function positive(name: string, text: string | undefined, otherwise: number): number {

@@ -8,7 +8,7 @@
  * that a run fell short of. The exit status is not 0 when something failed or the checksums differ. What the figures
  * mean: bench/README.md.
  *
- * Environment: CASE one case or measure (default all); DURATION the span that is measured, after the warm-up (default
+ * Environment: CASE cases and measures, with commas between (default all); DURATION the span that is measured, after the warm-up (default
  * 20s; below that the warm-up is half of it); ROUNDS runs a side, alternating (default 1); EVENTS the size of the topic
  * (default from DURATION); SIDES=millrace or flink runs only one; RATE the load of the latency measure.
  */

@@ -7,5 +7,5 @@ export const distinct: BenchCase = {
   title: 'exact distinct persons by screen per minute',
   columns: ['screen', 'window_start_ms', 'distinct_persons'],
   flink: { api: 'datastream', heapMb: 1024 },
-  sizingEventsPerSecond: 3_300_000,
+  sizingEventsPerSecond: 5_000_000,
 }

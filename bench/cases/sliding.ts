@@ -7,5 +7,5 @@ export const sliding: BenchCase = {
   title: 'count and sum of revenue by person in a minute, every 5 s',
   columns: ['person', 'window_start_ms', 'count', 'sum_revenue_minor'],
   flink: { api: 'sql', heapMb: 1024 },
-  sizingEventsPerSecond: 1_000_000,
+  sizingEventsPerSecond: 2_000_000,
 }

@@ -22,15 +22,19 @@ describe('what the bench is asked for', () => {
     ])
     expect(request).toMatchObject({ durationSeconds: 20, warmupSeconds: 10, rounds: 1, rate: 100_000 })
     expect(request).toMatchObject({ millrace: true, flink: true })
-    expect(request.eventsOf()).toBe(99_000_000)
-    expect(request.cases.map(request.eventsOf)).toEqual([99_000_000, 99_000_000, 45_000_000, 30_000_000])
+    expect(request.eventsOf()).toBe(150_000_000)
+    expect(request.cases.map(request.eventsOf)).toEqual([150_000_000, 150_000_000, 45_000_000, 60_000_000])
   })
 
-  it('is one case or one measure by name', () => {
+  it('is some cases and measures by name', () => {
     const one = readRequest({ CASE: 'distinct', DURATION: '4s', ROUNDS: '3', EVENTS: '5000' })
     expect([ids(one.cases), ids(one.measures)]).toEqual([['distinct'], []])
     expect(one).toMatchObject({ durationSeconds: 4, warmupSeconds: 2, rounds: 3, flink: true })
     expect([one.eventsOf(), one.eventsOf(one.cases[0])]).toEqual([5_000, 5_000])
+    expect(readRequest({ CASE: 'distinct, latency, tumbling' })).toMatchObject({
+      cases: [{ id: 'tumbling' }, { id: 'distinct' }],
+      measures: [{ id: 'latency' }],
+    })
     const measure = readRequest({ CASE: 'latency', RATE: '50000' })
     expect([ids(measure.cases), ids(measure.measures)]).toEqual([[], ['latency']])
     // Nothing compares with Flink: it need not be built.
