@@ -18,7 +18,16 @@ const CALLS = 20
 const HANG_MS = 1000
 
 /** A gRPC status that says what is wrong with the call; INTERNAL and UNKNOWN would be our fault. */
-const coded = new Set(['OK', 'INVALID_ARGUMENT', 'NOT_FOUND', 'FAILED_PRECONDITION', 'ALREADY_EXISTS', 'CANCELLED'])
+const coded = new Set([
+  'OK',
+  'INVALID_ARGUMENT',
+  'NOT_FOUND',
+  'FAILED_PRECONDITION',
+  'ALREADY_EXISTS',
+  'CANCELLED',
+  // Asks for more than one answer may hold.
+  'RESOURCE_EXHAUSTED',
+])
 
 /** Pieces of Protobuf: tags, lengths, texts, and what breaks them. */
 const piece = fc.oneof(
