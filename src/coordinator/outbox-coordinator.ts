@@ -81,7 +81,7 @@ export class OutboxCoordinator {
     outbox.held = false
     for (const [sink, marker] of markers) if (marker?.jobId === jobId) outbox.applied.set(sink, marker.epoch)
     this.#setOwed(decision.epochs)
-    memory.outbox.asked = true
+    outbox.asked = true
     for (const { checkpointId } of decision.epochs) await this.apply(checkpointId)
     outbox.settledId = Math.max(outbox.settledId, restoredId)
     const outputs = recordSinks(plan.definition)

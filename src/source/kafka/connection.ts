@@ -18,7 +18,7 @@ export interface KafkaSecurity {
   readonly sasl?: KafkaSasl
   /** First part of transactional ids, and of the topic of markers: of sinks only. Default `millrace`. */
   readonly transactionPrefix?: string
-  /** The broker ends a transaction that is open for longer, ms: of sinks only. Default 60000. */
+  /** The broker ends a transaction that is open for longer, ms: of sinks only; at most its `transaction.max.timeout.ms`. Default 60000. */
   readonly transactionTimeoutMs?: number
 }
 

@@ -42,8 +42,6 @@ import { type TransactionStep, transactionVerdict } from './transaction-verdict.
 /** Options of a TransactionalProducer. */
 export interface TransactionalProducerOptions extends KafkaClusterOptions {
   readonly transactionalId: string
-  /** The broker aborts a transaction that is open for longer; at most its `transaction.max.timeout.ms`. Default 60000. */
-  readonly transactionTimeoutMs?: number
   /** How long trouble that passes is waited out within one step, ms. Default 30000. */
   readonly patienceMs?: number
   /** First pause before a step is tried again, ms; it doubles up to a second. Default 5. */
@@ -58,6 +56,7 @@ export class TransactionalProducer {
   readonly cluster: KafkaCluster
   readonly #id: string
   readonly #options: TransactionalProducerOptions
+  readonly #timeoutMs: number
   readonly #ports: KafkaPorts
   #identity: ProducerIdentity | undefined
   #coordinator: KafkaConnection | undefined
@@ -73,6 +72,7 @@ export class TransactionalProducer {
   constructor(options: TransactionalProducerOptions, ports: KafkaPorts) {
     this.#id = options.transactionalId
     this.#options = options
+    this.#timeoutMs = options.transactionTimeoutMs ?? 60_000
     this.#ports = ports
     this.cluster = new KafkaCluster(options)
   }
@@ -98,7 +98,6 @@ export class TransactionalProducer {
    * committed where that was decided, before it resolves.
    */
   async init(): Promise<void> {
-    const timeoutMs = this.#options.transactionTimeoutMs ?? 60_000
     this.#added.clear()
     this.#sequences.clear()
     this.#identity = await this.#coordinate('init', 'starting transactions', async (connection) => {
@@ -107,7 +106,7 @@ export class TransactionalProducer {
         key,
         version,
         false,
-        (writer) => writeInitProducerId(writer, this.#id, timeoutMs),
+        (writer) => writeInitProducerId(writer, this.#id, this.#timeoutMs),
         readInitProducerId,
       )
       return { code: answer.errorCode, value: answer }
@@ -326,8 +325,7 @@ export class TransactionalProducer {
       return new MillraceError('BROKER_ERROR', message, { retry: 'restart' })
     }
     if (code === 50) {
-      const timeoutMs = this.#options.transactionTimeoutMs ?? 60_000
-      const message = `${where} failed: the broker takes no transaction timeout of ${timeoutMs} ms. Raise its transaction.max.timeout.ms, or lower MILLRACE_KAFKA_TRANSACTION_TIMEOUT.`
+      const message = `${where} failed: the broker takes no transaction timeout of ${this.#timeoutMs} ms. Raise its transaction.max.timeout.ms, or lower MILLRACE_KAFKA_TRANSACTION_TIMEOUT.`
       return new MillraceError('BROKER_ERROR', message, { retry: 'never' })
     }
     if (code === kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION) {
