@@ -1,13 +1,12 @@
 /** A small job for runs under faults: its events, its topic, and what it must come to, computed from the topic alone. */
-import { readFileSync } from 'node:fs'
 import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
-import { loadDescriptors } from '../../src/event/descriptor.ts'
-import { Event } from '../../src/gen/millrace/v1/event.ts'
 import type { JobDefinition } from '../../src/job/definition.ts'
 import { parseJob } from '../../src/job/parse.ts'
 import { MemoryTopic } from '../../src/source/memory-topic.ts'
+import { builtInDescriptors } from './descriptors.ts'
+import { exactlyOnce, type ShopAction, shopRecord } from './shop.ts'
 
-export const descriptors = loadDescriptors(readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)))
+export const descriptors = builtInDescriptors()
 
 const parsed = parseJob(
   `
@@ -29,13 +28,7 @@ late: { log: { path: none, topic: late } }
   descriptors,
 ).definition
 
-const delivery = 'exactly-once' as const
-export const definition: JobDefinition = {
-  ...parsed,
-  sinks: parsed.sinks.map((sink) => ({ ...sink, delivery })),
-  deadLetters: { ...parsed.deadLetters!, delivery },
-  late: { ...parsed.late!, delivery },
-}
+export const definition: JobDefinition = exactlyOnce(parsed)
 
 export const PARTITIONS = 3
 const EVENTS = 240
@@ -43,15 +36,9 @@ const BATCH = 4
 const startMs = 1_700_000_040_000
 
 /** An event, and where it lies. */
-export interface ShopEvent {
+export interface ShopEvent extends ShopAction {
   readonly partition: number
   readonly offset: number
-  readonly person: string
-  readonly name: string
-  readonly platform: string
-  readonly revenueMinor: number
-  readonly timeMs: number
-  readonly broken: boolean
 }
 
 /** Events in order of their partitions; some are late, some are no events. */
@@ -79,12 +66,7 @@ export function shopTopic(events: readonly ShopEvent[], seed: number): MemoryTop
   for (let partition = 0; partition < PARTITIONS; partition++) {
     const own = events.filter((event) => event.partition === partition)
     for (let at = 0; at < own.length; at += BATCH) {
-      const records = own.slice(at, at + BATCH).map(({ person, name, platform, revenueMinor, timeMs, broken }) => {
-        const occurredAt = new Date(timeMs)
-        const value = Event.encode(Event.fromPartial({ person, name, platform, revenueMinor, occurredAt })).finish()
-        return { key: null, value: broken ? new Uint8Array([255]) : value, timestampMs: timeMs }
-      })
-      topic.append(partition, records)
+      topic.append(partition, own.slice(at, at + BATCH).map(shopRecord))
     }
   }
   return topic

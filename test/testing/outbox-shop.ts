@@ -1,13 +1,12 @@
 /** A job with three outputs that go by the outbox, and events for it. */
-import { readFileSync } from 'node:fs'
 import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
-import { loadDescriptors } from '../../src/event/descriptor.ts'
-import { Event } from '../../src/gen/millrace/v1/event.ts'
 import type { JobDefinition } from '../../src/job/definition.ts'
 import { parseJob } from '../../src/job/parse.ts'
 import { MemoryTopic } from '../../src/source/memory-topic.ts'
+import { builtInDescriptors } from '../support/descriptors.ts'
+import { exactlyOnce, type ShopAction, shopRecord } from '../support/shop.ts'
 
-export const descriptors = loadDescriptors(readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)))
+export const descriptors = builtInDescriptors()
 
 const parsed = parseJob(
   `
@@ -29,29 +28,14 @@ late: { log: { path: none, topic: late } }
   descriptors,
 ).definition
 
-const delivery = 'exactly-once' as const
 /** Results, dead letters and late events, all exactly once. */
-export const definition: JobDefinition = {
-  ...parsed,
-  sinks: parsed.sinks.map((sink) => ({ ...sink, delivery })),
-  deadLetters: { ...parsed.deadLetters!, delivery },
-  late: { ...parsed.late!, delivery },
-}
+export const definition: JobDefinition = exactlyOnce(parsed)
 
 const EVENTS = 20_000
 const startMs = 1_700_000_040_000
 
-export interface Drawn {
-  readonly person: string
-  readonly name: string
-  readonly platform: string
-  readonly revenueMinor: number
-  readonly timeMs: number
-  readonly broken: boolean
-}
-
 /** Events in order, a few of them late, a few of them no events. */
-export function draw(seed: number): Drawn[] {
+export function draw(seed: number): ShopAction[] {
   const random = new SeededRandom(seed)
   return Array.from({ length: EVENTS }, (_, i) => ({
     person: `p${nextBelow(random, 100)}`,
@@ -70,21 +54,17 @@ export function emptyTopic(seed: number): MemoryTopic {
 }
 
 /** Appends events to all partitions of a topic. */
-export function append(topic: MemoryTopic, events: readonly Drawn[]): void {
+export function append(topic: MemoryTopic, events: readonly ShopAction[]): void {
   for (let at = 0; at < events.length; at += 100) {
     for (let partition = 0; partition < 4; partition++) {
       const batch = events.slice(at, at + 100).filter((_, i) => i % 4 === partition)
-      const records = batch.map(({ timeMs, broken, ...rest }) => {
-        const value = Event.encode(Event.fromPartial({ ...rest, occurredAt: new Date(timeMs) })).finish()
-        return { key: null, value: broken ? new Uint8Array([255]) : value, timestampMs: timeMs }
-      })
-      topic.append(partition, records)
+      topic.append(partition, batch.map(shopRecord))
     }
   }
 }
 
 /** A topic that holds them all. */
-export function topicOf(events: readonly Drawn[], seed: number): MemoryTopic {
+export function topicOf(events: readonly ShopAction[], seed: number): MemoryTopic {
   const topic = emptyTopic(seed)
   append(topic, events)
   return topic

@@ -6,7 +6,8 @@ import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { DeadLetter, LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
 import { Simulation } from '../../src/testing/simulation.ts'
-import { type Drawn, definition, descriptors, draw, topicOf } from './outbox-shop.ts'
+import type { ShopAction } from '../support/shop.ts'
+import { definition, descriptors, draw, topicOf } from './outbox-shop.ts'
 
 const decoder = new TextDecoder()
 
@@ -28,7 +29,7 @@ async function viewOf(simulation: Simulation, metric: number): Promise<Map<strin
 }
 
 /** Checks what the sinks hold against what went in, and against the state of the job: nothing lost, nothing twice. */
-async function checkSinks(simulation: Simulation, events: readonly Drawn[]): Promise<void> {
+async function checkSinks(simulation: Simulation, events: readonly ShopAction[]): Promise<void> {
   expect(simulation.sinks.repeated).toBe(0)
   const counters = await countersOf(simulation)
   expect(counters.read).toBe(events.length)
