@@ -7,13 +7,12 @@
  * from a seed. While the server is down, events of the first days are appended: far behind the watermark, they must be
  * found late, every one, each time.
  */
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
 import { LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
-import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { accountedFor, submitJob, untilJob, untilRead } from '../support/engine.ts'
-import { type EngagementMetric, engagementDifferences, expectedNumbers } from '../support/engine-numbers.ts'
+import { type EngagementMetric, engagementDifferences } from '../support/engine-numbers.ts'
 import {
   engagementEvents,
   engagementJob,
@@ -24,6 +23,7 @@ import {
 } from '../support/events.ts'
 import { createKafkaTopic, readKafkaTopic } from '../support/events-kafka.ts'
 import { createLogTopic, readLogTopic } from '../support/events-log.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 import { testBrokers, testRedis } from '../support/infra.ts'
 import { KafkaAccess } from '../support/kafka-modes.ts'
 import { MillraceServer } from '../support/server-process.ts'
@@ -41,15 +41,11 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i)
 }
 
-let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 
 beforeAll(async () => {
-  oracle = await openOracle()
-  expected = await expectedNumbers(oracle)
+  expected = await expectedNumbers()
 })
-
-afterAll(() => oracle?.close())
 
 /** A server and the topics around its job. */
 interface World {

@@ -2,12 +2,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WorkerPool } from '../../src/coordinator/worker-pool.ts'
 import type { WorkerPort } from '../../src/runtime/messages.ts'
-import { openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { engineForTest, submitJob, untilJob, untilRead } from '../support/engine.ts'
-import { engagementDifferences, expectedNumbers } from '../support/engine-numbers.ts'
+import { engagementDifferences } from '../support/engine-numbers.ts'
 import { engagementEvents, engagementJob, fillPartitions, makeEvent } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 
 const DAY_MS = 86_400_000
 const END_MS = Date.UTC(2024, 11, 31)
@@ -32,9 +32,7 @@ describe('worker threads that die', () => {
     const threads = watchThreads()
     const engine = await engineForTest({ threads: 2 })
     const { client } = engine
-    const oracle = await openOracle()
-    const expected = await expectedNumbers(oracle)
-    oracle.close()
+    const expected = await expectedNumbers()
     const partitions = 3
     const log = createLogTopic(engine.logRoot, 'events', partitions)
     const filled = fillPartitions(engagementEvents(), partitions, 'round-robin')

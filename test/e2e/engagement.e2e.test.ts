@@ -3,12 +3,11 @@
  * late events and results go to topics. Directly, and under the ceiling of what Redpanda offers.
  */
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { DeadLetter, LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
-import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { checkpointApplied, engineForTest, submitJob, untilRead } from '../support/engine.ts'
-import { type EngagementMetric, engagementDifferences, expectedNumbers } from '../support/engine-numbers.ts'
+import { type EngagementMetric, engagementDifferences } from '../support/engine-numbers.ts'
 import {
   engagementEvents,
   engagementJob,
@@ -18,6 +17,7 @@ import {
   shuffleWithin,
 } from '../support/events.ts'
 import { createKafkaTopic, type KafkaTopic, readKafkaTopic } from '../support/events-kafka.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 import { testBrokers, testRedis } from '../support/infra.ts'
 import { KafkaAccess, kafkaModes } from '../support/kafka-modes.ts'
 
@@ -25,15 +25,11 @@ const PARTITIONS = 4
 const DAY_MS = 86_400_000
 const END_MS = Date.UTC(2024, 11, 31)
 
-let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 
 beforeAll(async () => {
-  oracle = await openOracle()
-  expected = await expectedNumbers(oracle)
+  expected = await expectedNumbers()
 })
-
-afterAll(() => oracle?.close())
 
 /** As a producer in the field does it: gzip, keys, batches of its own. */
 async function produceByKafkajs(topic: KafkaTopic, partitions: readonly (readonly SampleEvent[])[]): Promise<void> {

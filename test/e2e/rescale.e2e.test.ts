@@ -2,15 +2,15 @@
  * A job that is rescaled from 2 to 3 to 1 while events flow, killed in the middle of a rescale, and upgraded, on a real
  * broker and Redis: its final numbers are the batch oracle's, and nothing is in its output twice.
  */
-import { afterAll, beforeAll, expect, inject, it } from 'vitest'
+import { beforeAll, expect, inject, it } from 'vitest'
 import { MetricValue } from '../../src/gen/millrace/v1/metric.ts'
-import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { submitJob, untilRead, untilState } from '../support/engine.ts'
-import { type EngagementMetric, engagementDifferences, expectedNumbers } from '../support/engine-numbers.ts'
+import { type EngagementMetric, engagementDifferences } from '../support/engine-numbers.ts'
 import { engagementEvents, engagementJob, fillPartitions, makeEvent, type SampleEvent } from '../support/events.ts'
 import { createKafkaTopic } from '../support/events-kafka.ts'
 import { readLogTopic } from '../support/events-log.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 import { testBrokers, testRedis } from '../support/infra.ts'
 import { KafkaAccess } from '../support/kafka-modes.ts'
 import { MillraceServer } from '../support/server-process.ts'
@@ -20,15 +20,11 @@ const STEPS = 8
 const DAY_MS = 86_400_000
 const END_MS = Date.UTC(2024, 11, 31)
 
-let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 
 beforeAll(async () => {
-  oracle = await openOracle()
-  expected = await expectedNumbers(oracle)
+  expected = await expectedNumbers()
 })
-
-afterAll(() => oracle?.close())
 
 it('ends with the numbers of the oracle, each given out once', { timeout: 180_000 }, async () => {
   const prefix = `rescale-${inject('runId')}`

@@ -4,16 +4,16 @@
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { inspectSavepoint } from '../../src/savepoint/inspect.ts'
 import type { Inspection } from '../../src/savepoint/inspection.ts'
 import { openSavepointFolder } from '../../src/savepoint/savepoint-files.ts'
-import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { engineForTest, folderForTest, submitJob, untilRead, untilState } from '../support/engine.ts'
-import { type EngagementMetric, engagementDifferences, expectedNumbers, valuesOf } from '../support/engine-numbers.ts'
+import { type EngagementMetric, engagementDifferences, valuesOf } from '../support/engine-numbers.ts'
 import { engagementEvents, engagementJob, fillPartitions, makeEvent, type SampleEvent } from '../support/events.ts'
 import { createKafkaTopic } from '../support/events-kafka.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 import { testBrokers, testRedis } from '../support/infra.ts'
 import { KafkaAccess } from '../support/kafka-modes.ts'
 
@@ -21,15 +21,11 @@ const PARTITIONS = 4
 const END_MS = Date.UTC(2024, 11, 31)
 const CLOSED_MS = END_MS - 86_400_000
 
-let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 
 beforeAll(async () => {
-  oracle = await openOracle()
-  expected = await expectedNumbers(oracle)
+  expected = await expectedNumbers()
 })
-
-afterAll(() => oracle?.close())
 
 const ends = (): SampleEvent[][] =>
   Array.from({ length: PARTITIONS }, (_, i) => [makeEvent({ person: `end-${i}`, timeMs: END_MS, name: 'end' })])

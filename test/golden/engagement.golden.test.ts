@@ -6,14 +6,12 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { JobSummary } from '../../src/control/api.ts'
-import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { accountedFor, openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
 import {
   type EngagementMetric,
   engagementDifferences,
   engagementMetricIds,
-  expectedNumbers,
   valuesOf,
 } from '../support/engine-numbers.ts'
 import {
@@ -26,6 +24,7 @@ import {
   shuffleWithin,
 } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 
 const SECOND_MS = 1000
 const HOUR_MS = 3600 * SECOND_MS
@@ -37,20 +36,17 @@ const orders = [
 ] as const
 const parallelisms = [1, 2, 3] as const
 
-let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 let engine: TestEngine
 let runs = 0
 
 beforeAll(async () => {
-  oracle = await openOracle()
-  expected = await expectedNumbers(oracle)
+  expected = await expectedNumbers()
   engine = await openEngine({ threads: 2 })
 })
 
 afterAll(async () => {
   await engine?.close()
-  oracle?.close()
 })
 
 /** Statistics come in once a second: waits for those in which every event is accounted for. */

@@ -5,17 +5,15 @@
  * Nothing is left to the clock: a checkpoint is made when it is asked for, and the kill comes when the job has read events
  * that no checkpoint has. How events fall into batches, marks and epochs is different in every run all the same.
  */
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { MetricValue } from '../../src/gen/millrace/v1/metric.ts'
 import type { MillraceClient } from '../../src/rpc/client.ts'
-import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { submitJob, untilJob, untilRead, untilState } from '../support/engine.ts'
 import {
   type EngagementMetric,
   engagementDifferences,
   engagementMetricIds,
-  expectedNumbers,
   valuesOf,
 } from '../support/engine-numbers.ts'
 import {
@@ -27,6 +25,7 @@ import {
   shuffleWithin,
 } from '../support/events.ts'
 import { createLogTopic, readLogPartition } from '../support/events-log.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 import { MillraceServer } from '../support/server-process.ts'
 
 const STEPS = 6
@@ -34,15 +33,11 @@ const CHECKPOINTS = 3
 const END_MS = Date.UTC(2024, 11, 31)
 const DAY_MS = 86_400_000
 
-let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 
 beforeAll(async () => {
-  oracle = await openOracle()
-  expected = await expectedNumbers(oracle)
+  expected = await expectedNumbers()
 })
-
-afterAll(() => oracle?.close())
 
 /** What a run has come to. */
 interface Outcome {

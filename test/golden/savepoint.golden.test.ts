@@ -2,31 +2,26 @@
  * The main job run whole, and stopped with a savepoint in its middle and resumed at parallelism 3 by another server: the
  * same final rows, which are the batch oracle's.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { engineForTest, folderForTest, submitJob, untilJob, untilRead } from '../support/engine.ts'
 import {
   type EngagementMetric,
   engagementDifferences,
   engagementMetricIds,
-  expectedNumbers,
   valuesOf,
 } from '../support/engine-numbers.ts'
 import { engagementEvents, engagementJob, fillPartitions, shuffleWithin } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'
+import { expectedNumbers } from '../support/expected-numbers.ts'
 
 const PARTITIONS = 3
 
-let oracle: Oracle
 let expected: ReadonlyMap<EngagementMetric, readonly string[]>
 
 beforeAll(async () => {
-  oracle = await openOracle()
-  expected = await expectedNumbers(oracle)
+  expected = await expectedNumbers()
 })
-
-afterAll(() => oracle?.close())
 
 /** All that is final of a value: everything but the attempt. */
 function rowsOf(values: Awaited<ReturnType<typeof valuesOf>>): string[] {

@@ -6,7 +6,7 @@
 import type { MetricQuery, MetricValue } from '../../src/query/api.ts'
 import type { MillraceClient } from '../../src/rpc/client.ts'
 import { engagementMetrics } from '../oracle/engagement-metrics.ts'
-import type { Oracle, OracleRow } from '../oracle/engagement-oracle.ts'
+import type { OracleRow } from '../oracle/engagement-oracle.ts'
 
 /** Metrics of the main job. */
 export type EngagementMetric = keyof typeof engagementMetrics
@@ -30,18 +30,6 @@ export function allOf(job: string, metric: string, changes: Partial<MetricQuery>
 /** All values of a metric of a job. */
 export async function valuesOf(client: MillraceClient, job: string, metric: string): Promise<readonly MetricValue[]> {
   return (await client.query.query(allOf(job, metric))).values
-}
-
-/** What the oracle says of all metrics of the main job, by metric, sorted. */
-export async function expectedNumbers(oracle: Oracle): Promise<ReadonlyMap<EngagementMetric, readonly string[]>> {
-  const expected = new Map<EngagementMetric, readonly string[]>()
-  for (const id of engagementMetricIds) {
-    const query = engagementMetrics[id]
-    const by: readonly string[] = 'by' in query ? query.by : []
-    const rows = await oracle.rows(query)
-    expected.set(id, rows.map((row) => oracleLine(id, row, by)).sort())
-  }
-  return expected
 }
 
 /** How a job's metric differs from what is expected of it; empty when it does not. Windows from `untilMs` on are left out. */
@@ -76,7 +64,8 @@ export async function engagementDifferences(
   return wrong
 }
 
-function oracleLine(metric: string, row: OracleRow, by: readonly string[]): string {
+/** A row of the oracle as a line. */
+export function oracleLine(metric: string, row: OracleRow, by: readonly string[]): string {
   const dimensions = by.map((name) => String(row[name]))
   return line(metric, row.window_start_ms, row.window_end_ms, dimensions, row.value)
 }
