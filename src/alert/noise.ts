@@ -15,6 +15,9 @@ const COUNT_MIN = 0.1
 /** An expected share nearer to 0 or 1 is taken as this near. */
 const SHARE_MIN = 0.001
 const BISECTIONS = 50
+/** Distance from the mean, as a share of it, up to which so many terms of the series are exact. */
+const NEAR = 0.01
+const SERIES_TERMS = 9
 
 /**
  * Residual of `value`, positive above `expected`. Of shares `volume` is what they are of; a share above 1 (events of a
@@ -25,11 +28,11 @@ export function residualOf(noise: Noise, value: number, expected: number, volume
   if (noise === 'poisson') {
     const mean = Math.max(expected, COUNT_MIN)
     const count = Math.max(value, 0)
-    return signedRoot(count - mean, xLogRatio(count, mean) - (count - mean))
+    return signedRoot(count - mean, halfDeviance(count, mean))
   }
   const share = Math.min(Math.max(value, 0), 1)
   const mean = Math.min(Math.max(expected, SHARE_MIN), 1 - SHARE_MIN)
-  return signedRoot(share - mean, volume * (xLogRatio(share, mean) + xLogRatio(1 - share, 1 - mean)))
+  return signedRoot(share - mean, volume * (halfDeviance(share, mean) + halfDeviance(1 - share, 1 - mean)))
 }
 
 /** The value whose residual is `residual`: the edge of a band. Within the values that the noise knows. */
@@ -47,10 +50,16 @@ export function valueAt(noise: Noise, residual: number, expected: number, volume
   return (low + high) / 2
 }
 
-function signedRoot(difference: number, halfDeviance: number): number {
-  return Math.sign(difference) * Math.sqrt(2 * Math.max(halfDeviance, 0))
+function signedRoot(difference: number, halved: number): number {
+  return Math.sign(difference) * Math.sqrt(2 * Math.max(halved, 0))
 }
 
-function xLogRatio(x: number, mean: number): number {
-  return x === 0 ? 0 : x * Math.log(x / mean)
+/** x ln(x / mean) - (x - mean): 0 where they are the same, else above. */
+function halfDeviance(x: number, mean: number): number {
+  const part = (x - mean) / mean
+  if (Math.abs(part) > NEAR) return (x === 0 ? 0 : x * Math.log(x / mean)) - (x - mean)
+  // Close to the mean that is a small difference of large numbers; its series, to the last bit.
+  let sum = 0
+  for (let k = SERIES_TERMS; k >= 2; k--) sum = 1 / (k * (k - 1)) - part * sum
+  return mean * part * part * sum
 }
