@@ -42,7 +42,12 @@ export function metricJson(info: MetricInfo) {
     k: info.kind.kind === 'topK' ? info.kind.k : null,
     sample: 'sample' in info.kind && info.kind.sample,
     bounds: boundsOf(info.kind),
-    measure: info.kind.kind === 'funnel' ? info.kind.measure : null,
+    measure: 'measure' in info.kind ? info.kind.measure : null,
+    periods: info.kind.kind === 'retention' ? info.kind.periods : null,
+    retentionMode: info.kind.kind === 'retention' ? info.kind.mode : null,
+    cohort: info.kind.kind === 'retention' ? info.kind.cohort : null,
+    clock: info.kind.kind === 'retention' ? info.kind.clock : null,
+    interval: info.kind.kind === 'stickiness' ? info.kind.interval : null,
   }
 }
 
@@ -63,6 +68,7 @@ export function valueJson(result: Pick<MetricResult, 'info' | 'dimensions'>, val
     lateCount: value.lateCount,
     eventCount: value.eventCount,
     attempt: value.attempt,
+    immature: value.immature === true,
   }
 }
 
@@ -91,6 +97,8 @@ export function describeKind(kind: MetricInfo['kind']): string {
   if (kind.kind === 'quantile') return `quantile ${kind.q} ${field}`
   if (kind.kind === 'topK') return `topK ${kind.k} ${field}`
   if (kind.kind === 'funnel') return `funnel ${kind.measure}`
+  if (kind.kind === 'retention') return `retention ${kind.measure} ${kind.mode}`
+  if (kind.kind === 'stickiness') return `stickiness by ${kind.interval}`
   return `${kind.kind}${field}`
 }
 
@@ -128,10 +136,16 @@ export function valueCells(info: MetricInfo, value: MetricValue): string[] {
     kind === 'global' ? 'all time' : formatWindow(value.windowStartMs, value.windowEndMs, timezone),
     ...value.dimensions.map((text) => (text === '' ? '-' : printable(text))),
     formatValue(value),
-    value.revision > 1 ? `${value.status} (${value.revision})` : value.status,
+    statusText(value),
     formatNumber(value.eventCount),
     formatNumber(value.lateCount),
   ]
+}
+
+/** How settled a value is, for people: its status, how often it was corrected, and whether it can still rise in time. */
+function statusText({ status, revision, immature }: MetricValue): string {
+  if (immature === true) return 'immature'
+  return revision > 1 ? `${status} (${revision})` : status
 }
 
 /** Writes the answer to a query. */

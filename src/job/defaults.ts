@@ -59,6 +59,7 @@ export const jobDefaults = {
     bucketsMs: [MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, 6 * 60 * MINUTE, DAY, 3 * DAY, 7 * DAY],
   },
   lifecycle: { lookbackMs: 90 * DAY },
+  retention: { periods: 12, lookbackMs: 90 * DAY },
   sink: { format: 'protobuf', corrections: 'upsert' },
   redis: { prefix: 'results', ttlMs: 0 },
   http: { encoding: 'json', timeoutMs: 30 * SECOND, retryMs: MINUTE },

@@ -4,6 +4,8 @@ import type { MetricDefinition, MetricKind } from './definition.ts'
 import { readFunnel, readLifecycle } from './parse-person.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
 import { readTrigger, readWindow } from './parse-window.ts'
+import { readRetention } from './person/retention.ts'
+import { readStickiness } from './person/stickiness.ts'
 import { BOUNDS_MAX, DD_ERROR_MAX, DD_ERROR_MIN, HLL_PRECISION_MAX, hllError, TOP_MAX } from './sketch-limits.ts'
 
 const metricKinds = [
@@ -24,10 +26,19 @@ const metricKinds = [
   'histogram',
   'funnel',
   'lifecycle',
+  'retention',
+  'stickiness',
 ] as const
 
 /** Kinds of which everything has a default. */
-const bareKinds: ReadonlySet<string> = new Set(['count', 'activeUsers', 'approxDistinct', 'lifecycle'])
+const bareKinds: ReadonlySet<string> = new Set([
+  'count',
+  'activeUsers',
+  'approxDistinct',
+  'lifecycle',
+  'retention',
+  'stickiness',
+])
 
 /** Reads one metric. */
 export function readMetric(reader: MappingReader): MetricDefinition {
@@ -98,6 +109,10 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader): Metric
       return readFunnel(of)
     case 'lifecycle':
       return readLifecycle(of)
+    case 'retention':
+      return readRetention(of)
+    case 'stickiness':
+      return readStickiness(of)
     case 'histogram':
       return { kind, field: of.text('field'), bounds: readBounds(of) }
     default:

@@ -1,8 +1,10 @@
 /**
- * What a metric about persons says, after parsing: funnels and lifecycles. Their definitions are in docs/metrics.md.
+ * What a metric about persons says, after parsing: funnels, lifecycles, and by job/person/ others. Their definitions are in
+ * docs/metrics.md.
  *
  * Owns: the shapes, and which conditions a metric has beside its `where`. Plain data.
  */
+import { type RetentionKind, retentionConditions, type StickinessKind } from './person/kinds.ts'
 
 /** What a funnel's value of a step is. */
 export type FunnelMeasure = 'persons' | 'conversion' | 'stepConversion' | 'convertTime' | 'convertTimes'
@@ -56,7 +58,10 @@ export interface LifecycleKind {
 }
 
 /** Kinds of metric that are about persons. */
-export type PersonKind = FunnelKind | LifecycleKind
+export type PersonKind = FunnelKind | LifecycleKind | RetentionKind | StickinessKind
+
+/** Their names in job documents. */
+export const personKinds: readonly PersonKind['kind'][] = ['funnel', 'lifecycle', 'retention', 'stickiness']
 
 /** Most steps of a funnel, and most exclusions. */
 export const FUNNEL_STEPS_MAX = 16
@@ -65,25 +70,41 @@ export const FUNNEL_EXCLUSIONS_MAX = 8
 
 /** Whether a kind of metric is about persons. */
 export function isPersonKind<T extends { readonly kind: string }>(kind: T): kind is Extract<T, PersonKind> {
-  return kind.kind === 'funnel' || kind.kind === 'lifecycle'
+  return (personKinds as readonly string[]).includes(kind.kind)
 }
 
 /** The name of the dimension that a metric about persons makes itself: its last one. */
-export function ownDimension(kind: PersonKind): 'step' | 'status' {
-  return kind.kind === 'funnel' ? 'step' : 'status'
+export function ownDimension(kind: PersonKind): string {
+  switch (kind.kind) {
+    case 'funnel':
+      return 'step'
+    case 'lifecycle':
+      return 'status'
+    case 'retention':
+      return 'period'
+    case 'stickiness':
+      return `${kind.interval}s`
+  }
+}
+
+/** A kind in words, for messages. */
+export function personName(kind: PersonKind): string {
+  return kind.kind === 'stickiness' ? kind.kind : `a ${kind.kind}`
 }
 
 /**
  * The conditions by which a metric takes events: each is all of these texts together, null for every event. For funnels
- * its steps, its exclusions, and where it is strict every event that it looks at.
+ * its steps, its exclusions, and where it is strict every event that it looks at; for retentions what starts and what
+ * returns.
  */
 export function conditionsOf(metric: {
-  readonly kind: { readonly kind: string } | FunnelKind
+  readonly kind: { readonly kind: string } | PersonKind
   readonly where: string | null
 }): readonly (readonly string[])[] {
-  const { kind } = metric
+  const kind = metric.kind as PersonKind
   const base = metric.where === null ? [] : [metric.where]
-  if (!('steps' in kind)) return [base]
+  if (kind.kind === 'retention') return retentionConditions(kind, base)
+  if (kind.kind !== 'funnel') return [base]
   return [
     ...[...kind.steps, ...kind.exclude].map(({ where }) => [...base, where]),
     ...(kind.order === 'strict' ? [base] : []),

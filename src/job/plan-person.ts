@@ -4,6 +4,8 @@
  * Does not own: conditions and columns of events (job/planner.ts), what is computed (src/metrics). Pure.
  */
 import { hashBytes } from '../core/hash.ts'
+import type { WindowDefinition } from './definition.ts'
+import { planRetention, readRetentionValue, retentionColumns, retentionSettleMs } from './person/retention.ts'
 import { conditionsOf, type FunnelKind, type PersonKind } from './person-definition.ts'
 import type { AccumulatorPlan, MetricRead, PersonPlan, TablePlan } from './plan.ts'
 
@@ -15,7 +17,7 @@ export interface PersonTablePlan {
 }
 
 /** Plans a metric about persons; `predicates` are its conditions, in the order of `conditionsOf`. */
-export function planPerson(kind: PersonKind, predicates: readonly number[]): PersonTablePlan {
+export function planPerson(kind: PersonKind, predicates: readonly number[], window: WindowDefinition): PersonTablePlan {
   const [predicate] = predicates
   const of = (name: AccumulatorPlan['kind'], measure: string): AccumulatorPlan => {
     return { kind: name, predicate: predicate!, column: -1, floating: false, measure }
@@ -23,6 +25,14 @@ export function planPerson(kind: PersonKind, predicates: readonly number[]): Per
   if (kind.kind === 'lifecycle') {
     const person: PersonPlan = { kind: 'lifecycle', active: predicate!, lookbackMs: kind.lookbackMs }
     return { table: { person }, accumulators: [of('count', 'persons')] }
+  }
+  if (kind.kind === 'stickiness') {
+    const person: PersonPlan = { kind: 'stickiness', active: predicate!, interval: kind.interval }
+    return { table: { person }, accumulators: [of('count', 'persons')] }
+  }
+  if (kind.kind === 'retention') {
+    const table = { person: planRetention(kind, predicates), settleMs: retentionSettleMs(kind, window) }
+    return { table, accumulators: retentionColumns.map((column) => of('count', column)) }
   }
   const { withinMs, order, bucketsMs, attribution, attributionStep, steps } = kind
   const person: PersonPlan = {
@@ -45,8 +55,15 @@ export function planPerson(kind: PersonKind, predicates: readonly number[]): Per
 
 /** How the value of a metric about persons is read; `at` gives the place of a measure in the table. */
 export function readPerson(kind: PersonKind, at: (measure: string) => number): { events: number; read: MetricRead } {
-  if (kind.kind === 'lifecycle') return { events: at('persons'), read: { kind: 'value', of: at('persons') } }
-  return { events: at('entered'), read: readFunnel(kind, at) }
+  switch (kind.kind) {
+    case 'funnel':
+      return { events: at('entered'), read: readFunnel(kind, at) }
+    case 'retention':
+      return { events: at('cohort'), read: readRetentionValue(kind, at) }
+    case 'lifecycle':
+    case 'stickiness':
+      return { events: at('persons'), read: { kind: 'value', of: at('persons') } }
+  }
 }
 
 function readFunnel({ measure }: FunnelKind, at: (measure: string) => number): MetricRead {

@@ -155,6 +155,29 @@ export type PersonPlan =
       readonly active: number
       readonly lookbackMs: number
     }
+  | RetentionPlan
+  | StickinessPlan
+
+/** Who comes back how many periods after they began. */
+export interface RetentionPlan {
+  readonly kind: 'retention'
+  /** Conditions of starts and of returns. */
+  readonly start: number
+  readonly return: number
+  readonly periods: number
+  readonly mode: 'on' | 'onOrAfter'
+  readonly cohort: 'first' | 'recurring'
+  readonly clock: 'calendar' | 'elapsed'
+  readonly lookbackMs: number
+}
+
+/** On how many intervals of a window persons are active. */
+export interface StickinessPlan {
+  readonly kind: 'stickiness'
+  /** Condition of activity. */
+  readonly active: number
+  readonly interval: 'hour' | 'day' | 'week'
+}
 
 /** One table: all metrics with the same dimensions, windows and lateness. */
 export interface TablePlan {

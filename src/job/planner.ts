@@ -97,7 +97,7 @@ class Planner {
     const [predicate = 0] = predicates
     const { kind } = metric
     if (isPersonKind(kind)) {
-      const person = planPerson(kind, predicates)
+      const person = planPerson(kind, predicates, metric.window)
       const table = this.#table(metric, person.table)
       table.metrics.push({ index, metric, predicate })
       for (const own of person.accumulators)

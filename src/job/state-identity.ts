@@ -209,7 +209,10 @@ function describeAccumulator(plan: JobPlan, accumulator: AccumulatorPlan): Accum
 
 function personText(plan: JobPlan, person: PersonPlan): string {
   const of = (predicate: number): string => (predicate < 0 ? '' : conditionOf(plan, predicate))
-  if (person.kind === 'lifecycle') return JSON.stringify({ ...person, active: of(person.active) })
+  if (person.kind === 'lifecycle' || person.kind === 'stickiness')
+    return JSON.stringify({ ...person, active: of(person.active) })
+  if (person.kind === 'retention')
+    return JSON.stringify({ ...person, start: of(person.start), return: of(person.return) })
   const exclude = person.exclude.map(({ predicate, ...between }) => ({ condition: of(predicate), ...between }))
   return JSON.stringify({ ...person, steps: person.steps.map(of), every: of(person.every), exclude })
 }

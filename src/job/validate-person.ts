@@ -2,13 +2,15 @@
 import type { MetricDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
-import { type FunnelKind, isPersonKind, ownDimension } from './person-definition.ts'
+import { validateRetention } from './person/retention.ts'
+import { validateStickiness } from './person/stickiness.ts'
+import { type FunnelKind, isPersonKind, ownDimension, personName } from './person-definition.ts'
 
 /** Tells every mistake of a metric about persons but those of its conditions. `key` is the path of the event's key. */
 export function validatePerson(metric: MetricDefinition, key: string, path: DocumentPath, report: Report): void {
   const { kind, window, by } = metric
   if (!isPersonKind(kind)) return
-  const what = kind.kind === 'funnel' ? 'a funnel' : 'a lifecycle'
+  const what = personName(kind)
   if (window.kind !== 'tumbling')
     report([...path, 'window'], `${what} has windows side by side: use tumbling, or calendar: day, week or month`)
   if (window.time === 'processing') report([...path, 'window', 'time'], `${what} is of event time: leave it out`)
@@ -25,7 +27,9 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
         [...path, 'retain'],
         `must be longer than ${formatDuration(settledMs)}, "within" and the lateness: values would be gone when they are final`,
       )
-  } else if (window.kind === 'tumbling' && kind.lookbackMs < window.sizeMs)
+  } else if (kind.kind === 'retention') validateRetention(kind, metric, path, report)
+  else if (kind.kind === 'stickiness') validateStickiness(kind, window, path, report)
+  else if (window.kind === 'tumbling' && kind.lookbackMs < window.sizeMs)
     report(
       [...path, 'lifecycle', 'lookback'],
       `must be as long as a period at least, ${formatDuration(window.sizeMs)}: else nobody would resurrect`,

@@ -168,6 +168,13 @@ function expressionsOf(
   path: DocumentPath,
 ): readonly { readonly at: DocumentPath; readonly text: string }[] {
   const own = where === null ? [] : [{ at: [...path, 'where'], text: where }]
+  if (kind.kind === 'retention') {
+    const of = (name: 'start' | 'return') => {
+      const text = kind[name]
+      return text === null ? [] : [{ at: [...path, 'retention', name], text }]
+    }
+    return [...own, ...of('start'), ...of('return')]
+  }
   if (kind.kind !== 'funnel') return own
   const listed = (list: 'steps' | 'exclude') =>
     kind[list].map((one, i) => ({ at: [...path, 'funnel', list, i, 'where'], text: one.where }))

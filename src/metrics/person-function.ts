@@ -4,10 +4,12 @@ import { createAssigner } from '../window/assigner.ts'
 import { KnownWindows } from '../window/known-windows.ts'
 import { Funnel } from './funnel.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { retentionFunction, stickinessFunction } from './period-functions.ts'
 import type { PersonFunction } from './timeline.ts'
 
 /** The function of a table about persons. */
-export function personFunction(person: PersonPlan, { window, dimensions }: TablePlan): PersonFunction {
+export function personFunction(person: PersonPlan, table: TablePlan): PersonFunction {
+  const { window, dimensions } = table
   const windows = new KnownWindows(createAssigner(window))
   switch (person.kind) {
     case 'funnel': {
@@ -17,6 +19,10 @@ export function personFunction(person: PersonPlan, { window, dimensions }: Table
     }
     case 'lifecycle':
       return new Lifecycle(person.lookbackMs, windows)
+    case 'retention':
+      return retentionFunction(person, table, windows)
+    case 'stickiness':
+      return stickinessFunction(person, table.window, windows)
   }
 }
 
@@ -30,6 +36,9 @@ export function personPredicates(person: PersonPlan): readonly number[] {
         ...(person.every < 0 ? [] : [person.every]),
       ]
     case 'lifecycle':
+    case 'stickiness':
       return [person.active]
+    case 'retention':
+      return [person.start, person.return]
   }
 }

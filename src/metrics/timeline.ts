@@ -92,6 +92,17 @@ export class Timeline {
     return true
   }
 
+  /** Below 0 where the texts of row `a` come first, above 0 where those of `b` do: byte by byte, then the shorter. */
+  compareTexts(a: number, b: number): number {
+    const { bytes, textsAt, textsLength } = this
+    const shared = Math.min(textsLength[a]!, textsLength[b]!)
+    for (let i = 0; i < shared; i++) {
+      const byte = bytes[textsAt[a]! + i]! - bytes[textsAt[b]! + i]!
+      if (byte !== 0) return byte
+    }
+    return textsLength[a]! - textsLength[b]!
+  }
+
   #grow(): void {
     this.timeMs = grown(this.timeMs, new Float64Array(this.count * 2))
     this.bits = grown(this.bits, new Uint32Array(this.count * 2))
@@ -147,6 +158,11 @@ export class Contributions {
     this.textsAt[entry] = at
     this.textsLength[entry] = length
     return entry * this.width
+  }
+
+  /** Below 0 where entry `i` comes before entry `k` of `other`, by window and first number; 0 says nothing of the rest. */
+  order(i: number, other: Contributions, k: number): number {
+    return this.startMs[i]! - other.startMs[k]! || this.values[i * this.width]! - other.values[k * other.width]!
   }
 
   /** Whether entry `i` is the same as entry `k` of `other`. */
@@ -219,6 +235,10 @@ export interface PersonFunction {
   keepFromMs(openFromMs: number): number
   /** Of the events before the windows at hand, the latest is all that matters where events have no texts. */
   readonly onlyLatestBefore: boolean
+  /** Where given, it is the latest with one of these bits that matters, whatever texts there are. */
+  readonly latestBeforeBits?: number
+  /** Whether an event can change no window from `openFromMs` on, though its time is kept. Absent: none. */
+  isTooLate?(timeMs: number, bits: number, openFromMs: number): boolean
   /**
    * The first window that an event at `timeMs` with these bits can change, and the end of the last one. `before` walks
    * over the person's other events up to that time; where several events come at once it is null, and the window is that
@@ -228,8 +248,11 @@ export interface PersonFunction {
   changesToMs(timeMs: number): number
   /** The time up to which windows that start before `toMs` look; Infinity for all there is. */
   looksToMs(toMs: number): number
-  /** Adds what windows that start in [fromMs, toMs) get of `timeline`. Both ends are boundaries of windows, or infinite. */
-  contribute(timeline: Timeline, fromMs: number, toMs: number, into: Contributions): void
+  /**
+   * Adds what windows that start in [fromMs, toMs) get of `timeline`. Both ends are boundaries of windows, or infinite.
+   * Entries that follow from events before `sinceMs` alone, whatever comes later, may be left out.
+   */
+  contribute(timeline: Timeline, fromMs: number, toMs: number, into: Contributions, sinceMs?: number): void
   /** The rows of an entry. */
   rows(from: Contributions, entry: number, into: ContributionRows): void
 }

@@ -27,12 +27,13 @@ export class PersonAggregator {
   /** Of each row that is taken: the next row of its person, or -1. */
   readonly #nextRow = new Int32Array(ROWS_MAX)
   readonly #bits = new Uint32Array(ROWS_MAX)
-  /** Of each person of the batch: their row, the first and the last of their rows, and the windows that may change. */
+  /** Of each person of the batch: their row, the first and the last of their rows, the windows that may change, and since when. */
   readonly #person = new Uint32Array(ROWS_MAX)
   readonly #firstRow = new Int32Array(ROWS_MAX)
   readonly #lastRow = new Int32Array(ROWS_MAX)
   readonly #fromMs = new Float64Array(ROWS_MAX)
   readonly #toMs = new Float64Array(ROWS_MAX)
+  readonly #sinceMs = new Float64Array(ROWS_MAX)
   /** The person whose events `#walk` walks over. */
   #walked = 0
   readonly #walk: EventsBefore
@@ -59,13 +60,15 @@ export class PersonAggregator {
     for (let row = 0; row < batch.rows; row++) {
       if ((batch.mask[row]! & this.#wanted) === 0) continue
       const timeMs = batch.timeMs[row]!
-      if (table.person.keptTimeMs(timeMs) < keepFromMs) {
+      const bits = this.#bitsOf(batch.mask[row]!)
+      const { person } = table
+      if (person.keptTimeMs(timeMs) < keepFromMs || person.isTooLate?.(timeMs, bits, openFromMs) === true) {
         onLate(row, timeMs, timeMs, this.#wanted)
         continue
       }
       accepted[row] = 1
       applied++
-      this.#bits[row] = this.#bitsOf(batch.mask[row]!)
+      this.#bits[row] = bits
       persons = this.#place(batch, row, persons)
     }
     for (let i = 0; i < persons; i++) this.#change(batch, i, openFromMs)
@@ -101,8 +104,10 @@ export class PersonAggregator {
       this.#firstRow[at] = row
       this.#fromMs[at] = fromMs
       this.#toMs[at] = toMs
+      this.#sinceMs[at] = timeMs
     } else {
       this.#nextRow[this.#lastRow[at]!] = row
+      if (timeMs < this.#sinceMs[at]!) this.#sinceMs[at] = timeMs
       if (fromMs < this.#fromMs[at]!) this.#fromMs[at] = fromMs
       if (toMs > this.#toMs[at]!) this.#toMs[at] = toMs
     }
@@ -124,6 +129,7 @@ export class PersonAggregator {
     }
     fromMs = Math.max(fromMs, openFromMs)
     const toMs = this.#toMs[i]!
+    const sinceMs = this.#sinceMs[i]!
     timelines.persons.setU32(person, ROW_CHANGE, 0)
     let remembered = false
     for (let row = first; row >= 0; row = this.#nextRow[row]!) {
@@ -132,12 +138,12 @@ export class PersonAggregator {
       this.#builder.build(batch, row)
       const { bytes, length } = this.#builder
       if (!remembered && fromMs < toMs && !this.#sameAfter(person, timeMs, row, copies)) {
-        table.remember(person, fromMs, toMs)
+        table.remember(person, fromMs, toMs, sinceMs)
         remembered = true
       }
       timelines.add(person, timeMs, this.#bits[row]!, copies, bytes, length)
     }
-    if (remembered) table.gain(person, fromMs, toMs)
+    if (remembered) table.gain(person, fromMs, toMs, sinceMs)
     timelines.dropEmpty(person)
   }
 

@@ -76,14 +76,14 @@ export class PersonTable extends PartialTable {
     return this.#openFromMs
   }
 
-  /** Keeps what `person` contributes to windows that start in [fromMs, toMs) as it is before a change. */
-  remember(person: number, fromMs: number, toMs: number): void {
-    this.#contribute(person, fromMs, toMs, this.#before)
+  /** Keeps what `person` contributes to windows that start in [fromMs, toMs) as it is before events from `sinceMs` on change. */
+  remember(person: number, fromMs: number, toMs: number, sinceMs: number): void {
+    this.#contribute(person, fromMs, toMs, sinceMs, this.#before)
   }
 
   /** Adds to gains by what the contributions of `person` have changed since `remember`. */
-  gain(person: number, fromMs: number, toMs: number): void {
-    this.#contribute(person, fromMs, toMs, this.#after)
+  gain(person: number, fromMs: number, toMs: number, sinceMs: number): void {
+    this.#contribute(person, fromMs, toMs, sinceMs, this.#after)
     const before = this.#before
     const after = this.#after
     // What has changed lies together, nearly always: what is the same before and behind it is left alone.
@@ -92,8 +92,17 @@ export class PersonTable extends PartialTable {
     while (first < most && before.same(first, after, first)) first++
     let last = 0
     while (last < most - first && before.same(before.count - 1 - last, after, after.count - 1 - last)) last++
-    for (let entry = first; entry < before.count - last; entry++) this.#add(before, entry, -1)
-    for (let entry = first; entry < after.count - last; entry++) this.#add(after, entry, 1)
+    // Between them, what is there before and after is met where both come in order, as they mostly do.
+    let b = first
+    let a = first
+    while (b < before.count - last || a < after.count - last) {
+      const order = b === before.count - last ? 1 : a === after.count - last ? -1 : before.order(b, after, a)
+      if (order === 0 && before.same(b, after, a)) {
+        b++
+        a++
+      } else if (order <= 0) this.#add(before, b++, -1)
+      else this.#add(after, a++, 1)
+    }
   }
 
   override close(watermarkMs: number): void {
@@ -108,15 +117,16 @@ export class PersonTable extends PartialTable {
     this.timelines.sweep(SWEEP_ROWS)
   }
 
-  #contribute(person: number, fromMs: number, toMs: number, into: Contributions): void {
+  #contribute(person: number, fromMs: number, toMs: number, sinceMs: number, into: Contributions): void {
     const timeline = this.#timeline
     timeline.clear()
     into.clear()
     const enoughMs = this.person.onlyLatestBefore ? fromMs : Number.NEGATIVE_INFINITY
     const keepMs = this.person.keepFromMs(fromMs)
-    this.timelines.read(person, keepMs, this.person.looksToMs(toMs), enoughMs, timeline)
+    const enoughBits = this.person.latestBeforeBits ?? 0
+    this.timelines.read(person, keepMs, this.person.looksToMs(toMs), enoughMs, enoughBits, timeline)
     timeline.reverse()
-    this.person.contribute(timeline, fromMs, toMs, into)
+    this.person.contribute(timeline, fromMs, toMs, into, sinceMs)
   }
 
   #add(contributions: Contributions, entry: number, sign: number): void {

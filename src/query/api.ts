@@ -50,6 +50,8 @@ export interface MetricValue {
   readonly lateCount: number
   readonly eventCount: number
   readonly attempt: number
+  /** Whom it is about have not all had their time (query/maturity.ts). Absent: they have, or it is no such metric. */
+  readonly immature?: boolean
 }
 
 /** Which values of which metric. */

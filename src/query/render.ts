@@ -6,6 +6,7 @@
 
 import { MillraceError } from '../core/errors.ts'
 import type { WindowDefinition } from '../job/definition.ts'
+import { ownDimension } from '../job/person-definition.ts'
 import { compareTop } from '../operator/view-collect.ts'
 import type { TopRows, ViewRows } from '../operator/view-rows.ts'
 import { isAdditive, type MetricInfo, type MetricQuery, type MetricValue, type ValueStatus } from './api.ts'
@@ -96,10 +97,12 @@ export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly n
   return kept
 }
 
-/** A person counts in one group of a funnel's step: its groups add up, its steps do not. */
+/** A person counts in one group of a funnel's step, and of a cohort: groups add up, steps and periods do not. */
 function addsUp(info: MetricInfo, query: MetricQuery, kept: readonly number[]): boolean {
-  if (info.kind.kind !== 'funnel' || info.kind.measure !== 'persons') return false
-  const rest = info.dimensions.flatMap((name, index) => (name === 'step' ? [] : [index]))
+  const { kind, dimensions } = info
+  if ((kind.kind !== 'funnel' && kind.kind !== 'retention') || kind.measure !== 'persons') return false
+  const own = ownDimension(kind)
+  const rest = dimensions.flatMap((name, index) => (name === own ? [] : [index]))
   return fixesRest(info, query, [...kept, ...rest])
 }
 

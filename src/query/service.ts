@@ -12,6 +12,7 @@ import type { MetricWatcher, QueryApi } from './api.ts'
 import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
 import { GroupTotals } from './group-totals.ts'
 import { lookupKey } from './lookup.ts'
+import { markImmature } from './maturity.ts'
 import { keptDimensions, limitValues, rollUp, valuesOf } from './render.ts'
 import { checkConditions, passing, questionOf, topOfWindows } from './selection.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
@@ -33,7 +34,8 @@ export function createQueryService(
       const kept = keptDimensions(metric.info, query)
       const { view, adds } = questionOf(metric.index, metric.info, query, kept, true)
       const values = collect(await views.ask(query.job, { ...view, sinceChange: [] }, metric.info), query)
-      return { info: metric.info, dimensions: dimensionsOf(metric.info, kept), ...answered(values, query, kept, adds) }
+      const answer = answered(values, query, kept, adds)
+      return markImmature({ info: metric.info, dimensions: dimensionsOf(metric.info, kept), ...answer }, query.filters)
     },
     lookupKey: (query) => lookupKey(views, query),
     watch: (query, watcher, options) =>
@@ -140,7 +142,7 @@ function watch(
         const kept = keptDimensions(metric.info, query)
         const deliver = (answer: MetricResult) => {
           wait(null)
-          if (open) watcher.onValues(answer)
+          if (open) watcher.onValues(markImmature(answer, query.filters))
         }
         step(new Follower(views, metric, query, kept, changesOnly, deliver), true)
       } catch (thrown) {

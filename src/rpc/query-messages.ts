@@ -5,6 +5,7 @@
 import { type Dimension, type MetricValue as MetricValueMessage, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { MetricDescription } from '../gen/millrace/v1/query.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+import { type RetentionKind, retentionMeasures, stickinessIntervals } from '../job/person/kinds.ts'
 import { type FunnelKind, funnelMeasures } from '../job/person-definition.ts'
 import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
@@ -41,9 +42,20 @@ export function toDescription(info: MetricInfo): MetricDescription {
     k: info.kind.kind === 'topK' ? info.kind.k : 0,
     sample: 'sample' in info.kind && info.kind.sample,
     bounds: [...boundsOf(info.kind)],
-    measure: info.kind.kind === 'funnel' ? info.kind.measure : '',
+    measure: 'measure' in info.kind ? info.kind.measure : '',
     windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
+    ...toPeriods(info.kind),
   }
+}
+
+/** What retentions and stickinesses have beside their measure. */
+function toPeriods(
+  kind: MetricKind,
+): Pick<MetricDescription, 'periods' | 'retentionMode' | 'cohort' | 'clock' | 'interval'> {
+  const none = { periods: 0, retentionMode: '', cohort: '', clock: '', interval: '' }
+  if (kind.kind === 'stickiness') return { ...none, interval: kind.interval }
+  if (kind.kind !== 'retention') return none
+  return { ...none, periods: kind.periods, retentionMode: kind.mode, cohort: kind.cohort, clock: kind.clock }
 }
 
 /** A metric's description from the wire. */
@@ -78,7 +90,8 @@ function fromWindow(message: MetricDescription): WindowDefinition {
   }
 }
 
-function fromKind({ kind, field, error, q, k, sample, bounds, measure }: MetricDescription): MetricKind {
+function fromKind(message: MetricDescription): MetricKind {
+  const { kind, field, error, q, k, sample, bounds, measure } = message
   switch (kind) {
     case 'sum':
     case 'min':
@@ -105,6 +118,10 @@ function fromKind({ kind, field, error, q, k, sample, bounds, measure }: MetricD
       return { ...funnelOfUnknown, bucketsMs: bounds, measure: funnelMeasures.find((m) => m === measure) ?? 'persons' }
     case 'lifecycle':
       return { kind, lookbackMs: 0 }
+    case 'retention':
+      return retentionOf(message)
+    case 'stickiness':
+      return { kind, interval: stickinessIntervals.find((interval) => interval === message.interval) ?? 'day' }
     default:
       return { kind: 'count' }
   }
@@ -114,6 +131,16 @@ function fromKind({ kind, field, error, q, k, sample, bounds, measure }: MetricD
 const funnelOfUnknown: Omit<FunnelKind, 'bucketsMs' | 'measure'> = {
   ...({ kind: 'funnel', steps: [], withinMs: 0, order: 'sequential', exclude: [] } as const),
   ...({ attribution: 'first', attributionStep: 0 } as const),
+}
+
+function retentionOf({ periods, retentionMode, cohort, clock, measure }: MetricDescription): RetentionKind {
+  return {
+    ...({ kind: 'retention', start: null, return: null, periods, lookbackMs: 0 } as const),
+    mode: retentionMode === 'onOrAfter' ? retentionMode : 'on',
+    cohort: cohort === 'recurring' ? cohort : 'first',
+    clock: clock === 'elapsed' ? clock : 'calendar',
+    measure: retentionMeasures.find((known) => known === measure) ?? 'persons',
+  }
 }
 
 const statusToWire = {
@@ -147,6 +174,7 @@ export function toValues(result: MetricResult, only: readonly MetricValue[] = re
     lateCount: value.lateCount,
     eventCount: value.eventCount,
     attempt: value.attempt,
+    immature: value.immature === true,
   }))
 }
 
@@ -167,6 +195,7 @@ export function fromValue(message: MetricValueMessage): MetricValue {
     lateCount: message.lateCount,
     eventCount: message.eventCount,
     attempt: message.attempt,
+    ...(message.immature ? { immature: true } : {}),
   }
 }
 

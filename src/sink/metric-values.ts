@@ -6,10 +6,12 @@
  */
 import { type Dimension, MetricValue, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { Corrections, ResultFormat, TriggerDefinition } from '../job/definition.ts'
-import type { JobPlan, MetricPlan, TablePlan } from '../job/plan.ts'
+import type { JobPlan, TablePlan } from '../job/plan.ts'
+import { type MatureFrom, maturityOf } from '../metrics/maturity.ts'
 import { dimensionTexts } from '../operator/group-key.ts'
 import { readDetail, readMetric } from '../operator/read-metric.ts'
 import type { FiredRow, ResultSink } from '../operator/result-sink.ts'
+import { isDue } from '../window/lateness.ts'
 import { toDate } from './dates.ts'
 import { metricValueJson } from './record-json.ts'
 import type { SubtaskWriter } from './sink.ts'
@@ -29,6 +31,8 @@ export class MetricValueSink implements ResultSink {
   readonly #writer: SubtaskWriter
   readonly #json: boolean
   readonly #retracts: boolean
+  /** By metric: when its values are mature; only of tables that give results early can they be immature. */
+  readonly #matureFrom: readonly (MatureFrom | null)[]
   readonly #encoder = new TextEncoder()
 
   constructor(plan: JobPlan, attempt: number, writer: SubtaskWriter, options: MetricValueOptions = {}) {
@@ -37,6 +41,11 @@ export class MetricValueSink implements ResultSink {
     this.#writer = writer
     this.#json = options.format === 'json'
     this.#retracts = options.corrections === 'retract'
+    this.#matureFrom = plan.metrics.map(({ table }, i) =>
+      plan.tables[table]!.earlyMs > 0
+        ? maturityOf(plan.definition.metrics[i]!.kind, plan.definition.metrics[i]!.window)
+        : null,
+    )
   }
 
   get full(): boolean {
@@ -54,10 +63,10 @@ export class MetricValueSink implements ResultSink {
       const key = this.#encoder.encode(JSON.stringify([metric.id, ...windowParts(row, table), ...texts]))
       const timestampMs = timestampOf(row, table)
       if (this.#retracts && row.before !== null && row.before[row.beforeAt + metric.events]! > 0) {
-        const old = this.#valueOf(metric, row, dimensions, row.before, row.beforeAt, row.revision - 1)
+        const old = this.#valueOf(i, row, dimensions, row.before, row.beforeAt, row.revision - 1)
         this.#writer.write(key, this.#encode({ ...old, retraction: true }), timestampMs)
       }
-      const value = this.#valueOf(metric, row, dimensions, row.f64, row.at, row.revision)
+      const value = this.#valueOf(i, row, dimensions, row.f64, row.at, row.revision)
       this.#writer.write(key, this.#encode(value), timestampMs)
     }
   }
@@ -76,13 +85,15 @@ export class MetricValueSink implements ResultSink {
 
   /** What columns `f64[at ..]` say; they are the row's, or those that it had. */
   #valueOf(
-    metric: MetricPlan,
+    index: number,
     row: FiredRow,
     dimensions: Dimension[],
     f64: Float64Array,
     at: number,
     revision: number,
   ): MetricValue {
+    const metric = this.#plan.metrics[index]!
+    const matureMs = this.#matureFrom[index]?.(row.endMs, dimensions.at(-1)?.value ?? '') ?? Number.NEGATIVE_INFINITY
     // What is withdrawn is a correction to nothing: no events are behind it.
     const withdrawn = row.retracted || f64[at + metric.events] === 0
     const value = withdrawn ? 0 : readMetric(metric, row.accumulators, f64, at)
@@ -107,6 +118,7 @@ export class MetricValueSink implements ResultSink {
       items: detail?.items.map((item) => ({ ...item })) ?? [],
       ...(detail?.text == null ? {} : { text: detail.text }),
       retraction: false,
+      immature: !isDue(matureMs, row.watermarkMs),
     }
   }
 }

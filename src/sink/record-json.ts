@@ -42,6 +42,7 @@ export function metricValueJson(value: MetricValue): Uint8Array {
       items: value.items.map((item) => ({ label: item.label, value: double(item.value), error: double(item.error) })),
       text: value.text,
       retraction: value.retraction,
+      immature: value.immature,
     }),
   )
 }

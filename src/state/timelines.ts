@@ -101,9 +101,9 @@ export class Timelines {
 
   /**
    * Gives `into` the events of a person at times in [fromMs, toMs] that there are, the latest first. Of those before
-   * `enoughMs` one is enough where they have no texts.
+   * `enoughMs` one is enough that has one of `enoughBits`; where these are 0, one where they have no texts.
    */
-  read(person: number, fromMs: number, toMs: number, enoughMs: number, into: EventsInto): void {
+  read(person: number, fromMs: number, toMs: number, enoughMs: number, enoughBits: number, into: EventsInto): void {
     const { events } = this
     for (let event = this.#latest(person); event >= 0; event = this.#before(event)) {
       const timeMs = this.#value(event, EVENT_TIME)
@@ -115,8 +115,9 @@ export class Timelines {
       const start = ref & KEY_PAGE_MASK
       const texts = events.keys.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8
       const length = events.u32(event, ROW_KEY_LENGTH)
-      into.add(timeMs, this.#value(event, EVENT_BITS), copies, texts, start, start + length)
-      if (timeMs < enoughMs && length === 0) return
+      const bits = this.#value(event, EVENT_BITS)
+      into.add(timeMs, bits, copies, texts, start, start + length)
+      if (timeMs < enoughMs && (enoughBits === 0 ? length === 0 : (bits & enoughBits) !== 0)) return
     }
   }
 

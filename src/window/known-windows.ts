@@ -27,6 +27,8 @@ export class KnownWindows implements WindowAssigner {
     const starts = this.#starts
     const ends = this.#ends
     let at = this.#last
+    // Times often go on to the next window.
+    if (at + 1 < this.#count && timestampMs >= ends[at]! && timestampMs < ends[at + 1]!) at++
     if (at >= this.#count || timestampMs < starts[at]! || timestampMs >= ends[at]!) {
       // The last window that starts at or before the time, or -1.
       at = -1
@@ -34,8 +36,8 @@ export class KnownWindows implements WindowAssigner {
         if (at + step < this.#count && starts[at + step]! <= timestampMs) at += step
       }
       if (at < 0 || timestampMs >= ends[at]!) at = this.#find(timestampMs, at + 1)
-      this.#last = at
     }
+    this.#last = at
     this.startMs = starts[at]!
     this.endMs = ends[at]!
     this.lastEndMs = this.endMs

@@ -4,6 +4,7 @@ import { keyGroupOf, subtaskOf } from '../../src/core/key-groups.ts'
 import { EventBatch, layOutEventBatch, ROWS_MAX } from '../../src/exchange/event-batch.ts'
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
+import { retentionColumns, retentionSettleMs } from '../../src/job/person/retention.ts'
 import type { AccumulatorPlan, PersonPlan, TablePlan } from '../../src/job/plan.ts'
 import { layOutAccumulators } from '../../src/operator/accumulators.ts'
 import { PersonAggregator } from '../../src/operator/aggregate-persons.ts'
@@ -42,6 +43,13 @@ function column(kind: AccumulatorPlan['kind'], measure: string, bounds?: readonl
   return { kind, predicate: 0, column: -1, floating: false, measure, ...(bounds === undefined ? {} : { bounds }) }
 }
 
+const milliseconds = { kind: 'tumbling', sizeMs: WINDOW_MS, offsetMs: 0, timezone: 'UTC', time: 'event' } as const
+
+function settleOf(person: PersonPlan, window: TablePlan['window']): Pick<TablePlan, 'settleMs'> {
+  if (person.kind === 'funnel') return { settleMs: person.withinMs }
+  return person.kind === 'retention' ? { settleMs: retentionSettleMs(person, window) } : {}
+}
+
 /** A table of a funnel or a lifecycle by one text and its own dimension. */
 export function personPlan(person: PersonPlan, change: Partial<TablePlan> = {}): TablePlan {
   const accumulators =
@@ -51,12 +59,14 @@ export function personPlan(person: PersonPlan, change: Partial<TablePlan> = {}):
           column('sum', 'time'),
           column('histogram', 'times', person.bucketsMs),
         ]
-      : [column('count', 'persons')]
+      : person.kind === 'retention'
+        ? retentionColumns.map((measure) => column('count', measure))
+        : [column('count', 'persons')]
   return tablePlan([0, -2], accumulators, {
     keyed: false,
     person,
-    window: { kind: 'tumbling', sizeMs: WINDOW_MS, offsetMs: 0, timezone: 'UTC', time: 'event' },
-    ...(person.kind === 'funnel' ? { settleMs: person.withinMs } : {}),
+    window: milliseconds,
+    ...settleOf(person, change.window ?? milliseconds),
     ...change,
   })
 }
@@ -92,7 +102,7 @@ export class PersonCluster {
     this.windows = Array.from({ length: parallelism }, () => {
       const pool = new PagePool()
       const table = new PersonTable(plan, plan.person!, 0, columnsOf(plan, pool), pool)
-      return { pool, table, aggregator: new PersonAggregator(table, [0, -2]) }
+      return { pool, table, aggregator: new PersonAggregator(table, plan.dimensions) }
     })
     this.merges = Array.from({ length: parallelism }, () => {
       const pool = new PagePool()
@@ -100,7 +110,7 @@ export class PersonCluster {
       const accept = (fired: FiredRow): void => {
         const { startMs, groups, row, f64, at, revision } = fired
         const values = Array.from(f64.subarray(at, at + table.accumulators.initial.length))
-        results.push({ name: nameOf(startMs, groups.keyOf(row)), values, revision })
+        results.push({ name: nameOf(startMs, groups.keyOf(row), plan.dimensions.length), values, revision })
       }
       const sink = { full: false, accept, flush: async () => undefined, close: async () => undefined }
       const table: ResultTable = openResultTable(plan, 0, columnsOf(plan, pool), pool, membersOfPartials, [sink])
@@ -167,7 +177,7 @@ export class PersonCluster {
     for (const { table } of this.merges) {
       const add = (startMs: number, key: Uint8Array, f64: Float64Array, at: number): true => {
         const values = Array.from(f64.subarray(at, at + table.accumulators.initial.length))
-        const name = nameOf(startMs, key)
+        const name = nameOf(startMs, key, this.plan.dimensions.length)
         if (found.has(name)) throw new Error(`${name} is there twice`)
         if (values.some((value) => value !== 0)) found.set(name, values)
         return true
@@ -210,8 +220,9 @@ function columnsOf(plan: TablePlan, pool: PagePool) {
   return layOutAccumulators(plan, nowhere, nowhere, pool)
 }
 
-export function nameOf(startMs: number, key: Uint8Array): string {
-  return JSON.stringify([startMs, ...dimensionTexts(key, 2)])
+/** The name of a value; of a table without texts of events, as if they were empty. */
+export function nameOf(startMs: number, key: Uint8Array, dimensions = 2): string {
+  return JSON.stringify([startMs, ...(dimensions === 1 ? [''] : []), ...dimensionTexts(key, dimensions)])
 }
 
 function batchOf(rows: readonly PersonRow[]): EventBatch {

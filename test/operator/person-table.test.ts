@@ -1,147 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { MetricPlan, PersonPlan, TablePlan } from '../../src/job/plan.ts'
+import type { MetricPlan, PersonPlan } from '../../src/job/plan.ts'
 import { nextChange } from '../../src/operator/change-numbers.ts'
 import { queryTable } from '../../src/operator/view.ts'
-import { funnelReference } from '../metrics/funnel-reference.ts'
-import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
-import type { Given, TestEvent } from '../metrics/support.ts'
-import { PersonCluster, type PersonResult, type PersonRow, personPlan, WINDOW_MS } from './person-support.ts'
-
-/** What a table must say, by the definition, person by person. Windows that are closed stay as they were. */
-class Reference {
-  readonly plan: TablePlan
-  applied = 0
-  late = 0
-  #watermarkMs = Number.NEGATIVE_INFINITY
-  readonly #events = new Map<string, { row: PersonRow; copies: number }>()
-  #values = new Map<string, readonly number[]>()
-
-  constructor(plan: TablePlan) {
-    this.plan = plan
-  }
-
-  apply(rows: readonly PersonRow[]): void {
-    for (const row of rows) {
-      if (row.bits === 0) continue
-      if (this.#isLate(row.timeMs)) {
-        this.late++
-        continue
-      }
-      this.applied++
-      const { person, bits, text } = row
-      // Of a period's events only their number is known: one that is taken back before it comes is another's meanwhile.
-      const timeMs = this.plan.person!.kind === 'lifecycle' ? periodOf(row.timeMs).startMs : row.timeMs
-      const name = JSON.stringify([person, timeMs, bits, text])
-      const event = this.#events.get(name)
-      if (event === undefined) this.#events.set(name, { row, copies: row.weight })
-      else event.copies += row.weight
-    }
-    const values = new Map([...this.#values].filter(([name]) => !this.#isOpen(startOf(name))))
-    const persons = Map.groupBy(this.#events.values(), ({ row }) => row.person)
-    for (const events of persons.values()) {
-      const own = events.flatMap(({ row, copies }) => new Array<TestEvent>(Math.max(0, copies)).fill(row))
-      for (const { startMs, label, text, values: more } of this.#given(own)) {
-        if (!this.#isOpen(startMs)) continue
-        const name = JSON.stringify([startMs, text, label])
-        values.set(name, values.get(name)?.map((value, i) => value + more[i]!) ?? more)
-      }
-    }
-    this.#values = values
-  }
-
-  advance(watermarkMs: number): void {
-    this.#watermarkMs = watermarkMs
-  }
-
-  values(): Map<string, readonly number[]> {
-    return this.#values
-  }
-
-  #given(events: readonly TestEvent[]): Given[] {
-    const person = this.plan.person!
-    if (person.kind === 'funnel') return funnelReference({ ...person, steps: person.steps.length }, WINDOW_MS, events)
-    return lifecycleReference(periodOf, person.lookbackMs, events)
-  }
-
-  #isOpen(startMs: number): boolean {
-    const { settleMs = 0, allowedLatenessMs } = this.plan
-    return startMs + WINDOW_MS - 1 + settleMs + allowedLatenessMs > this.#watermarkMs
-  }
-
-  /** Late: no window that the event could change is open. */
-  #isLate(timeMs: number): boolean {
-    const { startMs, endMs } = periodOf(timeMs)
-    const person = this.plan.person!
-    const lastMs = person.kind === 'funnel' ? startMs : Math.max(endMs, periodOf(startMs + person.lookbackMs).startMs)
-    return !this.#isOpen(lastMs)
-  }
-}
-
-const periodOf = (timeMs: number) => {
-  const startMs = Math.floor(timeMs / WINDOW_MS) * WINDOW_MS
-  return { startMs, endMs: startMs + WINDOW_MS }
-}
-
-const startOf = (name: string): number => (JSON.parse(name) as [number])[0]
-
-const funnels: fc.Arbitrary<PersonPlan> = fc.record({
-  kind: fc.constant('funnel'),
-  steps: fc.constantFrom([0, 1], [0, 1, 2], [0, 1, 1]),
-  order: fc.constantFrom('sequential', 'strict', 'any'),
-  every: fc.constant(-1),
-  withinMs: fc.integer({ min: 0, max: 25 }),
-  exclude: fc.constant([]),
-  attribution: fc.constantFrom<'first' | 'last'>('first', 'last'),
-  bucketsMs: fc.constant([5]),
-})
-
-const lifecycles: fc.Arbitrary<PersonPlan> = fc.record({
-  kind: fc.constant('lifecycle'),
-  active: fc.constant(0),
-  lookbackMs: fc.constantFrom(10, 25, 60),
-})
-
-const plans = fc
-  .tuple(fc.oneof(funnels, lifecycles), fc.constantFrom(0, 7, 40))
-  .map(([person, allowedLatenessMs]) => personPlan(person, { allowedLatenessMs }))
-
-const rows = fc.array(
-  fc.record({
-    person: fc.constantFrom('anna', 'ben', 'a person with a long name'),
-    timeMs: fc.integer({ min: 0, max: 90 }),
-    bits: fc.integer({ min: 0, max: 7 }),
-    text: fc.constantFrom('', 'x'),
-    weight: fc.constantFrom(1, 1, 1, -1),
-  }),
-  { maxLength: 8 },
-)
-
-type Step =
-  | { readonly rows: readonly PersonRow[] }
-  | { readonly flush: number }
-  | { readonly byMs: number }
-  | { readonly parallelism: number }
-
-const steps: fc.Arbitrary<Step[]> = fc.array(
-  fc.oneof(
-    { weight: 6, arbitrary: fc.record({ rows }) },
-    { weight: 2, arbitrary: fc.record({ flush: fc.integer({ min: 0, max: 2 }) }) },
-    { weight: 2, arbitrary: fc.record({ byMs: fc.integer({ min: 0, max: 30 }) }) },
-    { weight: 1, arbitrary: fc.record({ parallelism: fc.integer({ min: 1, max: 3 }) }) },
-  ),
-  { maxLength: 14 },
-)
-
-/** Local bits of a table are the places of its conditions: here the reference must see them too. */
-function localRows(plan: TablePlan, list: readonly PersonRow[]): PersonRow[] {
-  const person = plan.person!
-  const conditions = person.kind === 'funnel' ? person.steps : [person.active]
-  return list.map((row) => {
-    const bits = conditions.reduce((all, condition, i) => all | (((row.bits >> condition) & 1) << i), 0)
-    return { ...row, bits }
-  })
-}
+import { localRows, PersonReference, plans, steps, unitOf } from './person-reference.ts'
+import { PersonCluster, type PersonResult, personPlan } from './person-support.ts'
 
 /** Revisions in a row, each with another value than the one before; returns the last value of each. */
 function checkHistory(results: readonly PersonResult[]): Map<string, readonly number[]> {
@@ -162,16 +25,19 @@ describe('tables about persons', () => {
     fc.assert(
       fc.property(plans, steps, (plan, script) => {
         let cluster = new PersonCluster(plan, 2)
-        const reference = new Reference(plan)
+        const reference = new PersonReference(plan)
         const results: PersonResult[] = []
+        const unitMs = unitOf(plan.person!)
         for (const step of script) {
           if ('rows' in step) {
-            cluster.apply(step.rows)
-            reference.apply(localRows(plan, step.rows))
+            const whole = (text: string): string => (plan.dimensions.length === 1 ? '' : text)
+            const list = step.rows.map((row) => ({ ...row, timeMs: row.timeMs * unitMs, text: whole(row.text) }))
+            cluster.apply(list)
+            reference.apply(localRows(plan, list))
           } else if ('flush' in step) cluster.flush(step.flush)
           else if ('parallelism' in step) cluster = cluster.restore(step.parallelism)
           else {
-            const watermarkMs = Math.max(0, cluster.watermarkMs) + step.byMs
+            const watermarkMs = Math.max(0, cluster.watermarkMs) + step.byMs * unitMs
             cluster.advance(watermarkMs)
             reference.advance(watermarkMs)
           }
@@ -187,6 +53,31 @@ describe('tables about persons', () => {
         expect(sorted(left)).toEqual(sorted(reference.values()))
       }),
       { numRuns: 600 },
+    )
+  })
+
+  it('follow events that come and are taken back one by one, of few instants', () => {
+    const row = fc.record({
+      person: fc.constant('anna'),
+      timeMs: fc.constantFrom(0, 3, 12, 15, 27, 33),
+      bits: fc.integer({ min: 1, max: 7 }),
+      text: fc.constantFrom('', 'x'),
+      weight: fc.constantFrom(1, 1, -1),
+    })
+    fc.assert(
+      fc.property(plans, fc.array(row, { maxLength: 12 }), (plan, list) => {
+        const cluster = new PersonCluster(plan, 1)
+        const reference = new PersonReference(plan)
+        for (const one of list) {
+          const own = { ...one, text: plan.dimensions.length === 1 ? '' : one.text }
+          const given = { ...own, timeMs: own.timeMs * unitOf(plan.person!) }
+          cluster.apply([given])
+          reference.apply(localRows(plan, [given]))
+          cluster.flush(0)
+          expect(sorted(cluster.values())).toEqual(sorted(reference.values()))
+        }
+      }),
+      { numRuns: 2000 },
     )
   })
 

@@ -80,6 +80,7 @@ describe('MetricValueSink', () => {
       attempt: 3,
       items: [],
       retraction: false,
+      immature: false,
     })
     expect(found[1]!.message).toMatchObject({ value: { $case: 'intValue', value: 1234 }, eventCount: 2, lateCount: 11 })
     expect(found[2]!.message.value).toEqual({ $case: 'doubleValue', value: 308.5 })

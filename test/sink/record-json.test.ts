@@ -49,6 +49,7 @@ const values = fc.record({
   items: fc.array(fc.record({ label: texts, value: doubles, error: doubles }), { maxLength: 3 }),
   text: fc.option(texts, { nil: undefined }),
   retraction: fc.boolean(),
+  immature: fc.boolean(),
 })
 
 const parsed = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString())
@@ -70,7 +71,7 @@ describe('records as JSON', () => {
     const full = { windowStart: new Date(0), windowEnd: new Date(1), watermark: new Date(2) }
     const keys = [
       ...['job', 'metric', 'dimensions', 'windowStart', 'windowEnd', 'intValue', 'status', 'revision', 'watermark'],
-      ...['lateCount', 'eventCount', 'attempt', 'items', 'retraction'],
+      ...['lateCount', 'eventCount', 'attempt', 'items', 'retraction', 'immature'],
     ]
     expect(keysOf({ ...full, value: { $case: 'intValue', value: 0 } })).toEqual(keys)
     expect(

@@ -86,7 +86,10 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 const sometimesRequired: Readonly<Record<string, readonly string[]>> = { JobEventType: ['message'] }
 
 /** Defaults that no other value can be tried for. */
-const fallbacks: Readonly<Record<string, string>> = { 'JobEvent.message': jobDefaults.event.message }
+const fallbacks: Readonly<Record<string, string>> = {
+  'JobEvent.message': jobDefaults.event.message,
+  'StickinessMetric.interval': 'day',
+}
 
 /** Keys under which a map of messages is looked into. */
 const mapKeys: Readonly<Record<string, string>> = {

@@ -46,7 +46,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   // checkpoints that outlive their store: their form, copying in and out, reading without a server
   savepoint: [...model, 'gen', 'checkpoint', 'operator', 'program'],
   // of checkpoint: the connection to Redis
-  sink: [...model, 'log', 'exchange', 'checkpoint', 'source', 'operator', 'gen'],
+  sink: [...model, 'metrics', 'log', 'exchange', 'checkpoint', 'source', 'operator', 'gen'],
   // the planes themselves; of runtime the others see the messages only, see `shared`
   runtime: parts,
   coordinator: [...parts, 'runtime'],

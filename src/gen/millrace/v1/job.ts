@@ -366,6 +366,12 @@ export interface JobMetric {
     | //
     /** Persons who are new, returning, resurrecting and dormant. */
     { $case: "lifecycle"; value: LifecycleMetric }
+    | //
+    /** Persons who come back, by the window in which they begin and how many periods later. */
+    { $case: "retention"; value: RetentionMetric }
+    | //
+    /** Persons by the number of days of a window on which they are active. */
+    { $case: "stickiness"; value: StickinessMetric }
     | undefined;
   /** CEL over the event's fields; absent takes every event. */
   where: string;
@@ -492,6 +498,38 @@ export interface FunnelExclusion {
 export interface LifecycleMetric {
   /** A person who was seen in no period that starts within so long before is new, `90d` by default. */
   lookback: string;
+}
+
+/**
+ * Counts persons who come back: each value has a dimension `period`, `0` (the cohort) to the number of periods. Windows are
+ * the periods in which cohorts begin, and periods have their length.
+ */
+export interface RetentionMetric {
+  /** CEL over the event's fields: what puts a person into a cohort; every event of the metric by default. */
+  start: string;
+  /** CEL: what is a return; what `start` says by default. */
+  return: string;
+  /** Periods behind the cohort's own, 1 to 366; 12 by default. */
+  periods: number;
+  /** `on` (default): returned in that very period. `onOrAfter`: in it or a later one. */
+  mode: string;
+  /** `first` (default): a person is in the cohort of their first start. `recurring`: in that of each period with a start. */
+  cohort: string;
+  /** `calendar` (default): periods of the calendar. `elapsed`: of each person's own time since their start. */
+  clock: string;
+  /** With `cohort: first`: a person who started in no period that begins within so long before is new, `90d` by default. */
+  lookback: string;
+  /** What a value is: `persons` (default), `retention` (of the cohort) or `previous` (of those of the period before). */
+  measure: string;
+}
+
+/**
+ * Counts persons by how often they are active in a window: each value has a dimension `days`, `1` to the most there are; of
+ * other intervals `hours` or `weeks`.
+ */
+export interface StickinessMetric {
+  /** `hour`, `day` (default) or `week`: what is counted. */
+  interval: string;
 }
 
 /** The windows of a metric. */
@@ -3719,6 +3757,12 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "lifecycle":
         LifecycleMetric.encode(message.kind.value, writer.uint32(210).fork()).join();
         break;
+      case "retention":
+        RetentionMetric.encode(message.kind.value, writer.uint32(218).fork()).join();
+        break;
+      case "stickiness":
+        StickinessMetric.encode(message.kind.value, writer.uint32(226).fork()).join();
+        break;
     }
     if (message.where !== "") {
       writer.uint32(82).string(message.where);
@@ -3909,6 +3953,22 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.kind = { $case: "lifecycle", value: LifecycleMetric.decode(reader, reader.uint32()) };
             continue;
           }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.kind = { $case: "retention", value: RetentionMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.kind = { $case: "stickiness", value: StickinessMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 82) {
               break;
@@ -4021,6 +4081,10 @@ export const JobMetric: MessageFns<JobMetric> = {
         ? { $case: "funnel", value: FunnelMetric.fromJSON(object.funnel) }
         : isSet(object.lifecycle)
         ? { $case: "lifecycle", value: LifecycleMetric.fromJSON(object.lifecycle) }
+        : isSet(object.retention)
+        ? { $case: "retention", value: RetentionMetric.fromJSON(object.retention) }
+        : isSet(object.stickiness)
+        ? { $case: "stickiness", value: StickinessMetric.fromJSON(object.stickiness) }
         : undefined,
       where: isSet(object.where) ? globalThis.String(object.where) : "",
       window: isSet(object.window) ? JobWindow.fromJSON(object.window) : undefined,
@@ -4078,6 +4142,10 @@ export const JobMetric: MessageFns<JobMetric> = {
       obj.funnel = FunnelMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "lifecycle") {
       obj.lifecycle = LifecycleMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "retention") {
+      obj.retention = RetentionMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "stickiness") {
+      obj.stickiness = StickinessMetric.toJSON(message.kind.value);
     }
     if (message.where !== "") {
       obj.where = message.where;
@@ -4210,6 +4278,18 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "lifecycle": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "lifecycle", value: LifecycleMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "retention": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "retention", value: RetentionMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "stickiness": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "stickiness", value: StickinessMetric.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -5282,6 +5362,254 @@ export const LifecycleMetric: MessageFns<LifecycleMetric> = {
   fromPartial<I extends Exact<DeepPartial<LifecycleMetric>, I>>(object: I): LifecycleMetric {
     const message = createBaseLifecycleMetric();
     message.lookback = object.lookback ?? "";
+    return message;
+  },
+};
+
+function createBaseRetentionMetric(): RetentionMetric {
+  return { start: "", return: "", periods: 0, mode: "", cohort: "", clock: "", lookback: "", measure: "" };
+}
+
+export const RetentionMetric: MessageFns<RetentionMetric> = {
+  encode(message: RetentionMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.start !== "") {
+      writer.uint32(10).string(message.start);
+    }
+    if (message.return !== "") {
+      writer.uint32(18).string(message.return);
+    }
+    if (message.periods !== 0) {
+      writer.uint32(24).int32(message.periods);
+    }
+    if (message.mode !== "") {
+      writer.uint32(34).string(message.mode);
+    }
+    if (message.cohort !== "") {
+      writer.uint32(42).string(message.cohort);
+    }
+    if (message.clock !== "") {
+      writer.uint32(50).string(message.clock);
+    }
+    if (message.lookback !== "") {
+      writer.uint32(58).string(message.lookback);
+    }
+    if (message.measure !== "") {
+      writer.uint32(66).string(message.measure);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetentionMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetentionMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.start = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.return = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.periods = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.cohort = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.clock = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.lookback = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.measure = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetentionMetric {
+    return {
+      start: isSet(object.start) ? globalThis.String(object.start) : "",
+      return: isSet(object.return) ? globalThis.String(object.return) : "",
+      periods: isSet(object.periods) ? globalThis.Number(object.periods) : 0,
+      mode: isSet(object.mode) ? globalThis.String(object.mode) : "",
+      cohort: isSet(object.cohort) ? globalThis.String(object.cohort) : "",
+      clock: isSet(object.clock) ? globalThis.String(object.clock) : "",
+      lookback: isSet(object.lookback) ? globalThis.String(object.lookback) : "",
+      measure: isSet(object.measure) ? globalThis.String(object.measure) : "",
+    };
+  },
+
+  toJSON(message: RetentionMetric): unknown {
+    const obj: any = {};
+    if (message.start !== "") {
+      obj.start = message.start;
+    }
+    if (message.return !== "") {
+      obj.return = message.return;
+    }
+    if (message.periods !== 0) {
+      obj.periods = Math.round(message.periods);
+    }
+    if (message.mode !== "") {
+      obj.mode = message.mode;
+    }
+    if (message.cohort !== "") {
+      obj.cohort = message.cohort;
+    }
+    if (message.clock !== "") {
+      obj.clock = message.clock;
+    }
+    if (message.lookback !== "") {
+      obj.lookback = message.lookback;
+    }
+    if (message.measure !== "") {
+      obj.measure = message.measure;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RetentionMetric>, I>>(base?: I): RetentionMetric {
+    return RetentionMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetentionMetric>, I>>(object: I): RetentionMetric {
+    const message = createBaseRetentionMetric();
+    message.start = object.start ?? "";
+    message.return = object.return ?? "";
+    message.periods = object.periods ?? 0;
+    message.mode = object.mode ?? "";
+    message.cohort = object.cohort ?? "";
+    message.clock = object.clock ?? "";
+    message.lookback = object.lookback ?? "";
+    message.measure = object.measure ?? "";
+    return message;
+  },
+};
+
+function createBaseStickinessMetric(): StickinessMetric {
+  return { interval: "" };
+}
+
+export const StickinessMetric: MessageFns<StickinessMetric> = {
+  encode(message: StickinessMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.interval !== "") {
+      writer.uint32(10).string(message.interval);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StickinessMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStickinessMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.interval = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StickinessMetric {
+    return { interval: isSet(object.interval) ? globalThis.String(object.interval) : "" };
+  },
+
+  toJSON(message: StickinessMetric): unknown {
+    const obj: any = {};
+    if (message.interval !== "") {
+      obj.interval = message.interval;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StickinessMetric>, I>>(base?: I): StickinessMetric {
+    return StickinessMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StickinessMetric>, I>>(object: I): StickinessMetric {
+    const message = createBaseStickinessMetric();
+    message.interval = object.interval ?? "";
     return message;
   },
 };

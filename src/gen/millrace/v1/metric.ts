@@ -119,6 +119,11 @@ export interface MetricValue {
     | undefined;
   /** Of sinks with `corrections: retract`: the value that is said here was given out before and holds no longer. */
   retraction: boolean;
+  /**
+   * Of funnels and retentions: those whom the value is about have not all had their time by `watermark`, so it can still
+   * rise in time. A window is provisional until all of its values are mature.
+   */
+  immature: boolean;
 }
 
 /** One entry of a value that is a list. */
@@ -195,6 +200,7 @@ function createBaseMetricValue(): MetricValue {
     items: [],
     text: undefined,
     retraction: false,
+    immature: false,
   };
 }
 
@@ -249,6 +255,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     }
     if (message.retraction !== false) {
       writer.uint32(128).bool(message.retraction);
+    }
+    if (message.immature !== false) {
+      writer.uint32(136).bool(message.immature);
     }
     return writer;
   },
@@ -394,6 +403,14 @@ export const MetricValue: MessageFns<MetricValue> = {
             message.retraction = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.immature = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -451,6 +468,7 @@ export const MetricValue: MessageFns<MetricValue> = {
         : [],
       text: isSet(object.text) ? globalThis.String(object.text) : undefined,
       retraction: isSet(object.retraction) ? globalThis.Boolean(object.retraction) : false,
+      immature: isSet(object.immature) ? globalThis.Boolean(object.immature) : false,
     };
   },
 
@@ -503,6 +521,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     if (message.retraction !== false) {
       obj.retraction = message.retraction;
     }
+    if (message.immature !== false) {
+      obj.immature = message.immature;
+    }
     return obj;
   },
 
@@ -539,6 +560,7 @@ export const MetricValue: MessageFns<MetricValue> = {
     message.items = object.items?.map((e) => MetricItem.fromPartial(e)) || [];
     message.text = object.text ?? undefined;
     message.retraction = object.retraction ?? false;
+    message.immature = object.immature ?? false;
     return message;
   },
 };

@@ -172,7 +172,7 @@ export interface MetricDescription {
   description: string;
   /**
    * `count`, `sum`, `min`, `max`, `avg`, `distinct`, `activeUsers`, `approxDistinct`, `quantile`, `topK`, `first`, `last`,
-   * `variance`, `stddev`, `histogram`, `funnel` or `lifecycle`.
+   * `variance`, `stddev`, `histogram`, `funnel`, `lifecycle`, `retention` or `stickiness`.
    */
   kind: string;
   /** Path that is aggregated; empty for counts. */
@@ -209,10 +209,23 @@ export interface MetricDescription {
   sample: boolean;
   /** Of `histogram`: where buckets begin. Of a `funnel` that measures `convertTimes`: the same, in ms. */
   bounds: number[];
-  /** Of `funnel`: what its values are, `persons`, `conversion`, `stepConversion`, `convertTime` or `convertTimes`. */
+  /**
+   * Of `funnel`: what its values are, `persons`, `conversion`, `stepConversion`, `convertTime` or `convertTimes`. Of
+   * `retention`: `persons`, `retention` or `previous`.
+   */
   measure: string;
   /** `month` for windows that are calendar months; empty for those of a length. */
   windowUnit: string;
+  /** Of `retention`: periods behind the cohort's own. */
+  periods: number;
+  /** Of `retention`: `on` or `onOrAfter`. */
+  retentionMode: string;
+  /** Of `retention`: `first` or `recurring`. */
+  cohort: string;
+  /** Of `retention`: `calendar` or `elapsed`. */
+  clock: string;
+  /** Of `stickiness`: what is counted, `hour`, `day` or `week`. */
+  interval: string;
 }
 
 /** Which values of which metric. */
@@ -511,6 +524,11 @@ function createBaseMetricDescription(): MetricDescription {
     bounds: [],
     measure: "",
     windowUnit: "",
+    periods: 0,
+    retentionMode: "",
+    cohort: "",
+    clock: "",
+    interval: "",
   };
 }
 
@@ -588,6 +606,21 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.windowUnit !== "") {
       writer.uint32(186).string(message.windowUnit);
+    }
+    if (message.periods !== 0) {
+      writer.uint32(240).uint32(message.periods);
+    }
+    if (message.retentionMode !== "") {
+      writer.uint32(250).string(message.retentionMode);
+    }
+    if (message.cohort !== "") {
+      writer.uint32(258).string(message.cohort);
+    }
+    if (message.clock !== "") {
+      writer.uint32(266).string(message.clock);
+    }
+    if (message.interval !== "") {
+      writer.uint32(274).string(message.interval);
     }
     return writer;
   },
@@ -799,6 +832,46 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.windowUnit = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.periods = reader.uint32();
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.retentionMode = reader.string();
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.cohort = reader.string();
+            continue;
+          }
+          case 33: {
+            if (tag !== 266) {
+              break;
+            }
+
+            message.clock = reader.string();
+            continue;
+          }
+          case 34: {
+            if (tag !== 274) {
+              break;
+            }
+
+            message.interval = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -864,6 +937,15 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         : isSet(object.window_unit)
         ? globalThis.String(object.window_unit)
         : "",
+      periods: isSet(object.periods) ? globalThis.Number(object.periods) : 0,
+      retentionMode: isSet(object.retentionMode)
+        ? globalThis.String(object.retentionMode)
+        : isSet(object.retention_mode)
+        ? globalThis.String(object.retention_mode)
+        : "",
+      cohort: isSet(object.cohort) ? globalThis.String(object.cohort) : "",
+      clock: isSet(object.clock) ? globalThis.String(object.clock) : "",
+      interval: isSet(object.interval) ? globalThis.String(object.interval) : "",
     };
   },
 
@@ -938,6 +1020,21 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.windowUnit !== "") {
       obj.windowUnit = message.windowUnit;
     }
+    if (message.periods !== 0) {
+      obj.periods = Math.round(message.periods);
+    }
+    if (message.retentionMode !== "") {
+      obj.retentionMode = message.retentionMode;
+    }
+    if (message.cohort !== "") {
+      obj.cohort = message.cohort;
+    }
+    if (message.clock !== "") {
+      obj.clock = message.clock;
+    }
+    if (message.interval !== "") {
+      obj.interval = message.interval;
+    }
     return obj;
   },
 
@@ -969,6 +1066,11 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.bounds = object.bounds?.map((e) => e) || [];
     message.measure = object.measure ?? "";
     message.windowUnit = object.windowUnit ?? "";
+    message.periods = object.periods ?? 0;
+    message.retentionMode = object.retentionMode ?? "";
+    message.cohort = object.cohort ?? "";
+    message.clock = object.clock ?? "";
+    message.interval = object.interval ?? "";
     return message;
   },
 };

@@ -1,0 +1,26 @@
+/**
+ * Which values of an answer are immature: those whom they are about have not all had their time.
+ *
+ * Owns: marking them. Does not own: when that is (metrics/maturity.ts). Pure.
+ */
+import { ownDimension } from '../job/person-definition.ts'
+import { maturityOf } from '../metrics/maturity.ts'
+import { isDue } from '../window/lateness.ts'
+import type { MetricQuery, MetricResult, MetricValue } from './api.ts'
+
+/** The answer with what is immature marked. Where it does not show periods, the query's filter says which one is meant. */
+export function markImmature<T extends Pick<MetricResult, 'info' | 'dimensions' | 'values'>>(
+  result: T,
+  filters: MetricQuery['filters'] = new Map(),
+): T {
+  const { info, dimensions, values } = result
+  const { kind, window } = info
+  const matureFrom = maturityOf(kind, window)
+  if (matureFrom === null || (kind.kind !== 'funnel' && kind.kind !== 'retention')) return result
+  const own = ownDimension(kind)
+  const at = dimensions.indexOf(own)
+  const fixed = filters.get(own) ?? (kind.kind === 'retention' ? String(kind.periods) : '')
+  const isImmature = (value: MetricValue): boolean =>
+    !isDue(matureFrom(value.windowEndMs, at < 0 ? fixed : (value.dimensions[at] ?? '')), value.watermarkMs)
+  return { ...result, values: values.map((value) => (isImmature(value) ? { ...value, immature: true } : value)) }
+}

@@ -1,0 +1,217 @@
+/** Tables about persons of every kind, and what they must say by the definitions. Shares nothing with src/metrics but conditions. */
+import fc from 'fast-check'
+import type { PersonPlan, TablePlan } from '../../src/job/plan.ts'
+import { personPredicates } from '../../src/metrics/person-function.ts'
+import { funnelReference } from '../metrics/funnel-reference.ts'
+import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
+import { retentionReference, stickinessReference } from '../metrics/retention-reference.ts'
+import type { Given, TestEvent } from '../metrics/support.ts'
+import { type PersonRow, personPlan, WINDOW_MS } from './person-support.ts'
+
+/** What a table must say, by the definition, person by person. Windows that are closed stay as they were. */
+export class PersonReference {
+  readonly plan: TablePlan
+  applied = 0
+  late = 0
+  #watermarkMs = Number.NEGATIVE_INFINITY
+  readonly #events = new Map<string, { row: PersonRow; copies: number }>()
+  #values = new Map<string, readonly number[]>()
+  readonly #sizeMs: number
+  readonly #periodOf: (timeMs: number) => { startMs: number; endMs: number }
+
+  constructor(plan: TablePlan) {
+    this.plan = plan
+    const sizeMs = sizeOf(plan)
+    this.#sizeMs = sizeMs
+    this.#periodOf = (timeMs) => {
+      const startMs = Math.floor(timeMs / sizeMs) * sizeMs
+      return { startMs, endMs: startMs + sizeMs }
+    }
+  }
+
+  apply(rows: readonly PersonRow[]): void {
+    for (const row of rows) {
+      if (row.bits === 0) continue
+      if (this.#isLate(row)) {
+        this.late++
+        continue
+      }
+      this.applied++
+      const { person, bits, text } = row
+      const { kind } = this.plan.person!
+      // Of a period's events only their number is known: one that is taken back before it comes is another's meanwhile.
+      const byPeriod = kind === 'lifecycle' || (kind === 'retention' && keepsPeriods(this.plan))
+      const keptMs = byPeriod ? this.#sizeMs : kind === 'stickiness' ? HOUR_MS : 1
+      const timeMs = row.timeMs - (row.timeMs % keptMs)
+      const name = JSON.stringify([person, timeMs, bits, text])
+      const event = this.#events.get(name)
+      if (event === undefined) this.#events.set(name, { row, copies: row.weight })
+      else event.copies += row.weight
+    }
+    const values = new Map([...this.#values].filter(([name]) => !this.#isOpen(startOf(name))))
+    const persons = Map.groupBy(this.#events.values(), ({ row }) => row.person)
+    for (const events of persons.values()) {
+      const own = events.flatMap(({ row, copies }) => new Array<TestEvent>(Math.max(0, copies)).fill(row))
+      for (const { startMs, label, text, values: more } of this.#given(own)) {
+        if (!this.#isOpen(startMs)) continue
+        const name = JSON.stringify([startMs, text, label])
+        values.set(name, values.get(name)?.map((value, i) => value + more[i]!) ?? more)
+      }
+    }
+    this.#values = values
+  }
+
+  advance(watermarkMs: number): void {
+    this.#watermarkMs = watermarkMs
+  }
+
+  values(): Map<string, readonly number[]> {
+    return this.#values
+  }
+
+  #given(events: readonly TestEvent[]): Given[] {
+    const person = this.plan.person!
+    const sizeMs = this.#sizeMs
+    switch (person.kind) {
+      case 'funnel':
+        return funnelReference({ ...person, steps: person.steps.length }, sizeMs, events)
+      case 'lifecycle':
+        return lifecycleReference(this.#periodOf, person.lookbackMs, events)
+      case 'stickiness':
+        return stickinessReference(this.#periodOf, (timeMs) => Math.floor(timeMs / HOUR_MS), events)
+      case 'retention': {
+        const between = (fromMs: number, toMs: number) => Math.floor((toMs - fromMs) / sizeMs)
+        return retentionReference(person, { of: this.#periodOf, between, elapsed: between }, events)
+      }
+    }
+  }
+
+  #isOpen(startMs: number): boolean {
+    const { settleMs = 0, allowedLatenessMs } = this.plan
+    return startMs + this.#sizeMs - 1 + settleMs + allowedLatenessMs > this.#watermarkMs
+  }
+
+  /** Late: no window that the event could change is open. */
+  #isLate({ timeMs, bits }: PersonRow): boolean {
+    const { startMs, endMs } = this.#periodOf(timeMs)
+    const person = this.plan.person!
+    switch (person.kind) {
+      case 'lifecycle':
+        return !this.#isOpen(Math.max(endMs, this.#periodOf(startMs + person.lookbackMs).startMs))
+      case 'retention': {
+        // A start matters to cohorts for as long as it is looked back to; a return, to those that began before it.
+        const lookbackMs = person.cohort === 'first' && (bits & 1) !== 0 ? person.lookbackMs : 0
+        return !this.#isOpen(this.#periodOf(startMs + lookbackMs).startMs)
+      }
+      default:
+        return !this.#isOpen(startMs)
+    }
+  }
+}
+
+const HOUR_MS = 3_600_000
+
+/** Without texts, and by the calendar, it does not matter when in its period an event happened. */
+function keepsPeriods({ person, dimensions }: TablePlan): boolean {
+  return dimensions.length === 1 && person?.kind === 'retention' && person.clock === 'calendar'
+}
+
+/** The length of a table's windows, which tumble. */
+function sizeOf({ window }: TablePlan): number {
+  return window.kind === 'tumbling' ? window.sizeMs : 0
+}
+
+const startOf = (name: string): number => (JSON.parse(name) as [number])[0]
+
+const funnels: fc.Arbitrary<PersonPlan> = fc.record({
+  kind: fc.constant('funnel'),
+  steps: fc.constantFrom([0, 1], [0, 1, 2], [0, 1, 1]),
+  order: fc.constantFrom('sequential', 'strict', 'any'),
+  every: fc.constant(-1),
+  withinMs: fc.integer({ min: 0, max: 25 }),
+  exclude: fc.constant([]),
+  attribution: fc.constantFrom<'first' | 'last'>('first', 'last'),
+  bucketsMs: fc.constant([5]),
+})
+
+const lifecycles: fc.Arbitrary<PersonPlan> = fc.record({
+  kind: fc.constant('lifecycle'),
+  active: fc.constant(0),
+  lookbackMs: fc.constantFrom(10, 25, 60),
+})
+
+const retentions: fc.Arbitrary<PersonPlan> = fc.record({
+  kind: fc.constant('retention'),
+  start: fc.constantFrom(0, 1),
+  return: fc.constantFrom(1, 2),
+  periods: fc.integer({ min: 1, max: 4 }),
+  mode: fc.constantFrom('on', 'onOrAfter'),
+  cohort: fc.constantFrom('first', 'recurring'),
+  clock: fc.constantFrom('calendar', 'elapsed'),
+  lookbackMs: fc.constantFrom(10, 25, 60),
+})
+
+const stickinesses: fc.Arbitrary<PersonPlan> = fc.constant({ kind: 'stickiness', active: 0, interval: 'hour' })
+
+/** Tables of every kind. */
+export const plans = fc
+  .tuple(
+    fc.oneof(funnels, lifecycles, { weight: 3, arbitrary: retentions }, stickinesses),
+    fc.constantFrom(0, 7, 40),
+    fc.constantFrom([0, -2], [-2]),
+  )
+  .map(([person, lateness, dimensions]) => {
+    // Intervals are hours at least: then what is a millisecond else is half of one.
+    const unitMs = unitOf(person)
+    const window = {
+      kind: 'tumbling',
+      sizeMs: WINDOW_MS * unitMs,
+      offsetMs: 0,
+      timezone: 'UTC',
+      time: 'event',
+    } as const
+    return personPlan(person, { window, allowedLatenessMs: lateness * unitMs, dimensions })
+  })
+
+/** The length of the unit in which times are drawn. */
+export function unitOf(person: PersonPlan): number {
+  return person.kind === 'stickiness' ? HOUR_MS / 2 : 1
+}
+
+const rows = fc.array(
+  fc.record({
+    person: fc.constantFrom('anna', 'ben', 'a person with a long name'),
+    timeMs: fc.integer({ min: 0, max: 90 }),
+    bits: fc.integer({ min: 0, max: 7 }),
+    text: fc.constantFrom('', 'x'),
+    weight: fc.constantFrom(1, 1, 1, -1),
+  }),
+  { maxLength: 8 },
+)
+
+/** What happens to a table. */
+export type Step =
+  | { readonly rows: readonly PersonRow[] }
+  | { readonly flush: number }
+  | { readonly byMs: number }
+  | { readonly parallelism: number }
+
+/** What happens to a table, in order. */
+export const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.record({ rows }) },
+    { weight: 2, arbitrary: fc.record({ flush: fc.integer({ min: 0, max: 2 }) }) },
+    { weight: 2, arbitrary: fc.record({ byMs: fc.integer({ min: 0, max: 30 }) }) },
+    { weight: 1, arbitrary: fc.record({ parallelism: fc.integer({ min: 1, max: 3 }) }) },
+  ),
+  { maxLength: 14 },
+)
+
+/** Local bits of a table are the places of its conditions: here the reference must see them too. */
+export function localRows(plan: TablePlan, list: readonly PersonRow[]): PersonRow[] {
+  const conditions = personPredicates(plan.person!)
+  return list.map((row) => {
+    const bits = conditions.reduce((all, condition, i) => all | (((row.bits >> condition) & 1) << i), 0)
+    return { ...row, bits }
+  })
+}
