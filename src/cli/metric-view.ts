@@ -26,6 +26,7 @@ export function metricJson(info: MetricInfo) {
     metric: info.metric,
     description: info.description,
     kind: info.kind.kind,
+    preset: info.preset ?? '',
     field: 'field' in info.kind ? info.kind.field : '',
     where: info.where,
     dimensions: info.dimensions,
@@ -82,7 +83,7 @@ export function writeMetrics(output: Output, metrics: readonly MetricInfo[]): vo
     ['METRIC', 'KIND', 'WINDOW', 'BY', 'DESCRIPTION'].map((title) => ({ title })),
     metrics.map((info) => [
       `${info.job}/${info.metric}`,
-      describeKind(info.kind),
+      `${describeKind(info.kind)}${info.preset === undefined ? '' : ` (${info.preset})`}`,
       describeWindow(info.window),
       info.dimensions.join(', '),
       printable(info.description),

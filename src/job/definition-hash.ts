@@ -13,7 +13,7 @@ export function hashDefinition(definition: JobDefinition): string {
     keyGroups: definition.keyGroups,
     // Types come and go; those that stay are compared by job/schema-evolution.ts.
     event: { message: event.message, time: event.time, timeUnit: event.timeUnit, key: event.key },
-    metrics: definition.metrics.map(({ description: _, ...rest }) => rest),
+    metrics: definition.metrics.map(({ description: _, preset: __, ...rest }) => rest),
   }
   const bytes = new TextEncoder().encode(canonicalJson(relevant))
   return [1, 2, 3, 4].map((seed) => hashBytes(bytes, 0, bytes.length, seed).toString(16).padStart(8, '0')).join('')

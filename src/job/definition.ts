@@ -6,6 +6,7 @@
  */
 import type { EventDefinition } from './event-definition.ts'
 import type { PersonKind } from './person-definition.ts'
+import type { PresetName } from './presets.ts'
 
 /** Where reading a partition starts when no checkpoint says otherwise. */
 export type StartPosition =
@@ -181,6 +182,8 @@ export interface MetricDefinition {
   readonly id: string
   readonly description: string
   readonly kind: MetricKind
+  /** Whose definitions filled in what the author left out, where some did. What it is they are is filled in below. */
+  readonly preset?: PresetName
   /** CEL over the event's fields; null takes every event. */
   readonly where: string | null
   /** Paths of the dimensions, in the order in which values carry them. */

@@ -1,11 +1,12 @@
 /** The metrics of a job document: their kinds and what belongs to each. Windows: job/parse-window.ts. */
 import { jobDefaults as defaults } from './defaults.ts'
-import type { MetricDefinition, MetricKind } from './definition.ts'
+import type { MetricDefinition, MetricKind, WindowDefinition } from './definition.ts'
 import { readFunnel, readLifecycle } from './parse-person.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
 import { readTrigger, readWindow } from './parse-window.ts'
 import { readRetention } from './person/retention.ts'
 import { readStickiness } from './person/stickiness.ts'
+import { activeSpans, type ChosenPreset, type JobWideDefaults, presetFor, presetsOf, readPreset } from './presets.ts'
 import { BOUNDS_MAX, DD_ERROR_MAX, DD_ERROR_MIN, HLL_PRECISION_MAX, hllError, TOP_MAX } from './sketch-limits.ts'
 
 const metricKinds = [
@@ -40,15 +41,18 @@ const bareKinds: ReadonlySet<string> = new Set([
   'stickiness',
 ])
 
-/** Reads one metric. */
-export function readMetric(reader: MappingReader): MetricDefinition {
+/** Reads one metric; `job` is what its job says for all of them. */
+export function readMetric(reader: MappingReader, job: JobWideDefaults): MetricDefinition {
   const id = reader.text('id')
   const description = reader.text('description', '')
   const kind = reader.only(metricKinds, 'kind of metric')
+  const preset = choosePreset(reader, job, kind)
   let metric: MetricKind = { kind: 'count' }
+  let windows: WindowDefinition | string | undefined
   if (kind !== undefined) {
     const of = reader.mapping(kind, bareKinds.has(kind))
-    metric = readKind(kind, of)
+    if (kind === 'activeUsers') windows = readSpan(of, preset, job.timezone)
+    metric = readKind(kind, of, preset)
     of.finish()
   } else {
     for (const known of metricKinds) reader.has(known)
@@ -67,7 +71,8 @@ export function readMetric(reader: MappingReader): MetricDefinition {
     kind: metric,
     where: reader.text('where', '').trim() === '' ? null : reader.text('where', ''),
     by,
-    window: readWindow(reader),
+    ...(preset === null || kind === undefined || !presetsOf(kind).includes(preset.name) ? {} : { preset: preset.name }),
+    window: readWindow(reader, job.timezone, windows),
     trigger: readTrigger(reader),
     earlyMs: reader.duration('early', 0),
     allowedLatenessMs: reader.duration('allowedLateness', defaults.metric.allowedLatenessMs),
@@ -77,7 +82,34 @@ export function readMetric(reader: MappingReader): MetricDefinition {
   return definition
 }
 
-function readKind(kind: (typeof metricKinds)[number], of: MappingReader): MetricKind {
+/** The preset of a metric: its own, or the job's. */
+function choosePreset(reader: MappingReader, job: JobWideDefaults, kind: string | undefined): ChosenPreset | null {
+  const own = readPreset(reader)
+  const name = own ?? job.preset
+  if (own === null || kind === undefined) return name === null ? null : { name, own: false }
+  const able = presetsOf(kind)
+  if (!able.includes(own))
+    reader.problem(
+      'preset',
+      `${own} has no definition of ${kind} here${able.length === 0 ? ', nor has another' : `: ${able.join(', ')} have`}`,
+    )
+  return { name: own, own: true }
+}
+
+/** The windows that a preset gives to active users `over` a span; or why a window must be written. */
+function readSpan(of: MappingReader, preset: ChosenPreset | null, timezone: string): WindowDefinition | string {
+  const example = 'window: { calendar: day }, or preset: posthog with activeUsers: { over: month }'
+  const value = of.raw('over')
+  if (value === undefined || value === '') return `needs windows: ${example}`
+  const span = of.choice('over', activeSpans, 'day')
+  if (preset === null) return `needs windows, or a preset that says which "over: ${span}" means: ${example}`
+  const window = presetFor(preset, 'activeUsers')?.[span]
+  if (window === undefined) return `needs windows: ${preset.name} has no definition of active users over "${span}" here`
+  const rest = { timezone, time: 'event' } as const
+  return 'slideMs' in window ? { kind: 'sliding', ...window, ...rest } : { kind: 'tumbling', ...window, ...rest }
+}
+
+function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset: ChosenPreset | null): MetricKind {
   switch (kind) {
     case 'count':
     case 'activeUsers':
@@ -106,7 +138,7 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader): Metric
     case 'stddev':
       return { kind, field: of.text('field'), sample: of.flag('sample', false) }
     case 'funnel':
-      return readFunnel(of)
+      return readFunnel(of, presetFor(preset, 'funnel'))
     case 'lifecycle':
       return readLifecycle(of)
     case 'retention':

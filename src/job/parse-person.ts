@@ -9,10 +9,11 @@ import {
   funnelMeasures,
   type LifecycleKind,
 } from './person-definition.ts'
+import type { Preset } from './presets.ts'
 import { BOUNDS_MAX } from './sketch-limits.ts'
 
-/** Reads a funnel. */
-export function readFunnel(of: MappingReader): FunnelKind {
+/** Reads a funnel; `preset` has defaults of its own. */
+export function readFunnel(of: MappingReader, preset?: Preset['funnel']): FunnelKind {
   const steps = of.mappings('steps').map((step) => {
     const where = step.text('where')
     step.finish()
@@ -32,7 +33,7 @@ export function readFunnel(of: MappingReader): FunnelKind {
   return {
     kind: 'funnel',
     steps: steps.slice(0, FUNNEL_STEPS_MAX),
-    withinMs: of.duration('within', defaults.funnel.withinMs),
+    withinMs: of.duration('within', preset?.withinMs ?? defaults.funnel.withinMs),
     order: of.choice('order', ['sequential', 'strict', 'any'], 'sequential'),
     exclude: exclude.slice(0, FUNNEL_EXCLUSIONS_MAX),
     attribution: of.choice('attribution', ['first', 'last', 'step'], 'first'),

@@ -2,28 +2,28 @@
 import { jobDefaults as defaults } from './defaults.ts'
 import type { TriggerDefinition, WindowDefinition } from './definition.ts'
 import type { MappingReader } from './parse-reader.ts'
+import { calendarPeriods } from './presets.ts'
 
 const windowKinds = ['tumbling', 'calendar', 'sliding', 'cumulate', 'session', 'global'] as const
 
-const DAY_MS = 86_400_000
-
-/** Calendar periods as windows: day 0 was a Thursday, and weeks begin on Monday. */
-const periods = {
-  day: { sizeMs: DAY_MS, offsetMs: 0 },
-  week: { sizeMs: 7 * DAY_MS, offsetMs: 4 * DAY_MS },
-  month: { sizeMs: 31 * DAY_MS, offsetMs: 0, unit: 'month' },
-} as const
-
-/** Reads `window` of a metric; a tumbling window of 1 ms stands in for one that cannot be read. */
-export function readWindow(metric: MappingReader): WindowDefinition {
+/**
+ * Reads `window` of a metric; a tumbling window of 1 ms stands in for one that cannot be read. `zone` is that of windows
+ * that name none; `fallback`, the windows of a metric that has no `window`, or why it needs one.
+ */
+export function readWindow(
+  metric: MappingReader,
+  zone: string = defaults.metric.timezone,
+  fallback: WindowDefinition | string = 'is missing, as window: { tumbling: 1m }',
+): WindowDefinition {
   const missing: WindowDefinition = { kind: 'tumbling', sizeMs: 1, offsetMs: 0, timezone: 'UTC', time: 'event' }
   if (!metric.has('window')) {
-    metric.problem('window', 'is missing, as window: { tumbling: 1m }')
+    if (typeof fallback !== 'string') return fallback
+    metric.problem('window', fallback)
     return missing
   }
   const reader = metric.mapping('window')
   const kind = reader.only(windowKinds, 'kind of window')
-  const timezone = reader.text('timezone', defaults.metric.timezone)
+  const timezone = reader.text('timezone', kind === 'global' ? defaults.metric.timezone : zone)
   const time = reader.choice('time', ['event', 'processing'], 'event')
   if (kind === undefined) return missing
   let window: WindowDefinition
@@ -33,7 +33,7 @@ export function readWindow(metric: MappingReader): WindowDefinition {
   } else if (kind === 'calendar') {
     if (!reader.has(kind) || reader.raw(kind) === '') reader.problem(kind, 'must be day, week or month')
     const period = reader.choice(kind, ['day', 'week', 'month'], 'day')
-    window = { kind: 'tumbling', ...periods[period], timezone, time }
+    window = { kind: 'tumbling', ...calendarPeriods[period], timezone, time }
   } else if (kind === 'session') {
     window = { kind, gapMs: reader.duration(kind, undefined, 1), timezone, time }
   } else {

@@ -18,7 +18,9 @@ import { type DocumentProblem, describe, formatPath, MappingReader } from './par
 import { readRestart } from './parse-restart.ts'
 import { readSample } from './parse-sample.ts'
 import { type Place, readYaml } from './parse-yaml.ts'
+import { readPreset } from './presets.ts'
 import type { SampleDefinition } from './sample.ts'
+import { isTimeZone } from './timezone.ts'
 import { validateJob } from './validate.ts'
 
 /** The `apiVersion` of job documents. */
@@ -93,6 +95,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
   const name = metadata.text('name')
   metadata.text('description', '')
   metadata.finish()
+  const jobWide = { timezone: readZone(root), preset: readPreset(root) }
   const definition: JobDefinition = {
     name,
     source: readSources(root),
@@ -104,7 +107,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     keyGroups: root.number('keyGroups', defaults.keyGroups, 0, 32_768) || defaults.keyGroups,
     preAggregation: root.flag('preAggregation', defaults.preAggregation),
     stateLimitBytes: root.size('stateLimit', defaults.stateLimitBytes, 1024 * 1024),
-    metrics: root.mappings('metrics').map(readMetric),
+    metrics: root.mappings('metrics').map((metric) => readMetric(metric, jobWide)),
     sinks: root.mappings('sinks').map(readSink),
     deadLetters: readSideOutput(root, 'deadLetters'),
     late: readSideOutput(root, 'late'),
@@ -112,6 +115,14 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
   const sample = root.has('sample') ? readSample(root.mapping('sample')) : null
   root.finish()
   return { definition, sample }
+}
+
+/** The zone of windows that name none. What is none is told here, not at every metric. */
+function readZone(root: MappingReader): string {
+  const zone = root.text('timezone', defaults.metric.timezone)
+  if (isTimeZone(zone)) return zone
+  root.problem('timezone', `there is no time zone "${zone}"; use an IANA name, as Europe/Berlin`)
+  return defaults.metric.timezone
 }
 
 function readSources(root: MappingReader): SourceDefinition {

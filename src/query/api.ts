@@ -16,6 +16,8 @@ export interface MetricInfo {
   readonly metric: string
   readonly description: string
   readonly kind: MetricKind
+  /** Whose definition filled in what the author left out; absent for nobody's. */
+  readonly preset?: string
   /** CEL; empty for all events. */
   readonly where: string
   /** Names of the dimensions, in the order in which values carry them. */

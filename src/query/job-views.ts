@@ -68,6 +68,7 @@ function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
       metric: metric.id,
       description: metric.description,
       kind: metric.kind,
+      ...(metric.preset === undefined ? {} : { preset: metric.preset }),
       where: metric.where ?? '',
       dimensions: tables[plan.table]!.dimensionNames,
       window: metric.window,

@@ -58,7 +58,16 @@ export interface JobDefinition {
     | boolean
     | undefined;
   /** When the job starts again after a failure; by exponential delay unless given. */
-  restart?: JobRestart | undefined;
+  restart?:
+    | JobRestart
+    | undefined;
+  /** IANA time zone of every window that names none; `UTC` by default. */
+  timezone: string;
+  /**
+   * Whose definitions metrics follow where they leave something out: `ga4`, `posthog`, `amplitude`, `plausible` or
+   * `matomo`. What a metric says, and its own `preset`, win.
+   */
+  preset: string;
 }
 
 /** What names a job. */
@@ -390,6 +399,8 @@ export interface JobMetric {
     | undefined;
   /** Provisional results of changed groups go to the sinks this often; absent for never. */
   early: string;
+  /** Whose definition fills in what is left out: `ga4`, `posthog`, `amplitude`, `plausible` or `matomo`. */
+  preset: string;
 }
 
 /** Counts events. */
@@ -404,6 +415,11 @@ export interface FieldMetric {
 
 /** Counts different keys. */
 export interface ActiveUsersMetric {
+  /**
+   * `now` (current users), `day`, `week` or `month`, with a `preset`, which says which windows that means; a `window`
+   * that is written wins.
+   */
+  over: string;
 }
 
 /** Estimates how many different values there are. */
@@ -740,6 +756,8 @@ function createBaseJobDefinition(): JobDefinition {
     sample: undefined,
     preAggregation: undefined,
     restart: undefined,
+    timezone: "",
+    preset: "",
   };
 }
 
@@ -795,6 +813,12 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     }
     if (message.restart !== undefined) {
       JobRestart.encode(message.restart, writer.uint32(138).fork()).join();
+    }
+    if (message.timezone !== "") {
+      writer.uint32(170).string(message.timezone);
+    }
+    if (message.preset !== "") {
+      writer.uint32(178).string(message.preset);
     }
     return writer;
   },
@@ -948,6 +972,22 @@ export const JobDefinition: MessageFns<JobDefinition> = {
             message.restart = JobRestart.decode(reader, reader.uint32());
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.timezone = reader.string();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.preset = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -999,6 +1039,8 @@ export const JobDefinition: MessageFns<JobDefinition> = {
         ? globalThis.Boolean(object.pre_aggregation)
         : undefined,
       restart: isSet(object.restart) ? JobRestart.fromJSON(object.restart) : undefined,
+      timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
+      preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
     };
   },
 
@@ -1055,6 +1097,12 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     if (message.restart !== undefined) {
       obj.restart = JobRestart.toJSON(message.restart);
     }
+    if (message.timezone !== "") {
+      obj.timezone = message.timezone;
+    }
+    if (message.preset !== "") {
+      obj.preset = message.preset;
+    }
     return obj;
   },
 
@@ -1096,6 +1144,8 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     message.restart = (object.restart !== undefined && object.restart !== null)
       ? JobRestart.fromPartial(object.restart)
       : undefined;
+    message.timezone = object.timezone ?? "";
+    message.preset = object.preset ?? "";
     return message;
   },
 };
@@ -3694,6 +3744,7 @@ function createBaseJobMetric(): JobMetric {
     by: [],
     trigger: undefined,
     early: "",
+    preset: "",
   };
 }
 
@@ -3784,6 +3835,9 @@ export const JobMetric: MessageFns<JobMetric> = {
     }
     if (message.early !== "") {
       writer.uint32(130).string(message.early);
+    }
+    if (message.preset !== "") {
+      writer.uint32(274).string(message.preset);
     }
     return writer;
   },
@@ -4025,6 +4079,14 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.early = reader.string();
             continue;
           }
+          case 34: {
+            if (tag !== 274) {
+              break;
+            }
+
+            message.preset = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4097,6 +4159,7 @@ export const JobMetric: MessageFns<JobMetric> = {
       by: globalThis.Array.isArray(object?.by) ? object.by.map((e: any) => globalThis.String(e)) : [],
       trigger: isSet(object.trigger) ? JobTrigger.fromJSON(object.trigger) : undefined,
       early: isSet(object.early) ? globalThis.String(object.early) : "",
+      preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
     };
   },
 
@@ -4167,6 +4230,9 @@ export const JobMetric: MessageFns<JobMetric> = {
     }
     if (message.early !== "") {
       obj.early = message.early;
+    }
+    if (message.preset !== "") {
+      obj.preset = message.preset;
     }
     return obj;
   },
@@ -4305,6 +4371,7 @@ export const JobMetric: MessageFns<JobMetric> = {
       ? JobTrigger.fromPartial(object.trigger)
       : undefined;
     message.early = object.early ?? "";
+    message.preset = object.preset ?? "";
     return message;
   },
 };
@@ -4429,11 +4496,14 @@ export const FieldMetric: MessageFns<FieldMetric> = {
 };
 
 function createBaseActiveUsersMetric(): ActiveUsersMetric {
-  return {};
+  return { over: "" };
 }
 
 export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
-  encode(_: ActiveUsersMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ActiveUsersMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.over !== "") {
+      writer.uint32(10).string(message.over);
+    }
     return writer;
   },
 
@@ -4450,6 +4520,14 @@ export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.over = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4462,20 +4540,24 @@ export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
     }
   },
 
-  fromJSON(_: any): ActiveUsersMetric {
-    return {};
+  fromJSON(object: any): ActiveUsersMetric {
+    return { over: isSet(object.over) ? globalThis.String(object.over) : "" };
   },
 
-  toJSON(_: ActiveUsersMetric): unknown {
+  toJSON(message: ActiveUsersMetric): unknown {
     const obj: any = {};
+    if (message.over !== "") {
+      obj.over = message.over;
+    }
     return obj;
   },
 
   create<I extends Exact<DeepPartial<ActiveUsersMetric>, I>>(base?: I): ActiveUsersMetric {
     return ActiveUsersMetric.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<ActiveUsersMetric>, I>>(_: I): ActiveUsersMetric {
+  fromPartial<I extends Exact<DeepPartial<ActiveUsersMetric>, I>>(object: I): ActiveUsersMetric {
     const message = createBaseActiveUsersMetric();
+    message.over = object.over ?? "";
     return message;
   },
 };

@@ -216,6 +216,8 @@ export interface MetricDescription {
   measure: string;
   /** `month` for windows that are calendar months; empty for those of a length. */
   windowUnit: string;
+  /** Whose definition filled in what the author left out, as `ga4`; empty for none. What it filled in is in the fields here. */
+  preset: string;
   /** Of `retention`: periods behind the cohort's own. */
   periods: number;
   /** Of `retention`: `on` or `onOrAfter`. */
@@ -524,6 +526,7 @@ function createBaseMetricDescription(): MetricDescription {
     bounds: [],
     measure: "",
     windowUnit: "",
+    preset: "",
     periods: 0,
     retentionMode: "",
     cohort: "",
@@ -606,6 +609,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.windowUnit !== "") {
       writer.uint32(186).string(message.windowUnit);
+    }
+    if (message.preset !== "") {
+      writer.uint32(194).string(message.preset);
     }
     if (message.periods !== 0) {
       writer.uint32(240).uint32(message.periods);
@@ -832,6 +838,14 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.windowUnit = reader.string();
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.preset = reader.string();
+            continue;
+          }
           case 30: {
             if (tag !== 240) {
               break;
@@ -937,6 +951,7 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         : isSet(object.window_unit)
         ? globalThis.String(object.window_unit)
         : "",
+      preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
       periods: isSet(object.periods) ? globalThis.Number(object.periods) : 0,
       retentionMode: isSet(object.retentionMode)
         ? globalThis.String(object.retentionMode)
@@ -1020,6 +1035,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.windowUnit !== "") {
       obj.windowUnit = message.windowUnit;
     }
+    if (message.preset !== "") {
+      obj.preset = message.preset;
+    }
     if (message.periods !== 0) {
       obj.periods = Math.round(message.periods);
     }
@@ -1066,6 +1084,7 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.bounds = object.bounds?.map((e) => e) || [];
     message.measure = object.measure ?? "";
     message.windowUnit = object.windowUnit ?? "";
+    message.preset = object.preset ?? "";
     message.periods = object.periods ?? 0;
     message.retentionMode = object.retentionMode ?? "";
     message.cohort = object.cohort ?? "";
