@@ -135,8 +135,22 @@ export interface AccumulatorPlan {
   readonly measure?: string
 }
 
+/** The number that events have in timelines. */
+export interface PersonValue {
+  /** Number column. */
+  readonly column: number
+  /** Condition, as a bit of the row mask, under which an event has it; others have none. */
+  readonly predicate: number
+}
+
 /** What a table about persons makes of each one's events (src/metrics). Conditions are bits of the row mask. */
-export type PersonPlan =
+export type PersonPlan = PersonKindPlan & {
+  /** Absent: events have no number, and timelines no room for one. */
+  readonly value?: PersonValue
+}
+
+/** By kind of metric. */
+export type PersonKindPlan =
   | {
       readonly kind: 'funnel'
       /** Conditions of the steps, in order. */

@@ -209,12 +209,14 @@ function describeAccumulator(plan: JobPlan, accumulator: AccumulatorPlan): Accum
 
 function personText(plan: JobPlan, person: PersonPlan): string {
   const of = (predicate: number): string => (predicate < 0 ? '' : conditionOf(plan, predicate))
+  const { value } = person
+  const own = value && { value: { column: columnText(plan, value.column), condition: of(value.predicate) } }
   if (person.kind === 'lifecycle' || person.kind === 'stickiness')
-    return JSON.stringify({ ...person, active: of(person.active) })
+    return JSON.stringify({ ...person, ...own, active: of(person.active) })
   if (person.kind === 'retention')
-    return JSON.stringify({ ...person, start: of(person.start), return: of(person.return) })
+    return JSON.stringify({ ...person, ...own, start: of(person.start), return: of(person.return) })
   const exclude = person.exclude.map(({ predicate, ...between }) => ({ condition: of(predicate), ...between }))
-  return JSON.stringify({ ...person, steps: person.steps.map(of), every: of(person.every), exclude })
+  return JSON.stringify({ ...person, ...own, steps: person.steps.map(of), every: of(person.every), exclude })
 }
 
 function conditionOf(plan: JobPlan, predicate: number): string {

@@ -4,8 +4,8 @@
  * Owns: the two as columns that are filled anew for each person and never given back. Does not own: where timelines are
  * kept (state/timelines.ts), what metrics make of them (metrics/funnel.ts, …), who adds contributions up.
  *
- * A timeline is a set, whatever the order of arrival: its rows are sorted by time, then bits, then texts, and a row that
- * was met several times has so many copies.
+ * A timeline is a set, whatever the order of arrival: its rows are sorted by time, then bits, then value, then texts, and a
+ * row that was met several times has so many copies.
  */
 
 /** One person's events. Row i of each column; times ascend. */
@@ -17,11 +17,20 @@ export class Timeline {
   bits = new Uint32Array(64)
   /** How many equal events there are; at least 1. */
   copies = new Float64Array(64)
+  /** The number that the metric asked of each event, NaN for none. Empty where it asked none. */
+  value: Float64Array
   /** The texts of the event's dimensions, each behind its length, are `bytes[textsAt .. textsAt + textsLength)`. */
   textsAt = new Uint32Array(64)
   textsLength = new Uint32Array(64)
   bytes = new Uint8Array(1024)
+  readonly #valued: boolean
   #used = 0
+
+  /** `valued`: whether the metric asks a number of events. */
+  constructor(valued = false) {
+    this.#valued = valued
+    this.value = new Float64Array(valued ? 64 : 0)
+  }
 
   clear(): void {
     this.count = 0
@@ -29,7 +38,15 @@ export class Timeline {
   }
 
   /** Appends a row, with a copy of its texts. */
-  add(timeMs: number, bits: number, copies: number, texts: Uint8Array, start: number, end: number): void {
+  add(
+    timeMs: number,
+    bits: number,
+    copies: number,
+    texts: Uint8Array,
+    start: number,
+    end: number,
+    value = Number.NaN,
+  ): void {
     const row = this.count++
     if (row === this.timeMs.length) this.#grow()
     const at = this.#used
@@ -41,6 +58,7 @@ export class Timeline {
     this.copies[row] = copies
     this.textsAt[row] = at
     this.textsLength[row] = end - start
+    if (this.#valued) this.value[row] = value
   }
 
   /** Turns the order of the rows around: they are kept with the latest first. */
@@ -51,6 +69,7 @@ export class Timeline {
       swap(this.copies, a, b)
       swap(this.textsAt, a, b)
       swap(this.textsLength, a, b)
+      if (this.#valued) swap(this.value, a, b)
     }
   }
 
@@ -109,6 +128,7 @@ export class Timeline {
     this.copies = grown(this.copies, new Float64Array(this.count * 2))
     this.textsAt = grown(this.textsAt, new Uint32Array(this.count * 2))
     this.textsLength = grown(this.textsLength, new Uint32Array(this.count * 2))
+    if (this.#valued) this.value = grown(this.value, new Float64Array(this.count * 2))
   }
 }
 

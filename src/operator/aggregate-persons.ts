@@ -24,6 +24,8 @@ export class PersonAggregator {
   readonly #builder: GroupKeyBuilder
   readonly #predicates: readonly number[]
   readonly #wanted: number
+  /** The condition under which an event has a number, as a mask; 0 where none has. */
+  readonly #valued: number
   /** Of each row that is taken: the next row of its person, or -1. */
   readonly #nextRow = new Int32Array(ROWS_MAX)
   readonly #bits = new Uint32Array(ROWS_MAX)
@@ -46,6 +48,8 @@ export class PersonAggregator {
       true,
     )
     this.#walk = (fromMs, toMs, visit) => table.timelines.walk(this.#walked, fromMs, toMs, visit)
+    const { value } = table.plan.person!
+    this.#valued = value === undefined ? 0 : 1 << value.predicate
     this.#predicates = personPredicates(table.plan.person!)
     this.#wanted = this.#predicates.reduce((mask, predicate) => mask | (1 << predicate), 0)
   }
@@ -81,6 +85,10 @@ export class PersonAggregator {
     let bits = 0
     for (let i = 0; i < predicates.length; i++) if ((mask & (1 << predicates[i]!)) !== 0) bits |= 1 << i
     return bits >>> 0
+  }
+
+  #valueOf(batch: EventBatch, row: number): number {
+    return (batch.mask[row]! & this.#valued) === 0 ? Number.NaN : batch.numbers[this.#table.valueAt]![row]!
   }
 
   /** Notes a row with its person; `persons` are there already. Returns how many are there now. */
@@ -137,21 +145,22 @@ export class PersonAggregator {
       const timeMs = table.person.keptTimeMs(batch.timeMs[row]!)
       this.#builder.build(batch, row)
       const { bytes, length } = this.#builder
-      if (!remembered && fromMs < toMs && !this.#sameAfter(person, timeMs, row, copies)) {
+      const value = this.#valueOf(batch, row)
+      if (!remembered && fromMs < toMs && !this.#sameAfter(person, timeMs, row, value, copies)) {
         table.remember(person, fromMs, toMs, sinceMs)
         remembered = true
       }
-      timelines.add(person, timeMs, this.#bits[row]!, copies, bytes, length)
+      timelines.add(person, timeMs, this.#bits[row]!, copies, bytes, length, value)
     }
     if (remembered) table.gain(person, fromMs, toMs, sinceMs)
     timelines.dropEmpty(person)
   }
 
   /** Whether `copies` more of the event that was built change nothing: it is there, and stays, and that is all that matters. */
-  #sameAfter(person: number, timeMs: number, row: number, copies: number): boolean {
+  #sameAfter(person: number, timeMs: number, row: number, value: number, copies: number): boolean {
     if (this.#table.person.copiesMatter) return false
     const { bytes, length } = this.#builder
-    const there = this.#table.timelines.copiesOf(person, timeMs, this.#bits[row]!, bytes, length)
+    const there = this.#table.timelines.copiesOf(person, timeMs, this.#bits[row]!, bytes, length, value)
     return there > 0 === there + copies > 0
   }
 }

@@ -29,8 +29,10 @@ const SWEEP_ROWS = 8192
 export class PersonTable extends PartialTable {
   readonly person: PersonFunction
   readonly timelines: Timelines
-  /** Scratch of `whole`, one person after the other. */
-  readonly #timeline = new Timeline()
+  /** Position of the events' number among a batch's numbers; -1 where they have none. */
+  readonly valueAt: number
+  /** Scratch of `#contribute`, one person after the other. */
+  readonly #timeline: Timeline
   readonly #before: Contributions
   readonly #after: Contributions
   readonly #rows: ContributionRows
@@ -42,10 +44,19 @@ export class PersonTable extends PartialTable {
   #openAtMs = Number.NaN
   #openFromMs = Number.NEGATIVE_INFINITY
 
-  constructor(plan: TablePlan, person: PersonPlan, index: number, accumulators: Accumulators, pool: PagePool) {
+  constructor(
+    plan: TablePlan,
+    person: PersonPlan,
+    index: number,
+    accumulators: Accumulators,
+    pool: PagePool,
+    valueAt = -1,
+  ) {
     super(plan, index, accumulators, pool, true)
     this.person = personFunction(person, plan)
-    this.timelines = new Timelines(pool)
+    this.valueAt = valueAt
+    this.timelines = new Timelines(pool, valueAt >= 0)
+    this.#timeline = new Timeline(valueAt >= 0)
     this.#before = new Contributions(this.person.entryWidth)
     this.#after = new Contributions(this.person.entryWidth)
     this.#rows = new ContributionRows(this.person.width, this.person.labels.length)

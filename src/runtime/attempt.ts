@@ -241,7 +241,7 @@ export class Attempt {
     const pool = new PagePool()
     const built = tables.map((table, i) => {
       const accumulators = layOutAccumulators(table, numberAt, textAt, pool)
-      return buildWindowTable(table, i, accumulators, pool, sinks)
+      return buildWindowTable(table, i, accumulators, pool, sinks, numberAt)
     })
     const results = built.filter((table) => 'history' in table)
     const partials = built.filter((table) => table instanceof PartialTable)

@@ -15,16 +15,23 @@ import { SessionTable } from '../operator/session-table.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
 import type { PagePool } from '../state/page-pool.ts'
 
-/** Table `index` of a plan in the window operator: of results where it is keyed, else of partials. */
+/**
+ * Table `index` of a plan in the window operator: of results where it is keyed, else of partials. `numberAt`: positions of
+ * columns among the batch's numbers.
+ */
 export function buildWindowTable(
   plan: TablePlan,
   index: number,
   accumulators: Accumulators,
   pool: PagePool,
   sinks: readonly ResultSink[],
+  numberAt: (column: number) => number,
 ): SnapshotTable {
   const { window, person } = plan
-  if (person !== undefined) return new PersonTable(plan, person, index, accumulators, pool)
+  if (person !== undefined) {
+    const valueAt = person.value === undefined ? -1 : numberAt(person.value.column)
+    return new PersonTable(plan, person, index, accumulators, pool, valueAt)
+  }
   if (window.kind === 'session') return new SessionTable(plan, window.gapMs, index, accumulators, pool, sinks)
   return plan.keyed
     ? openResultTable(plan, index, accumulators, pool, membersOfEvents, sinks)

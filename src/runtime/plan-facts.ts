@@ -10,6 +10,7 @@ export function exchangedColumns(plan: JobPlan): ExchangedColumns {
   const texts = new Set<number>()
   for (const table of plan.tables) {
     for (const column of table.dimensions) if (column >= 0) texts.add(column)
+    if (table.person?.value !== undefined) numbers.add(table.person.value.column)
     for (const { kind, column } of table.accumulators) {
       if (column < 0) continue
       if (readsText(kind)) texts.add(column)

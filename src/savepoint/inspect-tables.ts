@@ -8,7 +8,7 @@ import { readPages } from '../checkpoint/page-reader.ts'
 import { pageCount, pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { type SavepointTable, SavepointTableKind } from '../gen/millrace/v1/savepoint.ts'
 import { dimensionBytes, dimensionTexts } from '../operator/group-key.ts'
-import { adoptTimelines, type TimelinesMeta } from '../operator/person-snapshot.ts'
+import { adoptTimelines, areValued, type TimelinesMeta } from '../operator/person-snapshot.ts'
 import { sessionsName } from '../operator/session-snapshot.ts'
 import type { StoredPage, StoredPages } from '../operator/table-restore.ts'
 import { decodeMeta, historyName, sliceName, type TableMeta, windowName } from '../operator/table-snapshot.ts'
@@ -147,7 +147,7 @@ class TableWalk {
 
   /** Persons are the keys, their events the members. Gains lie beside, and are none in a checkpoint. */
   #timelines(meta: TimelinesMeta, pages: StoredPages): void {
-    const timelines = new Timelines(new PagePool())
+    const timelines = new Timelines(new PagePool(), areValued(meta))
     adoptTimelines(timelines, meta, pages, this.#table.id)
     const { persons, events } = timelines
     for (let row = 0; row < persons.count; row++) {

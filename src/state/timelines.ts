@@ -1,15 +1,18 @@
 /**
  * The timelines of persons: each person's events in order, as rows that come and go.
  *
- * Owns: one row a person, one a (time, bits, texts) of theirs with the number of its copies, and the chain of a person's
- * events. Does not own: what bits and texts mean, who computes what of a timeline (operator/person-table), pages to
- * checkpoints and back (operator/person-snapshot).
+ * Owns: one row a person, one a (time, bits, value, texts) of theirs with the number of its copies, and the chain of a
+ * person's events. Does not own: what bits, values and texts mean, who computes what of a timeline (operator/person-table),
+ * pages to checkpoints and back (operator/person-snapshot).
  *
  * The index leads to the person; ROW_NEXT from there to the latest event, and from each event to the one before it. So
  * the usual event, the latest so far, is put in its place at once.
  *
- * Invariants: T1 events of a chain descend by (time, bits, texts), and no two are equal. T2 an event has copies other
- * than 0: fewer than 0 where one was taken back that has not come yet. T3 a person has an event.
+ * Only timelines that some metric asks a number of have values; in others there is no room for them, and every value is
+ * NaN. NaN is no value, as where an event has none: it is equal to itself, and comes before all numbers.
+ *
+ * Invariants: T1 events of a chain descend by (time, bits, value, texts), and no two are equal. T2 an event has copies
+ * other than 0: fewer than 0 where one was taken back that has not come yet. T3 a person has an event.
  */
 import { hashBytes } from '../core/hash.ts'
 import { KEY_PAGE_MASK, KEY_PAGE_SHIFT } from './key-blocks.ts'
@@ -26,25 +29,29 @@ import {
 const EVENT_TIME = 0
 const EVENT_BITS = 1
 const EVENT_COPIES = 2
+const EVENT_VALUE = 3
 
 /** Takes the events of a person, the latest first. */
 export interface EventsInto {
-  add(timeMs: number, bits: number, copies: number, texts: Uint8Array, start: number, end: number): void
+  add(timeMs: number, bits: number, copies: number, texts: Uint8Array, start: number, end: number, value: number): void
 }
 
 /** Timelines by person. */
 export class Timelines {
   persons: RecycledTable
   events: RecycledTable
+  /** Whether events have values. */
+  readonly valued: boolean
   readonly #pool: PagePool
   /** Row at which a sweep goes on, and the time up to which it takes events away. */
   #sweepAt = -1
   #sweepMs = Number.NEGATIVE_INFINITY
 
-  constructor(pool: PagePool) {
+  constructor(pool: PagePool, valued = false) {
     this.#pool = pool
+    this.valued = valued
     this.persons = new RecycledTable(pool, new Float64Array(0))
-    this.events = new RecycledTable(pool, new Float64Array(3))
+    this.events = new RecycledTable(pool, new Float64Array(valued ? 4 : 3))
   }
 
   /** Bytes beside the page pool's. */
@@ -67,12 +74,20 @@ export class Timelines {
   /**
    * Adds `copies` of an event, fewer than 0 to take some back. Returns how many there were; NaN where the event is new.
    */
-  add(person: number, timeMs: number, bits: number, copies: number, texts: Uint8Array, length: number): number {
+  add(
+    person: number,
+    timeMs: number,
+    bits: number,
+    copies: number,
+    texts: Uint8Array,
+    length: number,
+    value = Number.NaN,
+  ): number {
     const { events } = this
     let later = -1
     let event = this.#latest(person)
     while (event >= 0) {
-      const order = this.#compare(event, timeMs, bits, texts, length)
+      const order = this.#compare(event, timeMs, bits, value, texts, length)
       if (order === 0) return this.#addCopies(person, later, event, copies)
       if (order < 0) break
       later = event
@@ -84,15 +99,24 @@ export class Timelines {
     page.f64[at + EVENT_TIME] = timeMs
     page.f64[at + EVENT_BITS] = bits
     page.f64[at + EVENT_COPIES] = copies
+    // Of the two zeros there is one.
+    if (this.valued) page.f64[at + EVENT_VALUE] = value + 0
     events.setU32(row, ROW_NEXT, event + 1)
     this.#setBehind(person, later, row)
     return Number.NaN
   }
 
   /** How many copies of an event there are; 0 for none. */
-  copiesOf(person: number, timeMs: number, bits: number, texts: Uint8Array, length: number): number {
+  copiesOf(
+    person: number,
+    timeMs: number,
+    bits: number,
+    texts: Uint8Array,
+    length: number,
+    value = Number.NaN,
+  ): number {
     for (let event = this.#latest(person); event >= 0; event = this.#before(event)) {
-      const order = this.#compare(event, timeMs, bits, texts, length)
+      const order = this.#compare(event, timeMs, bits, value, texts, length)
       if (order === 0) return this.#value(event, EVENT_COPIES)
       if (order < 0) return 0
     }
@@ -116,7 +140,7 @@ export class Timelines {
       const texts = events.keys.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8
       const length = events.u32(event, ROW_KEY_LENGTH)
       const bits = this.#value(event, EVENT_BITS)
-      into.add(timeMs, bits, copies, texts, start, start + length)
+      into.add(timeMs, bits, copies, texts, start, start + length, this.#valueOf(event))
       if (timeMs < enoughMs && (enoughBits === 0 ? length === 0 : (bits & enoughBits) !== 0)) return
     }
   }
@@ -160,7 +184,7 @@ export class Timelines {
   clear(): void {
     this.release()
     this.persons = new RecycledTable(this.#pool, new Float64Array(0))
-    this.events = new RecycledTable(this.#pool, new Float64Array(3))
+    this.events = new RecycledTable(this.#pool, new Float64Array(this.valued ? 4 : 3))
     this.#sweepAt = -1
   }
 
@@ -174,7 +198,7 @@ export class Timelines {
     for (const event of chain.reverse()) {
       const texts = from.events.keyOf(event)
       const [timeMs, bits] = [from.#value(event, EVENT_TIME), from.#value(event, EVENT_BITS)]
-      this.add(own, timeMs, bits, from.#value(event, EVENT_COPIES), texts, texts.length)
+      this.add(own, timeMs, bits, from.#value(event, EVENT_COPIES), texts, texts.length, from.#valueOf(event))
     }
   }
 
@@ -198,12 +222,20 @@ export class Timelines {
     return rows.pages[event >>> RECYCLED_PAGE_SHIFT]!.f64[at + column]!
   }
 
-  /** Above 0 where `event` comes after (timeMs, bits, texts), below where it comes before. */
-  #compare(event: number, timeMs: number, bits: number, texts: Uint8Array, length: number): number {
+  #valueOf(event: number): number {
+    return this.valued ? this.#value(event, EVENT_VALUE) : Number.NaN
+  }
+
+  /** Above 0 where `event` comes after (timeMs, bits, value, texts), below where it comes before. */
+  #compare(event: number, timeMs: number, bits: number, value: number, texts: Uint8Array, length: number): number {
     const byTime = this.#value(event, EVENT_TIME) - timeMs
     if (byTime !== 0) return byTime
     const byBits = this.#value(event, EVENT_BITS) - bits
     if (byBits !== 0) return byBits
+    if (this.valued) {
+      const byValue = compareValues(this.#value(event, EVENT_VALUE), value)
+      if (byValue !== 0) return byValue
+    }
     const own = this.events.keyOf(event)
     const shared = Math.min(own.length, length)
     for (let i = 0; i < shared; i++) if (own[i] !== texts[i]) return own[i]! - texts[i]!
@@ -246,4 +278,11 @@ export class Timelines {
     }
     this.dropEmpty(person)
   }
+}
+
+/** NaN, which is no value, comes first. */
+function compareValues(a: number, b: number): number {
+  if (a === b) return 0
+  if (Number.isNaN(a)) return Number.isNaN(b) ? 0 : -1
+  return Number.isNaN(b) || a > b ? 1 : -1
 }

@@ -37,13 +37,13 @@ export class PersonReference {
         continue
       }
       this.applied++
-      const { person, bits, text } = row
+      const { person, bits, text, value } = row
       const { kind } = this.plan.person!
       // Of a period's events only their number is known: one that is taken back before it comes is another's meanwhile.
       const byPeriod = kind === 'lifecycle' || (kind === 'retention' && keepsPeriods(this.plan))
       const keptMs = byPeriod ? this.#sizeMs : kind === 'stickiness' ? HOUR_MS : 1
       const timeMs = row.timeMs - (row.timeMs % keptMs)
-      const name = JSON.stringify([person, timeMs, bits, text])
+      const name = JSON.stringify([person, timeMs, bits, text, value])
       const event = this.#events.get(name)
       if (event === undefined) this.#events.set(name, { row, copies: row.weight })
       else event.copies += row.weight
@@ -153,14 +153,18 @@ const retentions: fc.Arbitrary<PersonPlan> = fc.record({
 
 const stickinesses: fc.Arbitrary<PersonPlan> = fc.constant({ kind: 'stickiness', active: 0, interval: 'hour' })
 
+const values: fc.Arbitrary<Pick<PersonPlan, 'value'>> = fc.constantFrom({}, { value: { column: 0, predicate: 1 } })
+
 /** Tables of every kind. */
 export const plans = fc
   .tuple(
     fc.oneof(funnels, lifecycles, { weight: 3, arbitrary: retentions }, stickinesses),
+    values,
     fc.constantFrom(0, 7, 40),
     fc.constantFrom([0, -2], [-2]),
   )
-  .map(([person, lateness, dimensions]) => {
+  .map(([kind, value, lateness, dimensions]) => {
+    const person = { ...kind, ...value }
     // Intervals are hours at least: then what is a millisecond else is half of one.
     const unitMs = unitOf(person)
     const window = {
@@ -185,6 +189,7 @@ const rows = fc.array(
     bits: fc.integer({ min: 0, max: 7 }),
     text: fc.constantFrom('', 'x'),
     weight: fc.constantFrom(1, 1, 1, -1),
+    value: fc.constantFrom(5, 5, 7, Number.NaN),
   }),
   { maxLength: 8 },
 )
@@ -212,6 +217,7 @@ export function localRows(plan: TablePlan, list: readonly PersonRow[]): PersonRo
   const conditions = personPredicates(plan.person!)
   return list.map((row) => {
     const bits = conditions.reduce((all, condition, i) => all | (((row.bits >> condition) & 1) << i), 0)
-    return { ...row, bits }
+    const valued = plan.person!.value !== undefined && (row.bits & (1 << plan.person!.value.predicate)) !== 0
+    return { ...row, bits, value: valued ? row.value! : Number.NaN }
   })
 }

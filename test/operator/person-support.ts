@@ -28,6 +28,8 @@ export interface PersonRow {
   readonly bits: number
   readonly text: string
   readonly weight: number
+  /** Its number; absent: none. */
+  readonly value?: number
 }
 
 /** A result as it left. */
@@ -37,7 +39,7 @@ export interface PersonResult {
   readonly revision: number
 }
 
-const layout = layOutEventBatch(0, 1, false, false, true)
+const layout = layOutEventBatch(1, 1, false, false, true)
 
 function column(kind: AccumulatorPlan['kind'], measure: string, bounds?: readonly number[]): AccumulatorPlan {
   return { kind, predicate: 0, column: -1, floating: false, measure, ...(bounds === undefined ? {} : { bounds }) }
@@ -101,7 +103,7 @@ export class PersonCluster {
     this.parallelism = parallelism
     this.windows = Array.from({ length: parallelism }, () => {
       const pool = new PagePool()
-      const table = new PersonTable(plan, plan.person!, 0, columnsOf(plan, pool), pool)
+      const table = new PersonTable(plan, plan.person!, 0, columnsOf(plan, pool), pool, plan.person!.value?.column)
       return { pool, table, aggregator: new PersonAggregator(table, plan.dimensions) }
     })
     this.merges = Array.from({ length: parallelism }, () => {
@@ -236,7 +238,7 @@ function batchOf(rows: readonly PersonRow[]): EventBatch {
     used = Math.ceil((used + bytes.length) / 4) * 4 + 12
     return { start, length: bytes.length }
   }
-  rows.forEach(({ person, timeMs, bits, text, weight }, row) => {
+  rows.forEach(({ person, timeMs, bits, text, weight, value = Number.NaN }, row) => {
     const key = put(person)
     batch.keyStart[row] = key.start
     batch.keyLength[row] = key.length
@@ -244,6 +246,7 @@ function batchOf(rows: readonly PersonRow[]): EventBatch {
     batch.timeMs[row] = timeMs
     batch.mask[row] = bits
     batch.weight![row] = weight
+    batch.numbers[0]![row] = value
     const entry = put(text)
     batch.texts[0]![row] = row + 1
     batch.entryStart[0]![row + 1] = entry.start
