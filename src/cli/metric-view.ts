@@ -4,6 +4,7 @@
  * The JSON forms are API: dimensions by name, times as RFC 3339, every field always there.
  */
 
+import { type MoneyDefinition, moneyOf, shownMoney } from '../job/money-definition.ts'
 import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
 import {
@@ -43,12 +44,14 @@ export function metricJson(info: MetricInfo) {
     k: info.kind.kind === 'topK' ? info.kind.k : null,
     sample: 'sample' in info.kind && info.kind.sample,
     bounds: boundsOf(info.kind),
-    measure: 'measure' in info.kind ? info.kind.measure : null,
+    measure: moneyOf(info.kind)?.measure ?? ('measure' in info.kind ? info.kind.measure : null),
     periods: info.kind.kind === 'retention' ? info.kind.periods : null,
     retentionMode: info.kind.kind === 'retention' ? info.kind.mode : null,
     cohort: info.kind.kind === 'retention' ? info.kind.cohort : null,
     clock: info.kind.kind === 'retention' ? info.kind.clock : null,
     interval: info.kind.kind === 'stickiness' ? info.kind.interval : null,
+    currency: shownMoney(info.kind)?.in ?? null,
+    decimals: moneyOf(info.kind)?.decimals ?? null,
   }
 }
 
@@ -95,6 +98,9 @@ export function writeMetrics(output: Output, metrics: readonly MetricInfo[]): vo
 /** A kind for people: `sum(price)`, `quantile 0.95 (price)`, `topK 10 (screen)`. */
 export function describeKind(kind: MetricInfo['kind']): string {
   const field = 'field' in kind && kind.field !== '' ? `(${kind.field})` : ''
+  const money = moneyOf(kind)
+  if (money?.measure === 'unconverted') return `unconverted${field}`
+  if (money !== undefined) return `${kind.kind}${'q' in kind ? ` ${kind.q}` : ''} ${money.in} ${field}`
   if (kind.kind === 'quantile') return `quantile ${kind.q} ${field}`
   if (kind.kind === 'topK') return `topK ${kind.k} ${field}`
   if (kind.kind === 'funnel') return `funnel ${kind.measure}`
@@ -103,8 +109,13 @@ export function describeKind(kind: MetricInfo['kind']): string {
   return `${kind.kind}${field}`
 }
 
-/** A value for people: its list or its text where it has one; `-` for none. */
-export function formatValue({ value, detail }: Pick<MetricValue, 'value' | 'detail'>): string {
+/** A value for people: its list or its text where it has one; money in main units; `-` for none. */
+export function formatValue(
+  { value, detail }: Pick<MetricValue, 'value' | 'detail'>,
+  kind: MetricInfo['kind'] = { kind: 'count' },
+): string {
+  const money = shownMoney(kind)
+  if (money !== undefined) return Number.isFinite(value) ? formatMoney(value, money) : '-'
   if (detail != null && detail.text !== null) return printable(detail.text)
   if (detail != null) {
     return detail.items
@@ -115,6 +126,12 @@ export function formatValue({ value, detail }: Pick<MetricValue, 'value' | 'deta
       .join(', ')
   }
   return Number.isNaN(value) ? '-' : formatNumber(value)
+}
+
+/** Units as money: `1234.50 EUR`. What is no whole number of units, as a mean, has all its digits. */
+function formatMoney(units: number, { in: currency, decimals }: MoneyDefinition): string {
+  const main = units / 10 ** decimals
+  return `${Number.isInteger(units) ? main.toFixed(decimals) : formatNumber(main)} ${currency}`
 }
 
 /** The columns of a table of values. */
@@ -136,7 +153,7 @@ export function valueCells(info: MetricInfo, value: MetricValue): string[] {
   return [
     kind === 'global' ? 'all time' : formatWindow(value.windowStartMs, value.windowEndMs, timezone),
     ...value.dimensions.map((text) => (text === '' ? '-' : printable(text))),
-    formatValue(value),
+    formatValue(value, info.kind),
     statusText(value),
     formatNumber(value.eventCount),
     formatNumber(value.lateCount),

@@ -65,7 +65,7 @@ export class ScanBatch {
   readonly offset: Float64Array
   /** Bit i is set when predicate i of the plan takes the row. */
   readonly mask = new Uint32Array(BATCH_ROWS_MAX)
-  /** By column: its numbers. Empty for a text column. */
+  /** By column: its numbers. Empty for a text column. Behind them those that are made of others, nullable. */
   readonly numbers: readonly Float64Array[]
   /** By column: its dictionary ids. Empty for a number column. */
   readonly texts: readonly Uint16Array[]
@@ -74,8 +74,11 @@ export class ScanBatch {
   /** Entries of each dictionary before the newest row: what `undoLast` goes back to. */
   readonly marks: Uint16Array
 
-  /** `place`: where the arrays are, where somebody else fills them too (event/kernel.ts). */
-  constructor(columns: readonly { readonly encoding: ColumnEncoding }[], place?: BatchPlace) {
+  /**
+   * `place`: where the arrays are, where somebody else fills them too (event/kernel.ts). `made`: how many further columns
+   * of numbers there are.
+   */
+  constructor(columns: readonly { readonly encoding: ColumnEncoding }[], place?: BatchPlace, made = 0) {
     const unused = new Dictionary()
     const buffer = place?.buffer ?? new ArrayBuffer(0)
     const at = place?.at
@@ -90,7 +93,9 @@ export class ScanBatch {
     this.offset = doubles(at?.offset)
     this.keyBytes = at === undefined ? new Uint8Array(32 * 1024) : new Uint8Array(buffer, at.keys, at.keysBytes)
     this.keyWords = new Uint32Array(this.keyBytes.buffer, this.keyBytes.byteOffset, this.keyBytes.length >>> 2)
-    this.numbers = columns.map((c, i) => (c.encoding === 'number' ? doubles(at?.columns[i]) : noNumbers))
+    const numbers = columns.map((c, i) => (c.encoding === 'number' ? doubles(at?.columns[i]) : noNumbers))
+    for (let i = 0; i < made; i++) numbers.push(new Float64Array(BATCH_ROWS_MAX))
+    this.numbers = numbers
     this.texts = columns.map((c, i) =>
       c.encoding !== 'text'
         ? noIds

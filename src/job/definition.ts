@@ -5,6 +5,7 @@
  * event's descriptor (job/validate.ts), how it is executed (job/plan.ts). Plain data throughout.
  */
 import type { EventDefinition } from './event-definition.ts'
+import type { CurrenciesDefinition, OfMoney } from './money-definition.ts'
 import type { PersonKind } from './person-definition.ts'
 import type { PresetName } from './presets.ts'
 
@@ -41,6 +42,8 @@ export interface JobDefinition {
   readonly preAggregation: boolean
   /** Bytes of state and buffers at which the job fails with STATE_LIMIT, over all its subtasks. */
   readonly stateLimitBytes: number
+  /** What currencies are worth; absent where nothing is converted. */
+  readonly currencies?: CurrenciesDefinition
   readonly metrics: readonly MetricDefinition[]
   readonly sinks: readonly SinkDefinition[]
   /** Where events that cannot be used go, with their origin and reason; always counted, kept only if set. */
@@ -197,13 +200,10 @@ export interface MetricDefinition {
   readonly retainMs: number
 }
 
-/** The kinds of metric, each with what it reads. `field` is a path. */
+/** The kinds of metric, each with what it reads. `field` is a path; with `money` its amounts are converted first. */
 export type MetricKind =
   | { readonly kind: 'count' }
-  | { readonly kind: 'sum'; readonly field: string }
-  | { readonly kind: 'min'; readonly field: string }
-  | { readonly kind: 'max'; readonly field: string }
-  | { readonly kind: 'avg'; readonly field: string }
+  | ({ readonly kind: 'sum' | 'min' | 'max' | 'avg'; readonly field: string } & OfMoney)
   /** Exact count of different values of a field. */
   | { readonly kind: 'distinct'; readonly field: string }
   /** Exact count of different keys (persons): distinct of the event's key. */
@@ -211,7 +211,7 @@ export type MetricKind =
   /** Estimate of the different values of a field, '' for keys (persons), with this standard error. */
   | { readonly kind: 'approxDistinct'; readonly field: string; readonly error: number }
   /** The value at quantile `q`, within this relative error. */
-  | { readonly kind: 'quantile'; readonly field: string; readonly q: number; readonly error: number }
+  | ({ readonly kind: 'quantile'; readonly field: string; readonly q: number; readonly error: number } & OfMoney)
   /** The `k` most frequent texts of a field. */
   | { readonly kind: 'topK'; readonly field: string; readonly k: number }
   /** The value of the first and of the last event in event time. */

@@ -1,6 +1,7 @@
 /** The metrics of a job document: their kinds and what belongs to each. Windows: job/parse-window.ts. */
 import { jobDefaults as defaults } from './defaults.ts'
 import type { MetricDefinition, MetricKind, WindowDefinition } from './definition.ts'
+import { readMoney } from './parse-money.ts'
 import { readFunnel, readLifecycle } from './parse-person.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
 import { readTrigger, readWindow } from './parse-window.ts'
@@ -127,6 +128,7 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset:
         field,
         q,
         error: of.number('error', defaults.metric.quantileError, DD_ERROR_MIN, DD_ERROR_MAX, true),
+        ...readMoney(of),
       }
     }
     case 'topK': {
@@ -145,6 +147,11 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset:
       return readRetention(of)
     case 'stickiness':
       return readStickiness(of)
+    case 'sum':
+    case 'min':
+    case 'max':
+    case 'avg':
+      return { kind, field: of.text('field'), ...readMoney(of) }
     case 'histogram':
       return { kind, field: of.text('field'), bounds: readBounds(of) }
     default:

@@ -13,6 +13,7 @@ import { jobDefaults as defaults } from './defaults.ts'
 import type { JobDefinition, SourceDefinition, SourceInput } from './definition.ts'
 import { readEvent } from './parse-event.ts'
 import { readMetric } from './parse-metric.ts'
+import { readCurrencies } from './parse-money.ts'
 import { readSideOutput, readSink } from './parse-output.ts'
 import { type DocumentProblem, describe, formatPath, MappingReader } from './parse-reader.ts'
 import { readRestart } from './parse-restart.ts'
@@ -107,6 +108,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     keyGroups: root.number('keyGroups', defaults.keyGroups, 0, 32_768) || defaults.keyGroups,
     preAggregation: root.flag('preAggregation', defaults.preAggregation),
     stateLimitBytes: root.size('stateLimit', defaults.stateLimitBytes, 1024 * 1024),
+    ...readCurrencies(root, jobWide.timezone),
     metrics: root.mappings('metrics').map((metric) => readMetric(metric, jobWide)),
     sinks: root.mappings('sinks').map(readSink),
     deadLetters: readSideOutput(root, 'deadLetters'),

@@ -4,6 +4,7 @@
  *
  * Owns: the shapes, and which conditions a metric has beside its `where`. Plain data.
  */
+import type { MoneyDefinition, OfMoney } from './money-definition.ts'
 import { type RetentionKind, retentionConditions, type StickinessKind } from './person/kinds.ts'
 
 /** What a funnel's value of a step is. */
@@ -95,14 +96,16 @@ export function personName(kind: PersonKind): string {
 /**
  * The conditions by which a metric takes events: each is all of these texts together, null for every event. For funnels
  * its steps, its exclusions, and where it is strict every event that it looks at; for retentions what starts and what
- * returns.
+ * returns; for money, behind its own, refunds.
  */
 export function conditionsOf(metric: {
-  readonly kind: { readonly kind: string } | PersonKind
+  readonly kind: { readonly kind: string; readonly money?: MoneyDefinition } | PersonKind
   readonly where: string | null
 }): readonly (readonly string[])[] {
   const kind = metric.kind as PersonKind
   const base = metric.where === null ? [] : [metric.where]
+  const { money } = metric.kind as OfMoney
+  if (money !== undefined && money.refunds !== null) return [base, [...base, money.refunds]]
   if (kind.kind === 'retention') return retentionConditions(kind, base)
   if (kind.kind !== 'funnel') return [base]
   return [

@@ -17,6 +17,7 @@
  */
 import type { EventSchema } from '../event/schema.ts'
 import type { JobDefinition, OperatorDefinition, TriggerDefinition, WindowDefinition } from './definition.ts'
+import type { MoneyColumn } from './plan-money.ts'
 
 /** Everything a worker thread needs to run its part of a job. */
 export interface JobPlan {
@@ -32,6 +33,8 @@ export interface JobPlan {
   readonly predicates: readonly Predicate[]
   readonly tables: readonly TablePlan[]
   readonly metrics: readonly MetricPlan[]
+  /** Number columns behind those of the schema, made of others; absent where there are none. */
+  readonly money?: readonly MoneyColumn[]
   /** Set for a job in TypeScript: then schema, predicates, tables and metrics are empty. */
   readonly program?: ProgramPlan
 }

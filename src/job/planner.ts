@@ -6,19 +6,20 @@
  * (job/validate.ts). Deterministic: the same definition gives the same plan everywhere.
  */
 import { MillraceError } from '../core/errors.ts'
-import { hashBytes } from '../core/hash.ts'
 import type { Descriptors, FieldResolution } from '../event/descriptor.ts'
 import type { Column, ColumnEncoding, EventSchema, FieldRef } from '../event/schema.ts'
 import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
 import { hashDefinition } from './definition-hash.ts'
-import { formatDuration } from './duration.ts'
 import { EventScope, timeUnitMs } from './event-scope.ts'
+import { MoneyColumns } from './money-columns.ts'
+import { isCurrencyCode, type MoneyDefinition } from './money-definition.ts'
 import { conditionsOf, isPersonKind, ownDimension, type PersonKind } from './person-definition.ts'
 import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, MetricRead, Predicate, TablePlan } from './plan.ts'
-import { personId, planPerson, readPerson } from './plan-person.ts'
+import { planMoney } from './plan-money.ts'
+import { planPerson, readPerson } from './plan-person.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
 import { hllPrecision } from './sketch-limits.ts'
-import { triggerId, windowId } from './window-text.ts'
+import { tableId } from './table-id.ts'
 
 /** What a plan depends on besides the definition. */
 export interface PlanContext {
@@ -48,6 +49,7 @@ class Planner {
   readonly #predicates: Predicate[] = []
   readonly #predicateIndex = new Map<string, number>()
   readonly #tables = new Map<string, TableBuilder>()
+  readonly #money = new MoneyColumns()
 
   constructor(definition: JobDefinition, context: PlanContext) {
     this.#definition = definition
@@ -68,6 +70,7 @@ class Planner {
       const retracts = definition.sinks.some(({ corrections }) => corrections === 'retract')
       return { ...table.plan, accumulators, ...(retracts ? { retracts } : {}) }
     })
+    const placed = tables.map((table) => this.#money.place(table, this.#columns.length))
     const { event } = definition
     const [type] = this.#scope.types
     const format = this.#scope.format(this.#columns)
@@ -87,8 +90,9 @@ class Planner {
       keyGroups: definition.keyGroups,
       schema,
       predicates: this.#predicates,
-      tables,
+      tables: placed,
       metrics,
+      ...(this.#money.list.length === 0 ? {} : { money: this.#money.list }),
     }
   }
 
@@ -135,7 +139,7 @@ class Planner {
         return of(kind.kind, this.#numberColumn(kind.field), { floating: isFloating(field) })
       }
       case 'quantile':
-        return of('quantiles', this.#numberColumn(kind.field), { floating: true, error: kind.error })
+        return of('quantiles', this.#amountColumn(metric, kind), { floating: true, error: kind.error })
       case 'variance':
       case 'stddev':
         return of('moments', this.#numberColumn(kind.field), { floating: true })
@@ -143,11 +147,11 @@ class Planner {
         return of('histogram', this.#numberColumn(kind.field), { bounds: kind.bounds })
       default: {
         const field = this.#field(kind.field)
-        const column = this.#numberColumn(kind.field)
-        const floating = isFloating(field)
+        const column = this.#amountColumn(metric, kind)
+        const floating = kind.money === undefined && isFloating(field)
         if (kind.kind !== 'avg') return of(kind.kind, column, { floating })
         // Where a number may be none (NaN), an average is over those that are one.
-        const mayBeNone = floating || this.#columns[column]!.nullable === true
+        const mayBeNone = floating || kind.money !== undefined || this.#columns[column]!.nullable === true
         return [...of('sum', column, { floating }), ...(mayBeNone ? of('values', column) : [])]
       }
     }
@@ -187,6 +191,28 @@ class Planner {
   #numberColumn(path: string): number {
     const field = this.#field(path)
     return this.#column(field, 'number', this.#scope.mayBeAbsent(field))
+  }
+
+  /** The numbers of a field, or the money that they are. */
+  #amountColumn(
+    metric: MetricDefinition,
+    { field, money }: { readonly field: string; readonly money?: MoneyDefinition },
+  ) {
+    return money === undefined ? this.#numberColumn(field) : this.#moneyColumn(field, money, metric.where)
+  }
+
+  #moneyColumn(path: string, money: MoneyDefinition, where: string | null): number {
+    const field = this.#field(path)
+    const refunds = money.refunds === null ? [] : [...(where === null ? [] : [where]), money.refunds]
+    const predicate = refunds.length === 0 ? -1 : this.#predicate(refunds)
+    const column = planMoney(path, money, this.#definition.currencies, {
+      amount: field.type === 'string' ? -1 : this.#numberColumn(path),
+      amountText: field.type === 'string' || field.type === 'property' ? this.#column(field, 'text') : -1,
+      currency: isCurrencyCode(money.currency) ? -1 : this.#column(this.#field(money.currency), 'text'),
+      refunds: predicate,
+      refundsText: JSON.stringify(refunds),
+    })
+    return this.#money.add(column)
   }
 
   #table(metric: MetricDefinition, person?: Pick<TablePlan, 'person' | 'settleMs'>): TableBuilder {
@@ -309,29 +335,4 @@ function readOf(kind: MetricKind, accumulators: readonly AccumulatorPlan[], of: 
     default:
       return { kind: 'value', of }
   }
-}
-
-/** A trigger counts the events that a metric wants: metrics of different conditions cannot share a table then. */
-function countedId({ trigger, where }: MetricDefinition): string {
-  if (trigger === null || where === null) return ''
-  const bytes = new TextEncoder().encode(where)
-  return `|where=${hashBytes(bytes, 0, bytes.length, 1).toString(16).padStart(8, '0')}`
-}
-
-/** Names a table by what makes it: it stays when other metrics come and go. */
-function tableId(metric: MetricDefinition): string {
-  const { kind, by, where } = metric
-  return [
-    `${dimensionsId(by)}${isPersonKind(kind) ? personId(kind, where) : ''}`,
-    `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}${countedId(metric)}`,
-    `late=${formatDuration(metric.allowedLatenessMs)}`,
-    `retain=${formatDuration(metric.retainMs)}`,
-  ].join('|')
-}
-
-/** Keys of maps may hold any character: no two lists of dimensions have one name, nor has a field called `total` that of none. */
-function dimensionsId(by: readonly string[]): string {
-  if (by.length === 0) return 'total'
-  const id = by.map((path) => path.replace(/[\\+|]/g, '\\$&')).join('+')
-  return id === 'total' ? '\\total' : id
 }

@@ -193,13 +193,14 @@ function describeMetric(metric: MetricPlan, { person, accumulators }: TablePlan)
 
 function describeAccumulator(plan: JobPlan, accumulator: AccumulatorPlan): AccumulatorDescriptor {
   const { kind, predicate, column, floating, precision, error, k, bounds, since, measure } = accumulator
-  const read = column < 0 ? undefined : plan.schema.columns[column]!
+  const read = column < 0 ? undefined : plan.schema.columns[column]
+  const money = plan.money?.[column - plan.schema.columns.length]
   return {
     kind,
     condition: conditionOf(plan, predicate),
-    field: read?.field.path ?? '',
-    class: read === undefined ? null : classes[read.field.type],
-    nullable: read?.nullable === true,
+    field: money === undefined ? (read?.field.path ?? '') : `money ${money.meaning}`,
+    class: money !== undefined ? 'integer' : read === undefined ? null : classes[read.field.type],
+    nullable: money !== undefined || read?.nullable === true,
     floating,
     ...(measure === undefined ? {} : { measure }),
     parameters: bounds ?? [precision, error, k].filter((parameter) => parameter !== undefined),
@@ -228,6 +229,8 @@ function conditionOf(plan: JobPlan, predicate: number): string {
 }
 
 function columnText(plan: JobPlan, index: number): string {
+  const money = plan.money?.[index - plan.schema.columns.length]
+  if (money !== undefined) return `money ${money.meaning}`
   const { field, encoding, nullable } = plan.schema.columns[index]!
   return `${field.path} ${classes[field.type]} ${encoding}${nullable === true ? ' nullable' : ''}`
 }

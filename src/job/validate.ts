@@ -14,6 +14,7 @@ import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
 import { conditionsOf, isPersonKind } from './person-definition.ts'
 import { checkExpression } from './predicate.ts'
 import { validateEvent } from './validate-event.ts'
+import { validateCurrencies, validateMoney } from './validate-money.ts'
 import { validateOutputs } from './validate-output.ts'
 import { validatePerson } from './validate-person.ts'
 import { validateWindow } from './validate-window.ts'
@@ -70,6 +71,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
     validatePerson(metric, definition.event.key, path, report)
     validateFields(definition, metric, path, scope, report)
   })
+  validateCurrencies(definition, report)
   validateOutputs(definition, scope, report)
   return problems
 }
@@ -154,6 +156,10 @@ function validateFields(
   // Persons: the event's key.
   if (kind.kind === 'approxDistinct' && kind.field === '') return
   const at = [...path, kind.kind, 'field']
+  if ('money' in kind && kind.money !== undefined) {
+    validateMoney(kind.field, kind.money, definition, scope, [...path, kind.kind], report)
+    return
+  }
   const resolved = scope.resolve(kind.field)
   if (!resolved.ok) report(at, resolved.problem)
   else {
@@ -175,6 +181,8 @@ function expressionsOf(
     }
     return [...own, ...of('start'), ...of('return')]
   }
+  if ('money' in kind && kind.money != null && kind.money.refunds !== null)
+    return [...own, { at: [...path, kind.kind, 'refunds'], text: kind.money.refunds }]
   if (kind.kind !== 'funnel') return own
   const listed = (list: 'steps' | 'exclude') =>
     kind[list].map((one, i) => ({ at: [...path, 'funnel', list, i, 'where'], text: one.where }))

@@ -5,6 +5,7 @@
 import { type Dimension, type MetricValue as MetricValueMessage, ValueStatus } from '../gen/millrace/v1/metric.ts'
 import type { MetricDescription } from '../gen/millrace/v1/query.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+import { type MoneyDefinition, moneyOf, shownMoney } from '../job/money-definition.ts'
 import { type RetentionKind, retentionMeasures, stickinessIntervals } from '../job/person/kinds.ts'
 import { type FunnelKind, funnelMeasures } from '../job/person-definition.ts'
 import { boundsOf, statedError } from '../job/sketch-limits.ts'
@@ -43,7 +44,9 @@ export function toDescription(info: MetricInfo): MetricDescription {
     k: info.kind.kind === 'topK' ? info.kind.k : 0,
     sample: 'sample' in info.kind && info.kind.sample,
     bounds: [...boundsOf(info.kind)],
-    measure: 'measure' in info.kind ? info.kind.measure : '',
+    measure: moneyOf(info.kind)?.measure ?? ('measure' in info.kind ? info.kind.measure : ''),
+    currency: shownMoney(info.kind)?.in ?? '',
+    decimals: moneyOf(info.kind)?.decimals ?? 0,
     windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
     ...toPeriods(info.kind),
   }
@@ -99,6 +102,7 @@ function fromKind(message: MetricDescription): MetricKind {
     case 'min':
     case 'max':
     case 'avg':
+      return { kind, field, ...fromMoney(message) }
     case 'distinct':
     case 'first':
     case 'last':
@@ -108,7 +112,7 @@ function fromKind(message: MetricDescription): MetricKind {
     case 'approxDistinct':
       return { kind, field, error }
     case 'quantile':
-      return { kind, field, q, error }
+      return { kind, field, q, error, ...fromMoney(message) }
     case 'topK':
       return { kind, field, k }
     case 'variance':
@@ -127,6 +131,13 @@ function fromKind(message: MetricDescription): MetricKind {
     default:
       return { kind: 'count' }
   }
+}
+
+/** Of money, a description says what values are, and not what they are made of. */
+function fromMoney({ currency, decimals, measure }: MetricDescription): { money?: MoneyDefinition } {
+  if (currency === '' && measure !== 'unconverted') return {}
+  const unknown = { currency: '', minorUnits: false, refunds: null }
+  return { money: { ...unknown, in: currency, decimals, measure: measure === 'unconverted' ? measure : 'amount' } }
 }
 
 /** A description says what is measured, and not by which steps. */

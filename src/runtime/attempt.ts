@@ -23,6 +23,7 @@ import type { JobPlan } from '../job/plan.ts'
 import { encodeSources } from '../job/source-meta.ts'
 import { describeSources, describeState } from '../job/state-identity.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
+import { openMoney } from '../operator/convert-money.ts'
 import { compilePredicates } from '../operator/filter.ts'
 import type { FiringTable } from '../operator/firing-table.ts'
 import { PartialTable } from '../operator/partial-table.ts'
@@ -164,13 +165,14 @@ export class Attempt {
   }
 
   #buildSource(index: number): SourceSubtask {
-    const { definition, schema, predicates, keyGroups, jobName } = this.#plan
+    const { definition, schema, predicates, keyGroups, jobName, money } = this.#plan
     const { source, event, watermark } = definition
     const { ports } = this.#environment
     const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
     const outputs = this.#outputs(source.id, index)
     const restored = this.#restored(source.id)
     const kernel = openKernel(schema)
+    const scan = new ScanBatch(schema.columns, kernel?.place, money?.length)
     return new SourceSubtask(
       {
         operator: source.id,
@@ -183,16 +185,15 @@ export class Attempt {
         bounded: source.bounded,
         reader: ports.openReader(this.#plan),
         decoder: openDecoder(schema, (id) => this.#environment.schemaWanted(index, id)),
-        kernel,
-        scan: new ScanBatch(schema.columns, kernel?.place),
+        ...{ kernel, scan, channels },
         predicates: compilePredicates(predicates, schema),
+        money: openMoney(money, scan),
         combiner: this.#combine === null ? null : new Combiner(this.#combine),
         watermarks: new PartitionWatermarks(
           watermark.outOfOrdernessMs,
           watermark.idlenessMs,
           restored.own(index)?.watermarkMs ?? MIN_WATERMARK,
         ),
-        channels,
         output: new KeyedOutput(this.#layout, this.#columns, channels, keyGroups),
         origins: this.#layout.origins,
         deadLetters: this.#sideOutput(DEAD_LETTERS_SINK, definition.deadLetters, index, source.id, outputs),

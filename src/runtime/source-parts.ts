@@ -31,6 +31,8 @@ export interface SourceParts {
   readonly kernel: Kernel | null
   readonly scan: ScanBatch
   readonly predicates: PredicateEvaluator
+  /** Makes the columns of money; null where there are none. */
+  readonly money: { convert(batch: ScanBatch): void } | null
   /** Folds rows before they are sent; null where the plan does not allow it. */
   readonly combiner: Combiner | null
   readonly watermarks: PartitionWatermarks

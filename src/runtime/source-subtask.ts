@@ -268,10 +268,11 @@ export class SourceSubtask implements Subtask {
   }
 
   #sendScan(): void {
-    const { scan, predicates, combiner, output } = this.#parts
+    const { scan, predicates, money, combiner, output } = this.#parts
     const taken = predicates.evaluate(scan)
     this.#filtered += scan.rows - taken
     if (taken === 0) return
+    money?.convert(scan)
     combiner?.combine(scan)
     output.write(scan, this.#partitionOf, combiner?.counts ?? null)
   }

@@ -42,7 +42,7 @@ export function describeTables({ tables, schema, metrics }: JobPlan): readonly S
     const own = metrics.filter((metric) => tables[metric.table] === table)
     return table.accumulators.map(({ kind, column, measure, metrics: readers = [] }, i) => ({
       kind,
-      field: measure ?? (kind === 'count' ? '' : column < 0 ? 'key' : (schema.columns[column]?.field.path ?? '')),
+      field: measure ?? (kind === 'count' ? '' : column < 0 ? 'key' : (schema.columns[column]?.field.path ?? 'money')),
       // Counts of events are there for every metric, whether or not it is a count.
       metrics:
         kind === 'count' && measure === undefined

@@ -80,6 +80,8 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   FunnelStep: { where: 'true' },
   FunnelExclusion: { where: 'true' },
   SampleName: { name: 'probe' },
+  JobCurrencies: { base: 'EUR' },
+  CurrencyRate: { currency: 'USD', rate: 1 },
 }
 
 /** Keys that are required where the probe looks, and not everywhere. */

@@ -68,6 +68,27 @@ export interface JobDefinition {
    * `matomo`. What a metric says, and its own `preset`, win.
    */
   preset: string;
+  /** What currencies are worth, for metrics of money. */
+  currencies?: JobCurrencies | undefined;
+}
+
+/** What currencies are worth by day. */
+export interface JobCurrencies {
+  /** The currency that rates are in, by its ISO 4217 code. */
+  base: string;
+  /** IANA zone of the days that rates begin with; the job's by default. */
+  timezone: string;
+  rates: CurrencyRate[];
+}
+
+/** What one unit of a currency is worth in the base, from a day on until the next rate of it. */
+export interface CurrencyRate {
+  /** ISO 4217 code. */
+  currency: string;
+  /** The first day, as `2024-03-01`; absent for all days before the next rate. An event's day says which rate counts. */
+  from: string;
+  /** Up to ten digits. */
+  rate: number;
 }
 
 /** What names a job. */
@@ -411,6 +432,23 @@ export interface CountMetric {
 export interface FieldMetric {
   /** Path of the field. An event that has no value of it adds nothing: a property or an `optional` field that is not set. */
   field: string;
+  /**
+   * Makes it one of money: path of the ISO 4217 code of each amount, or the code where all are in one. Amounts are numbers
+   * or decimal texts; values are whole units of `in` at `decimals`, each amount rounded half to even.
+   */
+  currency: string;
+  /** The currency that values are in; that of all amounts where `currency` is a code. */
+  in: string;
+  /** Amounts are in minor units of their currency (cents, fils), and not in main ones. */
+  minorUnits: boolean;
+  /** Digits behind the point that a unit of a value is: 2 for cents; as many as the currency has by default. */
+  decimals?:
+    | number
+    | undefined;
+  /** CEL: amounts of these events are taken off, whatever their sign. */
+  refunds: string;
+  /** `amount` (default), or `unconverted`: how many amounts could not be converted, which all others leave out. */
+  measure: string;
 }
 
 /** Counts different keys. */
@@ -440,6 +478,23 @@ export interface QuantileMetric {
     | undefined;
   /** Greatest relative error, 0.001 to 0.2; 0.01 by default. */
   error: number;
+  /**
+   * Makes it one of money: path of the ISO 4217 code of each amount, or the code where all are in one. Amounts are numbers
+   * or decimal texts; values are whole units of `in` at `decimals`, each amount rounded half to even.
+   */
+  currency: string;
+  /** The currency that values are in; that of all amounts where `currency` is a code. */
+  in: string;
+  /** Amounts are in minor units of their currency (cents, fils), and not in main ones. */
+  minorUnits: boolean;
+  /** Digits behind the point that a unit of a value is: 2 for cents; as many as the currency has by default. */
+  decimals?:
+    | number
+    | undefined;
+  /** CEL: amounts of these events are taken off, whatever their sign. */
+  refunds: string;
+  /** `amount` (default), or `unconverted`: how many amounts could not be converted, which all others leave out. */
+  measure: string;
 }
 
 /** The most frequent values. */
@@ -758,6 +813,7 @@ function createBaseJobDefinition(): JobDefinition {
     restart: undefined,
     timezone: "",
     preset: "",
+    currencies: undefined,
   };
 }
 
@@ -819,6 +875,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     }
     if (message.preset !== "") {
       writer.uint32(178).string(message.preset);
+    }
+    if (message.currencies !== undefined) {
+      JobCurrencies.encode(message.currencies, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -988,6 +1047,14 @@ export const JobDefinition: MessageFns<JobDefinition> = {
             message.preset = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.currencies = JobCurrencies.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1041,6 +1108,7 @@ export const JobDefinition: MessageFns<JobDefinition> = {
       restart: isSet(object.restart) ? JobRestart.fromJSON(object.restart) : undefined,
       timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
       preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
+      currencies: isSet(object.currencies) ? JobCurrencies.fromJSON(object.currencies) : undefined,
     };
   },
 
@@ -1103,6 +1171,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     if (message.preset !== "") {
       obj.preset = message.preset;
     }
+    if (message.currencies !== undefined) {
+      obj.currencies = JobCurrencies.toJSON(message.currencies);
+    }
     return obj;
   },
 
@@ -1146,6 +1217,211 @@ export const JobDefinition: MessageFns<JobDefinition> = {
       : undefined;
     message.timezone = object.timezone ?? "";
     message.preset = object.preset ?? "";
+    message.currencies = (object.currencies !== undefined && object.currencies !== null)
+      ? JobCurrencies.fromPartial(object.currencies)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseJobCurrencies(): JobCurrencies {
+  return { base: "", timezone: "", rates: [] };
+}
+
+export const JobCurrencies: MessageFns<JobCurrencies> = {
+  encode(message: JobCurrencies, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.base !== "") {
+      writer.uint32(10).string(message.base);
+    }
+    if (message.timezone !== "") {
+      writer.uint32(18).string(message.timezone);
+    }
+    for (const v of message.rates) {
+      CurrencyRate.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobCurrencies {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobCurrencies();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.base = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timezone = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rates.push(CurrencyRate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobCurrencies {
+    return {
+      base: isSet(object.base) ? globalThis.String(object.base) : "",
+      timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
+      rates: globalThis.Array.isArray(object?.rates) ? object.rates.map((e: any) => CurrencyRate.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: JobCurrencies): unknown {
+    const obj: any = {};
+    if (message.base !== "") {
+      obj.base = message.base;
+    }
+    if (message.timezone !== "") {
+      obj.timezone = message.timezone;
+    }
+    if (message.rates?.length) {
+      obj.rates = message.rates.map((e) => CurrencyRate.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobCurrencies>, I>>(base?: I): JobCurrencies {
+    return JobCurrencies.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobCurrencies>, I>>(object: I): JobCurrencies {
+    const message = createBaseJobCurrencies();
+    message.base = object.base ?? "";
+    message.timezone = object.timezone ?? "";
+    message.rates = object.rates?.map((e) => CurrencyRate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCurrencyRate(): CurrencyRate {
+  return { currency: "", from: "", rate: 0 };
+}
+
+export const CurrencyRate: MessageFns<CurrencyRate> = {
+  encode(message: CurrencyRate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.currency !== "") {
+      writer.uint32(10).string(message.currency);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    if (message.rate !== 0) {
+      writer.uint32(25).double(message.rate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CurrencyRate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCurrencyRate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.currency = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.rate = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CurrencyRate {
+    return {
+      currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      rate: isSet(object.rate) ? globalThis.Number(object.rate) : 0,
+    };
+  },
+
+  toJSON(message: CurrencyRate): unknown {
+    const obj: any = {};
+    if (message.currency !== "") {
+      obj.currency = message.currency;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.rate !== 0) {
+      obj.rate = floatToJson(message.rate);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CurrencyRate>, I>>(base?: I): CurrencyRate {
+    return CurrencyRate.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CurrencyRate>, I>>(object: I): CurrencyRate {
+    const message = createBaseCurrencyRate();
+    message.currency = object.currency ?? "";
+    message.from = object.from ?? "";
+    message.rate = object.rate ?? 0;
     return message;
   },
 };
@@ -4429,13 +4705,31 @@ export const CountMetric: MessageFns<CountMetric> = {
 };
 
 function createBaseFieldMetric(): FieldMetric {
-  return { field: "" };
+  return { field: "", currency: "", in: "", minorUnits: false, decimals: undefined, refunds: "", measure: "" };
 }
 
 export const FieldMetric: MessageFns<FieldMetric> = {
   encode(message: FieldMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.field !== "") {
       writer.uint32(10).string(message.field);
+    }
+    if (message.currency !== "") {
+      writer.uint32(18).string(message.currency);
+    }
+    if (message.in !== "") {
+      writer.uint32(26).string(message.in);
+    }
+    if (message.minorUnits !== false) {
+      writer.uint32(32).bool(message.minorUnits);
+    }
+    if (message.decimals !== undefined) {
+      writer.uint32(40).int32(message.decimals);
+    }
+    if (message.refunds !== "") {
+      writer.uint32(50).string(message.refunds);
+    }
+    if (message.measure !== "") {
+      writer.uint32(58).string(message.measure);
     }
     return writer;
   },
@@ -4461,6 +4755,54 @@ export const FieldMetric: MessageFns<FieldMetric> = {
             message.field = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.currency = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.in = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.minorUnits = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.decimals = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.refunds = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.measure = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4474,13 +4816,43 @@ export const FieldMetric: MessageFns<FieldMetric> = {
   },
 
   fromJSON(object: any): FieldMetric {
-    return { field: isSet(object.field) ? globalThis.String(object.field) : "" };
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
+      in: isSet(object.in) ? globalThis.String(object.in) : "",
+      minorUnits: isSet(object.minorUnits)
+        ? globalThis.Boolean(object.minorUnits)
+        : isSet(object.minor_units)
+        ? globalThis.Boolean(object.minor_units)
+        : false,
+      decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : undefined,
+      refunds: isSet(object.refunds) ? globalThis.String(object.refunds) : "",
+      measure: isSet(object.measure) ? globalThis.String(object.measure) : "",
+    };
   },
 
   toJSON(message: FieldMetric): unknown {
     const obj: any = {};
     if (message.field !== "") {
       obj.field = message.field;
+    }
+    if (message.currency !== "") {
+      obj.currency = message.currency;
+    }
+    if (message.in !== "") {
+      obj.in = message.in;
+    }
+    if (message.minorUnits !== false) {
+      obj.minorUnits = message.minorUnits;
+    }
+    if (message.decimals !== undefined) {
+      obj.decimals = Math.round(message.decimals);
+    }
+    if (message.refunds !== "") {
+      obj.refunds = message.refunds;
+    }
+    if (message.measure !== "") {
+      obj.measure = message.measure;
     }
     return obj;
   },
@@ -4491,6 +4863,12 @@ export const FieldMetric: MessageFns<FieldMetric> = {
   fromPartial<I extends Exact<DeepPartial<FieldMetric>, I>>(object: I): FieldMetric {
     const message = createBaseFieldMetric();
     message.field = object.field ?? "";
+    message.currency = object.currency ?? "";
+    message.in = object.in ?? "";
+    message.minorUnits = object.minorUnits ?? false;
+    message.decimals = object.decimals ?? undefined;
+    message.refunds = object.refunds ?? "";
+    message.measure = object.measure ?? "";
     return message;
   },
 };
@@ -4648,7 +5026,17 @@ export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
 };
 
 function createBaseQuantileMetric(): QuantileMetric {
-  return { field: "", q: undefined, error: 0 };
+  return {
+    field: "",
+    q: undefined,
+    error: 0,
+    currency: "",
+    in: "",
+    minorUnits: false,
+    decimals: undefined,
+    refunds: "",
+    measure: "",
+  };
 }
 
 export const QuantileMetric: MessageFns<QuantileMetric> = {
@@ -4661,6 +5049,24 @@ export const QuantileMetric: MessageFns<QuantileMetric> = {
     }
     if (message.error !== 0) {
       writer.uint32(25).double(message.error);
+    }
+    if (message.currency !== "") {
+      writer.uint32(34).string(message.currency);
+    }
+    if (message.in !== "") {
+      writer.uint32(42).string(message.in);
+    }
+    if (message.minorUnits !== false) {
+      writer.uint32(48).bool(message.minorUnits);
+    }
+    if (message.decimals !== undefined) {
+      writer.uint32(56).int32(message.decimals);
+    }
+    if (message.refunds !== "") {
+      writer.uint32(66).string(message.refunds);
+    }
+    if (message.measure !== "") {
+      writer.uint32(74).string(message.measure);
     }
     return writer;
   },
@@ -4702,6 +5108,54 @@ export const QuantileMetric: MessageFns<QuantileMetric> = {
             message.error = reader.double();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.currency = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.in = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.minorUnits = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.decimals = reader.int32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.refunds = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.measure = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4719,6 +5173,16 @@ export const QuantileMetric: MessageFns<QuantileMetric> = {
       field: isSet(object.field) ? globalThis.String(object.field) : "",
       q: isSet(object.q) ? globalThis.Number(object.q) : undefined,
       error: isSet(object.error) ? globalThis.Number(object.error) : 0,
+      currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
+      in: isSet(object.in) ? globalThis.String(object.in) : "",
+      minorUnits: isSet(object.minorUnits)
+        ? globalThis.Boolean(object.minorUnits)
+        : isSet(object.minor_units)
+        ? globalThis.Boolean(object.minor_units)
+        : false,
+      decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : undefined,
+      refunds: isSet(object.refunds) ? globalThis.String(object.refunds) : "",
+      measure: isSet(object.measure) ? globalThis.String(object.measure) : "",
     };
   },
 
@@ -4733,6 +5197,24 @@ export const QuantileMetric: MessageFns<QuantileMetric> = {
     if (message.error !== 0) {
       obj.error = floatToJson(message.error);
     }
+    if (message.currency !== "") {
+      obj.currency = message.currency;
+    }
+    if (message.in !== "") {
+      obj.in = message.in;
+    }
+    if (message.minorUnits !== false) {
+      obj.minorUnits = message.minorUnits;
+    }
+    if (message.decimals !== undefined) {
+      obj.decimals = Math.round(message.decimals);
+    }
+    if (message.refunds !== "") {
+      obj.refunds = message.refunds;
+    }
+    if (message.measure !== "") {
+      obj.measure = message.measure;
+    }
     return obj;
   },
 
@@ -4744,6 +5226,12 @@ export const QuantileMetric: MessageFns<QuantileMetric> = {
     message.field = object.field ?? "";
     message.q = object.q ?? undefined;
     message.error = object.error ?? 0;
+    message.currency = object.currency ?? "";
+    message.in = object.in ?? "";
+    message.minorUnits = object.minorUnits ?? false;
+    message.decimals = object.decimals ?? undefined;
+    message.refunds = object.refunds ?? "";
+    message.measure = object.measure ?? "";
     return message;
   },
 };

@@ -210,8 +210,8 @@ export interface MetricDescription {
   /** Of `histogram`: where buckets begin. Of a `funnel` that measures `convertTimes`: the same, in ms. */
   bounds: number[];
   /**
-   * Of `funnel`: what its values are, `persons`, `conversion`, `stepConversion`, `convertTime` or `convertTimes`. Of
-   * `retention`: `persons`, `retention` or `previous`.
+   * Of metrics of money: `amount` or `unconverted`. Of `funnel`: what its values are, `persons`, `conversion`, `stepConversion`, `convertTime` or
+   * `convertTimes`. Of `retention`: `persons`, `retention` or `previous`.
    */
   measure: string;
   /** `month` for windows that are calendar months; empty for those of a length. */
@@ -228,6 +228,10 @@ export interface MetricDescription {
   clock: string;
   /** Of `stickiness`: what is counted, `hour`, `day` or `week`. */
   interval: string;
+  /** Of metrics of money: the ISO 4217 code that values are in; empty for others, and where `measure` is `unconverted`. */
+  currency: string;
+  /** Of metrics of money: a value is whole units, each 10 to the minus this of `currency`. */
+  decimals: number;
 }
 
 /** Which values of which metric. */
@@ -532,6 +536,8 @@ function createBaseMetricDescription(): MetricDescription {
     cohort: "",
     clock: "",
     interval: "",
+    currency: "",
+    decimals: 0,
   };
 }
 
@@ -627,6 +633,12 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.interval !== "") {
       writer.uint32(274).string(message.interval);
+    }
+    if (message.currency !== "") {
+      writer.uint32(346).string(message.currency);
+    }
+    if (message.decimals !== 0) {
+      writer.uint32(352).uint32(message.decimals);
     }
     return writer;
   },
@@ -886,6 +898,22 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.interval = reader.string();
             continue;
           }
+          case 43: {
+            if (tag !== 346) {
+              break;
+            }
+
+            message.currency = reader.string();
+            continue;
+          }
+          case 44: {
+            if (tag !== 352) {
+              break;
+            }
+
+            message.decimals = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -961,6 +989,8 @@ export const MetricDescription: MessageFns<MetricDescription> = {
       cohort: isSet(object.cohort) ? globalThis.String(object.cohort) : "",
       clock: isSet(object.clock) ? globalThis.String(object.clock) : "",
       interval: isSet(object.interval) ? globalThis.String(object.interval) : "",
+      currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
+      decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : 0,
     };
   },
 
@@ -1053,6 +1083,12 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.interval !== "") {
       obj.interval = message.interval;
     }
+    if (message.currency !== "") {
+      obj.currency = message.currency;
+    }
+    if (message.decimals !== 0) {
+      obj.decimals = Math.round(message.decimals);
+    }
     return obj;
   },
 
@@ -1090,6 +1126,8 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.cohort = object.cohort ?? "";
     message.clock = object.clock ?? "";
     message.interval = object.interval ?? "";
+    message.currency = object.currency ?? "";
+    message.decimals = object.decimals ?? 0;
     return message;
   },
 };

@@ -1,0 +1,32 @@
+/** The names of tables, which name state in snapshots: made of what a table is, and of nothing else. Pure. */
+import { hashBytes } from '../core/hash.ts'
+import type { MetricDefinition } from './definition.ts'
+import { formatDuration } from './duration.ts'
+import { isPersonKind } from './person-definition.ts'
+import { personId } from './plan-person.ts'
+import { triggerId, windowId } from './window-text.ts'
+
+/** A trigger counts the events that a metric wants: metrics of different conditions cannot share a table then. */
+function countedId({ trigger, where }: MetricDefinition): string {
+  if (trigger === null || where === null) return ''
+  const bytes = new TextEncoder().encode(where)
+  return `|where=${hashBytes(bytes, 0, bytes.length, 1).toString(16).padStart(8, '0')}`
+}
+
+/** Names a table by what makes it: it stays when other metrics come and go. */
+export function tableId(metric: MetricDefinition): string {
+  const { kind, by, where } = metric
+  return [
+    `${dimensionsId(by)}${isPersonKind(kind) ? personId(kind, where) : ''}`,
+    `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}${countedId(metric)}`,
+    `late=${formatDuration(metric.allowedLatenessMs)}`,
+    `retain=${formatDuration(metric.retainMs)}`,
+  ].join('|')
+}
+
+/** Keys of maps may hold any character: no two lists of dimensions have one name, nor has a field called `total` that of none. */
+function dimensionsId(by: readonly string[]): string {
+  if (by.length === 0) return 'total'
+  const id = by.map((path) => path.replace(/[\\+|]/g, '\\$&')).join('+')
+  return id === 'total' ? '\\total' : id
+}
