@@ -45,6 +45,7 @@ export function metricJson(info: MetricInfo) {
     sample: 'sample' in info.kind && info.kind.sample,
     bounds: boundsOf(info.kind),
     measure: moneyOf(info.kind)?.measure ?? ('measure' in info.kind ? info.kind.measure : null),
+    ratio: info.kind.kind === 'ratio' ? { of: info.kind.of, to: info.kind.to, scale: info.kind.scale } : null,
     periods: info.kind.kind === 'retention' ? info.kind.periods : null,
     retentionMode: info.kind.kind === 'retention' ? info.kind.mode : null,
     cohort: info.kind.kind === 'retention' ? info.kind.cohort : null,
@@ -106,6 +107,7 @@ export function describeKind(kind: MetricInfo['kind']): string {
   if (kind.kind === 'funnel') return `funnel ${kind.measure}`
   if (kind.kind === 'retention') return `retention ${kind.measure} ${kind.mode}`
   if (kind.kind === 'stickiness') return `stickiness by ${kind.interval}`
+  if (kind.kind === 'ratio') return `${kind.of} / ${kind.to}${kind.scale === 1 ? '' : ` x ${kind.scale}`}`
   return `${kind.kind}${field}`
 }
 

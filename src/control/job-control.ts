@@ -201,7 +201,7 @@ export class JobControl implements ControlApi {
       attempt: status.attempt,
       restarts: status.restarts,
       parallelism: plan.parallelism,
-      metrics: plan.metrics.map((metric) => metric.id),
+      metrics: plan.definition.metrics.map((metric) => metric.id),
       events: eventCounts(readings),
       watermarkMs: sourceWatermark(readings, plan.definition.source.id),
       guarantee,

@@ -7,7 +7,8 @@
 import type { EventDefinition } from './event-definition.ts'
 import type { CurrenciesDefinition, OfMoney } from './money-definition.ts'
 import type { PersonKind } from './person-definition.ts'
-import type { PresetName } from './presets.ts'
+import type { PresetName } from './preset-names.ts'
+import type { RatioKind } from './ratio-kind.ts'
 
 /** Where reading a partition starts when no checkpoint says otherwise. */
 export type StartPosition =
@@ -222,6 +223,7 @@ export type MetricKind =
   /** Values between bounds, ascending: bucket k holds bounds[k - 1] <= value < bounds[k]. */
   | { readonly kind: 'histogram'; readonly field: string; readonly bounds: readonly number[] }
   | PersonKind
+  | RatioKind
 
 /** What windows count time by: the events' own, or the clock of the machine when they are taken in. */
 export type TimeDomain = 'event' | 'processing'

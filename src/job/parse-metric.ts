@@ -8,6 +8,7 @@ import { readTrigger, readWindow } from './parse-window.ts'
 import { readRetention } from './person/retention.ts'
 import { readStickiness } from './person/stickiness.ts'
 import { activeSpans, type ChosenPreset, type JobWideDefaults, presetFor, presetsOf, readPreset } from './presets.ts'
+import { ratioDefinition, readRatio } from './ratio.ts'
 import { BOUNDS_MAX, DD_ERROR_MAX, DD_ERROR_MIN, HLL_PRECISION_MAX, hllError, TOP_MAX } from './sketch-limits.ts'
 
 const metricKinds = [
@@ -30,6 +31,7 @@ const metricKinds = [
   'lifecycle',
   'retention',
   'stickiness',
+  'ratio',
 ] as const
 
 /** Kinds of which everything has a default. */
@@ -57,6 +59,10 @@ export function readMetric(reader: MappingReader, job: JobWideDefaults): MetricD
     of.finish()
   } else {
     for (const known of metricKinds) reader.has(known)
+  }
+  if (metric.kind === 'ratio') {
+    reader.finish()
+    return ratioDefinition(id, description, metric)
   }
   const by = reader.list('by').map((path, i) => {
     if (typeof path === 'string' && path !== '') return path
@@ -147,6 +153,8 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset:
       return readRetention(of)
     case 'stickiness':
       return readStickiness(of)
+    case 'ratio':
+      return readRatio(of)
     case 'sum':
     case 'min':
     case 'max':

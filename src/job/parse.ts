@@ -20,6 +20,7 @@ import { readRestart } from './parse-restart.ts'
 import { readSample } from './parse-sample.ts'
 import { type Place, readYaml } from './parse-yaml.ts'
 import { readPreset } from './presets.ts'
+import { resolveRatios } from './ratio.ts'
 import type { SampleDefinition } from './sample.ts'
 import { isTimeZone } from './timezone.ts'
 import { validateJob } from './validate.ts'
@@ -109,7 +110,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     preAggregation: root.flag('preAggregation', defaults.preAggregation),
     stateLimitBytes: root.size('stateLimit', defaults.stateLimitBytes, 1024 * 1024),
     ...readCurrencies(root, jobWide.timezone),
-    metrics: root.mappings('metrics').map((metric) => readMetric(metric, jobWide)),
+    metrics: resolveRatios(root.mappings('metrics').map((metric) => readMetric(metric, jobWide))),
     sinks: root.mappings('sinks').map(readSink),
     deadLetters: readSideOutput(root, 'deadLetters'),
     late: readSideOutput(root, 'late'),

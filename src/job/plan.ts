@@ -32,9 +32,12 @@ export interface JobPlan {
   /** Distinct `where` expressions; bit i of a row's mask is predicate i. At most 31. */
   readonly predicates: readonly Predicate[]
   readonly tables: readonly TablePlan[]
+  /** Those that workers count; in the order of the definition. */
   readonly metrics: readonly MetricPlan[]
   /** Number columns behind those of the schema, made of others; absent where there are none. */
   readonly money?: readonly MoneyColumn[]
+  /** Metrics that are put together of two others when they are asked for; absent: none. */
+  readonly ratios?: readonly RatioPlan[]
   /** Set for a job in TypeScript: then schema, predicates, tables and metrics are empty. */
   readonly program?: ProgramPlan
 }
@@ -238,11 +241,19 @@ export interface MetricPlan {
   readonly integer: boolean
 }
 
+/** A ratio of metrics of several tables, by their ids. */
+export interface RatioPlan {
+  readonly id: string
+  readonly of: string
+  readonly to: string
+  readonly scale: number
+}
+
 /** How a value is read out of accumulators. */
 export type MetricRead =
   | { readonly kind: 'value'; readonly of: number }
-  /** First divided by second: avg. */
-  | { readonly kind: 'ratio'; readonly of: number; readonly by: number }
+  /** First divided by second, times `scale` (absent: 1): avg, ratios within a table. By 0 there is none. */
+  | { readonly kind: 'ratio'; readonly of: number; readonly by: number; readonly scale?: number }
   | { readonly kind: 'quantile'; readonly of: number; readonly q: number }
   /** Variance by n, or of a sample by n - 1; `root` is its square root. */
   | { readonly kind: 'variance'; readonly of: number; readonly sample: boolean; readonly root: boolean }

@@ -18,6 +18,8 @@ import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, MetricRead,
 import { planMoney } from './plan-money.ts'
 import { planPerson, readPerson } from './plan-person.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
+import { joinedRatios } from './ratio.ts'
+import type { RatioKind } from './ratio-kind.ts'
 import { hllPrecision } from './sketch-limits.ts'
 import { tableId } from './table-id.ts'
 
@@ -59,10 +61,13 @@ class Planner {
 
   plan(): JobPlan {
     const definition = this.#definition
-    definition.metrics.forEach((metric, index) => {
+    const ratios = joinedRatios(definition.metrics)
+    // What is put together when it is asked for has no state, and no place among the rest.
+    const counted = definition.metrics.filter(({ id }) => !ratios.some((ratio) => ratio.id === id))
+    counted.forEach((metric, index) => {
       this.#addMetric(metric, index)
     })
-    const metrics: MetricPlan[] = new Array(definition.metrics.length)
+    const metrics: MetricPlan[] = new Array(counted.length)
     const tables = [...this.#tables.values()].map((table, t): TablePlan => {
       const accumulators = [...table.counts, ...table.others]
       for (const { index, metric, predicate } of table.metrics)
@@ -93,10 +98,18 @@ class Planner {
       tables: placed,
       metrics,
       ...(this.#money.list.length === 0 ? {} : { money: this.#money.list }),
+      ...(ratios.length === 0 ? {} : { ratios }),
     }
   }
 
   #addMetric(metric: MetricDefinition, index: number): void {
+    if (metric.kind.kind === 'ratio') {
+      // All that it reads is there by the metrics that it is of; its table is theirs.
+      const { to } = this.#partsOf(metric.kind)
+      const [predicate = 0] = conditionsOf(to).map((texts) => this.#predicate(texts))
+      this.#table(to).metrics.push({ index, metric, predicate })
+      return
+    }
     const predicates = conditionsOf(metric).map((texts) => this.#predicate(texts))
     const [predicate = 0] = predicates
     const { kind } = metric
@@ -115,7 +128,11 @@ class Planner {
   }
 
   /** What a metric needs besides the count of its events; the first is what it reads. */
-  #accumulators(metric: MetricDefinition, kind: Exclude<MetricKind, PersonKind>, predicate: number): AccumulatorPlan[] {
+  #accumulators(
+    metric: MetricDefinition,
+    kind: Exclude<MetricKind, PersonKind | RatioKind>,
+    predicate: number,
+  ): AccumulatorPlan[] {
     const of = (name: AccumulatorKind, column: number, more: Partial<AccumulatorPlan> = {}): AccumulatorPlan[] => [
       { kind: name, predicate, column, floating: false, metrics: [metric.id], ...more },
     ]
@@ -164,6 +181,15 @@ class Planner {
     accumulators: readonly AccumulatorPlan[],
   ): MetricPlan {
     const { id, kind } = metric
+    if (kind.kind === 'ratio') {
+      const { of, to } = this.#partsOf(kind)
+      const [above, below] = [of, to].map((part) => {
+        const [own = 0] = conditionsOf(part).map((texts) => this.#predicate(texts))
+        return this.#metricPlan(part, table, own, accumulators)
+      })
+      const read = { kind: 'ratio', of: above!.read.of, by: below!.read.of, scale: kind.scale } as const
+      return { id, table, predicate, events: below!.events, read, integer: false }
+    }
     if (isPersonKind(kind)) {
       const at = (measure: string): number => accumulators.findIndex((one) => one.measure === measure)
       const { events, read } = readPerson(kind, at)
@@ -181,6 +207,11 @@ class Planner {
       read,
       integer: ['value', 'topK', 'histogram'].includes(read.kind) && !accumulators[read.of]!.floating,
     }
+  }
+
+  #partsOf({ of, to }: RatioKind): { readonly of: MetricDefinition; readonly to: MetricDefinition } {
+    const named = (id: string) => this.#definition.metrics.find((metric) => metric.id === id)!
+    return { of: named(of), to: named(to) }
   }
 
   #textColumn(path: string): number {

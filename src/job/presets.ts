@@ -7,12 +7,7 @@
  */
 import type { SlidingWindow, TumblingWindow } from './definition.ts'
 import type { MappingReader } from './parse-reader.ts'
-
-/** Products whose definitions have names. */
-export const presetNames = ['ga4', 'posthog', 'amplitude', 'plausible', 'matomo'] as const
-
-/** One of them. */
-export type PresetName = (typeof presetNames)[number]
+import { type PresetName, presetNames } from './preset-names.ts'
 
 /** What active users are counted over. `now`: current users, of the last minutes. */
 export type ActiveSpan = 'now' | 'day' | 'week' | 'month'

@@ -1,4 +1,8 @@
-/** The names of tables, which name state in snapshots: made of what a table is, and of nothing else. Pure. */
+/**
+ * The names of tables: made of dimensions, windows and what else makes two metrics share one.
+ *
+ * Stable across edits of other metrics. Names of tables name state in snapshots: they are never made otherwise. Pure.
+ */
 import { hashBytes } from '../core/hash.ts'
 import type { MetricDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'

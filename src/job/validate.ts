@@ -17,6 +17,7 @@ import { validateEvent } from './validate-event.ts'
 import { validateCurrencies, validateMoney } from './validate-money.ts'
 import { validateOutputs } from './validate-output.ts'
 import { validatePerson } from './validate-person.ts'
+import { validateRatio } from './validate-ratio.ts'
 import { validateWindow } from './validate-window.ts'
 
 /** Most metrics of a job. */
@@ -56,6 +57,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   const wheres = new Set(
     definition.metrics
       .slice(0, METRICS_MAX)
+      .filter(({ kind }) => kind.kind !== 'ratio')
       .flatMap(conditionsOf)
       .map((all) => JSON.stringify(all)),
   )
@@ -67,6 +69,9 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   // Beyond the limits nothing is looked at: the document may be hostile.
   definition.metrics.slice(0, METRICS_MAX).forEach((metric, i) => {
     const path = ['metrics', i]
+    validateRatio(definition, metric, path, report)
+    // Its windows and dimensions are those of its metrics, and judged there.
+    if (metric.kind.kind === 'ratio') return
     validateWindow(metric, definition.event.key, path, report)
     validatePerson(metric, definition.event.key, path, report)
     validateFields(definition, metric, path, scope, report)
@@ -152,7 +157,7 @@ function validateFields(
     else if (metric.by.indexOf(dimension) < i) report(at, `dimension "${dimension}" is named twice`)
   })
   const { kind } = metric
-  if (kind.kind === 'count' || kind.kind === 'activeUsers' || isPersonKind(kind)) return
+  if (kind.kind === 'count' || kind.kind === 'activeUsers' || kind.kind === 'ratio' || isPersonKind(kind)) return
   // Persons: the event's key.
   if (kind.kind === 'approxDistinct' && kind.field === '') return
   const at = [...path, kind.kind, 'field']

@@ -40,8 +40,11 @@ export function readMetric({ read }: MetricPlan, accumulators: Accumulators, f64
       if (kind === HLL_KEY || kind === HLL_TEXT) return hllEstimate(cells!, f64[at + read.of]!)
       return readAccumulator(accumulators, f64, at, read.of)
     }
-    case 'ratio':
-      return readAccumulator(accumulators, f64, at, read.of) / readAccumulator(accumulators, f64, at, read.by)
+    case 'ratio': {
+      const by = readAccumulator(accumulators, f64, at, read.by)
+      if (by === 0) return Number.NaN
+      return (readAccumulator(accumulators, f64, at, read.of) / by) * (read.scale ?? 1)
+    }
     case 'quantile':
       return ddQuantile(cells!, f64[at + read.of]!, read.q)
     case 'variance': {

@@ -60,9 +60,14 @@ function meaningOf({ kind, where, dimensions, window }: MetricInfo): string {
 }
 
 function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
-  const { definition, tables, metrics } = coordinator.plan
-  return definition.metrics.map((metric, index) => {
+  const { definition, tables, metrics, ratios = [] } = coordinator.plan
+  const places = new Map(metrics.map(({ id }, index) => [id, index]))
+  return definition.metrics.map((metric): ViewMetric => {
+    const ratio = ratios.find(({ id }) => id === metric.id)
+    // A ratio's windows and dimensions are those of the metric above the line.
+    const index = places.get(ratio?.of ?? metric.id)!
     const plan = metrics[index]!
+    const table = tables[plan.table]!
     const info: MetricInfo = {
       job: definition.name,
       metric: metric.id,
@@ -70,10 +75,11 @@ function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
       kind: metric.kind,
       ...(metric.preset === undefined ? {} : { preset: metric.preset }),
       where: metric.where ?? '',
-      dimensions: tables[plan.table]!.dimensionNames,
+      dimensions: table.dimensionNames,
       window: metric.window,
-      integer: plan.integer,
+      integer: ratio === undefined && plan.integer,
     }
-    return { info, index, keyDimension: tables[plan.table]!.dimensions.indexOf(-1) }
+    if (ratio !== undefined) return { info, index: -1, ratio }
+    return { info, index, keyDimension: table.dimensions.indexOf(-1), settleMs: table.settleMs ?? 0 }
   })
 }

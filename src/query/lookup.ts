@@ -7,6 +7,7 @@
 import { MillraceError } from '../core/errors.ts'
 import type { KeyQuery, KeyResult, MetricQuery } from './api.ts'
 import { maxQueryLimit } from './api.ts'
+import { refuseLookup } from './ratio-answer.ts'
 import { limitValues, valuesOf } from './render.ts'
 import type { ViewMetric, ViewPort } from './view-port.ts'
 
@@ -57,6 +58,7 @@ function metricsOf(known: readonly ViewMetric[], query: KeyQuery): ViewMetric[] 
     if (metric === undefined) {
       throw new MillraceError('METRIC_NOT_FOUND', `job ${query.job} has no metric ${name}`)
     }
+    refuseLookup(metric)
     if (!hasKey(metric)) {
       throw new MillraceError(
         'QUERY_INVALID',

@@ -1,12 +1,17 @@
 /** How the views of jobs are reached: the contract between who asks (query/) and who knows the jobs (query/job-views.ts). */
+import type { RatioPlan } from '../job/plan.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { MetricInfo } from './api.ts'
 
 /** One metric as the owner of the views knows it. */
 export interface ViewMetric {
   readonly info: MetricInfo
-  /** Index into JobPlan.metrics. */
+  /** Index into JobPlan.metrics; -1 for one that is put together of two others. */
   readonly index: number
+  /** The metrics above and below the line, by id; absent for a metric that workers have values of. */
+  readonly ratio?: RatioPlan
+  /** How long after its end a window is settled, ms; absent: at once. */
+  readonly settleMs?: number
   /** Which of the dimensions is the event's key; -1 when none is. */
   readonly keyDimension?: number
 }

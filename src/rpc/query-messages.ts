@@ -49,6 +49,9 @@ export function toDescription(info: MetricInfo): MetricDescription {
     decimals: moneyOf(info.kind)?.decimals ?? 0,
     windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
     ...toPeriods(info.kind),
+    ratioOf: info.kind.kind === 'ratio' ? info.kind.of : '',
+    ratioTo: info.kind.kind === 'ratio' ? info.kind.to : '',
+    ratioScale: info.kind.kind === 'ratio' ? info.kind.scale : 0,
   }
 }
 
@@ -126,6 +129,8 @@ function fromKind(message: MetricDescription): MetricKind {
       return { kind, lookbackMs: 0 }
     case 'retention':
       return retentionOf(message)
+    case 'ratio':
+      return { kind, of: message.ratioOf, to: message.ratioTo, scale: message.ratioScale, queriesOnly: false }
     case 'stickiness':
       return { kind, interval: stickinessIntervals.find((interval) => interval === message.interval) ?? 'day' }
     default:

@@ -41,11 +41,11 @@ export class MetricValueSink implements ResultSink {
     this.#writer = writer
     this.#json = options.format === 'json'
     this.#retracts = options.corrections === 'retract'
-    this.#matureFrom = plan.metrics.map(({ table }, i) =>
-      plan.tables[table]!.earlyMs > 0
-        ? maturityOf(plan.definition.metrics[i]!.kind, plan.definition.metrics[i]!.window)
-        : null,
-    )
+    this.#matureFrom = plan.metrics.map(({ id, table }) => {
+      if (!(plan.tables[table]!.earlyMs > 0)) return null
+      const { kind, window } = plan.definition.metrics.find((metric) => metric.id === id)!
+      return maturityOf(kind, window)
+    })
   }
 
   get full(): boolean {

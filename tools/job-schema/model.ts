@@ -77,6 +77,7 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   JobMetric: minimalJob.metrics[0],
   JobTrigger: { count: 10 },
   FunnelMetric: { steps: [{ where: 'true' }, { where: 'true' }] },
+  RatioMetric: { of: 'probe', to: 'other' },
   FunnelStep: { where: 'true' },
   FunnelExclusion: { where: 'true' },
   SampleName: { name: 'probe' },

@@ -402,6 +402,9 @@ export interface JobMetric {
     | //
     /** Persons by the number of days of a window on which they are active. */
     { $case: "stickiness"; value: StickinessMetric }
+    | //
+    /** One metric of the job divided by another. */
+    { $case: "ratio"; value: RatioMetric }
     | undefined;
   /** CEL over the event's fields; absent takes every event. */
   where: string;
@@ -449,6 +452,26 @@ export interface FieldMetric {
   refunds: string;
   /** `amount` (default), or `unconverted`: how many amounts could not be converted, which all others leave out. */
   measure: string;
+}
+
+/**
+ * One metric divided by another, window by window and group by group. Windows, dimensions, lateness and retention are
+ * those of the metric above the line; conditions are those of both.
+ */
+export interface RatioMetric {
+  /** Id of the metric above the line. */
+  of: string;
+  /** Id of the metric below the line. Its windows end when those of `of` do, and it may have fewer dimensions. */
+  to: string;
+  /** What the quotient is multiplied by, 1 by default; 100 for percent. */
+  scale?:
+    | number
+    | undefined;
+  /**
+   * Sinks are not given it. Must be said in a job with sinks where `of` and `to` differ in windows, dimensions, lateness,
+   * retention or cadence: such a ratio is put together when it is asked for.
+   */
+  queriesOnly: boolean;
 }
 
 /** Counts different keys. */
@@ -4090,6 +4113,9 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "stickiness":
         StickinessMetric.encode(message.kind.value, writer.uint32(226).fork()).join();
         break;
+      case "ratio":
+        RatioMetric.encode(message.kind.value, writer.uint32(250).fork()).join();
+        break;
     }
     if (message.where !== "") {
       writer.uint32(82).string(message.where);
@@ -4299,6 +4325,14 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.kind = { $case: "stickiness", value: StickinessMetric.decode(reader, reader.uint32()) };
             continue;
           }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.kind = { $case: "ratio", value: RatioMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 82) {
               break;
@@ -4423,6 +4457,8 @@ export const JobMetric: MessageFns<JobMetric> = {
         ? { $case: "retention", value: RetentionMetric.fromJSON(object.retention) }
         : isSet(object.stickiness)
         ? { $case: "stickiness", value: StickinessMetric.fromJSON(object.stickiness) }
+        : isSet(object.ratio)
+        ? { $case: "ratio", value: RatioMetric.fromJSON(object.ratio) }
         : undefined,
       where: isSet(object.where) ? globalThis.String(object.where) : "",
       window: isSet(object.window) ? JobWindow.fromJSON(object.window) : undefined,
@@ -4485,6 +4521,8 @@ export const JobMetric: MessageFns<JobMetric> = {
       obj.retention = RetentionMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "stickiness") {
       obj.stickiness = StickinessMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "ratio") {
+      obj.ratio = RatioMetric.toJSON(message.kind.value);
     }
     if (message.where !== "") {
       obj.where = message.where;
@@ -4632,6 +4670,12 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "stickiness": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "stickiness", value: StickinessMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "ratio": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "ratio", value: RatioMetric.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -4869,6 +4913,127 @@ export const FieldMetric: MessageFns<FieldMetric> = {
     message.decimals = object.decimals ?? undefined;
     message.refunds = object.refunds ?? "";
     message.measure = object.measure ?? "";
+    return message;
+  },
+};
+
+function createBaseRatioMetric(): RatioMetric {
+  return { of: "", to: "", scale: undefined, queriesOnly: false };
+}
+
+export const RatioMetric: MessageFns<RatioMetric> = {
+  encode(message: RatioMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.of !== "") {
+      writer.uint32(10).string(message.of);
+    }
+    if (message.to !== "") {
+      writer.uint32(18).string(message.to);
+    }
+    if (message.scale !== undefined) {
+      writer.uint32(25).double(message.scale);
+    }
+    if (message.queriesOnly !== false) {
+      writer.uint32(32).bool(message.queriesOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RatioMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRatioMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.of = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.scale = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.queriesOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RatioMetric {
+    return {
+      of: isSet(object.of) ? globalThis.String(object.of) : "",
+      to: isSet(object.to) ? globalThis.String(object.to) : "",
+      scale: isSet(object.scale) ? globalThis.Number(object.scale) : undefined,
+      queriesOnly: isSet(object.queriesOnly)
+        ? globalThis.Boolean(object.queriesOnly)
+        : isSet(object.queries_only)
+        ? globalThis.Boolean(object.queries_only)
+        : false,
+    };
+  },
+
+  toJSON(message: RatioMetric): unknown {
+    const obj: any = {};
+    if (message.of !== "") {
+      obj.of = message.of;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.scale !== undefined) {
+      obj.scale = floatToJson(message.scale);
+    }
+    if (message.queriesOnly !== false) {
+      obj.queriesOnly = message.queriesOnly;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RatioMetric>, I>>(base?: I): RatioMetric {
+    return RatioMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RatioMetric>, I>>(object: I): RatioMetric {
+    const message = createBaseRatioMetric();
+    message.of = object.of ?? "";
+    message.to = object.to ?? "";
+    message.scale = object.scale ?? undefined;
+    message.queriesOnly = object.queriesOnly ?? false;
     return message;
   },
 };

@@ -172,7 +172,7 @@ export interface MetricDescription {
   description: string;
   /**
    * `count`, `sum`, `min`, `max`, `avg`, `distinct`, `activeUsers`, `approxDistinct`, `quantile`, `topK`, `first`, `last`,
-   * `variance`, `stddev`, `histogram`, `funnel`, `lifecycle`, `retention` or `stickiness`.
+   * `variance`, `stddev`, `histogram`, `funnel`, `lifecycle`, `retention`, `stickiness` or `ratio`.
    */
   kind: string;
   /** Path that is aggregated; empty for counts. */
@@ -218,6 +218,10 @@ export interface MetricDescription {
   windowUnit: string;
   /** Whose definition filled in what the author left out, as `ga4`; empty for none. What it filled in is in the fields here. */
   preset: string;
+  /** Of `ratio`: the metrics above and below the line, and what the quotient is multiplied by. */
+  ratioOf: string;
+  ratioTo: string;
+  ratioScale: number;
   /** Of `retention`: periods behind the cohort's own. */
   periods: number;
   /** Of `retention`: `on` or `onOrAfter`. */
@@ -531,6 +535,9 @@ function createBaseMetricDescription(): MetricDescription {
     measure: "",
     windowUnit: "",
     preset: "",
+    ratioOf: "",
+    ratioTo: "",
+    ratioScale: 0,
     periods: 0,
     retentionMode: "",
     cohort: "",
@@ -618,6 +625,15 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.preset !== "") {
       writer.uint32(194).string(message.preset);
+    }
+    if (message.ratioOf !== "") {
+      writer.uint32(202).string(message.ratioOf);
+    }
+    if (message.ratioTo !== "") {
+      writer.uint32(210).string(message.ratioTo);
+    }
+    if (message.ratioScale !== 0) {
+      writer.uint32(217).double(message.ratioScale);
     }
     if (message.periods !== 0) {
       writer.uint32(240).uint32(message.periods);
@@ -858,6 +874,30 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.preset = reader.string();
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.ratioOf = reader.string();
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.ratioTo = reader.string();
+            continue;
+          }
+          case 27: {
+            if (tag !== 217) {
+              break;
+            }
+
+            message.ratioScale = reader.double();
+            continue;
+          }
           case 30: {
             if (tag !== 240) {
               break;
@@ -980,6 +1020,21 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         ? globalThis.String(object.window_unit)
         : "",
       preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
+      ratioOf: isSet(object.ratioOf)
+        ? globalThis.String(object.ratioOf)
+        : isSet(object.ratio_of)
+        ? globalThis.String(object.ratio_of)
+        : "",
+      ratioTo: isSet(object.ratioTo)
+        ? globalThis.String(object.ratioTo)
+        : isSet(object.ratio_to)
+        ? globalThis.String(object.ratio_to)
+        : "",
+      ratioScale: isSet(object.ratioScale)
+        ? globalThis.Number(object.ratioScale)
+        : isSet(object.ratio_scale)
+        ? globalThis.Number(object.ratio_scale)
+        : 0,
       periods: isSet(object.periods) ? globalThis.Number(object.periods) : 0,
       retentionMode: isSet(object.retentionMode)
         ? globalThis.String(object.retentionMode)
@@ -1068,6 +1123,15 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.preset !== "") {
       obj.preset = message.preset;
     }
+    if (message.ratioOf !== "") {
+      obj.ratioOf = message.ratioOf;
+    }
+    if (message.ratioTo !== "") {
+      obj.ratioTo = message.ratioTo;
+    }
+    if (message.ratioScale !== 0) {
+      obj.ratioScale = floatToJson(message.ratioScale);
+    }
     if (message.periods !== 0) {
       obj.periods = Math.round(message.periods);
     }
@@ -1121,6 +1185,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.measure = object.measure ?? "";
     message.windowUnit = object.windowUnit ?? "";
     message.preset = object.preset ?? "";
+    message.ratioOf = object.ratioOf ?? "";
+    message.ratioTo = object.ratioTo ?? "";
+    message.ratioScale = object.ratioScale ?? 0;
     message.periods = object.periods ?? 0;
     message.retentionMode = object.retentionMode ?? "";
     message.cohort = object.cohort ?? "";
