@@ -14,7 +14,8 @@ import { EventScope, timeUnitMs } from './event-scope.ts'
 import { MoneyColumns } from './money-columns.ts'
 import { isCurrencyCode, type MoneyDefinition } from './money-definition.ts'
 import { conditionsOf, isPersonKind, ownDimension, type PersonKind } from './person-definition.ts'
-import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, MetricRead, Predicate, TablePlan } from './plan.ts'
+import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, Predicate, TablePlan } from './plan.ts'
+import { addAccumulator, indexOfAccumulator, readOf } from './plan-accumulators.ts'
 import { planMoney } from './plan-money.ts'
 import { planPerson, readPerson } from './plan-person.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
@@ -316,27 +317,6 @@ function known(path: string, resolved: FieldResolution): FieldRef {
   throw new MillraceError('JOB_INVALID', `field "${path}" cannot be read: ${resolved.problem}`)
 }
 
-function addAccumulator(list: AccumulatorPlan[], accumulator: AccumulatorPlan): void {
-  const at = indexOfAccumulator(list, accumulator)
-  if (at < 0) list.push(accumulator)
-  else if (accumulator.metrics !== undefined)
-    list[at] = { ...list[at]!, metrics: [...(list[at]!.metrics ?? []), ...accumulator.metrics] }
-}
-
-function indexOfAccumulator(list: readonly AccumulatorPlan[], wanted: AccumulatorPlan): number {
-  return list.findIndex(
-    (a) =>
-      a.kind === wanted.kind &&
-      a.predicate === wanted.predicate &&
-      a.column === wanted.column &&
-      a.precision === wanted.precision &&
-      a.error === wanted.error &&
-      a.k === wanted.k &&
-      a.measure === wanted.measure &&
-      a.bounds?.join() === wanted.bounds?.join(),
-  )
-}
-
 function isFloating({ type }: FieldRef): boolean {
   return type === 'float' || type === 'double' || type === 'property'
 }
@@ -344,26 +324,4 @@ function isFloating({ type }: FieldRef): boolean {
 /** Whether the first and the last of a field are numbers; a property may be anything, so it is a text. */
 function isNumber({ type }: FieldRef): boolean {
   return !['string', 'bytes', 'bool', 'enum', 'property'].includes(type)
-}
-
-/** How the value is read out of accumulator `of`; `by` counts the values of an average. */
-function readOf(kind: MetricKind, accumulators: readonly AccumulatorPlan[], of: number, by: number): MetricRead {
-  switch (kind.kind) {
-    case 'avg':
-      return { kind: 'ratio', of, by }
-    case 'quantile':
-      return { kind: 'quantile', of, q: kind.q }
-    case 'variance':
-    case 'stddev':
-      return { kind: 'variance', of, sample: kind.sample, root: kind.kind === 'stddev' }
-    case 'topK':
-      return { kind: 'topK', of }
-    case 'histogram':
-      return { kind: 'histogram', of }
-    case 'first':
-    case 'last':
-      return { kind: accumulators[of]!.kind.endsWith('Text') ? 'text' : 'value', of }
-    default:
-      return { kind: 'value', of }
-  }
 }
