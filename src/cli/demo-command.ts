@@ -237,8 +237,8 @@ class DemoRun {
           const values = await newestValuesNow(this.#client, metrics, 40)
           if (values !== null) live.draw(liveLines(this.#output, job, values, sent, this.#total))
         }
-        const { read, applied, late, deadLettered, filtered } = job.events
-        const done = applied + late + deadLettered + filtered
+        const { read, applied, late, deadLettered, filtered, deduplicated } = job.events
+        const done = applied + late + deadLettered + filtered + deduplicated
         if (signal.aborted || (sent === this.#total && read === sent && done === sent)) return
         const nowMs = this.#deps.clock.monotonicMs()
         if (done + sent !== settled) movedMs = nowMs

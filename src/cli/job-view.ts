@@ -54,7 +54,7 @@ export function writeJobs(output: Output, jobs: readonly JobSummary[], nowMs: nu
     output.json({ jobs: jobs.map(jobJson) })
     return
   }
-  const columns = ['READ', 'APPLIED', 'LATE', 'DEAD', 'FILTERED'].map(right)
+  const columns = ['READ', 'APPLIED', 'LATE', 'DEAD', 'FILTERED', 'COPIES'].map(right)
   output.table(
     [left('NAME'), left('STATE'), left('SINCE'), right('RESTARTS'), ...columns, left('WATERMARK')],
     jobs.map((job) => [
@@ -70,8 +70,9 @@ export function writeJobs(output: Output, jobs: readonly JobSummary[], nowMs: nu
 }
 
 function eventCells(events: JobSummary['events'] | undefined): string[] {
-  if (events === undefined) return ['', '', '', '', '']
-  return [events.read, events.applied, events.late, events.deadLettered, events.filtered].map(formatNumber)
+  if (events === undefined) return ['', '', '', '', '', '']
+  const { read, applied, late, deadLettered, filtered, deduplicated } = events
+  return [read, applied, late, deadLettered, filtered, deduplicated].map(formatNumber)
 }
 
 /** Writes what became of a job after a command. */
@@ -217,11 +218,16 @@ export function headLines(output: Output, job: JobSummary, nowMs: number): strin
     [
       'Events',
       `${formatNumber(events.read)} read = ${formatNumber(events.applied)} applied + ${formatNumber(events.late)} late + ` +
-        `${formatNumber(events.deadLettered)} dead-lettered + ${formatNumber(events.filtered)} filtered`,
+        `${formatNumber(events.deadLettered)} dead-lettered + ${formatNumber(events.filtered)} filtered + ` +
+        `${formatNumber(events.deduplicated)} deduplicated`,
     ],
   ]
   if (job.reason !== '') rows.splice(2, 0, ['Reason', printable(job.reason)])
   for (const reason of job.guaranteeReasons) rows.splice(-1, 0, ['', printable(reason)])
+  if (events.dedupeForgotten > 0) {
+    const ids = `${formatNumber(events.dedupeForgotten)} ids before their time, for want of memory: copies of those may be counted`
+    rows.push(['Forgotten', ids])
+  }
   if (events.lost > 0) rows.push(['Lost', `${formatNumber(events.lost)} taken away by retention before they were read`])
   return rows.map(([name, value]) => `${output.style('dim', name.padEnd(12))}${value}`)
 }

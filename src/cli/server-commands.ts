@@ -155,13 +155,14 @@ async function follow(deps: CliDeps, client: MillraceClient, name: string, signa
 
 /** What became of the events of a job, in a line. */
 export function eventsLine(job: JobSummary): string {
-  const { read, applied, late, deadLettered, filtered } = job.events
+  const { read, applied, late, deadLettered, filtered, deduplicated } = job.events
   const parts = [
     `${formatNumber(read)} read`,
     `${formatNumber(applied)} applied`,
     `${formatNumber(late)} late`,
     `${formatNumber(deadLettered)} dead-lettered`,
     `${formatNumber(filtered)} filtered`,
+    ...(deduplicated > 0 ? [`${formatNumber(deduplicated)} deduplicated`] : []),
     `watermark ${formatWatermark(job.watermarkMs)}`,
   ]
   return parts.join(', ')

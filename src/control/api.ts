@@ -30,15 +30,21 @@ export function isTerminal(state: JobState): boolean {
   return state === 'FINISHED' || state === 'SUSPENDED' || state === 'CANCELLED' || state === 'FAILED'
 }
 
-/** What became of the events that were read: read = applied + late + deadLettered + filtered, but for those in flight. */
+/**
+ * What became of the events that were read: read = applied + late + deadLettered + filtered + deduplicated, but for those in
+ * flight. */
 export interface EventCounts {
   readonly read: number
   readonly applied: number
   readonly late: number
   readonly deadLettered: number
   readonly filtered: number
+  /** Copies of events that were counted. */
+  readonly deduplicated: number
   /** Records that retention took away before they were read. */
   readonly lost: number
+  /** Ids of events that were forgotten before their time, for want of memory: copies of those may be counted. */
+  readonly dedupeForgotten: number
 }
 
 /** A job in a line. */

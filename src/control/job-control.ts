@@ -229,14 +229,25 @@ export class JobControl implements ControlApi {
 
 /** What became of the events, over all subtasks. */
 export function eventCounts(readings: readonly SubtaskReading[]): EventCounts {
-  const counts = { read: 0, applied: 0, late: 0, deadLettered: 0, filtered: 0, lost: 0 }
+  const counts = {
+    read: 0,
+    applied: 0,
+    late: 0,
+    deadLettered: 0,
+    filtered: 0,
+    deduplicated: 0,
+    lost: 0,
+    dedupeForgotten: 0,
+  }
   for (const { stats } of readings) {
     counts.read += stats.read
     counts.applied += stats.applied
     counts.late += stats.late
     counts.deadLettered += stats.deadLettered
     counts.filtered += stats.filtered
+    counts.deduplicated += stats.deduplicated
     counts.lost += stats.lost
+    counts.dedupeForgotten += stats.dedupeForgotten
   }
   return counts
 }

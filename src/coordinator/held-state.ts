@@ -9,6 +9,7 @@
 import type { CheckpointManifest } from '../checkpoint/manifest.ts'
 import type { SplitSnapshot, SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { DedupeDescriptor } from '../job/dedupe.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { decodeSources } from '../job/source-meta.ts'
 import { diffState, refusalOf, type StateDiff } from '../job/state-diff.ts'
@@ -43,6 +44,7 @@ export function describeCheckpoint(held: HeldCheckpoint, plan: JobPlan, what: st
   const tables = new Map<string, TableDescriptor>()
   let sources: readonly SourceDescriptor[] = []
   let event: EventDescriptor | null = null
+  let dedupe: DedupeDescriptor | undefined
   let undescribed = false
   for (const snapshot of held.subtasks) {
     const parsed = parse(snapshot.meta)
@@ -51,13 +53,15 @@ export function describeCheckpoint(held: HeldCheckpoint, plan: JobPlan, what: st
     if (found !== null) sources = found
     else if (slots !== null) operators.set(snapshot.operatorId, slots)
     else if (parsed !== null) {
-      const { version, event: by, tables: metas } = decodeMeta(snapshot.meta)
+      const { version, event: by, tables: metas, dedupe: ids } = decodeMeta(snapshot.meta)
       event = by ?? event
+      dedupe = ids?.descriptor ?? dedupe
       undescribed ||= version === 2 && Object.keys(metas).length > 0
       for (const [id, { descriptor }] of Object.entries(metas)) if (descriptor !== undefined) tables.set(id, descriptor)
     }
   }
-  const described = { keyGroups: held.keyGroups, sources, event, tables: [...tables.values()] }
+  const ids = dedupe === undefined ? {} : { dedupe }
+  const described = { keyGroups: held.keyGroups, sources, event, ...ids, tables: [...tables.values()] }
   if (!undescribed) return { ...described, operators: operatorsOf(operators) }
   const wanted = describeState(plan)
   if (held.definitionHash === plan.definitionHash) return { ...wanted, keyGroups: held.keyGroups, sources }

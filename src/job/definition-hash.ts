@@ -1,5 +1,6 @@
 /** What state was made by, as one number. */
 import { hashBytes } from '../core/hash.ts'
+import { describeDedupe } from './dedupe.ts'
 import type { JobDefinition } from './definition.ts'
 
 /**
@@ -13,6 +14,7 @@ export function hashDefinition(definition: JobDefinition): string {
     keyGroups: definition.keyGroups,
     // Types come and go; those that stay are compared by job/schema-evolution.ts.
     event: { message: event.message, time: event.time, timeUnit: event.timeUnit, key: event.key },
+    ...(definition.dedupe === undefined ? {} : { dedupe: describeDedupe(definition.dedupe) }),
     metrics: definition.metrics.map(({ description: _, preset: __, ...rest }) => rest),
   }
   const bytes = new TextEncoder().encode(canonicalJson(relevant))

@@ -4,6 +4,7 @@
  * Owns: the shape. Does not own: its YAML, JSON and Protobuf forms (job/parse.ts), whether it makes sense against the
  * event's descriptor (job/validate.ts), how it is executed (job/plan.ts). Plain data throughout.
  */
+import type { DedupeDefinition } from './dedupe.ts'
 import type { EventDefinition } from './event-definition.ts'
 import type { CurrenciesDefinition, OfMoney } from './money-definition.ts'
 import type { PersonKind } from './person-definition.ts'
@@ -45,6 +46,8 @@ export interface JobDefinition {
   readonly stateLimitBytes: number
   /** What currencies are worth; absent where nothing is converted. */
   readonly currencies?: CurrenciesDefinition
+  /** Absent: events with the same id are different events. */
+  readonly dedupe?: DedupeDefinition
   readonly metrics: readonly MetricDefinition[]
   readonly sinks: readonly SinkDefinition[]
   /** Where events that cannot be used go, with their origin and reason; always counted, kept only if set. */

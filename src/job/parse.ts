@@ -9,6 +9,7 @@
  */
 import { MillraceError, type Violation } from '../core/errors.ts'
 import type { Descriptors } from '../event/descriptor.ts'
+import { readDedupe } from './dedupe.ts'
 import { jobDefaults as defaults } from './defaults.ts'
 import type { JobDefinition, SourceDefinition, SourceInput } from './definition.ts'
 import { readEvent } from './parse-event.ts'
@@ -109,6 +110,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     keyGroups: root.number('keyGroups', defaults.keyGroups, 0, 32_768) || defaults.keyGroups,
     preAggregation: root.flag('preAggregation', defaults.preAggregation),
     stateLimitBytes: root.size('stateLimit', defaults.stateLimitBytes, 1024 * 1024),
+    ...readDedupe(root),
     ...readCurrencies(root, jobWide.timezone),
     metrics: resolveRatios(root.mappings('metrics').map((metric) => readMetric(metric, jobWide))),
     sinks: root.mappings('sinks').map(readSink),

@@ -16,6 +16,7 @@
  * Operator ids `source`'s own id, `window` and `merge` name state in snapshots.
  */
 import type { EventSchema } from '../event/schema.ts'
+import type { DedupePlan } from './dedupe.ts'
 import type { JobDefinition, OperatorDefinition, TriggerDefinition, WindowDefinition } from './definition.ts'
 import type { MoneyColumn } from './plan-money.ts'
 
@@ -38,6 +39,8 @@ export interface JobPlan {
   readonly money?: readonly MoneyColumn[]
   /** Metrics that are put together of two others when they are asked for; absent: none. */
   readonly ratios?: readonly RatioPlan[]
+  /** Of copies of an event only one counts; absent: all do. */
+  readonly dedupe?: DedupePlan
   /** Set for a job in TypeScript: then schema, predicates, tables and metrics are empty. */
   readonly program?: ProgramPlan
 }

@@ -76,8 +76,9 @@ class Planner {
       const retracts = definition.sinks.some(({ corrections }) => corrections === 'retract')
       return { ...table.plan, accumulators, ...(retracts ? { retracts } : {}) }
     })
+    const { event, dedupe } = definition
+    const idColumn = dedupe === undefined ? -1 : this.#column(this.#field(dedupe.by), 'text')
     const placed = tables.map((table) => this.#money.place(table, this.#columns.length))
-    const { event } = definition
     const [type] = this.#scope.types
     const format = this.#scope.format(this.#columns)
     const schema: EventSchema = {
@@ -100,6 +101,7 @@ class Planner {
       metrics,
       ...(this.#money.list.length === 0 ? {} : { money: this.#money.list }),
       ...(ratios.length === 0 ? {} : { ratios }),
+      ...(dedupe === undefined ? {} : { dedupe: { ...dedupe, column: idColumn } }),
     }
   }
 

@@ -30,7 +30,7 @@ export type StateChange = 'kept' | 'migrated' | 'new' | 'dropped' | 'incompatibl
 /** One part of state. */
 export interface StateDiffEntry {
   readonly change: StateChange
-  readonly kind: 'source' | 'table' | 'metric' | 'operator' | 'slot' | 'job'
+  readonly kind: 'source' | 'table' | 'metric' | 'operator' | 'slot' | 'job' | 'dedupe'
   /** The name by which dropping it is consented to; a slot's is `operator/slot`. */
   readonly name: string
   /** The table of a metric, the operator of a slot; '' else. Consent may name it instead. */
@@ -58,6 +58,7 @@ export function diffState(held: StateDescription, wanted: StateDescription): Sta
     entries: [
       ...jobEntries(held, wanted),
       ...sourceEntries(held, wanted, sources),
+      ...dedupeEntries(held, wanted),
       ...tableEntries(held, wanted, tables),
       ...operatorEntries(held.operators, wanted.operators),
     ],
@@ -140,6 +141,25 @@ function sourceEntries(held: StateDescription, wanted: StateDescription, sources
     ]
   })
   return [...now, ...gone]
+}
+
+/** Ids of events: what they were ids of decides, and the key that each is under. */
+function dedupeEntries(held: StateDescription, wanted: StateDescription): StateDiffEntry[] {
+  const [was, is] = [held.dedupe, wanted.dedupe]
+  const entry = (change: StateChange, detail: string): StateDiffEntry => {
+    return { change, kind: 'dedupe', name: 'dedupe', within: '', detail }
+  }
+  const again = 'copies of events from before are counted again'
+  const begins = entry('new', `ids are remembered from the checkpoint on: ${again}`)
+  if (was === undefined) return is === undefined ? [] : [begins]
+  if (is === undefined) return [entry('dropped', `the job does not deduplicate any more: ${again}`)]
+  if (was.by !== is.by) return [entry('dropped', `ids were ${was.by} and are ${is.by} now: ${again}`), begins]
+  if (JSON.stringify(held.event) !== JSON.stringify(wanted.event))
+    return [entry('dropped', `events have another key, and ids are one's of a key: ${again}`), begins]
+  if (was.withinMs === is.withinMs) return [entry('kept', '')]
+  const change = `${formatDuration(was.withinMs)} to ${formatDuration(is.withinMs)}`
+  const gone = was.withinMs < is.withinMs ? '; ids that are forgotten do not come back' : ''
+  return [entry('migrated', `the time that ids are remembered changes from ${change}${gone}`)]
 }
 
 function tableEntries(

@@ -7,6 +7,7 @@
  * snapshot, where fields are only ever added.
  */
 import type { FieldType } from '../event/schema.ts'
+import { type DedupeDescriptor, describeDedupe } from './dedupe.ts'
 import type { SourceDefinition, SourceInput, TriggerDefinition, WindowDefinition } from './definition.ts'
 import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, PersonPlan, Predicate, TablePlan } from './plan.ts'
 
@@ -92,6 +93,8 @@ export interface StateDescription {
   readonly sources: readonly SourceDescriptor[]
   /** Null for a job in TypeScript, and where no table was described. */
   readonly event: EventDescriptor | null
+  /** Ids of events that were counted; absent where none are kept. */
+  readonly dedupe?: DedupeDescriptor
   readonly tables: readonly TableDescriptor[]
   readonly operators: readonly OperatorDescriptor[]
 }
@@ -127,7 +130,8 @@ export function describeState(plan: JobPlan): StateDescription {
     return { keyGroups, sources, event: null, tables: [], operators }
   }
   const tables = plan.tables.map((table, index) => describeTable(plan, table, index))
-  return { keyGroups, sources, event: describeEvent(plan), tables, operators: [] }
+  const dedupe = plan.dedupe === undefined ? {} : { dedupe: describeDedupe(plan.dedupe) }
+  return { keyGroups, sources, event: describeEvent(plan), ...dedupe, tables, operators: [] }
 }
 
 /** What a plan's events are by. */

@@ -8,6 +8,7 @@ import { nearestName } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
 import type { FieldRef, FieldType } from '../event/schema.ts'
 import { parseCel } from './cel.ts'
+import { validateDedupe } from './dedupe.ts'
 import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
 import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
@@ -77,6 +78,8 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
     validateFields(definition, metric, path, scope, report)
   })
   validateCurrencies(definition, report)
+  const { dedupe, watermark, metrics } = definition
+  validateDedupe(dedupe, watermark.outOfOrdernessMs, metrics.slice(0, METRICS_MAX), scope, report)
   validateOutputs(definition, scope, report)
   return problems
 }

@@ -6,62 +6,7 @@
  * (observe/metrics.ts).
  */
 import { latencyBucketsMs, type SubtaskStats } from '../runtime/messages.ts'
-
-/** What is known of a job at a scrape. A JobDetails of control/api.ts is one. */
-export interface ObservedJob {
-  readonly summary: {
-    readonly name: string
-    readonly state: string
-    readonly restarts: number
-    readonly attempt: number
-  }
-  readonly subtasks: readonly ObservedSubtask[]
-  readonly heldPartitions: readonly {
-    readonly topic: string
-    readonly partition: number
-    readonly lastStableOffset: number
-    readonly highWatermark: number
-  }[]
-  readonly checkpoints: {
-    readonly completed: number
-    readonly failed: number
-    readonly latest: {
-      readonly id: number
-      readonly createdAtMs: number
-      readonly durationMs: number
-      readonly sizeBytes: number
-      readonly writtenBytes: number
-    } | null
-    readonly owed: readonly { readonly records: number; readonly bytes: number }[]
-    readonly sourcesHeld: boolean
-    readonly hangingEnded: number
-  }
-}
-
-/** One subtask of it. */
-export interface ObservedSubtask {
-  readonly stats: SubtaskStats
-  readonly busyRatio: number
-  readonly idleRatio: number
-  readonly backPressuredRatio: number
-}
-
-/** One number of a metric, under its labels; for histograms the suffix says which series (`_bucket`, `_count`). */
-export interface Sample {
-  readonly suffix?: '_bucket' | '_count'
-  readonly labels: Readonly<Record<string, string | number>>
-  readonly value: number
-}
-
-/** One metric. */
-export interface MetricSpec {
-  readonly name: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  readonly help: string
-  readonly labels: readonly string[]
-  /** The samples of one job; `nowMs` is the wall clock. */
-  readonly read: (job: ObservedJob, nowMs: number) => Iterable<Sample>
-}
+import type { MetricSpec, ObservedJob, ObservedSubtask, Sample } from './metric-spec.ts'
 
 const bySubtask = ['job', 'operator', 'subtask'] as const
 const byPartition = ['job', 'partition'] as const
@@ -167,7 +112,7 @@ export const metricTable: readonly MetricSpec[] = [
   perSubtask(
     'millrace_applied_records_total',
     'counter',
-    'Records that at least one metric counted. Read = applied + late + dead-lettered + filtered, but for those in flight.',
+    'Records that at least one metric counted. Read = applied + late + dead-lettered + filtered + deduplicated, but for those in flight.',
     ({ stats }) => stats.applied,
   ),
   perSubtask(
@@ -187,6 +132,18 @@ export const metricTable: readonly MetricSpec[] = [
     'counter',
     'Records that no metric wanted.',
     ({ stats }) => stats.filtered,
+  ),
+  perSubtask(
+    'millrace_deduplicated_records_total',
+    'counter',
+    'Records that were copies of one that was counted (only with dedupe).',
+    ({ stats }) => stats.deduplicated,
+  ),
+  perSubtask(
+    'millrace_dedupe_forgotten_ids_total',
+    'counter',
+    'Ids of events that were forgotten before their time, for want of memory: copies of those may be counted. No sample but 0 is good.',
+    ({ stats }) => stats.dedupeForgotten,
   ),
   perSubtask(
     'millrace_lost_records_total',

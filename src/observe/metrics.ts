@@ -5,7 +5,8 @@
  * nothing runs between scrapes. The process's own metrics (CPU, memory, event-loop delay) come with the library.
  */
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
-import { type MetricSpec, metricTable, type ObservedJob, type Sample } from './metric-table.ts'
+import type { MetricSpec, ObservedJob, Sample } from './metric-spec.ts'
+import { metricTable } from './metric-table.ts'
 
 /** Answers scrapes. */
 export interface MetricsEndpoint {

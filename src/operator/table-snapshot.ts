@@ -14,6 +14,7 @@ import type { HistoryTable } from '../state/history-table.ts'
 import { type KeyedTable, ROWS_PER_PAGE } from '../state/keyed-table.ts'
 import type { Page } from '../state/pages.ts'
 import { isDistinct } from './accumulators.ts'
+import type { IdsMeta } from './id-snapshot.ts'
 import type { LateCounts } from './late-counts.ts'
 import type { PaneTable } from './pane-table.ts'
 import type { PartialTable } from './partial-table.ts'
@@ -59,6 +60,8 @@ export interface SubtaskMeta {
   /** What its events are by; absent in version 2. */
   readonly event?: EventDescriptor
   readonly tables: Readonly<Record<string, TableMeta>>
+  /** Ids of events; absent without deduplication. */
+  readonly dedupe?: IdsMeta
 }
 
 /** A table of either side, as far as snapshots go. */
@@ -159,7 +162,11 @@ export interface DescribedTables {
 export const undescribedTables: DescribedTables = { event: null, tables: [] }
 
 /** The meta document of these tables. */
-export function encodeMeta(tables: readonly SnapshotTable[], described: DescribedTables): Uint8Array {
+export function encodeMeta(
+  tables: readonly SnapshotTable[],
+  described: DescribedTables,
+  dedupe: IdsMeta | null = null,
+): Uint8Array {
   const { event } = described
   const meta: SubtaskMeta = {
     version: META_VERSION,
@@ -167,6 +174,7 @@ export function encodeMeta(tables: readonly SnapshotTable[], described: Describe
     tables: Object.fromEntries(
       tables.filter(isDurable).map((table) => [table.plan.id, metaOf(table, described.tables[table.index])]),
     ),
+    ...(dedupe === null ? {} : { dedupe }),
   }
   return new TextEncoder().encode(JSON.stringify(meta))
 }

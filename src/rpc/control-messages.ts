@@ -66,7 +66,16 @@ export function toSummary(job: JobSummary): wire.JobSummary {
   }
 }
 
-const noEvents: EventCounts = { read: 0, applied: 0, late: 0, deadLettered: 0, filtered: 0, lost: 0 }
+const noEvents: EventCounts = {
+  read: 0,
+  applied: 0,
+  late: 0,
+  deadLettered: 0,
+  filtered: 0,
+  lost: 0,
+  deduplicated: 0,
+  dedupeForgotten: 0,
+}
 
 /** A job in a line, from the wire. */
 export function fromSummary(job: wire.JobSummary): JobSummary {
@@ -205,6 +214,8 @@ function toSubtask({ stats, busyRatio, idleRatio, backPressuredRatio }: SubtaskS
       deadLettered: stats.deadLettered,
       filtered: stats.filtered,
       lost: stats.lost,
+      deduplicated: stats.deduplicated,
+      dedupeForgotten: stats.dedupeForgotten,
     },
     watermark: toTimestamp(stats.watermarkMs),
     idle: stats.idle,

@@ -21,9 +21,10 @@ import type { SideOutputDefinition } from '../job/definition.ts'
 import { DEAD_LETTERS_SINK, LATE_SINK } from '../job/delivery.ts'
 import type { JobPlan } from '../job/plan.ts'
 import { encodeSources } from '../job/source-meta.ts'
-import { describeSources, describeState } from '../job/state-identity.ts'
+import { describeEvent, describeSources, describeState } from '../job/state-identity.ts'
 import { layOutAccumulators } from '../operator/accumulators.ts'
 import { openMoney } from '../operator/convert-money.ts'
+import type { Deduplicator } from '../operator/deduplicate.ts'
 import { compilePredicates } from '../operator/filter.ts'
 import type { FiringTable } from '../operator/firing-table.ts'
 import { PartialTable } from '../operator/partial-table.ts'
@@ -33,9 +34,9 @@ import type { SubtaskWriter } from '../sink/sink.ts'
 import { PartitionWatermarks } from '../source/watermark.ts'
 import { PagePool } from '../state/page-pool.ts'
 import type { AttemptEnvironment } from './attempt-environment.ts'
+import { buildDeduplicator, buildEventInput } from './build-input.ts'
 import { buildSinks } from './build-sinks.ts'
 import { buildMergeTable, buildWindowTable } from './build-tables.ts'
-import { EventInput } from './event-input.ts'
 import type { BatchInput } from './keyed-parts.ts'
 import { KeyedSubtask } from './keyed-subtask.ts'
 import { EVENTS_EDGE, type LinkMessage, PARTIALS_EDGE } from './links.ts'
@@ -43,7 +44,7 @@ import type { DeployMessage } from './messages.ts'
 import { PartialInput } from './partial-input.ts'
 import { exchangedColumns, topicOf } from './plan-facts.ts'
 import { combinerPlan } from './pre-aggregation.ts'
-import { restoreTables } from './restore.ts'
+import { restoreIds, restoreTables } from './restore.ts'
 import { Restored } from './restored.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { SourceSubtask } from './source-subtask.ts'
@@ -232,7 +233,7 @@ export class Attempt {
   }
 
   async #buildWindow(index: number): Promise<KeyedSubtask> {
-    const { tables, metrics, definition, jobName, keyGroups } = this.#plan
+    const { tables, definition, keyGroups } = this.#plan
     const context = this.#environment.contextOf('window', index)
     const keyed = tables.some((table) => table.keyed)
     const outputs = this.#outputs('window', index)
@@ -247,29 +248,14 @@ export class Attempt {
     const results = built.filter((table) => 'history' in table)
     const partials = built.filter((table) => table instanceof PartialTable)
     const late = this.#sideOutput(LATE_SINK, definition.late, index, 'window', outputs)
-    const dimensions = tables.map((table) => table.dimensions.map((column) => (column < 0 ? column : textAt(column))))
-    const origin = { job: jobName, topic: topicOf(this.#plan) }
-    const input = new EventInput(
-      this.#layout,
-      built,
-      dimensions,
-      metrics,
-      late,
-      origin,
-      this.#restored('window').counters(index),
-    )
+    const counters = this.#restored('window').counters(index)
+    const dedupe = buildDeduplicator(this.#plan, this.#columns, this.deploy.placement.length, counters)
+    const input = buildEventInput(this.#plan, this.#layout, this.#columns, built, late, counters, dedupe)
     const channels =
       partials.length > 0 ? this.#channels(PARTIALS_EDGE, index, PARTIAL_CREDITS, PARTIAL_BATCH_BYTES) : null
     const output = channels === null ? null : new PartialOutput(channels, keyGroups)
     return this.#keyed('window', index, EVENTS_EDGE, input, built, {
-      pool,
-      results,
-      partials,
-      sinks,
-      channels,
-      output,
-      outputs,
-      context,
+      ...{ pool, dedupe, results, partials, sinks, channels, output, outputs, context },
     })
   }
 
@@ -284,14 +270,7 @@ export class Attempt {
     const results = built.filter((table) => table !== null)
     const input = new PartialInput(built, this.deploy.placement.length)
     return this.#keyed('merge', index, PARTIALS_EDGE, input, results, {
-      pool,
-      results,
-      partials: [],
-      sinks,
-      channels: null,
-      output: null,
-      outputs,
-      context,
+      ...{ pool, dedupe: null, results, partials: [], sinks, channels: null, output: null, outputs, context },
     })
   }
 
@@ -303,6 +282,7 @@ export class Attempt {
     tables: readonly SnapshotTable[],
     rest: {
       pool: PagePool
+      dedupe: Deduplicator | null
       results: readonly FiringTable[]
       partials: readonly PartialTable[]
       sinks: readonly ResultSink[]
@@ -316,15 +296,11 @@ export class Attempt {
     const parallelism = this.deploy.placement.length
     const store = this.#store!
     const writer = new PageWriter({ store, names: rest.outputs.names })
-    const kept = await restoreTables(
-      tables,
-      this.deploy.tables,
-      this.#restored(operator).snapshots,
-      index,
-      parallelism,
-      keyGroups,
-      store,
-    )
+    const { snapshots } = this.#restored(operator)
+    const { tables: sources } = this.deploy
+    const kept = await restoreTables(tables, sources, snapshots, index, parallelism, keyGroups, store)
+    if (rest.dedupe !== null)
+      await restoreIds(rest.dedupe, describeEvent(this.#plan), snapshots, index, parallelism, keyGroups, store)
     for (const snapshot of kept) writer.adopt(snapshot.pages.chunks)
     const local = this.deploy.placement.filter((thread) => thread === this.#environment.thread).length
     const parts = {
@@ -342,7 +318,15 @@ export class Attempt {
       stateBytes: () => this.#stateBytes(),
       stateLimitBytes: Math.floor((definition.stateLimitBytes * local) / parallelism),
       outbox: rest.outputs.outbox,
-      snapshots: new SnapshotWriter(operator, index, parallelism, tables, describeState(this.#plan), writer),
+      snapshots: new SnapshotWriter(
+        operator,
+        index,
+        parallelism,
+        tables,
+        describeState(this.#plan),
+        writer,
+        rest.dedupe,
+      ),
       returnCredit: this.#returnCredit(edge, index),
     }
     return new KeyedSubtask(parts, rest.context)

@@ -11,16 +11,29 @@ import type { PagePool } from '../state/page-pool.ts'
 import type { SnapshotWriter } from './snapshot-writer.ts'
 import type { SubtaskOutbox } from './subtask-outbox.ts'
 
+/** What became of the events that came over the input edge; `forgotten` are ids, see operator/deduplicate. */
+export interface InputCounters {
+  readonly applied: number
+  readonly late: number
+  readonly filtered: number
+  readonly deduplicated: number
+  readonly dedupeForgotten: number
+}
+
 /** Takes the batches of the input edge. */
 export interface BatchInput {
   /** Applies a batch to the tables, in processing time at `nowMs`; returns the number of events or records in it. */
   apply(batch: BatchMessage, watermarkMs: number, nowMs: number): number
   /** Counters for the checkpoint and for statistics. */
-  readonly counters: { readonly applied: number; readonly late: number; readonly filtered: number }
+  readonly counters: InputCounters
+  /** Bytes of state that is not in tables. */
+  readonly stateBytes: number
   /** Up to when processing time has passed for those who send; absent where events get their time here. */
   readonly passedMs?: number
   /** Event time of the newest event of the last batch, for latency; NaN where batches carry none. */
   readonly newestMs: number
+  /** Time has passed up to `watermarkMs`. */
+  advance(watermarkMs: number): void
   /** True while side outputs cannot take more. */
   readonly full: boolean
   /** Makes what was written to side outputs durable. */

@@ -134,13 +134,8 @@ export class KeyedSubtask implements Subtask {
       subtask: this.index,
       recordsIn: this.#recordsIn,
       recordsOut: (output?.recordsOut ?? 0) + results.reduce((sum, table) => sum + table.results, 0),
-      bytesIn: 0,
-      read: 0,
-      deadLettered: 0,
-      filtered: input.counters.filtered,
-      applied: input.counters.applied,
-      late: input.counters.late,
-      lost: 0,
+      ...{ bytesIn: 0, read: 0, deadLettered: 0, lost: 0 },
+      ...input.counters,
       watermarkMs: gate.watermarkMs,
       idle: gate.idle,
       finished: gate.watermarkMs === Number.POSITIVE_INFINITY && gate.drained && this.#phases.length === 0,
@@ -215,6 +210,7 @@ export class KeyedSubtask implements Subtask {
         return this.#fire()
       case 'close':
         for (const table of partials) table.close(this.#timeOf(table))
+        this.#parts.input.advance(gate.watermarkMs)
         this.#checkLimit()
         return 'idle'
       case 'watermark':
@@ -321,8 +317,8 @@ export class KeyedSubtask implements Subtask {
 
   /** Bytes of state of this subtask. */
   get stateBytes(): number {
-    const { pool, results, partials } = this.#parts
-    let bytes = pool.bytesInUse
+    const { pool, input, results, partials } = this.#parts
+    let bytes = pool.bytesInUse + input.stateBytes
     for (const table of results) bytes += table.indexBytes
     for (const table of partials) bytes += table.indexBytes
     return bytes

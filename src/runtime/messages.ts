@@ -100,12 +100,15 @@ export interface SubtaskStats extends AttemptRef {
   readonly recordsIn: number
   readonly recordsOut: number
   readonly bytesIn: number
-  /** Exact event accounting: source counts read, deadLettered, filtered; window counts applied, late. */
+  /** Exact event accounting: source counts read, deadLettered, filtered; window counts applied, late, deduplicated. */
   readonly read: number
   readonly deadLettered: number
   readonly filtered: number
   readonly applied: number
   readonly late: number
+  readonly deduplicated: number
+  /** Ids of events that were forgotten before their time, for want of memory. */
+  readonly dedupeForgotten: number
   /** Records that retention took away before they were read (only with skipLost). */
   readonly lost: number
   readonly watermarkMs: number

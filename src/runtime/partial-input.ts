@@ -6,7 +6,8 @@ import type { BatchInput } from './keyed-parts.ts'
 
 /** Applies partial batches to the tables of one merge subtask. */
 export class PartialInput implements BatchInput {
-  readonly counters = { applied: 0, late: 0, filtered: 0 }
+  readonly counters = { applied: 0, late: 0, filtered: 0, deduplicated: 0, dedupeForgotten: 0 }
+  readonly stateBytes = 0
   readonly newestMs = Number.NaN
   readonly full = false
   readonly #merger: PartialMerger
@@ -25,6 +26,8 @@ export class PartialInput implements BatchInput {
     this.#merger.apply(message.buffer, message.byteLength)
     return this.#merger.recordsIn - before
   }
+
+  advance(): void {}
 
   async flush(): Promise<void> {}
 

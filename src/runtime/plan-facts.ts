@@ -8,6 +8,7 @@ import { readsText } from '../operator/accumulators.ts'
 export function exchangedColumns(plan: JobPlan): ExchangedColumns {
   const numbers = new Set<number>()
   const texts = new Set<number>()
+  if (plan.dedupe !== undefined) texts.add(plan.dedupe.column)
   for (const table of plan.tables) {
     for (const column of table.dimensions) if (column >= 0) texts.add(column)
     if (table.person?.value !== undefined) numbers.add(table.person.value.column)

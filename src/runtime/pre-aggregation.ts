@@ -9,11 +9,12 @@ import { exchangedColumns } from './plan-facts.ts'
  *
  * - late events are kept one by one, with their origin;
  * - a window depends on each event's own time or order (sessions, triggers, the clock, timelines of persons);
+ * - copies of events are to be found: each has its id;
  * - events may be taken back: how often a value was given counts then;
  * - an aggregate does (floating sums in their last bits, first, last, …), or needs a column's values for two questions.
  */
 export function combinerPlan(plan: JobPlan): CombinerPlan | null {
-  if (!plan.definition.preAggregation || plan.definition.late !== null) return null
+  if (!plan.definition.preAggregation || plan.definition.late !== null || plan.dedupe !== undefined) return null
   const folds = { sum: new Set<number>(), min: new Set<number>(), max: new Set<number>() }
   let byKey = false
   for (const { window, trigger, keyed, accumulators, takesBack, person } of plan.tables) {

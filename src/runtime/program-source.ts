@@ -168,6 +168,7 @@ export class ProgramSource implements Subtask {
       filtered: this.#filtered,
       applied: this.#read - this.#deadLettered - this.#filtered,
       late: 0,
+      ...{ deduplicated: 0, dedupeForgotten: 0 },
       lost: this.#partitions.lost,
       watermarkMs: this.#finished ? MAX_WATERMARK : watermarks.watermarkMs,
       idle: watermarks.idle,

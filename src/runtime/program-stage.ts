@@ -129,6 +129,7 @@ export class ProgramStage implements Subtask {
       recordsOut: outputs.recordsOut,
       bytesIn: 0,
       ...{ read: 0, deadLettered: 0, filtered: 0, applied: 0, late: this.#runtime.late, lost: 0 },
+      ...{ deduplicated: 0, dedupeForgotten: 0 },
       watermarkMs: gate.watermarkMs,
       idle: gate.idle,
       finished: gate.watermarkMs === Number.POSITIVE_INFINITY && gate.drained && this.#phases.length === 0,

@@ -8,9 +8,12 @@
 import { readPages } from '../checkpoint/page-reader.ts'
 import { pageLocation, type SubtaskSnapshot } from '../checkpoint/snapshot.ts'
 import type { ChunkReader } from '../checkpoint/store.ts'
-import { keyGroupRangeOf } from '../core/key-groups.ts'
+import { keyGroupOf, keyGroupRangeOf } from '../core/key-groups.ts'
+import type { EventDescriptor } from '../job/state-identity.ts'
 import type { TableSource } from '../job/state-match.ts'
+import type { Deduplicator } from '../operator/deduplicate.ts'
 import { heldTable } from '../operator/held-table.ts'
+import { adoptIds, IDS_PREFIX, takeOverIds } from '../operator/id-snapshot.ts'
 import { adoptTable, keepClosed, type StoredPage, type StoredPages, takeOverRows } from '../operator/table-restore.ts'
 import { decodeMeta, type SnapshotTable } from '../operator/table-snapshot.ts'
 
@@ -32,7 +35,7 @@ export async function restoreTables(
   const adopt = snapshots.every((snapshot) => snapshot.parallelism === parallelism)
   for (const snapshot of adopt ? own : snapshots) {
     const meta = decodeMeta(snapshot.meta)
-    const pages = await pagesOf(snapshot, reader)
+    const pages = await pagesOf(snapshot, reader, (name) => !name.startsWith(IDS_PREFIX))
     const uses = tables.flatMap((table) => (sources[table.index] ?? []).map((source) => ({ table, source })))
     for (const [use, { table, source }] of uses.entries()) {
       const tableMeta = meta.tables[source.held.id]
@@ -53,13 +56,46 @@ export async function restoreTables(
   return adopt ? own : []
 }
 
+/**
+ * Fills the ids of subtask `index` from the snapshots of its operator, those that are ids of the same field and keys of
+ * `event` still. Throws CHECKPOINT_CORRUPT.
+ */
+export async function restoreIds(
+  { plan, ids }: Deduplicator,
+  event: EventDescriptor,
+  snapshots: readonly SubtaskSnapshot[],
+  index: number,
+  parallelism: number,
+  keyGroups: number,
+  reader: ChunkReader,
+): Promise<void> {
+  const own = snapshots.filter((snapshot) => snapshot.parallelism === parallelism && snapshot.subtask === index)
+  const same = snapshots.every((snapshot) => snapshot.parallelism === parallelism)
+  const range = keyGroupRangeOf(index, keyGroups, parallelism)
+  for (const snapshot of same ? own : snapshots) {
+    const { dedupe, event: held } = decodeMeta(snapshot.meta)
+    if (dedupe?.descriptor.by !== plan.by || JSON.stringify(held) !== JSON.stringify(event)) continue
+    const pages = await pagesOf(snapshot, reader, (name) => name.startsWith(IDS_PREFIX))
+    if (same && dedupe.descriptor.withinMs === plan.withinMs) adoptIds(ids, dedupe, pages)
+    else
+      takeOverIds(ids, dedupe, pages, (keyHash) => {
+        const group = keyGroupOf(keyHash, keyGroups)
+        return group >= range.start && group <= range.end
+      })
+  }
+}
+
 /** The pages of one table, with bytes of their own. */
 function copiesOf(pages: StoredPages, table: string): StoredPages {
   const own = [...pages].filter(([name]) => name.startsWith(`${table}/`))
   return new Map(own.map(([name, all]) => [name, all.map((page) => ({ ...page, bytes: page.bytes.slice() }))]))
 }
 
-async function pagesOf(snapshot: SubtaskSnapshot, reader: ChunkReader): Promise<Map<string, StoredPage[]>> {
+async function pagesOf(
+  snapshot: SubtaskSnapshot,
+  reader: ChunkReader,
+  wanted: (sequence: string) => boolean,
+): Promise<Map<string, StoredPage[]>> {
   const list = snapshot.pages
   const bytes = new Map<number, Uint8Array>()
   const what = `operator ${snapshot.operatorId}, subtask ${snapshot.subtask}`
@@ -68,7 +104,7 @@ async function pagesOf(snapshot: SubtaskSnapshot, reader: ChunkReader): Promise<
     reader,
     what,
     list,
-    () => true,
+    (i) => wanted(list.tables[list.tableIndex[i]!]!),
     (index, page) => bytes.set(index, page.slice()),
   )
   const sequences = new Map<string, StoredPage[]>()

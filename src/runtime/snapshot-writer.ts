@@ -6,7 +6,16 @@
  */
 import type { PageWriter } from '../checkpoint/chunk-writer.ts'
 import type { SubtaskSnapshot } from '../checkpoint/snapshot.ts'
-import { type DescribedTables, encodeMeta, type SnapshotTable, visitPages } from '../operator/table-snapshot.ts'
+import { describeDedupe } from '../job/dedupe.ts'
+import type { Deduplicator } from '../operator/deduplicate.ts'
+import { idsMeta, visitIds } from '../operator/id-snapshot.ts'
+import {
+  type DescribedTables,
+  encodeMeta,
+  type SnapshotTable,
+  type VisitPage,
+  visitPages,
+} from '../operator/table-snapshot.ts'
 
 /** Takes snapshots of the tables of one subtask. */
 export class SnapshotWriter {
@@ -16,6 +25,7 @@ export class SnapshotWriter {
   readonly #tables: readonly SnapshotTable[]
   readonly #described: DescribedTables
   readonly #writer: PageWriter
+  readonly #dedupe: Deduplicator | null
 
   constructor(
     operatorId: string,
@@ -24,7 +34,9 @@ export class SnapshotWriter {
     tables: readonly SnapshotTable[],
     described: DescribedTables,
     writer: PageWriter,
+    dedupe: Deduplicator | null = null,
   ) {
+    this.#dedupe = dedupe
     this.#operatorId = operatorId
     this.#subtask = subtask
     this.#parallelism = parallelism
@@ -40,15 +52,19 @@ export class SnapshotWriter {
   copy(watermarkMs: number, counters: Readonly<Record<string, number>>): Promise<SubtaskSnapshot> {
     const writer = this.#writer
     const pack = writer.begin()
-    visitPages(this.#tables, (sequence, number, units, byteLength, page) => {
+    const take: VisitPage = (sequence, number, units, byteLength, page) => {
       if (page.dirty === 1 || page.location === null || writer.isStale(page.location)) {
         page.location = pack.write(sequence, -1, number, units, page.u8.subarray(0, byteLength))
         page.dirty = 0
       } else {
         pack.keep(sequence, -1, number, units, page.location)
       }
-    })
-    const meta = encodeMeta(this.#tables, this.#described)
+    }
+    visitPages(this.#tables, take)
+    const dedupe = this.#dedupe
+    if (dedupe !== null) visitIds(dedupe.ids, take)
+    const ids = dedupe === null ? null : idsMeta(describeDedupe(dedupe.plan), dedupe.ids)
+    const meta = encodeMeta(this.#tables, this.#described, ids)
     return pack.finish().then(({ pages, written }) => ({
       operatorId: this.#operatorId,
       subtask: this.#subtask,

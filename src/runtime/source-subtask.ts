@@ -175,6 +175,7 @@ export class SourceSubtask implements Subtask {
       filtered: this.#filtered,
       applied: 0,
       late: 0,
+      ...{ deduplicated: 0, dedupeForgotten: 0 },
       lost: this.#partitions.lost,
       watermarkMs: this.#finished ? MAX_WATERMARK : watermarks.watermarkMs,
       idle: watermarks.idle,

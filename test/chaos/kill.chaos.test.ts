@@ -181,6 +181,8 @@ async function killed(world: World, seed: number): Promise<void> {
     deadLettered: 0,
     filtered: 0,
     lost: 0,
+    deduplicated: 0,
+    dedupeForgotten: 0,
   })
   expect(accountedFor(summary.events)).toBe(written)
   await expect

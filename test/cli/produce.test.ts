@@ -224,7 +224,16 @@ sample:
     const submit = cli.control.submit
     cli.control.submit = async (document) => {
       const summary = await submit(document)
-      const events = { read: 2, applied: 2, late: 0, deadLettered: 0, filtered: 0, lost: 0 }
+      const events = {
+        read: 2,
+        applied: 2,
+        late: 0,
+        deadLettered: 0,
+        filtered: 0,
+        lost: 0,
+        deduplicated: 0,
+        dedupeForgotten: 0,
+      }
       cli.control.jobs.set('engagement', { summary: { ...someSummary('engagement'), events }, text: '' })
       return summary
     }

@@ -133,7 +133,16 @@ describe('event counts and watermarks', () => {
       reading({ read: 5, deadLettered: 1, filtered: 1 }),
       reading({ read: 0, applied: 2, late: 1 }),
     ])
-    expect(counts).toEqual({ read: 5, applied: 2, late: 1, deadLettered: 1, filtered: 1, lost: 0 })
+    expect(counts).toEqual({
+      read: 5,
+      applied: 2,
+      late: 1,
+      deadLettered: 1,
+      filtered: 1,
+      lost: 0,
+      deduplicated: 0,
+      dedupeForgotten: 0,
+    })
   })
 
   it('takes the slowest source that is not idle', () => {

@@ -1,6 +1,6 @@
 /**
  * Events that cannot be used, among others that can: each becomes a dead letter with its origin, its bytes and its
- * reason, and read = applied + late + dead-lettered + filtered holds to the event.
+ * reason, and read = applied + late + dead-lettered + filtered + deduplicated holds to the event.
  */
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Event } from '../../src/gen/millrace/v1/event.ts'
@@ -91,7 +91,16 @@ describe('events that cannot be used', () => {
     const written = mixed.length + 3
     const { events, watermarkMs } = await untilRead(client, 'bad', written)
     const n = broken.length
-    expect(events).toEqual({ read: written, applied: n + 3, late: 0, deadLettered: n, filtered: n, lost: 0 })
+    expect(events).toEqual({
+      read: written,
+      applied: n + 3,
+      late: 0,
+      deadLettered: n,
+      filtered: n,
+      lost: 0,
+      deduplicated: 0,
+      dedupeForgotten: 0,
+    })
     // The events of the future have moved nothing: the slower partition's one good event says where time is.
     expect(watermarkMs).toBe(NOON_MS - 5001)
 
@@ -105,7 +114,16 @@ describe('events that cannot be used', () => {
     const late = [good(1), other(2), good(3)]
     await log.append([[], late])
     const after = (await untilRead(client, 'bad', written + 5)).events
-    expect(after).toEqual({ read: written + 5, applied: n + 3, late: 2, deadLettered: n, filtered: n + 3, lost: 0 })
+    expect(after).toEqual({
+      read: written + 5,
+      applied: n + 3,
+      late: 2,
+      deadLettered: n,
+      filtered: n + 3,
+      lost: 0,
+      deduplicated: 0,
+      dedupeForgotten: 0,
+    })
     expect(accountedFor(after)).toBe(after.read)
     expect((await valuesOf(client, 'bad', 'purchases')).map((v) => [v.value, v.lateCount])).toEqual([[n + 3, 2]])
 

@@ -196,13 +196,27 @@ describe('records that are gone before they were read', () => {
     expect((await failure(name, 'POSITION_LOST')).message).toMatch(new RegExp(`${topic.topic}-1.*23 records`))
     await submitJob(client, job(topic.source({ skipLost: true }), name))
     const { events: counts } = await untilRead(client, name, 120 - 23)
-    expect(counts).toEqual({ read: 97, applied: 97, late: 0, deadLettered: 0, filtered: 0, lost: 23 })
+    expect(counts).toEqual({
+      read: 97,
+      applied: 97,
+      late: 0,
+      deadLettered: 0,
+      filtered: 0,
+      lost: 23,
+      deduplicated: 0,
+      dedupeForgotten: 0,
+    })
     expect(await views(name)).toBe(97)
     // As all counts, it goes on where the last attempt stopped.
     await client.control.stop(name)
     await submitJob(client, job(topic.source({ skipLost: true }), name))
     await topic.append([events(3), []])
-    expect((await untilRead(client, name, 100)).events).toMatchObject({ read: 100, lost: 23 })
+    expect((await untilRead(client, name, 100)).events).toMatchObject({
+      read: 100,
+      lost: 23,
+      deduplicated: 0,
+      dedupeForgotten: 0,
+    })
   })
 })
 

@@ -100,6 +100,8 @@ describe.each(kafkaModes)('the main job on Kafka (%s) and Redis', (mode) => {
       deadLettered: 2,
       filtered: 0,
       lost: 0,
+      deduplicated: 0,
+      dedupeForgotten: 0,
     })
     expect(guarantee).toBe('exactly-once')
     expect(await engagementDifferences(client, 'engagement', expected, END_MS - DAY_MS)).toEqual([])

@@ -30,7 +30,9 @@ function subtaskOf(waits: readonly number[]) {
         pending = true
         return 1
       },
-      counters: { applied: 0, late: 0, filtered: 0 },
+      counters: { applied: 0, late: 0, filtered: 0, deduplicated: 0, dedupeForgotten: 0 },
+      stateBytes: 0,
+      advance: () => {},
       newestMs: Number.NaN,
       full: false,
       flush: async () => {},

@@ -184,9 +184,9 @@ export function untilWatermark(
   return untilJob(client, job, (summary) => summary.watermarkMs >= watermarkMs, timeoutMs)
 }
 
-/** Applied, late, dead-lettered and filtered together. */
+/** Applied, late, dead-lettered, filtered and deduplicated together. */
 export function accountedFor(events: JobSummary['events']): number {
-  return events.applied + events.late + events.deadLettered + events.filtered
+  return events.applied + events.late + events.deadLettered + events.filtered + events.deduplicated
 }
 
 /** Makes a checkpoint, and waits until sinks have all that it owes them: then outputs are whole. */

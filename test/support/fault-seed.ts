@@ -155,12 +155,12 @@ async function checkFinished(
     return
   }
   const { counters } = decodeManifest(data.manifests.get(last)!, 'the last checkpoint')
-  const { read = 0, applied = 0, filtered = 0, deadLettered = 0 } = counters
+  const { read = 0, applied = 0, filtered = 0, deadLettered = 0, deduplicated = 0 } = counters
   const lateCount = counters.late ?? 0
   if (read !== events.length) wrong.push(`${read} events were read of ${events.length}`)
-  if (read !== applied + lateCount + filtered + deadLettered) {
+  if (read !== applied + lateCount + filtered + deadLettered + deduplicated) {
     wrong.push(
-      `read ${read} is not applied ${applied} + late ${lateCount} + filtered ${filtered} + dead ${deadLettered}`,
+      `read ${read} is not applied ${applied} + late ${lateCount} + filtered ${filtered} + dead ${deadLettered} + deduplicated ${deduplicated}`,
     )
   }
   if (deadLettered !== dead.length) wrong.push(`${deadLettered} dead letters are counted, ${dead.length} were given`)

@@ -17,6 +17,8 @@ export function sourceStats(deploy: DeployMessage, subtask: number, counted: num
     applied: 0,
     late: 0,
     lost: 0,
+    deduplicated: 0,
+    dedupeForgotten: 0,
     watermarkMs: 0,
     idle: false,
     finished,

@@ -566,7 +566,10 @@ export interface JobSummary {
   guaranteeReasons: string[];
 }
 
-/** Every event that was read is in exactly one of the others, but for those on their way between threads. */
+/**
+ * Every event that was read is in exactly one of applied, late, dead-lettered, filtered and deduplicated, but for those on
+ * their way between threads.
+ */
 export interface EventCounts {
   read: number;
   applied: number;
@@ -575,6 +578,10 @@ export interface EventCounts {
   filtered: number;
   /** Records that were gone before they could be read. */
   lost: number;
+  /** Copies of events that were counted. */
+  deduplicated: number;
+  /** Ids of events that were forgotten before their time, for want of memory: copies of those may be counted. */
+  dedupeForgotten: number;
 }
 
 /** Operators and what flows between them. */
@@ -4599,7 +4606,7 @@ export const JobSummary: MessageFns<JobSummary> = {
 };
 
 function createBaseEventCounts(): EventCounts {
-  return { read: 0, applied: 0, late: 0, deadLettered: 0, filtered: 0, lost: 0 };
+  return { read: 0, applied: 0, late: 0, deadLettered: 0, filtered: 0, lost: 0, deduplicated: 0, dedupeForgotten: 0 };
 }
 
 export const EventCounts: MessageFns<EventCounts> = {
@@ -4621,6 +4628,12 @@ export const EventCounts: MessageFns<EventCounts> = {
     }
     if (message.lost !== 0) {
       writer.uint32(48).int64(message.lost);
+    }
+    if (message.deduplicated !== 0) {
+      writer.uint32(56).int64(message.deduplicated);
+    }
+    if (message.dedupeForgotten !== 0) {
+      writer.uint32(64).int64(message.dedupeForgotten);
     }
     return writer;
   },
@@ -4686,6 +4699,22 @@ export const EventCounts: MessageFns<EventCounts> = {
             message.lost = longToNumber(reader.int64());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.deduplicated = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.dedupeForgotten = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4710,6 +4739,12 @@ export const EventCounts: MessageFns<EventCounts> = {
         : 0,
       filtered: isSet(object.filtered) ? globalThis.Number(object.filtered) : 0,
       lost: isSet(object.lost) ? globalThis.Number(object.lost) : 0,
+      deduplicated: isSet(object.deduplicated) ? globalThis.Number(object.deduplicated) : 0,
+      dedupeForgotten: isSet(object.dedupeForgotten)
+        ? globalThis.Number(object.dedupeForgotten)
+        : isSet(object.dedupe_forgotten)
+        ? globalThis.Number(object.dedupe_forgotten)
+        : 0,
     };
   },
 
@@ -4733,6 +4768,12 @@ export const EventCounts: MessageFns<EventCounts> = {
     if (message.lost !== 0) {
       obj.lost = Math.round(message.lost);
     }
+    if (message.deduplicated !== 0) {
+      obj.deduplicated = Math.round(message.deduplicated);
+    }
+    if (message.dedupeForgotten !== 0) {
+      obj.dedupeForgotten = Math.round(message.dedupeForgotten);
+    }
     return obj;
   },
 
@@ -4747,6 +4788,8 @@ export const EventCounts: MessageFns<EventCounts> = {
     message.deadLettered = object.deadLettered ?? 0;
     message.filtered = object.filtered ?? 0;
     message.lost = object.lost ?? 0;
+    message.deduplicated = object.deduplicated ?? 0;
+    message.dedupeForgotten = object.dedupeForgotten ?? 0;
     return message;
   },
 };

@@ -61,6 +61,10 @@ export interface JobDefinition {
   restart?:
     | JobRestart
     | undefined;
+  /** Of events with the same id and key, one counts. Unless given, all do. */
+  dedupe?:
+    | JobDedupe
+    | undefined;
   /** IANA time zone of every window that names none; `UTC` by default. */
   timezone: string;
   /**
@@ -89,6 +93,21 @@ export interface CurrencyRate {
   from: string;
   /** Up to ten digits. */
   rate: number;
+}
+
+/** Deduplication: copies of an event that was counted are counted as deduplicated, and change no metric. */
+export interface JobDedupe {
+  /** Path of the event's id, a text or bytes. An event in which it is empty or absent is no copy of anything. */
+  by: string;
+  /** How long behind the watermark an id is remembered, in event time, as `24h`. What is older when it comes is late. */
+  within: string;
+  /** Size that ids may take, over all subtasks, as `512Mi`; no bound but the job's stateLimit unless given. */
+  memory: string;
+  /**
+   * What happens beyond it. `oldest` (default): the oldest ids are forgotten before their time, and counted; `fail`: the
+   * job fails with STATE_LIMIT.
+   */
+  beyond: string;
 }
 
 /** What names a job. */
@@ -834,6 +853,7 @@ function createBaseJobDefinition(): JobDefinition {
     sample: undefined,
     preAggregation: undefined,
     restart: undefined,
+    dedupe: undefined,
     timezone: "",
     preset: "",
     currencies: undefined,
@@ -892,6 +912,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     }
     if (message.restart !== undefined) {
       JobRestart.encode(message.restart, writer.uint32(138).fork()).join();
+    }
+    if (message.dedupe !== undefined) {
+      JobDedupe.encode(message.dedupe, writer.uint32(146).fork()).join();
     }
     if (message.timezone !== "") {
       writer.uint32(170).string(message.timezone);
@@ -1054,6 +1077,14 @@ export const JobDefinition: MessageFns<JobDefinition> = {
             message.restart = JobRestart.decode(reader, reader.uint32());
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.dedupe = JobDedupe.decode(reader, reader.uint32());
+            continue;
+          }
           case 21: {
             if (tag !== 170) {
               break;
@@ -1129,6 +1160,7 @@ export const JobDefinition: MessageFns<JobDefinition> = {
         ? globalThis.Boolean(object.pre_aggregation)
         : undefined,
       restart: isSet(object.restart) ? JobRestart.fromJSON(object.restart) : undefined,
+      dedupe: isSet(object.dedupe) ? JobDedupe.fromJSON(object.dedupe) : undefined,
       timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
       preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
       currencies: isSet(object.currencies) ? JobCurrencies.fromJSON(object.currencies) : undefined,
@@ -1188,6 +1220,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     if (message.restart !== undefined) {
       obj.restart = JobRestart.toJSON(message.restart);
     }
+    if (message.dedupe !== undefined) {
+      obj.dedupe = JobDedupe.toJSON(message.dedupe);
+    }
     if (message.timezone !== "") {
       obj.timezone = message.timezone;
     }
@@ -1237,6 +1272,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     message.preAggregation = object.preAggregation ?? undefined;
     message.restart = (object.restart !== undefined && object.restart !== null)
       ? JobRestart.fromPartial(object.restart)
+      : undefined;
+    message.dedupe = (object.dedupe !== undefined && object.dedupe !== null)
+      ? JobDedupe.fromPartial(object.dedupe)
       : undefined;
     message.timezone = object.timezone ?? "";
     message.preset = object.preset ?? "";
@@ -1445,6 +1483,123 @@ export const CurrencyRate: MessageFns<CurrencyRate> = {
     message.currency = object.currency ?? "";
     message.from = object.from ?? "";
     message.rate = object.rate ?? 0;
+    return message;
+  },
+};
+
+function createBaseJobDedupe(): JobDedupe {
+  return { by: "", within: "", memory: "", beyond: "" };
+}
+
+export const JobDedupe: MessageFns<JobDedupe> = {
+  encode(message: JobDedupe, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.by !== "") {
+      writer.uint32(10).string(message.by);
+    }
+    if (message.within !== "") {
+      writer.uint32(18).string(message.within);
+    }
+    if (message.memory !== "") {
+      writer.uint32(26).string(message.memory);
+    }
+    if (message.beyond !== "") {
+      writer.uint32(34).string(message.beyond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobDedupe {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobDedupe();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.within = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.memory = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.beyond = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobDedupe {
+    return {
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      within: isSet(object.within) ? globalThis.String(object.within) : "",
+      memory: isSet(object.memory) ? globalThis.String(object.memory) : "",
+      beyond: isSet(object.beyond) ? globalThis.String(object.beyond) : "",
+    };
+  },
+
+  toJSON(message: JobDedupe): unknown {
+    const obj: any = {};
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.within !== "") {
+      obj.within = message.within;
+    }
+    if (message.memory !== "") {
+      obj.memory = message.memory;
+    }
+    if (message.beyond !== "") {
+      obj.beyond = message.beyond;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobDedupe>, I>>(base?: I): JobDedupe {
+    return JobDedupe.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobDedupe>, I>>(object: I): JobDedupe {
+    const message = createBaseJobDedupe();
+    message.by = object.by ?? "";
+    message.within = object.within ?? "";
+    message.memory = object.memory ?? "";
+    message.beyond = object.beyond ?? "";
     return message;
   },
 };
