@@ -30,6 +30,7 @@ import { ThreadHub } from './coordinator/thread-hub.ts'
 import { WorkerPool } from './coordinator/worker-pool.ts'
 import { MillraceError } from './core/errors.ts'
 import { systemClock, systemRandom, systemScheduler } from './core/system.ts'
+import { DetectionHost } from './detection/detection-host.ts'
 import { type Descriptors, loadDescriptors } from './event/descriptor.ts'
 import type { SchemaRegistry } from './event/schema-registry.ts'
 import { openSchemaRegistry } from './event/schema-registry-http.ts'
@@ -172,24 +173,32 @@ async function assemble(
     clock,
     maxDefinitionBytes: config.maxDefinitionBytes,
   })
-  const query = createQueryService(jobViews(manager), scheduler)
+  const views = jobViews(manager)
+  const query = createQueryService(views, scheduler)
+  const detectedJobs = () =>
+    manager.jobs().map(({ coordinator: { jobId, plan: of } }) => ({ jobId, definition: of.definition }))
+  const episodes = new DetectionHost({ views, jobs: detectedJobs, clock, scheduler })
+  closers.push(async () => episodes.close())
   const { host, port, maxMessageBytes, connections, ...limits } = config.grpc
   const serving: RpcServerOptions = {
     ...{ host, port, maxMessageBytes, connections, limits, access },
     ...(tls === null ? {} : { tls }),
-    ...{ control, query, descriptors: descriptorSet, scheduler, clock, auditLog: log },
+    ...{ control, query, episodes, descriptors: descriptorSet, scheduler, clock, auditLog: log },
     debug: (text) => logger.debug(text),
   }
   const rpc = await startRpcServer(serving)
   closers.push(() => rpc.close())
-  const http = await serveHttp(config, control, tls, (authorization) => rpc.mayLook(authorization))
+  const http = await serveHttp(config, control, episodes, tls, (authorization) => rpc.mayLook(authorization))
   closers.push(() => http?.close())
   const httpPort = http?.port ?? -1
   const { accessFile } = security
   closers.push(followSecurity(security, { rpc, http }, log))
 
   const recovered = manager.recover().then(
-    () => rpc.setServing(true),
+    () => {
+      rpc.setServing(true)
+      episodes.start()
+    },
     (error: unknown) => failed.resolve(MillraceError.from(error)),
   )
   // A store that is away is waited for in the background: calls say so until it is back.
@@ -234,13 +243,20 @@ async function serveThisProcess(serving: RpcServerOptions): Promise<{ server: Rp
 async function serveHttp(
   config: Config,
   control: JobControl,
+  episodes: DetectionHost,
   tls: ServingTls | null,
   mayLook: (authorization: string | undefined) => Permission,
 ): Promise<HttpServer | null> {
   if (config.http.port < 0) return null
   const metrics = createMetrics({
     nowMs: () => clock.nowMs(),
-    jobs: async () => Promise.all((await control.list()).map((job) => control.describe(job.name))),
+    jobs: async () =>
+      Promise.all(
+        (await control.list()).map(async ({ name }) => ({
+          ...(await control.describe(name)),
+          episodes: episodes.openEpisodes(name),
+        })),
+      ),
   })
   return startHttpServer({
     ...config.http,

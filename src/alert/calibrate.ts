@@ -118,7 +118,13 @@ function known(episode: Episode, incidents: readonly KnownIncident[]): boolean {
   return incidents.some(({ fromMs, toMs }) => episode.sinceMs < toMs && episode.lastMs > fromMs)
 }
 
-function thresholdOfNoise(spec: DetectorSpec, windowsPerPeriod: number, episodes: number, openAfter: number): number {
+/** The threshold that ideal noise reaches no more than `episodes` times in so many windows. */
+export function thresholdOfNoise(
+  spec: DetectorSpec,
+  windowsPerPeriod: number,
+  episodes: number,
+  openAfter: number,
+): number {
   const sides = spec.direction === 'both' ? 2 : 1
   const alarms =
     spec.kind === 'cusum'

@@ -180,6 +180,15 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     ],
     exits: [...asking, 'notFound'],
   },
+  episodes: {
+    examples: [
+      ['episodes incidents', 'all that is known'],
+      ['episodes incidents --detector payment --open', 'what one detector finds wrong now'],
+      ['episodes incidents --detectors', 'what is watched, and how thresholds were set'],
+      ['episodes incidents --watch --output json', 'each change in a line, for machines'],
+    ],
+    exits: [...asking, 'notFound', 'interrupted'],
+  },
   'new job': {
     examples: [
       ['new job big-spenders', 'jobs/big-spenders.ts and its test; node --test runs the test'],

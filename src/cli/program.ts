@@ -9,6 +9,7 @@ import { addChangeCommands } from './change-commands.ts'
 import { addCompletionCommands } from './completion-commands.ts'
 import { addDemoCommand } from './demo-command.ts'
 import type { CliDeps } from './deps.ts'
+import { addEpisodeCommands } from './episode-commands.ts'
 import { ExitSignal, errorLines, exitCodeOf, exitCodes, FileError } from './failure.ts'
 import { teach } from './help.ts'
 import { addJobCommands } from './job-commands.ts'
@@ -50,6 +51,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addSavepointCommands(program, deps)
   addChangeCommands(program, deps)
   addMetricCommands(program, deps)
+  addEpisodeCommands(program, deps)
   addProduceCommand(program, deps)
   addNewCommand(program, deps)
   addTxnCommands(program, deps)

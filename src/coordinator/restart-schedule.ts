@@ -1,7 +1,7 @@
 /** The restart that is scheduled for a job, if any: the strategy of restart.ts with its memory and its timer. */
 import type { Cancel, Clock, Random, Scheduler } from '../core/clock.ts'
 import type { ErrorData } from '../core/errors.ts'
-import type { RestartDefinition } from '../job/definition.ts'
+import type { RestartDefinition } from '../job/restart-definition.ts'
 import { decideRestart, noFailures, type RestartMemory, restartBegun, whyNoMore } from './restart.ts'
 
 /** At most one restart is scheduled. */

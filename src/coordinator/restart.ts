@@ -14,7 +14,7 @@
 import { nextFraction, type Random } from '../core/clock.ts'
 import type { ErrorData } from '../core/errors.ts'
 import { jobDefaults } from '../job/defaults.ts'
-import type { RestartDefinition } from '../job/definition.ts'
+import type { RestartDefinition } from '../job/restart-definition.ts'
 
 type ExponentialDelay = Extract<RestartDefinition, { kind: 'exponentialDelay' }>
 

@@ -5,11 +5,13 @@
  * event's descriptor (job/validate.ts), how it is executed (job/plan.ts). Plain data throughout.
  */
 import type { DedupeDefinition } from './dedupe.ts'
+import type { DetectorDefinition } from './detector-definition.ts'
 import type { EventDefinition } from './event-definition.ts'
 import type { CurrenciesDefinition, OfMoney } from './money-definition.ts'
 import type { PersonKind } from './person-definition.ts'
 import type { PresetName } from './preset-names.ts'
 import type { RatioKind } from './ratio-kind.ts'
+import type { RestartDefinition } from './restart-definition.ts'
 
 /** Where reading a partition starts when no checkpoint says otherwise. */
 export type StartPosition =
@@ -49,6 +51,8 @@ export interface JobDefinition {
   /** Absent: events with the same id are different events. */
   readonly dedupe?: DedupeDefinition
   readonly metrics: readonly MetricDefinition[]
+  /** What watches the metrics for what is unusual; absent for nothing. */
+  readonly detectors?: readonly DetectorDefinition[]
   readonly sinks: readonly SinkDefinition[]
   /** Where events that cannot be used go, with their origin and reason; always counted, kept only if set. */
   readonly deadLetters: SideOutputDefinition | null
@@ -155,27 +159,6 @@ export interface CheckpointDefinition {
   readonly timeoutMs: number
   readonly tolerableFailures: number
 }
-
-/** When a failed job starts again: Flink's strategies, by their names. */
-export type RestartDefinition =
-  | {
-      /** The delay grows with each failure, and is forgotten once the job has stayed healthy. */
-      readonly kind: 'exponentialDelay'
-      readonly initialMs: number
-      readonly multiplier: number
-      readonly maxMs: number
-      /** Share of the delay by which it may be longer or shorter: 0.1 is 10 %. */
-      readonly jitter: number
-      readonly resetAfterMs: number
-      /** Restarts between two resets; 0 for any number. */
-      readonly attempts: number
-    }
-  /** `attempts` restarts in all, each after `delayMs`. */
-  | { readonly kind: 'fixedDelay'; readonly attempts: number; readonly delayMs: number }
-  /** Fails when there are more than `failures` within `intervalMs`. */
-  | { readonly kind: 'failureRate'; readonly failures: number; readonly intervalMs: number; readonly delayMs: number }
-  /** The first failure is the last. */
-  | { readonly kind: 'none' }
 
 /** Records that fail the job's code. */
 export interface PoisonDefinition {

@@ -7,8 +7,8 @@
  *   restart: { none: {} }
  */
 import { jobDefaults } from './defaults.ts'
-import type { RestartDefinition } from './definition.ts'
 import type { MappingReader } from './parse-reader.ts'
+import type { RestartDefinition } from './restart-definition.ts'
 
 const { exponentialDelay, fixedDelay, failureRate } = jobDefaults.restart
 

@@ -12,6 +12,7 @@ import type { Descriptors } from '../event/descriptor.ts'
 import { readDedupe } from './dedupe.ts'
 import { jobDefaults as defaults } from './defaults.ts'
 import type { JobDefinition, SourceDefinition, SourceInput } from './definition.ts'
+import { readDetectors } from './parse-detector.ts'
 import { readEvent } from './parse-event.ts'
 import { readMetric } from './parse-metric.ts'
 import { readCurrencies } from './parse-money.ts'
@@ -99,6 +100,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
   metadata.text('description', '')
   metadata.finish()
   const jobWide = { timezone: readZone(root), preset: readPreset(root) }
+  const metrics = resolveRatios(root.mappings('metrics').map((metric) => readMetric(metric, jobWide)))
   const definition: JobDefinition = {
     name,
     source: readSources(root),
@@ -112,7 +114,8 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     stateLimitBytes: root.size('stateLimit', defaults.stateLimitBytes, 1024 * 1024),
     ...readDedupe(root),
     ...readCurrencies(root, jobWide.timezone),
-    metrics: resolveRatios(root.mappings('metrics').map((metric) => readMetric(metric, jobWide))),
+    metrics,
+    ...readDetectors(root, metrics, jobWide.timezone),
     sinks: root.mappings('sinks').map(readSink),
     deadLetters: readSideOutput(root, 'deadLetters'),
     late: readSideOutput(root, 'late'),

@@ -14,6 +14,7 @@ import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
 import { conditionsOf, isPersonKind } from './person-definition.ts'
 import { checkExpression } from './predicate.ts'
+import { validateDetectors } from './validate-detector.ts'
 import { validateEvent } from './validate-event.ts'
 import { validateCurrencies, validateMoney } from './validate-money.ts'
 import { validateOutputs } from './validate-output.ts'
@@ -80,6 +81,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   validateCurrencies(definition, report)
   const { dedupe, watermark, metrics } = definition
   validateDedupe(dedupe, watermark.outOfOrdernessMs, metrics.slice(0, METRICS_MAX), scope, report)
+  validateDetectors(definition, report)
   validateOutputs(definition, scope, report)
   return problems
 }

@@ -30,6 +30,8 @@ export interface ObservedJob {
     readonly sourcesHeld: boolean
     readonly hangingEnded: number
   }
+  /** Open episodes of its detectors. */
+  readonly episodes?: readonly { readonly detector: string; readonly open: number }[]
 }
 
 /** One subtask of it. */

@@ -215,6 +215,15 @@ export const metricTable: readonly MetricSpec[] = [
       }
     },
   },
+  {
+    name: 'millrace_episodes_open',
+    type: 'gauge',
+    help: 'Episodes that a detector of the job has found and that are not over.',
+    labels: ['job', 'detector'],
+    *read({ summary, episodes = [] }) {
+      for (const { detector, open } of episodes) yield { labels: { job: summary.name, detector }, value: open }
+    },
+  },
   perJob(
     'millrace_checkpoints_completed_total',
     'counter',

@@ -63,6 +63,11 @@ export function readMetric({ read }: MetricPlan, accumulators: Accumulators, f64
   }
 }
 
+/** What a metric's value is a share or a mean of; 0 for those that are neither. */
+export function readVolume({ read }: MetricPlan, accumulators: Accumulators, f64: Float64Array, at: number): number {
+  return read.kind === 'ratio' ? readAccumulator(accumulators, f64, at, read.by) : 0
+}
+
 /** What a metric has beside its number; null for the kinds that have nothing. */
 export function readDetail(
   { read }: MetricPlan,

@@ -14,6 +14,8 @@ export interface GatheredRow {
   readonly endMs: number
   readonly dimensions: readonly string[]
   value: number
+  /** What a share or a mean is of; absent or 0 for others. */
+  readonly volume?: number
   events: number
   revision: number
   late: number
@@ -285,6 +287,7 @@ export function columnsOf(
     windowEndMs: Float64Array.from(rows, (row) => row.endMs),
     dimensions: rows.map((row) => row.dimensions),
     values: Float64Array.from(rows, (row) => row.value),
+    volumes: Float64Array.from(rows, (row) => row.volume ?? 0),
     events: Float64Array.from(rows, (row) => row.events),
     revision: Uint32Array.from(rows, (row) => row.revision),
     lateCount: Float64Array.from(rows, (row) => row.late),

@@ -71,6 +71,8 @@ export interface ViewRows {
   /** One array of dimension texts a row. */
   readonly dimensions: readonly (readonly string[])[]
   readonly values: Float64Array
+  /** What each value is a share or a mean of; 0 for others. Of rows that were added up it says nothing. */
+  readonly volumes?: Float64Array
   /** Events behind each value. */
   readonly events: Float64Array
   /** Firings so far: 0 while provisional, 1 for the on-time result, more after corrections. */

@@ -8,7 +8,7 @@ import type { MetricPlan } from '../job/plan.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
-import { readDetail, readMetric } from './read-metric.ts'
+import { readDetail, readMetric, readVolume } from './read-metric.ts'
 import { AddedUp, AllRows, columnsOf, NewestRows, type RowCollector, TopOfWindows } from './view-collect.ts'
 import { type KeyTest, keyTest, TooMuchWork, valuePasses } from './view-filter.ts'
 import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
@@ -64,6 +64,7 @@ class Gathered {
       endMs,
       dimensions: dimensionTexts(key, plan.dimensions.length),
       value,
+      volume: readVolume(this.#metric, accumulators, f64, at),
       events,
       revision,
       late: late.count(startMs, endMs, key, eventsOf),
@@ -78,7 +79,7 @@ class Gathered {
     const dimensions = dimensionTexts(key, this.#table.plan.dimensions.length)
     return this.collector.add({
       ...{ startMs, endMs, dimensions, revision },
-      ...{ value: 0, events: 0, late: 0, provisional, detail: null },
+      ...{ value: 0, volume: 0, events: 0, late: 0, provisional, detail: null },
     })
   }
 }

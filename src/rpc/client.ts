@@ -1,20 +1,15 @@
 /**
- * A client of a Millrace server: the same ControlApi and QueryApi, over gRPC.
+ * A client of a Millrace server: the same ControlApi, QueryApi and EpisodeApi, over gRPC.
  *
  * Owns: one channel, deadlines, and turning failed calls back into MillraceErrors. Nothing connects before the first
  * call. A description of a job stays a message: it has no use as domain values on this side.
  */
-import {
-  type CallOptions,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  Metadata,
-  type ServiceError,
-} from '@grpc/grpc-js'
+import { Metadata } from '@grpc/grpc-js'
 import type { ControlApi, JobRedeploy, JobSummary } from '../control/api.ts'
 import type { TransactionOutcome } from '../control/transactions.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { EpisodeApi } from '../detection/api.ts'
 import * as wire from '../gen/millrace/v1/control.ts'
 import * as queryWire from '../gen/millrace/v1/query.ts'
 import type {
@@ -24,8 +19,10 @@ import type {
   ListTransactionsResponse,
 } from '../gen/millrace/v1/transaction.ts'
 import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
+import { type Call, type Caller, follow } from './calls.ts'
 import { type ClientTls, channelOf } from './channel.ts'
 import { fromCheckpoint, fromGraph, fromRedeploy, fromStateChange, fromSummary } from './control-messages.ts'
+import { remoteEpisodes } from './episode-client.ts'
 import { fromServiceError } from './errors.ts'
 import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
@@ -55,6 +52,7 @@ export interface MillraceClient {
   readonly address: string
   readonly control: RemoteControl
   readonly query: QueryApi
+  readonly episodes: EpisodeApi
   /** Ends all calls and the channel. */
   close(): void
 }
@@ -71,13 +69,6 @@ export interface ClientOptions {
   /** Bearer token sent with every call. */
   readonly token?: string
 }
-
-type Call<Q, S> = (
-  request: Q,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, response: S) => void,
-) => ClientUnaryCall
 
 /** Makes a client. */
 export function createClient(options: ClientOptions): MillraceClient {
@@ -98,14 +89,13 @@ export function createClient(options: ClientOptions): MillraceClient {
     address,
     control: remoteControl(control, call, address),
     query: remoteQuery(queries, call, address),
+    episodes: remoteEpisodes(queries, call, address),
     close: () => {
       control.close()
       queries.close()
     },
   }
 }
-
-type Caller = <Q, S>(method: Call<Q, S>, request: Q) => Promise<S>
 
 function remoteControl(client: wire.ControlServiceClient, call: Caller, address: string): RemoteControl {
   return {
@@ -293,29 +283,5 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
       }
       return follow(stream, address, onResponse, watcher.onEnd)
     },
-  }
-}
-
-/** Hands on what a stream brings, and how it ends; the function that it returns ends it, silently. */
-function follow<M>(
-  stream: ClientReadableStream<M>,
-  address: string,
-  onMessage: (message: M) => void,
-  onEnd: (error: MillraceError | null) => void,
-): () => void {
-  let open = true
-  const end = (error: MillraceError | null) => {
-    if (!open) return
-    open = false
-    onEnd(error)
-  }
-  stream.on('data', (message: M) => {
-    if (open) onMessage(message)
-  })
-  stream.on('error', (error: ServiceError) => end(fromServiceError(error, address)))
-  stream.on('end', () => end(null))
-  return () => {
-    open = false
-    stream.cancel()
   }
 }

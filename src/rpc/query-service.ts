@@ -5,9 +5,11 @@
  */
 import type { ServerWritableStream } from '@grpc/grpc-js'
 import { MillraceError } from '../core/errors.ts'
+import type { EpisodeApi } from '../detection/api.ts'
 import type { QueryServiceServer, WatchMetricRequest, WatchMetricResponse } from '../gen/millrace/v1/query.ts'
 import { type MetricResult, type MetricValue, maxQueryLimit, type QueryApi } from '../query/api.ts'
 import { valueKey } from '../query/render.ts'
+import { createEpisodeHandlers } from './episode-handlers.ts'
 import { toCallError } from './errors.ts'
 import { toTimestamp } from './instants.ts'
 import { LatestWriter } from './latest-writer.ts'
@@ -22,8 +24,21 @@ const watchBatchMax = 1000
 const watchesMax = 1000
 
 /** The handlers of QueryService, and how many watches are open. */
-export function createQueryHandlers(query: QueryApi): { readonly handlers: QueryServiceServer; watches(): number } {
+export function createQueryHandlers(
+  query: QueryApi,
+  episodes: EpisodeApi,
+): { readonly handlers: QueryServiceServer; watches(): number } {
   let watches = 0
+  const open = (): (() => void) => {
+    if (watches >= watchesMax) {
+      const message = `the server follows ${watchesMax} watches already; end some, or try again later`
+      throw new MillraceError('UNAVAILABLE', message)
+    }
+    watches++
+    return () => {
+      watches--
+    }
+  }
   const handlers: QueryServiceServer = {
     listMetrics: unary(async (request) => ({ metrics: (await query.listMetrics(request.job)).map(toDescription) })),
     queryMetric: unary(async (request) => {
@@ -40,16 +55,13 @@ export function createQueryHandlers(query: QueryApi): { readonly handlers: Query
       return { metrics, subtask, watermark: toTimestamp(watermarkMs) }
     }),
     watchMetric: (call) => {
-      if (watches >= watchesMax) {
-        const message = `the server follows ${watchesMax} watches already; end some, or try again later`
-        call.emit('error', toCallError(new MillraceError('UNAVAILABLE', message)))
-        return
+      try {
+        serveWatch(query, call, open())
+      } catch (thrown) {
+        call.emit('error', toCallError(thrown))
       }
-      watches++
-      serveWatch(query, call, () => {
-        watches--
-      })
     },
+    ...createEpisodeHandlers(episodes, open),
   }
   return { handlers, watches: () => watches }
 }

@@ -9,6 +9,7 @@ import { Server, setLogger } from '@grpc/grpc-js'
 import { HealthImplementation } from 'grpc-health-check'
 import type { ControlApi } from '../control/api.ts'
 import type { Clock, Scheduler } from '../core/clock.ts'
+import type { EpisodeApi } from '../detection/api.ts'
 import { ControlServiceService } from '../gen/millrace/v1/control.ts'
 import { QueryServiceService } from '../gen/millrace/v1/query.ts'
 import type { QueryApi } from '../query/api.ts'
@@ -30,6 +31,7 @@ export interface RpcServerOptions {
   readonly maxMessageBytes: number
   readonly control: ControlApi
   readonly query: QueryApi
+  readonly episodes: EpisodeApi
   /** Serialised FileDescriptorSet of everything in proto/: what reflection answers. */
   readonly descriptors: Uint8Array
   readonly scheduler: Scheduler
@@ -100,7 +102,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     'grpc.keepalive_timeout_ms': 20_000,
   })
   const health = new HealthImplementation(statuses('NOT_SERVING'))
-  const { handlers, watches } = createQueryHandlers(options.query)
+  const { handlers, watches } = createQueryHandlers(options.query, options.episodes)
   server.addService(
     tolerant(ControlServiceService),
     createControlHandlers(options.control, options.clock, options.scheduler),

@@ -11,7 +11,7 @@ import {
 } from '../../src/coordinator/restart.ts'
 import { type Random, SeededRandom } from '../../src/core/clock.ts'
 import { type ErrorCode, MillraceError } from '../../src/core/errors.ts'
-import type { RestartDefinition } from '../../src/job/definition.ts'
+import type { RestartDefinition } from '../../src/job/restart-definition.ts'
 
 const failure = (code: ErrorCode) => new MillraceError(code, 'test').toData()
 const middle: Random = { nextUint32: () => 0x8000_0000 }

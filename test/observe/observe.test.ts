@@ -22,7 +22,7 @@ describe('metrics', () => {
   })
 
   it('yields exactly the labels that the table declares', () => {
-    const job = someDetails(someSummary('engagement'), '')
+    const job = { ...someDetails(someSummary('engagement'), ''), episodes: [{ detector: 'outage', open: 1 }] }
     for (const metric of metricTable) {
       const samples = [...metric.read(job, nowMs)]
       expect(samples.length, metric.name).toBeGreaterThan(0)

@@ -11,6 +11,7 @@ import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
 import { toSelection } from '../../src/rpc/selection-messages.ts'
 import { type RpcServer, startRpcServer } from '../../src/rpc/server.ts'
 import { FakeControl, someCheckpoint } from '../support/fakes/control.ts'
+import { FakeEpisodes } from '../support/fakes/episodes.ts'
 import { averageRevenue, FakeQuery, pageViews, someValue } from '../support/fakes/query.ts'
 
 const descriptors = readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url))
@@ -40,6 +41,7 @@ beforeEach(async () => {
     maxMessageBytes: 1 << 20,
     control,
     query,
+    episodes: new FakeEpisodes(),
     descriptors,
     scheduler: systemScheduler,
     clock: systemClock,
@@ -324,6 +326,7 @@ describe('a server that is not there', () => {
       maxMessageBytes: 1 << 20,
       control,
       query,
+      episodes: new FakeEpisodes(),
       descriptors,
       scheduler: systemScheduler,
       clock: systemClock,

@@ -9,6 +9,7 @@ import type { KeyQuery, MetricQuery } from '../../src/query/api.ts'
 import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
 import { type RpcServer, startRpcServer } from '../../src/rpc/server.ts'
 import { FakeControl } from '../support/fakes/control.ts'
+import { FakeEpisodes } from '../support/fakes/episodes.ts'
 import { FakeQuery, pageViews } from '../support/fakes/query.ts'
 
 const descriptors = readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url))
@@ -49,6 +50,7 @@ beforeEach(async () => {
     maxMessageBytes: 1 << 20,
     control,
     query,
+    episodes: new FakeEpisodes(),
     descriptors,
     scheduler,
     clock: systemClock,

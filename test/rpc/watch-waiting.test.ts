@@ -6,6 +6,7 @@ import type { MetricQuery } from '../../src/query/api.ts'
 import { createClient } from '../../src/rpc/client.ts'
 import { startRpcServer } from '../../src/rpc/server.ts'
 import { FakeControl } from '../support/fakes/control.ts'
+import { FakeEpisodes } from '../support/fakes/episodes.ts'
 import { FakeQuery, someValue } from '../support/fakes/query.ts'
 
 const everything: MetricQuery = {
@@ -27,6 +28,7 @@ it('tells a watcher what it waits for, and when that is over', async () => {
     maxMessageBytes: 1 << 20,
     control: new FakeControl(),
     query,
+    episodes: new FakeEpisodes(),
     descriptors: readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url)),
     scheduler: systemScheduler,
     clock: systemClock,

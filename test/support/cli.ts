@@ -7,6 +7,7 @@ import { SeededRandom } from '../../src/core/clock.ts'
 import { systemClock, systemScheduler } from '../../src/core/system.ts'
 import { type RpcServer, type RpcServerOptions, startRpcServer } from '../../src/rpc/server.ts'
 import { FakeControl } from './fakes/control.ts'
+import { FakeEpisodes } from './fakes/episodes.ts'
 import { FakeQuery } from './fakes/query.ts'
 
 export const descriptors = readFileSync(new URL('../../src/gen/descriptors.binpb', import.meta.url))
@@ -34,6 +35,7 @@ export interface CliRun {
 export class CliHarness {
   readonly control = new FakeControl()
   readonly query = new FakeQuery()
+  readonly episodes = new FakeEpisodes()
   readonly env: Record<string, string | undefined> = {}
   readonly configs: Config[] = []
   readonly servers: RpcServer[] = []
@@ -54,6 +56,7 @@ export class CliHarness {
       maxMessageBytes: 1 << 22,
       control: this.control,
       query: this.query,
+      episodes: this.episodes,
       descriptors,
       scheduler: systemScheduler,
       clock: systemClock,

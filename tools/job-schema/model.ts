@@ -76,6 +76,7 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   JobSample: { file: 'data.csv', columns: {} },
   JobMetric: minimalJob.metrics[0],
   JobTrigger: { count: 10 },
+  JobDetector: { id: 'probe', metric: 'probe', ewma: {} },
   FunnelMetric: { steps: [{ where: 'true' }, { where: 'true' }] },
   RatioMetric: { of: 'probe', to: 'other' },
   FunnelStep: { where: 'true' },

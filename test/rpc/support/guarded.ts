@@ -15,6 +15,7 @@ import { type RpcServer, type RpcServerOptions, startRpcServer } from '../../../
 import { type Access, parseAccess } from '../../../src/security/access.ts'
 import { digestOf } from '../../../src/security/digest.ts'
 import { FakeControl } from '../../support/fakes/control.ts'
+import { FakeEpisodes } from '../../support/fakes/episodes.ts'
 import { FakeQuery } from '../../support/fakes/query.ts'
 
 const descriptors = readFileSync(new URL('../../../src/gen/descriptors.binpb', import.meta.url))
@@ -63,6 +64,7 @@ export async function guardedServer(options: Partial<RpcServerOptions> = {}): Pr
     maxMessageBytes: 1 << 20,
     control,
     query,
+    episodes: new FakeEpisodes(),
     descriptors,
     scheduler: systemScheduler,
     clock: systemClock,

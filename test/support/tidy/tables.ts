@@ -35,6 +35,8 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   state: ['core', 'event', 'job', 'window'],
   // metrics about persons, as functions of their timelines; models over what jobs count
   metrics: model,
+  // what is unusual in a series of windows
+  alert: ['core', 'job', 'window'],
   // the parts of the data plane
   log: ['core', 'event'],
   exchange: model,
@@ -53,10 +55,11 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   observe: ['core', 'runtime'],
   // the ways in
   query: [...engine, 'gen', 'observe'],
+  // detectors of jobs, fed by their views
+  detection: ['core', 'job', 'operator', 'alert', 'query'],
   control: [...engine, 'gen', 'observe'],
   gateway: [...engine, 'gen', 'observe'],
-  alert: [...engine, 'gen', 'observe', 'query'],
-  rpc: ['core', 'gen', 'observe', 'query', 'control', 'job', 'security'],
+  rpc: ['core', 'gen', 'observe', 'query', 'detection', 'control', 'job', 'security'],
   cli: [
     'core',
     'event',
@@ -67,6 +70,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
     'gen',
     'observe',
     'query',
+    'detection',
     'control',
     'rpc',
     'config',
@@ -75,29 +79,16 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   ],
   testing: [...engine, 'query'],
   config: ['core'],
-  engine: [...engine, 'gen', 'observe', 'query', 'control', 'rpc', 'cli', 'config', 'security'],
+  engine: [...engine, 'gen', 'observe', 'query', 'detection', 'control', 'rpc', 'cli', 'config', 'security'],
   api: ['gen', 'program', 'testing'],
-  main: [
-    ...engine,
-    'engine',
-    'gen',
-    'observe',
-    'query',
-    'control',
-    'gateway',
-    'alert',
-    'rpc',
-    'cli',
-    'config',
-    'testing',
-  ],
+  main: [...engine, 'engine', 'gen', 'observe', 'query', 'control', 'gateway', 'rpc', 'cli', 'config', 'testing'],
 }
 
 /** Folders of which most others may see a few files only: what crosses a thread is plain data. */
 export const shared: Readonly<Record<string, { readonly files: readonly string[]; readonly to: readonly string[] }>> = {
   runtime: {
     files: ['src/runtime/messages*.ts', 'src/runtime/thread-init.ts'],
-    to: ['coordinator', 'observe', 'query', 'control', 'gateway', 'alert'],
+    to: ['coordinator', 'observe', 'query', 'control', 'gateway'],
   },
 }
 

@@ -72,6 +72,8 @@ export interface JobDefinition {
    * `matomo`. What a metric says, and its own `preset`, win.
    */
   preset: string;
+  /** What watches the metrics for what is unusual. */
+  detectors: JobDetector[];
   /** What currencies are worth, for metrics of money. */
   currencies?: JobCurrencies | undefined;
 }
@@ -685,6 +687,161 @@ export interface JobTrigger {
   purge: boolean;
 }
 
+/** Watches the series of a metric, one for each group, for what is unusual. */
+export interface JobDetector {
+  /** Lower-case snake_case name, unique among the detectors of the job. */
+  id: string;
+  /** For people. */
+  description: string;
+  /** Id of the metric. Its windows lie side by side, in event time. */
+  metric: string;
+  /** Only groups with these values, by the name of the dimension. */
+  groups: { [key: string]: string };
+  kind?:
+    | //
+    /** A value out of bounds. */
+    { $case: "threshold"; value: ThresholdDetector }
+    | //
+    /** A value far from the exponentially weighted mean. */
+    { $case: "ewma"; value: EwmaDetector }
+    | //
+    /** A value far from the median of its hour of the week, or day. */
+    { $case: "seasonalMedian"; value: SeasonalMedianDetector }
+    | //
+    /** A value far from level, trend and season. */
+    { $case: "holtWinters"; value: HoltWintersDetector }
+    | //
+    /** Small deviations that last. */
+    { $case: "cusum"; value: CusumDetector }
+    | undefined;
+  /** Which deviations matter: `up`, `down` or `both` (default). */
+  direction: string;
+  /** The law of chance: `poisson` for counts, `binomial` for shares, `normal` for others; by the metric's kind unless given. */
+  noise: string;
+  /** A window of less is not judged: of shares a volume of less, of others one of which less is expected and less has come. */
+  minimumVolume: number;
+  /** Join thin windows of a share with the ones after them until they have the minimum volume. */
+  pool: boolean;
+  /** What a window is in which the metric has no event in any group: `zero` (default), or `noData`, which is not judged. */
+  gaps: string;
+  /** Anomalous windows in a row that open an episode, 1 by default. */
+  openAfter?:
+    | number
+    | undefined;
+  /** Quiet windows in a row that close it, 2 by default. */
+  closeAfter?:
+    | number
+    | undefined;
+  /** From which score a window is anomalous; set by `falseAlarms` unless given. */
+  score: number;
+  /** How many false episodes are borne. The threshold is set by replaying the history before. */
+  falseAlarms?:
+    | FalseAlarmBudget
+    | undefined;
+  /** The histories from which thresholds, and what is usual, come. */
+  history?:
+    | DetectorHistory
+    | undefined;
+  /** Most groups that are watched, 100 by default: those that come first. */
+  maxGroups?: number | undefined;
+}
+
+export interface JobDetector_GroupsEntry {
+  key: string;
+  value: string;
+}
+
+/** How many false episodes of one series are borne. */
+export interface FalseAlarmBudget {
+  /** 1 by default. */
+  most?:
+    | number
+    | undefined;
+  /** In how much time, `30d` by default. */
+  per: string;
+}
+
+/**
+ * Histories of one length follow each other. In each, what is usual is known from the one before, and the threshold is set
+ * by it.
+ */
+export interface DetectorHistory {
+  /** A third of what the metric retains, at most, and by default. */
+  length: string;
+  /** When one of them begins, RFC 3339; the others follow from it both ways. 1970-01-01T00:00:00Z by default. */
+  from: string;
+}
+
+/** Bounds of a value; without any they are set by the history, around its median. */
+export interface ThresholdDetector {
+  /** The least usual value. */
+  lower?:
+    | number
+    | undefined;
+  /** The greatest. */
+  upper?: number | undefined;
+}
+
+/** The exponentially weighted mean. */
+export interface EwmaDetector {
+  /** Windows after which a value weighs half, 24 by default; 0 for the mean of all. */
+  halfLife?:
+    | number
+    | undefined;
+  /** Windows to learn before the first judgement, 24 by default. */
+  warmUp?: number | undefined;
+}
+
+/** The median of the same slot of the last periods. */
+export interface SeasonalMedianDetector {
+  /** What repeats: `day` or `week` (default). */
+  period: string;
+  /** Length of a slot, `1h` by default; divides a day. */
+  slot: string;
+  /** IANA time zone by whose clocks slots are; the job's by default. */
+  timezone: string;
+  /** Values a slot to remember, 8 by default. */
+  memory?:
+    | number
+    | undefined;
+  /** Values a slot wants before it is judged, 3 by default. */
+  warmUp?:
+    | number
+    | undefined;
+  /** Moves the medians to the level of the last windows, whose weights halve in as many; 0 (default): not. */
+  levelHalfLife: number;
+}
+
+/** Level, trend and season by exponential smoothing. Its warm-up is two periods. */
+export interface HoltWintersDetector {
+  /** What repeats: `day` or `week` (default). */
+  period: string;
+  /** Length of a slot, `1h` by default; divides a day. */
+  slot: string;
+  /** IANA time zone by whose clocks slots are; the job's by default. */
+  timezone: string;
+  /** Share of the news that the level takes on, 0.05 by default. */
+  level?:
+    | number
+    | undefined;
+  /** The trend's, 0 by default. */
+  trend?:
+    | number
+    | undefined;
+  /** The season's, 0.2 by default. */
+  season?: number | undefined;
+}
+
+/** Sums up what deviations have beyond a drift. What is usual is said by one of the others, `ewma` by default. */
+export interface CusumDetector {
+  /** Half of the shift to look for, in standard deviations: 0.5 by default. */
+  drift?: number | undefined;
+  baseline?: { $case: "ewma"; value: EwmaDetector } | { $case: "seasonalMedian"; value: SeasonalMedianDetector } | {
+    $case: "holtWinters";
+    value: HoltWintersDetector;
+  } | undefined;
+}
+
 /** Where results go. */
 export interface JobSink {
   /** Names the sink; unique in the job. */
@@ -856,6 +1013,7 @@ function createBaseJobDefinition(): JobDefinition {
     dedupe: undefined,
     timezone: "",
     preset: "",
+    detectors: [],
     currencies: undefined,
   };
 }
@@ -921,6 +1079,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     }
     if (message.preset !== "") {
       writer.uint32(178).string(message.preset);
+    }
+    for (const v of message.detectors) {
+      JobDetector.encode(v!, writer.uint32(154).fork()).join();
     }
     if (message.currencies !== undefined) {
       JobCurrencies.encode(message.currencies, writer.uint32(162).fork()).join();
@@ -1101,6 +1262,14 @@ export const JobDefinition: MessageFns<JobDefinition> = {
             message.preset = reader.string();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.detectors.push(JobDetector.decode(reader, reader.uint32()));
+            continue;
+          }
           case 20: {
             if (tag !== 162) {
               break;
@@ -1163,6 +1332,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
       dedupe: isSet(object.dedupe) ? JobDedupe.fromJSON(object.dedupe) : undefined,
       timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
       preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
+      detectors: globalThis.Array.isArray(object?.detectors)
+        ? object.detectors.map((e: any) => JobDetector.fromJSON(e))
+        : [],
       currencies: isSet(object.currencies) ? JobCurrencies.fromJSON(object.currencies) : undefined,
     };
   },
@@ -1229,6 +1401,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     if (message.preset !== "") {
       obj.preset = message.preset;
     }
+    if (message.detectors?.length) {
+      obj.detectors = message.detectors.map((e) => JobDetector.toJSON(e));
+    }
     if (message.currencies !== undefined) {
       obj.currencies = JobCurrencies.toJSON(message.currencies);
     }
@@ -1278,6 +1453,7 @@ export const JobDefinition: MessageFns<JobDefinition> = {
       : undefined;
     message.timezone = object.timezone ?? "";
     message.preset = object.preset ?? "";
+    message.detectors = object.detectors?.map((e) => JobDetector.fromPartial(e)) || [];
     message.currencies = (object.currencies !== undefined && object.currencies !== null)
       ? JobCurrencies.fromPartial(object.currencies)
       : undefined;
@@ -6880,6 +7056,1372 @@ export const JobTrigger: MessageFns<JobTrigger> = {
     const message = createBaseJobTrigger();
     message.count = object.count ?? 0;
     message.purge = object.purge ?? false;
+    return message;
+  },
+};
+
+function createBaseJobDetector(): JobDetector {
+  return {
+    id: "",
+    description: "",
+    metric: "",
+    groups: {},
+    kind: undefined,
+    direction: "",
+    noise: "",
+    minimumVolume: 0,
+    pool: false,
+    gaps: "",
+    openAfter: undefined,
+    closeAfter: undefined,
+    score: 0,
+    falseAlarms: undefined,
+    history: undefined,
+    maxGroups: undefined,
+  };
+}
+
+export const JobDetector: MessageFns<JobDetector> = {
+  encode(message: JobDetector, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    if (message.metric !== "") {
+      writer.uint32(26).string(message.metric);
+    }
+    globalThis.Object.entries(message.groups).forEach(([key, value]: [string, string]) => {
+      JobDetector_GroupsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    switch (message.kind?.$case) {
+      case "threshold":
+        ThresholdDetector.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "ewma":
+        EwmaDetector.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "seasonalMedian":
+        SeasonalMedianDetector.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
+      case "holtWinters":
+        HoltWintersDetector.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+      case "cusum":
+        CusumDetector.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
+    }
+    if (message.direction !== "") {
+      writer.uint32(82).string(message.direction);
+    }
+    if (message.noise !== "") {
+      writer.uint32(90).string(message.noise);
+    }
+    if (message.minimumVolume !== 0) {
+      writer.uint32(97).double(message.minimumVolume);
+    }
+    if (message.pool !== false) {
+      writer.uint32(104).bool(message.pool);
+    }
+    if (message.gaps !== "") {
+      writer.uint32(114).string(message.gaps);
+    }
+    if (message.openAfter !== undefined) {
+      writer.uint32(120).int32(message.openAfter);
+    }
+    if (message.closeAfter !== undefined) {
+      writer.uint32(128).int32(message.closeAfter);
+    }
+    if (message.score !== 0) {
+      writer.uint32(137).double(message.score);
+    }
+    if (message.falseAlarms !== undefined) {
+      FalseAlarmBudget.encode(message.falseAlarms, writer.uint32(146).fork()).join();
+    }
+    if (message.history !== undefined) {
+      DetectorHistory.encode(message.history, writer.uint32(154).fork()).join();
+    }
+    if (message.maxGroups !== undefined) {
+      writer.uint32(160).int32(message.maxGroups);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobDetector {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobDetector();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.metric = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = JobDetector_GroupsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.groups[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "threshold", value: ThresholdDetector.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "ewma", value: EwmaDetector.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "seasonalMedian", value: SeasonalMedianDetector.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "holtWinters", value: HoltWintersDetector.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "cusum", value: CusumDetector.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.direction = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.noise = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.minimumVolume = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.pool = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.gaps = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.openAfter = reader.int32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.closeAfter = reader.int32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 137) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.falseAlarms = FalseAlarmBudget.decode(reader, reader.uint32());
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.history = DetectorHistory.decode(reader, reader.uint32());
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.maxGroups = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobDetector {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      description: isSet(object.description) ? globalThis.String(object.description) : "",
+      metric: isSet(object.metric) ? globalThis.String(object.metric) : "",
+      groups: isObject(object.groups)
+        ? (globalThis.Object.entries(object.groups) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      kind: isSet(object.threshold)
+        ? { $case: "threshold", value: ThresholdDetector.fromJSON(object.threshold) }
+        : isSet(object.ewma)
+        ? { $case: "ewma", value: EwmaDetector.fromJSON(object.ewma) }
+        : isSet(object.seasonalMedian)
+        ? { $case: "seasonalMedian", value: SeasonalMedianDetector.fromJSON(object.seasonalMedian) }
+        : isSet(object.seasonal_median)
+        ? { $case: "seasonalMedian", value: SeasonalMedianDetector.fromJSON(object.seasonal_median) }
+        : isSet(object.holtWinters)
+        ? { $case: "holtWinters", value: HoltWintersDetector.fromJSON(object.holtWinters) }
+        : isSet(object.holt_winters)
+        ? { $case: "holtWinters", value: HoltWintersDetector.fromJSON(object.holt_winters) }
+        : isSet(object.cusum)
+        ? { $case: "cusum", value: CusumDetector.fromJSON(object.cusum) }
+        : undefined,
+      direction: isSet(object.direction) ? globalThis.String(object.direction) : "",
+      noise: isSet(object.noise) ? globalThis.String(object.noise) : "",
+      minimumVolume: isSet(object.minimumVolume)
+        ? globalThis.Number(object.minimumVolume)
+        : isSet(object.minimum_volume)
+        ? globalThis.Number(object.minimum_volume)
+        : 0,
+      pool: isSet(object.pool) ? globalThis.Boolean(object.pool) : false,
+      gaps: isSet(object.gaps) ? globalThis.String(object.gaps) : "",
+      openAfter: isSet(object.openAfter)
+        ? globalThis.Number(object.openAfter)
+        : isSet(object.open_after)
+        ? globalThis.Number(object.open_after)
+        : undefined,
+      closeAfter: isSet(object.closeAfter)
+        ? globalThis.Number(object.closeAfter)
+        : isSet(object.close_after)
+        ? globalThis.Number(object.close_after)
+        : undefined,
+      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
+      falseAlarms: isSet(object.falseAlarms)
+        ? FalseAlarmBudget.fromJSON(object.falseAlarms)
+        : isSet(object.false_alarms)
+        ? FalseAlarmBudget.fromJSON(object.false_alarms)
+        : undefined,
+      history: isSet(object.history) ? DetectorHistory.fromJSON(object.history) : undefined,
+      maxGroups: isSet(object.maxGroups)
+        ? globalThis.Number(object.maxGroups)
+        : isSet(object.max_groups)
+        ? globalThis.Number(object.max_groups)
+        : undefined,
+    };
+  },
+
+  toJSON(message: JobDetector): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.description !== "") {
+      obj.description = message.description;
+    }
+    if (message.metric !== "") {
+      obj.metric = message.metric;
+    }
+    if (message.groups) {
+      const entries = globalThis.Object.entries(message.groups) as [string, string][];
+      if (entries.length > 0) {
+        obj.groups = {};
+        entries.forEach(([k, v]) => {
+          obj.groups[k] = v;
+        });
+      }
+    }
+    if (message.kind?.$case === "threshold") {
+      obj.threshold = ThresholdDetector.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "ewma") {
+      obj.ewma = EwmaDetector.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "seasonalMedian") {
+      obj.seasonalMedian = SeasonalMedianDetector.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "holtWinters") {
+      obj.holtWinters = HoltWintersDetector.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "cusum") {
+      obj.cusum = CusumDetector.toJSON(message.kind.value);
+    }
+    if (message.direction !== "") {
+      obj.direction = message.direction;
+    }
+    if (message.noise !== "") {
+      obj.noise = message.noise;
+    }
+    if (message.minimumVolume !== 0) {
+      obj.minimumVolume = floatToJson(message.minimumVolume);
+    }
+    if (message.pool !== false) {
+      obj.pool = message.pool;
+    }
+    if (message.gaps !== "") {
+      obj.gaps = message.gaps;
+    }
+    if (message.openAfter !== undefined) {
+      obj.openAfter = Math.round(message.openAfter);
+    }
+    if (message.closeAfter !== undefined) {
+      obj.closeAfter = Math.round(message.closeAfter);
+    }
+    if (message.score !== 0) {
+      obj.score = floatToJson(message.score);
+    }
+    if (message.falseAlarms !== undefined) {
+      obj.falseAlarms = FalseAlarmBudget.toJSON(message.falseAlarms);
+    }
+    if (message.history !== undefined) {
+      obj.history = DetectorHistory.toJSON(message.history);
+    }
+    if (message.maxGroups !== undefined) {
+      obj.maxGroups = Math.round(message.maxGroups);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobDetector>, I>>(base?: I): JobDetector {
+    return JobDetector.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobDetector>, I>>(object: I): JobDetector {
+    const message = createBaseJobDetector();
+    message.id = object.id ?? "";
+    message.description = object.description ?? "";
+    message.metric = object.metric ?? "";
+    message.groups = (globalThis.Object.entries(object.groups ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    switch (object.kind?.$case) {
+      case "threshold": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "threshold", value: ThresholdDetector.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "ewma": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "ewma", value: EwmaDetector.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "seasonalMedian": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "seasonalMedian", value: SeasonalMedianDetector.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "holtWinters": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "holtWinters", value: HoltWintersDetector.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "cusum": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "cusum", value: CusumDetector.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    message.direction = object.direction ?? "";
+    message.noise = object.noise ?? "";
+    message.minimumVolume = object.minimumVolume ?? 0;
+    message.pool = object.pool ?? false;
+    message.gaps = object.gaps ?? "";
+    message.openAfter = object.openAfter ?? undefined;
+    message.closeAfter = object.closeAfter ?? undefined;
+    message.score = object.score ?? 0;
+    message.falseAlarms = (object.falseAlarms !== undefined && object.falseAlarms !== null)
+      ? FalseAlarmBudget.fromPartial(object.falseAlarms)
+      : undefined;
+    message.history = (object.history !== undefined && object.history !== null)
+      ? DetectorHistory.fromPartial(object.history)
+      : undefined;
+    message.maxGroups = object.maxGroups ?? undefined;
+    return message;
+  },
+};
+
+function createBaseJobDetector_GroupsEntry(): JobDetector_GroupsEntry {
+  return { key: "", value: "" };
+}
+
+export const JobDetector_GroupsEntry: MessageFns<JobDetector_GroupsEntry> = {
+  encode(message: JobDetector_GroupsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobDetector_GroupsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobDetector_GroupsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobDetector_GroupsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: JobDetector_GroupsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobDetector_GroupsEntry>, I>>(base?: I): JobDetector_GroupsEntry {
+    return JobDetector_GroupsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobDetector_GroupsEntry>, I>>(object: I): JobDetector_GroupsEntry {
+    const message = createBaseJobDetector_GroupsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseFalseAlarmBudget(): FalseAlarmBudget {
+  return { most: undefined, per: "" };
+}
+
+export const FalseAlarmBudget: MessageFns<FalseAlarmBudget> = {
+  encode(message: FalseAlarmBudget, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.most !== undefined) {
+      writer.uint32(9).double(message.most);
+    }
+    if (message.per !== "") {
+      writer.uint32(18).string(message.per);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FalseAlarmBudget {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFalseAlarmBudget();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.most = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.per = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FalseAlarmBudget {
+    return {
+      most: isSet(object.most) ? globalThis.Number(object.most) : undefined,
+      per: isSet(object.per) ? globalThis.String(object.per) : "",
+    };
+  },
+
+  toJSON(message: FalseAlarmBudget): unknown {
+    const obj: any = {};
+    if (message.most !== undefined) {
+      obj.most = floatToJson(message.most);
+    }
+    if (message.per !== "") {
+      obj.per = message.per;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FalseAlarmBudget>, I>>(base?: I): FalseAlarmBudget {
+    return FalseAlarmBudget.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FalseAlarmBudget>, I>>(object: I): FalseAlarmBudget {
+    const message = createBaseFalseAlarmBudget();
+    message.most = object.most ?? undefined;
+    message.per = object.per ?? "";
+    return message;
+  },
+};
+
+function createBaseDetectorHistory(): DetectorHistory {
+  return { length: "", from: "" };
+}
+
+export const DetectorHistory: MessageFns<DetectorHistory> = {
+  encode(message: DetectorHistory, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.length !== "") {
+      writer.uint32(10).string(message.length);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DetectorHistory {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDetectorHistory();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.length = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DetectorHistory {
+    return {
+      length: isSet(object.length) ? globalThis.String(object.length) : "",
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+    };
+  },
+
+  toJSON(message: DetectorHistory): unknown {
+    const obj: any = {};
+    if (message.length !== "") {
+      obj.length = message.length;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DetectorHistory>, I>>(base?: I): DetectorHistory {
+    return DetectorHistory.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DetectorHistory>, I>>(object: I): DetectorHistory {
+    const message = createBaseDetectorHistory();
+    message.length = object.length ?? "";
+    message.from = object.from ?? "";
+    return message;
+  },
+};
+
+function createBaseThresholdDetector(): ThresholdDetector {
+  return { lower: undefined, upper: undefined };
+}
+
+export const ThresholdDetector: MessageFns<ThresholdDetector> = {
+  encode(message: ThresholdDetector, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lower !== undefined) {
+      writer.uint32(9).double(message.lower);
+    }
+    if (message.upper !== undefined) {
+      writer.uint32(17).double(message.upper);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ThresholdDetector {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseThresholdDetector();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.lower = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.upper = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ThresholdDetector {
+    return {
+      lower: isSet(object.lower) ? globalThis.Number(object.lower) : undefined,
+      upper: isSet(object.upper) ? globalThis.Number(object.upper) : undefined,
+    };
+  },
+
+  toJSON(message: ThresholdDetector): unknown {
+    const obj: any = {};
+    if (message.lower !== undefined) {
+      obj.lower = floatToJson(message.lower);
+    }
+    if (message.upper !== undefined) {
+      obj.upper = floatToJson(message.upper);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ThresholdDetector>, I>>(base?: I): ThresholdDetector {
+    return ThresholdDetector.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ThresholdDetector>, I>>(object: I): ThresholdDetector {
+    const message = createBaseThresholdDetector();
+    message.lower = object.lower ?? undefined;
+    message.upper = object.upper ?? undefined;
+    return message;
+  },
+};
+
+function createBaseEwmaDetector(): EwmaDetector {
+  return { halfLife: undefined, warmUp: undefined };
+}
+
+export const EwmaDetector: MessageFns<EwmaDetector> = {
+  encode(message: EwmaDetector, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.halfLife !== undefined) {
+      writer.uint32(9).double(message.halfLife);
+    }
+    if (message.warmUp !== undefined) {
+      writer.uint32(16).int32(message.warmUp);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EwmaDetector {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEwmaDetector();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.halfLife = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.warmUp = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EwmaDetector {
+    return {
+      halfLife: isSet(object.halfLife)
+        ? globalThis.Number(object.halfLife)
+        : isSet(object.half_life)
+        ? globalThis.Number(object.half_life)
+        : undefined,
+      warmUp: isSet(object.warmUp)
+        ? globalThis.Number(object.warmUp)
+        : isSet(object.warm_up)
+        ? globalThis.Number(object.warm_up)
+        : undefined,
+    };
+  },
+
+  toJSON(message: EwmaDetector): unknown {
+    const obj: any = {};
+    if (message.halfLife !== undefined) {
+      obj.halfLife = floatToJson(message.halfLife);
+    }
+    if (message.warmUp !== undefined) {
+      obj.warmUp = Math.round(message.warmUp);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<EwmaDetector>, I>>(base?: I): EwmaDetector {
+    return EwmaDetector.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EwmaDetector>, I>>(object: I): EwmaDetector {
+    const message = createBaseEwmaDetector();
+    message.halfLife = object.halfLife ?? undefined;
+    message.warmUp = object.warmUp ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSeasonalMedianDetector(): SeasonalMedianDetector {
+  return { period: "", slot: "", timezone: "", memory: undefined, warmUp: undefined, levelHalfLife: 0 };
+}
+
+export const SeasonalMedianDetector: MessageFns<SeasonalMedianDetector> = {
+  encode(message: SeasonalMedianDetector, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.period !== "") {
+      writer.uint32(10).string(message.period);
+    }
+    if (message.slot !== "") {
+      writer.uint32(18).string(message.slot);
+    }
+    if (message.timezone !== "") {
+      writer.uint32(26).string(message.timezone);
+    }
+    if (message.memory !== undefined) {
+      writer.uint32(32).int32(message.memory);
+    }
+    if (message.warmUp !== undefined) {
+      writer.uint32(40).int32(message.warmUp);
+    }
+    if (message.levelHalfLife !== 0) {
+      writer.uint32(49).double(message.levelHalfLife);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeasonalMedianDetector {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeasonalMedianDetector();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.period = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.slot = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.timezone = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memory = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.warmUp = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.levelHalfLife = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SeasonalMedianDetector {
+    return {
+      period: isSet(object.period) ? globalThis.String(object.period) : "",
+      slot: isSet(object.slot) ? globalThis.String(object.slot) : "",
+      timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
+      memory: isSet(object.memory) ? globalThis.Number(object.memory) : undefined,
+      warmUp: isSet(object.warmUp)
+        ? globalThis.Number(object.warmUp)
+        : isSet(object.warm_up)
+        ? globalThis.Number(object.warm_up)
+        : undefined,
+      levelHalfLife: isSet(object.levelHalfLife)
+        ? globalThis.Number(object.levelHalfLife)
+        : isSet(object.level_half_life)
+        ? globalThis.Number(object.level_half_life)
+        : 0,
+    };
+  },
+
+  toJSON(message: SeasonalMedianDetector): unknown {
+    const obj: any = {};
+    if (message.period !== "") {
+      obj.period = message.period;
+    }
+    if (message.slot !== "") {
+      obj.slot = message.slot;
+    }
+    if (message.timezone !== "") {
+      obj.timezone = message.timezone;
+    }
+    if (message.memory !== undefined) {
+      obj.memory = Math.round(message.memory);
+    }
+    if (message.warmUp !== undefined) {
+      obj.warmUp = Math.round(message.warmUp);
+    }
+    if (message.levelHalfLife !== 0) {
+      obj.levelHalfLife = floatToJson(message.levelHalfLife);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SeasonalMedianDetector>, I>>(base?: I): SeasonalMedianDetector {
+    return SeasonalMedianDetector.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SeasonalMedianDetector>, I>>(object: I): SeasonalMedianDetector {
+    const message = createBaseSeasonalMedianDetector();
+    message.period = object.period ?? "";
+    message.slot = object.slot ?? "";
+    message.timezone = object.timezone ?? "";
+    message.memory = object.memory ?? undefined;
+    message.warmUp = object.warmUp ?? undefined;
+    message.levelHalfLife = object.levelHalfLife ?? 0;
+    return message;
+  },
+};
+
+function createBaseHoltWintersDetector(): HoltWintersDetector {
+  return { period: "", slot: "", timezone: "", level: undefined, trend: undefined, season: undefined };
+}
+
+export const HoltWintersDetector: MessageFns<HoltWintersDetector> = {
+  encode(message: HoltWintersDetector, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.period !== "") {
+      writer.uint32(10).string(message.period);
+    }
+    if (message.slot !== "") {
+      writer.uint32(18).string(message.slot);
+    }
+    if (message.timezone !== "") {
+      writer.uint32(26).string(message.timezone);
+    }
+    if (message.level !== undefined) {
+      writer.uint32(33).double(message.level);
+    }
+    if (message.trend !== undefined) {
+      writer.uint32(41).double(message.trend);
+    }
+    if (message.season !== undefined) {
+      writer.uint32(49).double(message.season);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoltWintersDetector {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoltWintersDetector();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.period = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.slot = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.timezone = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.level = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.trend = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.season = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HoltWintersDetector {
+    return {
+      period: isSet(object.period) ? globalThis.String(object.period) : "",
+      slot: isSet(object.slot) ? globalThis.String(object.slot) : "",
+      timezone: isSet(object.timezone) ? globalThis.String(object.timezone) : "",
+      level: isSet(object.level) ? globalThis.Number(object.level) : undefined,
+      trend: isSet(object.trend) ? globalThis.Number(object.trend) : undefined,
+      season: isSet(object.season) ? globalThis.Number(object.season) : undefined,
+    };
+  },
+
+  toJSON(message: HoltWintersDetector): unknown {
+    const obj: any = {};
+    if (message.period !== "") {
+      obj.period = message.period;
+    }
+    if (message.slot !== "") {
+      obj.slot = message.slot;
+    }
+    if (message.timezone !== "") {
+      obj.timezone = message.timezone;
+    }
+    if (message.level !== undefined) {
+      obj.level = floatToJson(message.level);
+    }
+    if (message.trend !== undefined) {
+      obj.trend = floatToJson(message.trend);
+    }
+    if (message.season !== undefined) {
+      obj.season = floatToJson(message.season);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HoltWintersDetector>, I>>(base?: I): HoltWintersDetector {
+    return HoltWintersDetector.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HoltWintersDetector>, I>>(object: I): HoltWintersDetector {
+    const message = createBaseHoltWintersDetector();
+    message.period = object.period ?? "";
+    message.slot = object.slot ?? "";
+    message.timezone = object.timezone ?? "";
+    message.level = object.level ?? undefined;
+    message.trend = object.trend ?? undefined;
+    message.season = object.season ?? undefined;
+    return message;
+  },
+};
+
+function createBaseCusumDetector(): CusumDetector {
+  return { drift: undefined, baseline: undefined };
+}
+
+export const CusumDetector: MessageFns<CusumDetector> = {
+  encode(message: CusumDetector, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.drift !== undefined) {
+      writer.uint32(9).double(message.drift);
+    }
+    switch (message.baseline?.$case) {
+      case "ewma":
+        EwmaDetector.encode(message.baseline.value, writer.uint32(18).fork()).join();
+        break;
+      case "seasonalMedian":
+        SeasonalMedianDetector.encode(message.baseline.value, writer.uint32(26).fork()).join();
+        break;
+      case "holtWinters":
+        HoltWintersDetector.encode(message.baseline.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CusumDetector {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCusumDetector();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.drift = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.baseline = { $case: "ewma", value: EwmaDetector.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.baseline = {
+              $case: "seasonalMedian",
+              value: SeasonalMedianDetector.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.baseline = { $case: "holtWinters", value: HoltWintersDetector.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CusumDetector {
+    return {
+      drift: isSet(object.drift) ? globalThis.Number(object.drift) : undefined,
+      baseline: isSet(object.ewma)
+        ? { $case: "ewma", value: EwmaDetector.fromJSON(object.ewma) }
+        : isSet(object.seasonalMedian)
+        ? { $case: "seasonalMedian", value: SeasonalMedianDetector.fromJSON(object.seasonalMedian) }
+        : isSet(object.seasonal_median)
+        ? { $case: "seasonalMedian", value: SeasonalMedianDetector.fromJSON(object.seasonal_median) }
+        : isSet(object.holtWinters)
+        ? { $case: "holtWinters", value: HoltWintersDetector.fromJSON(object.holtWinters) }
+        : isSet(object.holt_winters)
+        ? { $case: "holtWinters", value: HoltWintersDetector.fromJSON(object.holt_winters) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: CusumDetector): unknown {
+    const obj: any = {};
+    if (message.drift !== undefined) {
+      obj.drift = floatToJson(message.drift);
+    }
+    if (message.baseline?.$case === "ewma") {
+      obj.ewma = EwmaDetector.toJSON(message.baseline.value);
+    } else if (message.baseline?.$case === "seasonalMedian") {
+      obj.seasonalMedian = SeasonalMedianDetector.toJSON(message.baseline.value);
+    } else if (message.baseline?.$case === "holtWinters") {
+      obj.holtWinters = HoltWintersDetector.toJSON(message.baseline.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CusumDetector>, I>>(base?: I): CusumDetector {
+    return CusumDetector.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CusumDetector>, I>>(object: I): CusumDetector {
+    const message = createBaseCusumDetector();
+    message.drift = object.drift ?? undefined;
+    switch (object.baseline?.$case) {
+      case "ewma": {
+        if (object.baseline?.value !== undefined && object.baseline?.value !== null) {
+          message.baseline = { $case: "ewma", value: EwmaDetector.fromPartial(object.baseline.value) };
+        }
+        break;
+      }
+      case "seasonalMedian": {
+        if (object.baseline?.value !== undefined && object.baseline?.value !== null) {
+          message.baseline = {
+            $case: "seasonalMedian",
+            value: SeasonalMedianDetector.fromPartial(object.baseline.value),
+          };
+        }
+        break;
+      }
+      case "holtWinters": {
+        if (object.baseline?.value !== undefined && object.baseline?.value !== null) {
+          message.baseline = { $case: "holtWinters", value: HoltWintersDetector.fromPartial(object.baseline.value) };
+        }
+        break;
+      }
+    }
     return message;
   },
 };

@@ -371,6 +371,141 @@ export interface KeyValues {
   truncated: boolean;
 }
 
+export interface ListEpisodesRequest {
+  job: string;
+  /** Only of this detector; empty for all. */
+  detector: string;
+  /** Only those that are not over. */
+  open: boolean;
+}
+
+export interface ListEpisodesResponse {
+  /** By start, then by id. */
+  episodes: Episode[];
+  /** In the order of the definition. */
+  detectors: DetectorStatus[];
+}
+
+export interface WatchEpisodesRequest {
+  job: string;
+  /** Only of this detector; empty for all. */
+  detector: string;
+  /** Send only what changes from now on. */
+  changesOnly: boolean;
+}
+
+export interface WatchEpisodesResponse {
+  /** At most one of each id. */
+  episodes: Episode[];
+}
+
+/** Something unusual in one series of a metric, for as long as it lasts. */
+export interface Episode {
+  /** The same for as long as the episode is known, over restarts of the job and of the server. */
+  id: string;
+  job: string;
+  detector: string;
+  metric: string;
+  /** Which series. */
+  group: Dimension[];
+  /**
+   * `alerting`; `recovering`: the last windows were quiet, but not enough of them; `noData`: open, and nothing has come to
+   * judge it by; `normal`: it is over; `retracted`: corrections have shown that there was none, in watches only.
+   */
+  state: string;
+  /** `up` or `down`. */
+  direction: string;
+  /** When the deviation began, as far as can be told. */
+  start?:
+    | Date
+    | undefined;
+  /** End of the window with which it was known: nobody could know before. */
+  opened?:
+    | Date
+    | undefined;
+  /** End of its last anomalous window. */
+  last?:
+    | Date
+    | undefined;
+  /** End of the window that closed it; absent while it is open. */
+  end?:
+    | Date
+    | undefined;
+  /** The highest score of its windows, the value of that one, and what was expected of it. */
+  score: number;
+  actual: number;
+  expected: number;
+  /** From which score a window was anomalous. 0 for detectors of kind `threshold`. */
+  threshold: number;
+  anomalousWindows: number;
+  /** Grows with every window of the episode and with every correction of one. */
+  revision: number;
+  /** Windows that end until then have been judged. */
+  judgedThrough?:
+    | Date
+    | undefined;
+  /** It is over, and no late event can change it any more. */
+  settled: boolean;
+}
+
+/** A detector, and the series that it watches. */
+export interface DetectorStatus {
+  id: string;
+  metric: string;
+  description: string;
+  /** `threshold`, `ewma`, `seasonalMedian`, `holtWinters` or `cusum`. */
+  kind: string;
+  /** By group. */
+  series: SeriesStatus[];
+  /** Groups beyond the `maxGroups` that came first: not watched. At most 10000 are counted. */
+  groupsLeftOut: number;
+  /** Windows that end until then have been judged. Absent before the first. */
+  judgedThrough?:
+    | Date
+    | undefined;
+  /** Why nothing is judged for now: the job is not running, or its history cannot be read. */
+  waiting: string;
+  /** Open episodes. */
+  open: number;
+}
+
+/** One series. */
+export interface SeriesStatus {
+  group: Dimension[];
+  /**
+   * `normal`, `pending`, `alerting`, `recovering`; `warmingUp`; `noData`: the last window has nothing to judge, or the
+   * watermark stands.
+   */
+  state: string;
+  /** Score of the last judged window, its value and what was expected of it. */
+  score: number;
+  actual?: number | undefined;
+  expected?:
+    | number
+    | undefined;
+  /** From which score a window is anomalous. Of `threshold` the bounds are in `lower` and `upper`. */
+  threshold: number;
+  lower?: number | undefined;
+  upper?:
+    | number
+    | undefined;
+  /** How the threshold was set; absent where the definition says it, and before a first history. */
+  calibration?: Calibration | undefined;
+}
+
+/** How a threshold was set. */
+export interface Calibration {
+  /** `calibrated`; `overBudget`: no threshold keeps the budget on the history; `tooThin`: too few windows to set one by. */
+  verdict: string;
+  /** False episodes of the replayed history under that threshold, and how many it may have. */
+  falseAlarms: number;
+  falseAlarmsAllowed: number;
+  /** Windows of the history that could be judged. */
+  judgedWindows: number;
+  /** The false episodes in the budget's time that the history cannot rule out, at 95 %; absent when nothing was judged. */
+  ratePerPeriodMax?: number | undefined;
+}
+
 function createBaseListMetricsRequest(): ListMetricsRequest {
   return { job: "" };
 }
@@ -2523,6 +2658,1326 @@ export const KeyValues: MessageFns<KeyValues> = {
   },
 };
 
+function createBaseListEpisodesRequest(): ListEpisodesRequest {
+  return { job: "", detector: "", open: false };
+}
+
+export const ListEpisodesRequest: MessageFns<ListEpisodesRequest> = {
+  encode(message: ListEpisodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== "") {
+      writer.uint32(10).string(message.job);
+    }
+    if (message.detector !== "") {
+      writer.uint32(18).string(message.detector);
+    }
+    if (message.open !== false) {
+      writer.uint32(24).bool(message.open);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEpisodesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEpisodesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.detector = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.open = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListEpisodesRequest {
+    return {
+      job: isSet(object.job) ? globalThis.String(object.job) : "",
+      detector: isSet(object.detector) ? globalThis.String(object.detector) : "",
+      open: isSet(object.open) ? globalThis.Boolean(object.open) : false,
+    };
+  },
+
+  toJSON(message: ListEpisodesRequest): unknown {
+    const obj: any = {};
+    if (message.job !== "") {
+      obj.job = message.job;
+    }
+    if (message.detector !== "") {
+      obj.detector = message.detector;
+    }
+    if (message.open !== false) {
+      obj.open = message.open;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListEpisodesRequest>, I>>(base?: I): ListEpisodesRequest {
+    return ListEpisodesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListEpisodesRequest>, I>>(object: I): ListEpisodesRequest {
+    const message = createBaseListEpisodesRequest();
+    message.job = object.job ?? "";
+    message.detector = object.detector ?? "";
+    message.open = object.open ?? false;
+    return message;
+  },
+};
+
+function createBaseListEpisodesResponse(): ListEpisodesResponse {
+  return { episodes: [], detectors: [] };
+}
+
+export const ListEpisodesResponse: MessageFns<ListEpisodesResponse> = {
+  encode(message: ListEpisodesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.episodes) {
+      Episode.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.detectors) {
+      DetectorStatus.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEpisodesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEpisodesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.episodes.push(Episode.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.detectors.push(DetectorStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListEpisodesResponse {
+    return {
+      episodes: globalThis.Array.isArray(object?.episodes) ? object.episodes.map((e: any) => Episode.fromJSON(e)) : [],
+      detectors: globalThis.Array.isArray(object?.detectors)
+        ? object.detectors.map((e: any) => DetectorStatus.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListEpisodesResponse): unknown {
+    const obj: any = {};
+    if (message.episodes?.length) {
+      obj.episodes = message.episodes.map((e) => Episode.toJSON(e));
+    }
+    if (message.detectors?.length) {
+      obj.detectors = message.detectors.map((e) => DetectorStatus.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListEpisodesResponse>, I>>(base?: I): ListEpisodesResponse {
+    return ListEpisodesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListEpisodesResponse>, I>>(object: I): ListEpisodesResponse {
+    const message = createBaseListEpisodesResponse();
+    message.episodes = object.episodes?.map((e) => Episode.fromPartial(e)) || [];
+    message.detectors = object.detectors?.map((e) => DetectorStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWatchEpisodesRequest(): WatchEpisodesRequest {
+  return { job: "", detector: "", changesOnly: false };
+}
+
+export const WatchEpisodesRequest: MessageFns<WatchEpisodesRequest> = {
+  encode(message: WatchEpisodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== "") {
+      writer.uint32(10).string(message.job);
+    }
+    if (message.detector !== "") {
+      writer.uint32(18).string(message.detector);
+    }
+    if (message.changesOnly !== false) {
+      writer.uint32(24).bool(message.changesOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchEpisodesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchEpisodesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.detector = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.changesOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchEpisodesRequest {
+    return {
+      job: isSet(object.job) ? globalThis.String(object.job) : "",
+      detector: isSet(object.detector) ? globalThis.String(object.detector) : "",
+      changesOnly: isSet(object.changesOnly)
+        ? globalThis.Boolean(object.changesOnly)
+        : isSet(object.changes_only)
+        ? globalThis.Boolean(object.changes_only)
+        : false,
+    };
+  },
+
+  toJSON(message: WatchEpisodesRequest): unknown {
+    const obj: any = {};
+    if (message.job !== "") {
+      obj.job = message.job;
+    }
+    if (message.detector !== "") {
+      obj.detector = message.detector;
+    }
+    if (message.changesOnly !== false) {
+      obj.changesOnly = message.changesOnly;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WatchEpisodesRequest>, I>>(base?: I): WatchEpisodesRequest {
+    return WatchEpisodesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchEpisodesRequest>, I>>(object: I): WatchEpisodesRequest {
+    const message = createBaseWatchEpisodesRequest();
+    message.job = object.job ?? "";
+    message.detector = object.detector ?? "";
+    message.changesOnly = object.changesOnly ?? false;
+    return message;
+  },
+};
+
+function createBaseWatchEpisodesResponse(): WatchEpisodesResponse {
+  return { episodes: [] };
+}
+
+export const WatchEpisodesResponse: MessageFns<WatchEpisodesResponse> = {
+  encode(message: WatchEpisodesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.episodes) {
+      Episode.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchEpisodesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchEpisodesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.episodes.push(Episode.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchEpisodesResponse {
+    return {
+      episodes: globalThis.Array.isArray(object?.episodes) ? object.episodes.map((e: any) => Episode.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: WatchEpisodesResponse): unknown {
+    const obj: any = {};
+    if (message.episodes?.length) {
+      obj.episodes = message.episodes.map((e) => Episode.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WatchEpisodesResponse>, I>>(base?: I): WatchEpisodesResponse {
+    return WatchEpisodesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchEpisodesResponse>, I>>(object: I): WatchEpisodesResponse {
+    const message = createBaseWatchEpisodesResponse();
+    message.episodes = object.episodes?.map((e) => Episode.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEpisode(): Episode {
+  return {
+    id: "",
+    job: "",
+    detector: "",
+    metric: "",
+    group: [],
+    state: "",
+    direction: "",
+    start: undefined,
+    opened: undefined,
+    last: undefined,
+    end: undefined,
+    score: 0,
+    actual: 0,
+    expected: 0,
+    threshold: 0,
+    anomalousWindows: 0,
+    revision: 0,
+    judgedThrough: undefined,
+    settled: false,
+  };
+}
+
+export const Episode: MessageFns<Episode> = {
+  encode(message: Episode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.job !== "") {
+      writer.uint32(18).string(message.job);
+    }
+    if (message.detector !== "") {
+      writer.uint32(26).string(message.detector);
+    }
+    if (message.metric !== "") {
+      writer.uint32(34).string(message.metric);
+    }
+    for (const v of message.group) {
+      Dimension.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.direction !== "") {
+      writer.uint32(58).string(message.direction);
+    }
+    if (message.start !== undefined) {
+      Timestamp.encode(toTimestamp(message.start), writer.uint32(66).fork()).join();
+    }
+    if (message.opened !== undefined) {
+      Timestamp.encode(toTimestamp(message.opened), writer.uint32(74).fork()).join();
+    }
+    if (message.last !== undefined) {
+      Timestamp.encode(toTimestamp(message.last), writer.uint32(82).fork()).join();
+    }
+    if (message.end !== undefined) {
+      Timestamp.encode(toTimestamp(message.end), writer.uint32(90).fork()).join();
+    }
+    if (message.score !== 0) {
+      writer.uint32(97).double(message.score);
+    }
+    if (message.actual !== 0) {
+      writer.uint32(105).double(message.actual);
+    }
+    if (message.expected !== 0) {
+      writer.uint32(113).double(message.expected);
+    }
+    if (message.threshold !== 0) {
+      writer.uint32(121).double(message.threshold);
+    }
+    if (message.anomalousWindows !== 0) {
+      writer.uint32(128).uint32(message.anomalousWindows);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(136).uint32(message.revision);
+    }
+    if (message.judgedThrough !== undefined) {
+      Timestamp.encode(toTimestamp(message.judgedThrough), writer.uint32(146).fork()).join();
+    }
+    if (message.settled !== false) {
+      writer.uint32(152).bool(message.settled);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Episode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEpisode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.detector = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.metric = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.group.push(Dimension.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.direction = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.start = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.opened = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.last = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.end = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.actual = reader.double();
+            continue;
+          }
+          case 14: {
+            if (tag !== 113) {
+              break;
+            }
+
+            message.expected = reader.double();
+            continue;
+          }
+          case 15: {
+            if (tag !== 121) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.anomalousWindows = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.judgedThrough = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.settled = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Episode {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      job: isSet(object.job) ? globalThis.String(object.job) : "",
+      detector: isSet(object.detector) ? globalThis.String(object.detector) : "",
+      metric: isSet(object.metric) ? globalThis.String(object.metric) : "",
+      group: globalThis.Array.isArray(object?.group) ? object.group.map((e: any) => Dimension.fromJSON(e)) : [],
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      direction: isSet(object.direction) ? globalThis.String(object.direction) : "",
+      start: isSet(object.start) ? fromJsonTimestamp(object.start) : undefined,
+      opened: isSet(object.opened) ? fromJsonTimestamp(object.opened) : undefined,
+      last: isSet(object.last) ? fromJsonTimestamp(object.last) : undefined,
+      end: isSet(object.end) ? fromJsonTimestamp(object.end) : undefined,
+      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
+      actual: isSet(object.actual) ? globalThis.Number(object.actual) : 0,
+      expected: isSet(object.expected) ? globalThis.Number(object.expected) : 0,
+      threshold: isSet(object.threshold) ? globalThis.Number(object.threshold) : 0,
+      anomalousWindows: isSet(object.anomalousWindows)
+        ? globalThis.Number(object.anomalousWindows)
+        : isSet(object.anomalous_windows)
+        ? globalThis.Number(object.anomalous_windows)
+        : 0,
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      judgedThrough: isSet(object.judgedThrough)
+        ? fromJsonTimestamp(object.judgedThrough)
+        : isSet(object.judged_through)
+        ? fromJsonTimestamp(object.judged_through)
+        : undefined,
+      settled: isSet(object.settled) ? globalThis.Boolean(object.settled) : false,
+    };
+  },
+
+  toJSON(message: Episode): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.job !== "") {
+      obj.job = message.job;
+    }
+    if (message.detector !== "") {
+      obj.detector = message.detector;
+    }
+    if (message.metric !== "") {
+      obj.metric = message.metric;
+    }
+    if (message.group?.length) {
+      obj.group = message.group.map((e) => Dimension.toJSON(e));
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.direction !== "") {
+      obj.direction = message.direction;
+    }
+    if (message.start !== undefined) {
+      obj.start = message.start.toISOString();
+    }
+    if (message.opened !== undefined) {
+      obj.opened = message.opened.toISOString();
+    }
+    if (message.last !== undefined) {
+      obj.last = message.last.toISOString();
+    }
+    if (message.end !== undefined) {
+      obj.end = message.end.toISOString();
+    }
+    if (message.score !== 0) {
+      obj.score = floatToJson(message.score);
+    }
+    if (message.actual !== 0) {
+      obj.actual = floatToJson(message.actual);
+    }
+    if (message.expected !== 0) {
+      obj.expected = floatToJson(message.expected);
+    }
+    if (message.threshold !== 0) {
+      obj.threshold = floatToJson(message.threshold);
+    }
+    if (message.anomalousWindows !== 0) {
+      obj.anomalousWindows = Math.round(message.anomalousWindows);
+    }
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.judgedThrough !== undefined) {
+      obj.judgedThrough = message.judgedThrough.toISOString();
+    }
+    if (message.settled !== false) {
+      obj.settled = message.settled;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Episode>, I>>(base?: I): Episode {
+    return Episode.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Episode>, I>>(object: I): Episode {
+    const message = createBaseEpisode();
+    message.id = object.id ?? "";
+    message.job = object.job ?? "";
+    message.detector = object.detector ?? "";
+    message.metric = object.metric ?? "";
+    message.group = object.group?.map((e) => Dimension.fromPartial(e)) || [];
+    message.state = object.state ?? "";
+    message.direction = object.direction ?? "";
+    message.start = object.start ?? undefined;
+    message.opened = object.opened ?? undefined;
+    message.last = object.last ?? undefined;
+    message.end = object.end ?? undefined;
+    message.score = object.score ?? 0;
+    message.actual = object.actual ?? 0;
+    message.expected = object.expected ?? 0;
+    message.threshold = object.threshold ?? 0;
+    message.anomalousWindows = object.anomalousWindows ?? 0;
+    message.revision = object.revision ?? 0;
+    message.judgedThrough = object.judgedThrough ?? undefined;
+    message.settled = object.settled ?? false;
+    return message;
+  },
+};
+
+function createBaseDetectorStatus(): DetectorStatus {
+  return {
+    id: "",
+    metric: "",
+    description: "",
+    kind: "",
+    series: [],
+    groupsLeftOut: 0,
+    judgedThrough: undefined,
+    waiting: "",
+    open: 0,
+  };
+}
+
+export const DetectorStatus: MessageFns<DetectorStatus> = {
+  encode(message: DetectorStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.metric !== "") {
+      writer.uint32(18).string(message.metric);
+    }
+    if (message.description !== "") {
+      writer.uint32(26).string(message.description);
+    }
+    if (message.kind !== "") {
+      writer.uint32(34).string(message.kind);
+    }
+    for (const v of message.series) {
+      SeriesStatus.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.groupsLeftOut !== 0) {
+      writer.uint32(48).uint32(message.groupsLeftOut);
+    }
+    if (message.judgedThrough !== undefined) {
+      Timestamp.encode(toTimestamp(message.judgedThrough), writer.uint32(58).fork()).join();
+    }
+    if (message.waiting !== "") {
+      writer.uint32(66).string(message.waiting);
+    }
+    if (message.open !== 0) {
+      writer.uint32(72).uint32(message.open);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DetectorStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDetectorStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metric = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.series.push(SeriesStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.groupsLeftOut = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.judgedThrough = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.waiting = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.open = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DetectorStatus {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      metric: isSet(object.metric) ? globalThis.String(object.metric) : "",
+      description: isSet(object.description) ? globalThis.String(object.description) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      series: globalThis.Array.isArray(object?.series) ? object.series.map((e: any) => SeriesStatus.fromJSON(e)) : [],
+      groupsLeftOut: isSet(object.groupsLeftOut)
+        ? globalThis.Number(object.groupsLeftOut)
+        : isSet(object.groups_left_out)
+        ? globalThis.Number(object.groups_left_out)
+        : 0,
+      judgedThrough: isSet(object.judgedThrough)
+        ? fromJsonTimestamp(object.judgedThrough)
+        : isSet(object.judged_through)
+        ? fromJsonTimestamp(object.judged_through)
+        : undefined,
+      waiting: isSet(object.waiting) ? globalThis.String(object.waiting) : "",
+      open: isSet(object.open) ? globalThis.Number(object.open) : 0,
+    };
+  },
+
+  toJSON(message: DetectorStatus): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.metric !== "") {
+      obj.metric = message.metric;
+    }
+    if (message.description !== "") {
+      obj.description = message.description;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.series?.length) {
+      obj.series = message.series.map((e) => SeriesStatus.toJSON(e));
+    }
+    if (message.groupsLeftOut !== 0) {
+      obj.groupsLeftOut = Math.round(message.groupsLeftOut);
+    }
+    if (message.judgedThrough !== undefined) {
+      obj.judgedThrough = message.judgedThrough.toISOString();
+    }
+    if (message.waiting !== "") {
+      obj.waiting = message.waiting;
+    }
+    if (message.open !== 0) {
+      obj.open = Math.round(message.open);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DetectorStatus>, I>>(base?: I): DetectorStatus {
+    return DetectorStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DetectorStatus>, I>>(object: I): DetectorStatus {
+    const message = createBaseDetectorStatus();
+    message.id = object.id ?? "";
+    message.metric = object.metric ?? "";
+    message.description = object.description ?? "";
+    message.kind = object.kind ?? "";
+    message.series = object.series?.map((e) => SeriesStatus.fromPartial(e)) || [];
+    message.groupsLeftOut = object.groupsLeftOut ?? 0;
+    message.judgedThrough = object.judgedThrough ?? undefined;
+    message.waiting = object.waiting ?? "";
+    message.open = object.open ?? 0;
+    return message;
+  },
+};
+
+function createBaseSeriesStatus(): SeriesStatus {
+  return {
+    group: [],
+    state: "",
+    score: 0,
+    actual: undefined,
+    expected: undefined,
+    threshold: 0,
+    lower: undefined,
+    upper: undefined,
+    calibration: undefined,
+  };
+}
+
+export const SeriesStatus: MessageFns<SeriesStatus> = {
+  encode(message: SeriesStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.group) {
+      Dimension.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.score !== 0) {
+      writer.uint32(25).double(message.score);
+    }
+    if (message.actual !== undefined) {
+      writer.uint32(33).double(message.actual);
+    }
+    if (message.expected !== undefined) {
+      writer.uint32(41).double(message.expected);
+    }
+    if (message.threshold !== 0) {
+      writer.uint32(49).double(message.threshold);
+    }
+    if (message.lower !== undefined) {
+      writer.uint32(57).double(message.lower);
+    }
+    if (message.upper !== undefined) {
+      writer.uint32(65).double(message.upper);
+    }
+    if (message.calibration !== undefined) {
+      Calibration.encode(message.calibration, writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeriesStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeriesStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group.push(Dimension.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.actual = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.expected = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.lower = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.upper = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.calibration = Calibration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SeriesStatus {
+    return {
+      group: globalThis.Array.isArray(object?.group) ? object.group.map((e: any) => Dimension.fromJSON(e)) : [],
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
+      actual: isSet(object.actual) ? globalThis.Number(object.actual) : undefined,
+      expected: isSet(object.expected) ? globalThis.Number(object.expected) : undefined,
+      threshold: isSet(object.threshold) ? globalThis.Number(object.threshold) : 0,
+      lower: isSet(object.lower) ? globalThis.Number(object.lower) : undefined,
+      upper: isSet(object.upper) ? globalThis.Number(object.upper) : undefined,
+      calibration: isSet(object.calibration) ? Calibration.fromJSON(object.calibration) : undefined,
+    };
+  },
+
+  toJSON(message: SeriesStatus): unknown {
+    const obj: any = {};
+    if (message.group?.length) {
+      obj.group = message.group.map((e) => Dimension.toJSON(e));
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.score !== 0) {
+      obj.score = floatToJson(message.score);
+    }
+    if (message.actual !== undefined) {
+      obj.actual = floatToJson(message.actual);
+    }
+    if (message.expected !== undefined) {
+      obj.expected = floatToJson(message.expected);
+    }
+    if (message.threshold !== 0) {
+      obj.threshold = floatToJson(message.threshold);
+    }
+    if (message.lower !== undefined) {
+      obj.lower = floatToJson(message.lower);
+    }
+    if (message.upper !== undefined) {
+      obj.upper = floatToJson(message.upper);
+    }
+    if (message.calibration !== undefined) {
+      obj.calibration = Calibration.toJSON(message.calibration);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SeriesStatus>, I>>(base?: I): SeriesStatus {
+    return SeriesStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SeriesStatus>, I>>(object: I): SeriesStatus {
+    const message = createBaseSeriesStatus();
+    message.group = object.group?.map((e) => Dimension.fromPartial(e)) || [];
+    message.state = object.state ?? "";
+    message.score = object.score ?? 0;
+    message.actual = object.actual ?? undefined;
+    message.expected = object.expected ?? undefined;
+    message.threshold = object.threshold ?? 0;
+    message.lower = object.lower ?? undefined;
+    message.upper = object.upper ?? undefined;
+    message.calibration = (object.calibration !== undefined && object.calibration !== null)
+      ? Calibration.fromPartial(object.calibration)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCalibration(): Calibration {
+  return { verdict: "", falseAlarms: 0, falseAlarmsAllowed: 0, judgedWindows: 0, ratePerPeriodMax: undefined };
+}
+
+export const Calibration: MessageFns<Calibration> = {
+  encode(message: Calibration, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.verdict !== "") {
+      writer.uint32(10).string(message.verdict);
+    }
+    if (message.falseAlarms !== 0) {
+      writer.uint32(16).uint32(message.falseAlarms);
+    }
+    if (message.falseAlarmsAllowed !== 0) {
+      writer.uint32(24).uint32(message.falseAlarmsAllowed);
+    }
+    if (message.judgedWindows !== 0) {
+      writer.uint32(32).uint32(message.judgedWindows);
+    }
+    if (message.ratePerPeriodMax !== undefined) {
+      writer.uint32(41).double(message.ratePerPeriodMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Calibration {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCalibration();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.falseAlarms = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.falseAlarmsAllowed = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.judgedWindows = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.ratePerPeriodMax = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Calibration {
+    return {
+      verdict: isSet(object.verdict) ? globalThis.String(object.verdict) : "",
+      falseAlarms: isSet(object.falseAlarms)
+        ? globalThis.Number(object.falseAlarms)
+        : isSet(object.false_alarms)
+        ? globalThis.Number(object.false_alarms)
+        : 0,
+      falseAlarmsAllowed: isSet(object.falseAlarmsAllowed)
+        ? globalThis.Number(object.falseAlarmsAllowed)
+        : isSet(object.false_alarms_allowed)
+        ? globalThis.Number(object.false_alarms_allowed)
+        : 0,
+      judgedWindows: isSet(object.judgedWindows)
+        ? globalThis.Number(object.judgedWindows)
+        : isSet(object.judged_windows)
+        ? globalThis.Number(object.judged_windows)
+        : 0,
+      ratePerPeriodMax: isSet(object.ratePerPeriodMax)
+        ? globalThis.Number(object.ratePerPeriodMax)
+        : isSet(object.rate_per_period_max)
+        ? globalThis.Number(object.rate_per_period_max)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Calibration): unknown {
+    const obj: any = {};
+    if (message.verdict !== "") {
+      obj.verdict = message.verdict;
+    }
+    if (message.falseAlarms !== 0) {
+      obj.falseAlarms = Math.round(message.falseAlarms);
+    }
+    if (message.falseAlarmsAllowed !== 0) {
+      obj.falseAlarmsAllowed = Math.round(message.falseAlarmsAllowed);
+    }
+    if (message.judgedWindows !== 0) {
+      obj.judgedWindows = Math.round(message.judgedWindows);
+    }
+    if (message.ratePerPeriodMax !== undefined) {
+      obj.ratePerPeriodMax = floatToJson(message.ratePerPeriodMax);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Calibration>, I>>(base?: I): Calibration {
+    return Calibration.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Calibration>, I>>(object: I): Calibration {
+    const message = createBaseCalibration();
+    message.verdict = object.verdict ?? "";
+    message.falseAlarms = object.falseAlarms ?? 0;
+    message.falseAlarmsAllowed = object.falseAlarmsAllowed ?? 0;
+    message.judgedWindows = object.judgedWindows ?? 0;
+    message.ratePerPeriodMax = object.ratePerPeriodMax ?? undefined;
+    return message;
+  },
+};
+
 /** Asks for metrics. */
 export type QueryServiceService = typeof QueryServiceService;
 export const QueryServiceService = {
@@ -2574,6 +4029,34 @@ export const QueryServiceService = {
     responseSerialize: (value: LookupKeyResponse): Buffer => Buffer.from(LookupKeyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LookupKeyResponse => LookupKeyResponse.decode(value),
   },
+  /**
+   * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
+   * QUERY_INVALID for a detector that it has not.
+   */
+  listEpisodes: {
+    path: "/millrace.v1.QueryService/ListEpisodes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListEpisodesRequest): Buffer => Buffer.from(ListEpisodesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListEpisodesRequest => ListEpisodesRequest.decode(value),
+    responseSerialize: (value: ListEpisodesResponse): Buffer =>
+      Buffer.from(ListEpisodesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListEpisodesResponse => ListEpisodesResponse.decode(value),
+  },
+  /**
+   * What ListEpisodes answers, then every change of an episode, until the caller cancels or the job is gone. A slow
+   * reader gets the latest state of each episode.
+   */
+  watchEpisodes: {
+    path: "/millrace.v1.QueryService/WatchEpisodes" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchEpisodesRequest): Buffer => Buffer.from(WatchEpisodesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchEpisodesRequest => WatchEpisodesRequest.decode(value),
+    responseSerialize: (value: WatchEpisodesResponse): Buffer =>
+      Buffer.from(WatchEpisodesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchEpisodesResponse => WatchEpisodesResponse.decode(value),
+  },
 } as const;
 
 export interface QueryServiceServer extends UntypedServiceImplementation {
@@ -2593,6 +4076,16 @@ export interface QueryServiceServer extends UntypedServiceImplementation {
    * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
    */
   lookupKey: handleUnaryCall<LookupKeyRequest, LookupKeyResponse>;
+  /**
+   * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
+   * QUERY_INVALID for a detector that it has not.
+   */
+  listEpisodes: handleUnaryCall<ListEpisodesRequest, ListEpisodesResponse>;
+  /**
+   * What ListEpisodes answers, then every change of an episode, until the caller cancels or the job is gone. A slow
+   * reader gets the latest state of each episode.
+   */
+  watchEpisodes: handleServerStreamingCall<WatchEpisodesRequest, WatchEpisodesResponse>;
 }
 
 export interface QueryServiceClient extends Client {
@@ -2659,6 +4152,38 @@ export interface QueryServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LookupKeyResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
+   * QUERY_INVALID for a detector that it has not.
+   */
+  listEpisodes(
+    request: ListEpisodesRequest,
+    callback: (error: ServiceError | null, response: ListEpisodesResponse) => void,
+  ): ClientUnaryCall;
+  listEpisodes(
+    request: ListEpisodesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListEpisodesResponse) => void,
+  ): ClientUnaryCall;
+  listEpisodes(
+    request: ListEpisodesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListEpisodesResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What ListEpisodes answers, then every change of an episode, until the caller cancels or the job is gone. A slow
+   * reader gets the latest state of each episode.
+   */
+  watchEpisodes(
+    request: WatchEpisodesRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchEpisodesResponse>;
+  watchEpisodes(
+    request: WatchEpisodesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchEpisodesResponse>;
 }
 
 export const QueryServiceClient = makeGenericClientConstructor(

@@ -1,0 +1,222 @@
+/**
+ * The episodes of one series over its histories.
+ *
+ * Time is divided into histories of one length (watch-plan.ts). A window in history k is judged by a detector that has
+ * learned from the beginning of history k - 1 on, under a threshold that history k - 1 has set. So a judgement depends on
+ * the windows from there on and on nothing before; known are the episodes since the beginning of history k - 1, whose
+ * windows depend on those since k - 2. Whoever has three histories of windows therefore has the same episodes as one who
+ * has watched for years: nothing is to be remembered.
+ *
+ * Owns: the succession of detectors and thresholds, and what is known of episodes. Does not own: which windows there are
+ * (watched-groups.ts). States are changed in place; `fork` copies one.
+ */
+import { type Calibration, calibrate } from './calibrate.ts'
+import { Detector, type DetectorState, type Judgement, type Observation, thresholdOf } from './detector.ts'
+import { type Episode, type EpisodeRules, type EpisodeState, follow, noEpisodes } from './episodes.ts'
+import type { WatchPlan } from './watch-plan.ts'
+
+/** An episode, and how often what it rests on was told: its windows and their corrections. */
+export interface KnownEpisode {
+  readonly episode: Episode
+  readonly revision: number
+  /** Under which it began. */
+  readonly threshold: number
+  /** It was going on when what is known begins. */
+  readonly crossing: boolean
+}
+
+/** Episodes since some time. */
+interface Run {
+  state: EpisodeState
+  /** Of the one that is pending or open. */
+  revision: number
+  threshold: number
+  crossing: boolean
+  /** Nothing has been judged yet. */
+  isNew: boolean
+  closed: KnownEpisode[]
+}
+
+/** A detector that judges. */
+interface Judge {
+  /** It was a learner before. */
+  readonly succeeds: boolean
+  readonly detector: Detector
+  readonly state: DetectorState
+  readonly calibration: Calibration | null
+}
+
+/** A detector that learns until it judges, and what its threshold will be set by. */
+interface Learner {
+  readonly state: DetectorState
+  /** Start, end, value and volume of each window; `before` is shared and not changed. Both empty without a budget. */
+  readonly before: readonly number[]
+  readonly since: number[]
+}
+
+/** Memory of one series. */
+export interface SeriesState {
+  /** Number of the history that the last window was in; null before the first one. */
+  history: number | null
+  judge: Judge | null
+  learner: Learner | null
+  /** Since the history before. */
+  known: Run
+  /** Since this one: what will be known in the next. */
+  fresh: Run
+  last: Judgement | null
+}
+
+/** What may be done for a series: see watched-groups.ts. */
+export interface Admission {
+  readonly judged: boolean
+  readonly learned: boolean
+}
+
+/** A series of which nothing was seen. */
+export function newSeries(): SeriesState {
+  return { history: null, judge: null, learner: null, known: newRun(), fresh: newRun(), last: null }
+}
+
+/** Number of the history that a window is in. */
+export function historyOf({ history }: WatchPlan, startMs: number): number {
+  return Math.floor((startMs - history.fromMs) / history.lengthMs)
+}
+
+/** Whether a series has nothing to remember. */
+export function isForgotten({ judge, learner, known, fresh }: SeriesState): boolean {
+  const none = (run: Run): boolean => run.closed.length === 0 && run.state.episode === null
+  return judge === null && learner === null && none(known) && none(fresh)
+}
+
+/**
+ * Takes the next window. `revision` is how often its value was told; `empty`: the group had no events in it, which begins
+ * no series.
+ */
+export function take(
+  plan: WatchPlan,
+  series: SeriesState,
+  window: Observation,
+  revision: number,
+  empty: boolean,
+  admission: Admission,
+): void {
+  goTo(plan, series, historyOf(plan, window.startMs))
+  if (series.learner === null && !empty && admission.learned)
+    series.learner = { state: plan.first.start(), before: [], since: [] }
+  if (series.learner !== null) learn(plan, series.learner, window)
+  if (series.judge === null && !empty && admission.judged)
+    series.judge = { succeeds: false, detector: plan.first, state: plan.first.start(), calibration: null }
+  if (series.judge === null) {
+    series.last = null
+    return
+  }
+  const judgement = judge(series.judge.detector, series.judge.state, window)
+  series.last = judgement
+  followRun(plan.rules, series.known, judgement, revision, series.judge)
+  followRun(plan.rules, series.fresh, judgement, revision, series.judge)
+}
+
+/**
+ * What is known of its episodes, by time: the open one last, without `closedMs`. One that went on when what is known begins
+ * was known by its true beginning as long as it lasted; it is told from there on only if it lasted until this history.
+ */
+export function episodesOfSeries(plan: WatchPlan, { known, history }: SeriesState): KnownEpisode[] {
+  const { phase, episode } = known.state
+  const { revision, threshold, crossing, closed } = known
+  const sinceMs = plan.history.fromMs + (history ?? 0) * plan.history.lengthMs
+  const told = closed.filter((one) => !one.crossing || one.episode.closedMs! > sinceMs)
+  const open = phase === 'open' || phase === 'recovering'
+  return open ? [...told, { episode: episode!, revision, threshold, crossing }] : told
+}
+
+/** A copy that goes on by itself. */
+export function fork({ judge, learner, known, fresh, ...rest }: SeriesState): SeriesState {
+  return {
+    ...rest,
+    judge: judge === null ? null : { ...judge, state: structuredClone(judge.state) },
+    learner: learner === null ? null : forkLearner(learner),
+    known: forkRun(known),
+    fresh: forkRun(fresh),
+  }
+}
+
+/** Without the band, which costs more than the judgement. */
+function judge(detector: Detector, state: DetectorState, window: Observation): Judgement {
+  const standing = detector.standardise(state, window)
+  return { ...standing, ...detector.decide(state.cusum, standing) }
+}
+
+function goTo(plan: WatchPlan, series: SeriesState, history: number): void {
+  series.history ??= history
+  // After two nothing is left of a series that has not gone on.
+  for (let steps = 0; series.history < history && steps < 3; steps++) {
+    series.history++
+    series.judge = series.learner === null ? null : succeed(plan, series.learner)
+    series.learner = null
+    series.known = series.fresh
+    series.fresh = newRun()
+  }
+  series.history = history
+}
+
+function learn({ first, budget }: WatchPlan, { state, since }: Learner, window: Observation): void {
+  judge(first, state, window)
+  if (budget !== null) since.push(window.startMs, window.endMs, window.value, window.volume)
+}
+
+/** The learner as the judge of the next history. */
+function succeed({ first, budget, rules }: WatchPlan, { state, before, since }: Learner): Judge {
+  if (budget === null) return { succeeds: true, detector: first, state, calibration: null }
+  const windows: Observation[] = []
+  for (const numbers of [before, since]) {
+    for (let at = 0; at < numbers.length; at += 4) {
+      const [startMs, endMs, value, volume] = numbers.slice(at, at + 4) as [number, number, number, number]
+      windows.push({ startMs, endMs, value, volume, final: true })
+    }
+  }
+  const calibration = calibrate(first.spec, windows, budget, { rules })
+  // Of nothing there is no middle around which bounds could be laid.
+  if (first.spec.kind === 'threshold' && calibration.verdict === 'tooThin')
+    return { succeeds: true, detector: first, state, calibration: { ...calibration, spec: first.spec } }
+  const detector = new Detector(calibration.spec)
+  if (first.spec.kind !== 'cusum') return { succeeds: true, detector, state, calibration }
+  // A sum is held at the threshold, so it is another one under another.
+  const summed = detector.start()
+  for (const window of windows) judge(detector, summed, window)
+  return { succeeds: true, detector, state: summed, calibration }
+}
+
+function newRun(): Run {
+  return { state: noEpisodes(), revision: 0, threshold: 0, crossing: false, isNew: true, closed: [] }
+}
+
+function followRun(
+  rules: EpisodeRules,
+  run: Run,
+  judgement: Judgement,
+  revision: number,
+  { detector, succeeds }: Judge,
+): void {
+  const before = run.state.episode
+  if (before !== null) run.revision += revision
+  for (const { type, episode } of follow(run.state, judgement, rules)) {
+    const { revision: told, threshold, crossing } = run
+    if (type === 'closed') run.closed.push({ episode, revision: told, threshold, crossing })
+  }
+  const { episode } = run.state
+  if (episode === null || before === null || before.side !== episode.side) {
+    run.revision = episode === null ? 0 : revision
+    run.threshold = thresholdOf(detector.spec)
+    run.crossing = episode !== null && run.isNew && succeeds
+  }
+  if (judgement.status === 'judged') run.isNew = false
+}
+
+function forkLearner({ state, before, since }: Learner): Learner {
+  return { state: structuredClone(state), before: before.length === 0 ? since : [...before, ...since], since: [] }
+}
+
+function forkRun({ state, closed, ...rest }: Run): Run {
+  return { ...rest, state: { ...state }, closed: [...closed] }
+}
