@@ -12,7 +12,6 @@ import type {
   CheckpointDefinition,
   Delivery,
   PoisonDefinition,
-  RestartDefinition,
   SideOutputDefinition,
   SinkDefinition,
   SinkOutput,
@@ -20,6 +19,7 @@ import type {
   WatermarkDefinition,
 } from '../job/definition.ts'
 import { deliveryPart } from '../job/delivery.ts'
+import type { RestartDefinition } from '../job/restart-definition.ts'
 import type { Key } from './keys.ts'
 import type { KeyedOperator, OperatorRuntime } from './operator.ts'
 
