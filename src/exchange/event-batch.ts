@@ -25,6 +25,9 @@ export const ROWS_MAX = 2304
 /** Bytes for keys and dictionary texts in an ordinary buffer. */
 const TEXT_BYTES = 48 * 1024
 
+/** As many more a row where each row has a text of its own: an id. A UUID is 36 bytes; longer ones send batches earlier. */
+const ID_BYTES = 40
+
 /** Where the columns lie. Made once a job; the same on both sides. */
 export interface EventBatchLayout {
   readonly numbers: number
@@ -43,19 +46,20 @@ export interface EventBatchLayout {
   readonly byteLength: number
 }
 
-/** Computes the layout for so many columns. */
+/** Computes the layout for so many columns; `ids`: one of the texts is different in each row. */
 export function layOutEventBatch(
   numbers: number,
   texts: number,
   origins: boolean,
   counts = false,
   weights = false,
+  ids = false,
 ): EventBatchLayout {
   const f64At = Math.ceil((2 + texts) / 2) * 8
   const u32At = f64At + (1 + numbers + (origins ? 1 : 0)) * ROWS_MAX * 8
   const u16At = u32At + (4 + (origins ? 1 : 0) + (counts ? 1 : 0) + texts * 2 + (weights ? 1 : 0)) * ROWS_MAX * 4
   const bytesAt = u16At + texts * ROWS_MAX * 2
-  const byteLength = bytesAt + TEXT_BYTES
+  const byteLength = bytesAt + TEXT_BYTES + (ids ? ID_BYTES * ROWS_MAX : 0)
   return { numbers, texts, origins, counts, weights, f64At, u32At, u16At, bytesAt, byteLength }
 }
 

@@ -80,7 +80,8 @@ export class Attempt {
     const { numbers, texts } = this.#columns
     this.#combine = combinerPlan(deploy.plan)
     const origins = deploy.plan.definition.late !== null
-    this.#layout = layOutEventBatch(numbers.length, texts.length, origins, this.#combine !== null)
+    const [counts, ids] = [this.#combine !== null, deploy.plan.dedupe !== undefined]
+    this.#layout = layOutEventBatch(numbers.length, texts.length, origins, counts, false, ids)
   }
 
   /** Builds this thread's subtasks, with the state of the checkpoint. */

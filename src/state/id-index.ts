@@ -42,7 +42,7 @@ export class IdIndex {
     return this.#shards[hash >>> SHARD_SHIFT]!
   }
 
-  /** Adds a row that is not there. */
+  /** Adds a row that is not there. Hashes may be signed. */
   insert(hash: number, row: number): void {
     invariant(row < ID_ROWS_MAX, 'a table has more ids than its index can tell apart')
     const shard = hash >>> SHARD_SHIFT

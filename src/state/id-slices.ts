@@ -34,6 +34,7 @@ export const ID_KIND_SHIFT = 30
 
 const OFFSET_MASK = 2 ** 28 - 1
 const ROWS_FIRST = 4
+const noFields = new Uint32Array(0)
 
 /** Ids whose times lie together. */
 export interface IdSlice {
@@ -61,6 +62,8 @@ export class IdSlices {
   /** In the order of time. */
   #all: IdSlice[] = []
   #places: (Place | undefined)[] = []
+  /** By place: the fields of its page. */
+  #u32s: Uint32Array[] = []
   #freePlaces: number[] = []
   #latest: IdSlice | null = null
 
@@ -81,7 +84,7 @@ export class IdSlices {
 
   /** Fields of the page of a row; its own begin at (row & ID_PAGE_MASK) * ID_STRIDE. */
   u32Of(row: number): Uint32Array {
-    return this.#places[row >>> PAGE_SHIFT]!.page.u32
+    return this.#u32s[row >>> PAGE_SHIFT]!
   }
 
   timeOf(row: number): number {
@@ -109,9 +112,12 @@ export class IdSlices {
     }
     const last = rows.pages.length - 1
     const page = rows.ensure(last, slice.used + 1)
+    const place = places[last]!
     page.dirty = 1
     page.u32[slice.used * ID_STRIDE + ID_STATE] = (timeMs - slice.startMs) | bits
-    return places[last]! * ID_PAGE_ROWS + slice.used++
+    // A page that has grown has other views.
+    this.#u32s[place] = page.u32
+    return place * ID_PAGE_ROWS + slice.used++
   }
 
   /** The slice of a time. */
@@ -157,6 +163,7 @@ export class IdSlices {
     if (place !== undefined) {
       slice.rows.dropFirst()
       this.#places[place] = undefined
+      this.#u32s[place] = noFields
       this.#freePlaces.push(place)
     }
     if (slice.places.length > 0) return
@@ -169,6 +176,7 @@ export class IdSlices {
     for (const { rows } of this.#all) rows.release()
     this.#all = []
     this.#places = []
+    this.#u32s = []
     this.#freePlaces = []
     this.#latest = null
   }
@@ -176,6 +184,7 @@ export class IdSlices {
   #place(slice: IdSlice, page: Page): void {
     const place = this.#freePlaces.pop() ?? this.#places.length
     this.#places[place] = { page, slice }
+    this.#u32s[place] = page.u32
     slice.places.push(place)
   }
 }

@@ -84,7 +84,8 @@ export class IdTable {
     idLength: number,
   ): number {
     const words = this.#words
-    this.#keyHash = keyHash
+    // Signed: what is beyond 31 bits would be an object in a field.
+    this.#keyHash = keyHash | 0
     this.#kind = readId(bytes, idStart, idStart + idLength, words)
     if (this.#kind === ID_TEXT) {
       this.#bytes = bytes
@@ -227,29 +228,37 @@ export class IdTable {
   #hashOf(row: number): number {
     const u32 = this.slices.u32Of(row)
     const at = (row & ID_PAGE_MASK) * ID_STRIDE
-    if (u32[at + ID_STATE]! >>> ID_KIND_SHIFT === ID_TEXT) return u32[at + HASH]!
+    if (u32[at + ID_STATE]! >>> ID_KIND_SHIFT === ID_TEXT) return u32[at + HASH]! | 0
     return uuidHash(u32[at + ID_KEY_HASH]!, u32, at)
   }
 
   #findUuid(): number {
-    const [a, b, c, d] = [this.#words[0]!, this.#words[1]!, this.#words[2]!, this.#words[3]!]
-    const slots = this.#index.slotsOf(this.#hash)
+    const words = this.#words
+    const a = words[0]!
+    const b = words[1]!
+    const c = words[2]!
+    const d = words[3]!
+    const hash = this.#hash
+    const keyHash = this.#keyHash
+    const kind = this.#kind
+    const slices = this.slices
+    const slots = this.#index.slotsOf(hash)
     const mask = slots.length - 1
-    const tag = tagOf(this.#hash)
-    for (let at = this.#hash & mask; ; at = (at + 1) & mask) {
+    const tag = tagOf(hash)
+    for (let at = hash & mask; ; at = (at + 1) & mask) {
       const slot = slots[at]!
       if (slot === 0) return -1
       if ((slot & ~ROW_MASK) !== tag || slot === ROW_MASK) continue
       const row = (slot & ROW_MASK) - 1
-      const u32 = this.slices.u32Of(row)
+      const u32 = slices.u32Of(row)
       const i = (row & ID_PAGE_MASK) * ID_STRIDE
       if (
         u32[i] === a &&
         u32[i + 1] === b &&
         u32[i + 2] === c &&
         u32[i + 3] === d &&
-        u32[i + ID_KEY_HASH] === this.#keyHash &&
-        u32[i + ID_STATE]! >>> ID_KIND_SHIFT === this.#kind
+        (u32[i + ID_KEY_HASH]! | 0) === keyHash &&
+        u32[i + ID_STATE]! >>> ID_KIND_SHIFT === kind
       )
         return row
     }
@@ -271,7 +280,7 @@ export class IdTable {
   #isText(row: number): boolean {
     const u32 = this.slices.u32Of(row)
     const at = (row & ID_PAGE_MASK) * ID_STRIDE
-    if (u32[at + HASH] !== this.#hash || u32[at + ID_STATE]! >>> ID_KIND_SHIFT !== ID_TEXT) return false
+    if ((u32[at + HASH]! | 0) !== this.#hash || u32[at + ID_STATE]! >>> ID_KIND_SHIFT !== ID_TEXT) return false
     if (u32[at + LENGTH] !== this.#idLength || u32[at + KEY_LENGTH] !== this.#keyLength) return false
     const ref = u32[at + REF]!
     const stored = this.texts.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8
@@ -308,11 +317,11 @@ function uuidHash(keyHash: number, words: Uint32Array, at: number): number {
   let hash = hashBlock(keyHash | 0, words[at]!)
   hash = hashBlock(hash, words[at + 1]!)
   hash = hashBlock(hash, words[at + 2]!)
-  return mix32(hashBlock(hash, words[at + 3]!))
+  return mix32(hashBlock(hash, words[at + 3]!)) | 0
 }
 
 function textHash(keyHash: number, bytes: Uint8Array, start: number, end: number): number {
-  return hashBytes(bytes, start, end, keyHash)
+  return hashBytes(bytes, start, end, keyHash) | 0
 }
 
 function textBytes(length: number): number {

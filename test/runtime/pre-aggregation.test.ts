@@ -56,6 +56,7 @@ describe('whether rows may be folded', () => {
   it.each([
     ['late events are kept', views, 'late: { log: { path: /tmp/late, topic: late } }'],
     ['it is switched off', views, 'preAggregation: false'],
+    ['copies are to be found', views, 'dedupe: { by: event_id, within: 1h }'],
     ['texts are ranked', `${views}  - { id: ranked, topK: { field: screen, k: 3 }, window: { tumbling: 1h } }\n`, ''],
     [
       'quantiles are asked',
