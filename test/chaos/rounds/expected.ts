@@ -46,6 +46,7 @@ export function expectedOf(records: readonly TopicRecord[]): Expected {
   const counts = new Map<string, number>()
   const actives = new Map<string, Set<string>>()
   const times = new Map<string, number[]>()
+  const ids = new Set<string>()
   const add = (metric: string, startMs: number, dimension: string, more: number): void => {
     const name = resultName(metric, startMs, dimension)
     values.set(name, (values.get(name) ?? 0) + more)
@@ -56,15 +57,16 @@ export function expectedOf(records: readonly TopicRecord[]): Expected {
       deadLetters.add(`${partition}@${offset}`)
       continue
     }
-    const { name, person, platform, revenueMinor } = event
+    const { eventId, name, person, platform, revenueMinor } = event
     const timeMs = event.occurredAt!.getTime()
     const minuteMs = Math.floor(timeMs / MINUTE_MS) * MINUTE_MS
     if (name === 'ancient') late.add(`${partition}@${offset}`)
+    // The job in TypeScript does not deduplicate.
+    if (name === 'page_view') counts.set(person, (counts.get(person) ?? 0) + 1)
+    if (eventId !== '' && ids.has(eventId)) continue
+    ids.add(eventId)
     if (name === 'click') add('clicks', minuteMs, platform, 1)
-    if (name === 'page_view') {
-      add('views', minuteMs, person, 1)
-      counts.set(person, (counts.get(person) ?? 0) + 1)
-    }
+    if (name === 'page_view') add('views', minuteMs, person, 1)
     if (name === 'purchase') {
       add('revenue', minuteMs, platform, Number(revenueMinor))
       const last = Math.floor(timeMs / 20_000) * 20_000

@@ -35,6 +35,7 @@ export function declaredJob(topic: string, outputs: Outputs): string {
     restart,
     checkpoint: { every: '300ms', tolerableFailures: 1000 },
     parallelism: 2,
+    dedupe: { by: 'event_id', within: '2h' },
     metrics: [
       { id: 'views', count: {}, where: `name == 'page_view'`, window: minute, by: ['person'] },
       { id: 'revenue', sum: { field: 'revenue_minor' }, where: `name == 'purchase'`, window: minute, by: ['platform'] },

@@ -8,6 +8,7 @@
  *   click                 a part of them comes up to two minutes late, within the lateness that their metric allows
  *   ancient               from years before: late for every metric, once a watermark has been seen
  *   (garbage)             no event at all
+ *   (copies)              of one event in ten, a few seconds later, in any partition
  */
 import { nextBelow, type Random, SeededRandom } from '../../../src/core/clock.ts'
 import { Event } from '../../../src/gen/millrace/v1/event.ts'
@@ -24,6 +25,8 @@ const PERSONS = 400
 const PLATFORMS = ['web', 'ios', 'android', 'backend']
 /** The first events are all in order, so that every watermark is there before anything is late. */
 const ORDERLY_EVENTS = 2000
+/** A copy is of one of so many events before it. */
+const COPIES_OF = 1000
 
 /** Writes events until it is told to stop. */
 export class Load {
@@ -37,6 +40,7 @@ export class Load {
   #connected: KafkaProducer | undefined
   #next = 0
   #stopped = false
+  readonly #recent: KafkaRecord[] = []
   #loop: Promise<void> = Promise.resolve()
 
   constructor(options: {
@@ -69,7 +73,7 @@ export class Load {
     await this.#loop
     const endMs = START_MS + this.#next * STEP_MS + 86_400_000
     const last = Array.from({ length: this.#partitions }, (_, partition) =>
-      record(partition, endMs, event(`end-${partition}`, 'end', 'web', endMs, 0)),
+      record(partition, endMs, encode('', `end-${partition}`, 'end', 'web', endMs, 0)),
     )
     await this.#send(last)
     await this.#disconnect()
@@ -104,10 +108,19 @@ export class Load {
   }
 
   #batch(): KafkaRecord[] {
-    return Array.from({ length: BATCH_EVENTS }, () => this.#make(this.#next++))
+    return Array.from({ length: BATCH_EVENTS }, () => {
+      const k = this.#next++
+      const made = this.#make(k)
+      this.#recent[k % COPIES_OF] = made
+      if (k < ORDERLY_EVENTS || nextBelow(this.#random, 10) > 0) return [made]
+      const copy = this.#recent[nextBelow(this.#random, COPIES_OF)]!
+      return [made, { ...copy, partition: nextBelow(this.#random, this.#partitions) }]
+    }).flat()
   }
 
   #make(k: number): KafkaRecord {
+    const event = (person: string, name: string, platform: string, timeMs: number, revenueMinor: number) =>
+      encode(idOf(k), person, name, platform, timeMs, revenueMinor)
     const random = this.#random
     const partition = nextBelow(random, this.#partitions)
     const orderly = k < ORDERLY_EVENTS
@@ -129,9 +142,21 @@ export class Load {
   }
 }
 
-function event(person: string, name: string, platform: string, timeMs: number, revenueMinor: number): Uint8Array {
+/** A UUID for the even ones, a short text for the others. */
+function idOf(k: number): string {
+  return k % 2 === 0 ? `0193f8a0-0000-7000-8000-${k.toString(16).padStart(12, '0')}` : `event-${k}`
+}
+
+function encode(
+  eventId: string,
+  person: string,
+  name: string,
+  platform: string,
+  timeMs: number,
+  revenueMinor: number,
+): Uint8Array {
   return Event.encode(
-    Event.fromPartial({ person, name, platform, occurredAt: new Date(timeMs), revenueMinor }),
+    Event.fromPartial({ eventId, person, name, platform, occurredAt: new Date(timeMs), revenueMinor }),
   ).finish()
 }
 
