@@ -39,6 +39,7 @@ export function metricJson(info: MetricInfo) {
     timezone: info.window.timezone,
     integer: info.integer,
     additive: isAdditive(info),
+    maxGroups: info.maxGroups ?? null,
     error: statedError(info.kind),
     q: info.kind.kind === 'quantile' ? info.kind.q : null,
     k: info.kind.kind === 'topK' ? info.kind.k : null,
@@ -72,6 +73,7 @@ export function valueJson(result: Pick<MetricResult, 'info' | 'dimensions'>, val
     watermark: jsonInstant(value.watermarkMs),
     lateCount: value.lateCount,
     eventCount: value.eventCount,
+    otherGroups: value.otherGroups ?? 0,
     attempt: value.attempt,
     immature: value.immature === true,
   }
@@ -149,12 +151,18 @@ export function valueColumns(dimensions: readonly string[], info: MetricInfo): T
   ]
 }
 
+/** The texts of a group; of what is left beside those that are shown, how many groups it is. */
+function groupCells({ dimensions, otherGroups }: MetricValue): string[] {
+  if (otherGroups === undefined) return dimensions.map((text) => (text === '' ? '-' : printable(text)))
+  return dimensions.map((_, i) => (i === 0 ? `(${formatNumber(otherGroups)} others)` : ''))
+}
+
 /** The cells of one value. */
 export function valueCells(info: MetricInfo, value: MetricValue): string[] {
   const { kind, timezone } = info.window
   return [
     kind === 'global' ? 'all time' : formatWindow(value.windowStartMs, value.windowEndMs, timezone),
-    ...value.dimensions.map((text) => (text === '' ? '-' : printable(text))),
+    ...groupCells(value),
     formatValue(value, info.kind),
     statusText(value),
     formatNumber(value.eventCount),

@@ -15,7 +15,7 @@ export function hashDefinition(definition: JobDefinition): string {
     // Types come and go; those that stay are compared by job/schema-evolution.ts.
     event: { message: event.message, time: event.time, timeUnit: event.timeUnit, key: event.key },
     ...(definition.dedupe === undefined ? {} : { dedupe: describeDedupe(definition.dedupe) }),
-    metrics: definition.metrics.map(({ description: _, preset: __, ...rest }) => rest),
+    metrics: definition.metrics.map(({ description: _, preset: __, maxGroups: ___, ...rest }) => rest),
   }
   const bytes = new TextEncoder().encode(canonicalJson(relevant))
   return [1, 2, 3, 4].map((seed) => hashBytes(bytes, 0, bytes.length, seed).toString(16).padStart(8, '0')).join('')

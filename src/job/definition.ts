@@ -178,6 +178,8 @@ export interface MetricDefinition {
   readonly where: string | null
   /** Paths of the dimensions, in the order in which values carry them. */
   readonly by: readonly string[]
+  /** Most groups of a window in an answer, the rest of which is one value; absent for any number. */
+  readonly maxGroups?: number
   readonly window: WindowDefinition
   readonly trigger: TriggerDefinition | null
   /** Provisional results of changed groups go to the sinks this often, in wall-clock time; 0 for never. */

@@ -44,6 +44,9 @@ const bareKinds: ReadonlySet<string> = new Set([
   'stickiness',
 ])
 
+/** Most groups of a window that an answer may be capped at. */
+const GROUPS_MAX = 10_000
+
 /** Reads one metric; `job` is what its job says for all of them. */
 export function readMetric(reader: MappingReader, job: JobWideDefaults): MetricDefinition {
   const id = reader.text('id')
@@ -78,6 +81,7 @@ export function readMetric(reader: MappingReader, job: JobWideDefaults): MetricD
     kind: metric,
     where: reader.text('where', '').trim() === '' ? null : reader.text('where', ''),
     by,
+    ...(reader.has('maxGroups') ? { maxGroups: reader.number('maxGroups', 1, 1, GROUPS_MAX) } : {}),
     ...(preset === null || kind === undefined || !presetsOf(kind).includes(preset.name) ? {} : { preset: preset.name }),
     window: readWindow(reader, job.timezone, windows),
     trigger: readTrigger(reader),

@@ -14,6 +14,8 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
   if (window.kind !== 'tumbling')
     report([...path, 'window'], `${what} has windows side by side: use tumbling, or calendar: day, week or month`)
   if (window.time === 'processing') report([...path, 'window', 'time'], `${what} is of event time: leave it out`)
+  if (metric.maxGroups !== undefined)
+    report([...path, 'maxGroups'], `${what} has groups of its own in each group, so they have no rest: leave it out`)
   by.forEach((dimension, i) => {
     const at = [...path, 'by', i]
     if (dimension === key) report(at, `${what} counts persons: it cannot be by "${key}", which is the person`)

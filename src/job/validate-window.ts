@@ -43,6 +43,8 @@ export function validateWindow(metric: MetricDefinition, key: string, path: Docu
     case 'global':
       validateGlobal(metric, key, path, report)
   }
+  if (metric.maxGroups !== undefined && metric.by.length === 0)
+    report([...path, 'maxGroups'], 'is about groups, of which there is one without dimensions: add some by `by`')
   if (metric.trigger !== null && window.kind !== 'global')
     report([...path, 'trigger'], 'only global windows have a trigger: others give results by time, or early ones')
   if (metric.earlyMs !== 0 && metric.earlyMs < EARLY_MS_MIN)

@@ -22,6 +22,8 @@ export interface GatheredRow {
   provisional: boolean
   /** What the value has beside its number; absent or null for nothing. */
   readonly detail?: MetricDetail | null
+  /** So many groups are in this row, which is what is left beside those that are shown; absent for a group. */
+  otherGroups?: number
 }
 
 /** Takes rows. */
@@ -292,6 +294,9 @@ export function columnsOf(
     revision: Uint32Array.from(rows, (row) => row.revision),
     lateCount: Float64Array.from(rows, (row) => row.late),
     provisional: Uint8Array.from(rows, (row) => (row.provisional ? 1 : 0)),
+    ...(rows.some((row) => row.otherGroups !== undefined)
+      ? { otherGroups: Float64Array.from(rows, (row) => row.otherGroups ?? 0) }
+      : {}),
     ...(rows.some((row) => row.detail != null) ? { details: rows.map((row) => row.detail ?? null) } : {}),
   }
 }

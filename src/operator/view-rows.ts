@@ -29,6 +29,8 @@ export interface ViewQuery {
   readonly newest?: number
   /** Dimensions to keep, by index and in this order: rows that differ only in others are added up. */
   readonly keep?: readonly number[]
+  /** At most so many groups of a window, and one row for the rest; conditions on values are the asker's then. */
+  readonly cap?: GroupCap
   /** Only this window subtask answers: the one that owns a key. */
   readonly subtask?: number
 }
@@ -56,6 +58,15 @@ export interface TopRows {
   readonly ascending: boolean
 }
 
+/** How the values of groups become one: of others than these it is not known from values. */
+export type RestOf = 'sum' | 'min' | 'max' | 'none'
+
+/** How many groups of a window are shown. */
+export interface GroupCap {
+  readonly count: number
+  readonly rest: RestOf
+}
+
 /** Rows of one subtask's view, in columns. */
 export interface ViewRows {
   readonly operator: 'window' | 'merge'
@@ -81,6 +92,8 @@ export interface ViewRows {
   readonly lateCount: Float64Array
   /** With `keep`: 1 where a row that was added up is provisional, whatever the greatest revision says. */
   readonly provisional?: Uint8Array
+  /** With `cap`: of rows that stand for the rest, how many groups are in it; 0 for groups. Absent: all are groups. */
+  readonly otherGroups?: Float64Array
   /** What values have beside their number, for metrics that have anything. */
   readonly details?: readonly (MetricDetail | null)[]
 }

@@ -9,6 +9,7 @@ import type { Accumulators } from './accumulators.ts'
 import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
 import { readDetail, readMetric, readVolume } from './read-metric.ts'
+import { CappedWindows } from './view-cap.ts'
 import { AddedUp, AllRows, columnsOf, NewestRows, type RowCollector, TopOfWindows } from './view-collect.ts'
 import { type KeyTest, keyTest, TooMuchWork, valuePasses } from './view-filter.ts'
 import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
@@ -27,8 +28,10 @@ class Gathered {
     this.#metric = metric
     this.#since = since
     this.passes = keyTest(table.plan.dimensions.length, query.filter, query.conditions ?? [])
-    this.#values = query.keep === undefined ? (query.values ?? []) : []
-    if (query.keep !== undefined) this.collector = new AddedUp(query.keep, query.rowsMax)
+    this.#values = query.keep === undefined && query.cap === undefined ? (query.values ?? []) : []
+    if (query.cap !== undefined)
+      this.collector = new CappedWindows(query.cap, query.newest ?? query.rowsMax, query.newest !== undefined)
+    else if (query.keep !== undefined) this.collector = new AddedUp(query.keep, query.rowsMax)
     else if (query.top !== undefined)
       this.collector = new TopOfWindows(query.top, query.newest ?? query.rowsMax, query.newest !== undefined)
     else if (query.newest !== undefined) this.collector = new NewestRows(query.newest)

@@ -5,7 +5,9 @@
  * of others (query/ratio-answer.ts), following changes (query/follower.ts).
  */
 import { MillraceError } from '../core/errors.ts'
+import type { GroupCap } from '../operator/view-rows.ts'
 import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
+import { capOf, capped } from './cap.ts'
 import { markImmature } from './maturity.ts'
 import { keptDimensions, limitValues, rollUp, valuesOf } from './render.ts'
 import { checkConditions, passing, questionOf, topOfWindows } from './selection.ts'
@@ -17,14 +19,19 @@ export interface WholeAnswer {
   readonly watermarkMs: number
 }
 
-/** Answers a query about a metric that workers have values of. */
-export async function answerQuery(views: ViewPort, metric: ViewMetric, query: MetricQuery): Promise<WholeAnswer> {
+/** Answers a query about a metric that workers have values of; with `cap` null, whatever the number of groups. */
+export async function answerQuery(
+  views: ViewPort,
+  metric: ViewMetric,
+  query: MetricQuery,
+  cap: GroupCap | null = capOf(metric.info, query),
+): Promise<WholeAnswer> {
   const { info } = metric
   checkConditions(query)
   const kept = keptDimensions(info, query)
-  const { view, adds } = questionOf(metric.index, info, query, kept, true)
+  const { view, adds } = questionOf(metric.index, info, query, kept, true, cap)
   const answer = await views.ask(query.job, { ...view, sinceChange: [] }, info)
-  const values = answered(collect(answer, query), query, kept, adds)
+  const values = answered(collect(answer, query), query, kept, adds, cap)
   const watermarks = answer.rows.map((part) => part.watermarkMs)
   return {
     result: markImmature({ info, dimensions: dimensionsOf(info, kept), ...values }, query.filters),
@@ -53,6 +60,7 @@ function answered(
   query: MetricQuery,
   kept: readonly number[] | null,
   adds: boolean,
+  cap: GroupCap | null,
 ): Pick<MetricResult, 'values' | 'truncated'> {
   const { top = null } = query
   let whole = values
@@ -61,8 +69,8 @@ function answered(
       values,
       kept.map((_, index) => index),
     )
-    whole = passing(totals, query)
-  }
+    whole = passing(cap === null ? totals : capped(totals, cap), query)
+  } else if (cap !== null) whole = passing(capped(values, cap), query)
   if (top !== null) whole = topOfWindows(whole, top)
   return limitValues(adds || kept === null ? whole : rollUp(whole, kept), query)
 }

@@ -25,6 +25,8 @@ export interface MetricInfo {
   readonly window: WindowDefinition
   /** Values are whole numbers. */
   readonly integer: boolean
+  /** Most groups of a window in an answer; absent for any number. */
+  readonly maxGroups?: number
 }
 
 /** True where values of groups may be added up: counts and sums. */
@@ -52,6 +54,11 @@ export interface MetricValue {
   readonly lateCount: number
   readonly eventCount: number
   readonly attempt: number
+  /**
+   * It is no group, but what is left beside those that are shown: so many of them. Its dimensions are empty, and its value is
+   * NaN where the values of groups do not make one. Absent for a group, whatever its texts.
+   */
+  readonly otherGroups?: number
   /** Whom it is about have not all had their time (query/maturity.ts). Absent: they have, or it is no such metric. */
   readonly immature?: boolean
 }

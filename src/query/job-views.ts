@@ -78,6 +78,7 @@ function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
       dimensions: table.dimensionNames,
       window: metric.window,
       integer: ratio === undefined && plan.integer,
+      ...(metric.maxGroups === undefined ? {} : { maxGroups: metric.maxGroups }),
     }
     if (ratio !== undefined) return { info, index: -1, ratio }
     return { info, index, keyDimension: table.dimensions.indexOf(-1), settleMs: table.settleMs ?? 0 }

@@ -42,7 +42,10 @@ export async function answerRatio(views: ViewPort, sides: RatioSides, query: Met
   checkConditions(query)
   const { info, plan } = sides
   const [ofQuery, toQuery] = sideQueries(sides, query)
-  const [of, to] = await Promise.all([answerQuery(views, sides.of, ofQuery), answerQuery(views, sides.to, toQuery)])
+  const [of, to] = await Promise.all([
+    answerQuery(views, sides.of, ofQuery, null),
+    answerQuery(views, sides.to, toQuery, null),
+  ])
   const values = ratioValues(
     { ...of, settleMs: sides.of.settleMs ?? 0 },
     { ...to, settleMs: sides.to.settleMs ?? 0 },

@@ -34,6 +34,7 @@ export function valuesOf(rows: ViewRows, attempt: number): MetricValue[] {
       lateCount: rows.lateCount[row] ?? 0,
       eventCount: rows.events[row] ?? 0,
       attempt,
+      ...((rows.otherGroups?.[row] ?? 0) === 0 ? {} : { otherGroups: rows.otherGroups![row]! }),
       ...(rows.details?.[row] == null ? {} : { detail: rows.details[row] }),
     })
   }
@@ -42,17 +43,20 @@ export function valuesOf(rows: ViewRows, attempt: number): MetricValue[] {
 
 /** What names one value of a metric: its window and its group. A session grows, and so is known by its start. */
 export function valueKey(
-  value: Pick<MetricValue, 'windowStartMs' | 'windowEndMs' | 'dimensions'>,
+  value: Pick<MetricValue, 'windowStartMs' | 'windowEndMs' | 'dimensions' | 'otherGroups'>,
   { kind }: { readonly kind: WindowDefinition['kind'] },
 ): string {
   const endMs = kind === 'cumulate' ? value.windowEndMs : 0
-  return JSON.stringify([value.windowStartMs, endMs, ...value.dimensions])
+  // The rest of some groups is not the group that has no texts.
+  const rest = value.otherGroups === undefined ? [] : [null]
+  return JSON.stringify([value.windowStartMs, endMs, ...value.dimensions, ...rest])
 }
 
-/** By window, then by dimension texts in code-unit order. */
+/** By window, then by dimension texts in code-unit order; what is left beside them last. */
 export function compareValues(a: MetricValue, b: MetricValue): number {
   if (a.windowStartMs !== b.windowStartMs) return a.windowStartMs - b.windowStartMs
   if (a.windowEndMs !== b.windowEndMs) return a.windowEndMs - b.windowEndMs
+  if ((a.otherGroups === undefined) !== (b.otherGroups === undefined)) return a.otherGroups === undefined ? -1 : 1
   for (let index = 0; index < a.dimensions.length; index++) {
     const left = a.dimensions[index] ?? ''
     const right = b.dimensions[index] ?? ''
@@ -137,7 +141,8 @@ function add(a: MetricValue, b: MetricValue): MetricValue {
   }
 }
 
-function leastSettled(a: ValueStatus, b: ValueStatus): ValueStatus {
+/** The status of two values together. */
+export function leastSettled(a: ValueStatus, b: ValueStatus): ValueStatus {
   if (a === 'provisional' || b === 'provisional') return 'provisional'
   return a === 'corrected' || b === 'corrected' ? 'corrected' : 'final'
 }

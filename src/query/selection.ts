@@ -11,7 +11,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { compareTop } from '../operator/view-collect.ts'
 import { valuePasses } from '../operator/view-filter.ts'
-import type { DimensionCondition, TopRows, ViewQuery } from '../operator/view-rows.ts'
+import type { DimensionCondition, GroupCap, TopRows, ViewQuery } from '../operator/view-rows.ts'
 import { type MetricInfo, type MetricQuery, type MetricValue, maxQueryLimit } from './api.ts'
 
 /** Most conditions of one kind in a query. */
@@ -30,7 +30,7 @@ export interface Question {
 
 /**
  * The question for metric number `metric`. `kept` are the dimensions that the answer keeps, null for all. `sums` false
- * asks for every group by itself, as one who follows changes must.
+ * asks for every group by itself, as one who follows changes must. `limit` caps the groups of a window.
  */
 export function questionOf(
   metric: number,
@@ -38,9 +38,11 @@ export function questionOf(
   query: MetricQuery,
   kept: readonly number[] | null,
   sums: boolean,
+  limit: GroupCap | null = null,
 ): Question {
   const adds = kept !== null && !fixesRest(info, query, kept)
   const { values = [], top = null } = query
+  const cap = sums && !adds ? limit : null
   return {
     view: {
       metric,
@@ -49,7 +51,8 @@ export function questionOf(
       filter: info.dimensions.map((dimension) => query.filters.get(dimension) ?? null),
       rowsMax: maxQueryLimit,
       ...((query.where ?? []).length === 0 ? {} : { conditions: conditionsOf(info, query) }),
-      ...(adds || values.length === 0 ? {} : { values }),
+      ...(adds || cap !== null || values.length === 0 ? {} : { values }),
+      ...(cap === null ? {} : { cap }),
       ...(adds || top === null ? {} : { top }),
       // One more than are wanted, so that it is known that there are more. Other groupings have another order.
       ...(sums && query.latest && (top === null ? kept === null : !adds) ? { newest: query.limit + 1 } : {}),

@@ -38,6 +38,7 @@ export function toDescription(info: MetricInfo): MetricDescription {
     timezone: info.window.timezone,
     processingTime: info.window.time === 'processing',
     integer: info.integer,
+    maxGroups: info.maxGroups ?? 0,
     additive: isAdditive(info),
     error: statedError(info.kind),
     q: info.kind.kind === 'quantile' ? info.kind.q : 0,
@@ -77,6 +78,7 @@ export function fromDescription(message: MetricDescription): MetricInfo {
     dimensions: message.dimensions,
     window: fromWindow(message),
     integer: message.integer,
+    ...(message.maxGroups === 0 ? {} : { maxGroups: message.maxGroups }),
   }
 }
 
@@ -193,6 +195,7 @@ export function toValues(result: MetricResult, only: readonly MetricValue[] = re
     eventCount: value.eventCount,
     attempt: value.attempt,
     immature: value.immature === true,
+    otherGroups: value.otherGroups ?? 0,
   }))
 }
 
@@ -214,6 +217,7 @@ export function fromValue(message: MetricValueMessage): MetricValue {
     eventCount: message.eventCount,
     attempt: message.attempt,
     ...(message.immature ? { immature: true } : {}),
+    ...(message.otherGroups === 0 ? {} : { otherGroups: message.otherGroups }),
   }
 }
 

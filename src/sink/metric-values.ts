@@ -119,6 +119,7 @@ export class MetricValueSink implements ResultSink {
       ...(detail?.text == null ? {} : { text: detail.text }),
       retraction: false,
       immature: !isDue(matureMs, row.watermarkMs),
+      otherGroups: 0,
     }
   }
 }

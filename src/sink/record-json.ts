@@ -43,6 +43,7 @@ export function metricValueJson(value: MetricValue): Uint8Array {
       text: value.text,
       retraction: value.retraction,
       immature: value.immature,
+      otherGroups: String(value.otherGroups),
     }),
   )
 }

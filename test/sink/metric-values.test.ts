@@ -81,6 +81,7 @@ describe('MetricValueSink', () => {
       items: [],
       retraction: false,
       immature: false,
+      otherGroups: 0,
     })
     expect(found[1]!.message).toMatchObject({ value: { $case: 'intValue', value: 1234 }, eventCount: 2, lateCount: 11 })
     expect(found[2]!.message.value).toEqual({ $case: 'doubleValue', value: 308.5 })

@@ -50,6 +50,8 @@ const values = fc.record({
   text: fc.option(texts, { nil: undefined }),
   retraction: fc.boolean(),
   immature: fc.boolean(),
+  // Of answers to queries only: what sinks are given are groups.
+  otherGroups: fc.constant(0),
 })
 
 const parsed = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString())
@@ -71,7 +73,7 @@ describe('records as JSON', () => {
     const full = { windowStart: new Date(0), windowEnd: new Date(1), watermark: new Date(2) }
     const keys = [
       ...['job', 'metric', 'dimensions', 'windowStart', 'windowEnd', 'intValue', 'status', 'revision', 'watermark'],
-      ...['lateCount', 'eventCount', 'attempt', 'items', 'retraction', 'immature'],
+      ...['lateCount', 'eventCount', 'attempt', 'items', 'retraction', 'immature', 'otherGroups'],
     ]
     expect(keysOf({ ...full, value: { $case: 'intValue', value: 0 } })).toEqual(keys)
     expect(

@@ -446,6 +446,11 @@ export interface JobMetric {
   early: string;
   /** Whose definition fills in what is left out: `ga4`, `posthog`, `amplitude`, `plausible` or `matomo`. */
   preset: string;
+  /**
+   * Most groups of a window in an answer to a query, 1 to 10000: those with the most events. The rest is one value, marked
+   * by `other_groups`. Absent for any number.
+   */
+  maxGroups?: number | undefined;
 }
 
 /** Counts events. */
@@ -4375,6 +4380,7 @@ function createBaseJobMetric(): JobMetric {
     trigger: undefined,
     early: "",
     preset: "",
+    maxGroups: undefined,
   };
 }
 
@@ -4471,6 +4477,9 @@ export const JobMetric: MessageFns<JobMetric> = {
     }
     if (message.preset !== "") {
       writer.uint32(274).string(message.preset);
+    }
+    if (message.maxGroups !== undefined) {
+      writer.uint32(280).int32(message.maxGroups);
     }
     return writer;
   },
@@ -4728,6 +4737,14 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.preset = reader.string();
             continue;
           }
+          case 35: {
+            if (tag !== 280) {
+              break;
+            }
+
+            message.maxGroups = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4803,6 +4820,11 @@ export const JobMetric: MessageFns<JobMetric> = {
       trigger: isSet(object.trigger) ? JobTrigger.fromJSON(object.trigger) : undefined,
       early: isSet(object.early) ? globalThis.String(object.early) : "",
       preset: isSet(object.preset) ? globalThis.String(object.preset) : "",
+      maxGroups: isSet(object.maxGroups)
+        ? globalThis.Number(object.maxGroups)
+        : isSet(object.max_groups)
+        ? globalThis.Number(object.max_groups)
+        : undefined,
     };
   },
 
@@ -4878,6 +4900,9 @@ export const JobMetric: MessageFns<JobMetric> = {
     }
     if (message.preset !== "") {
       obj.preset = message.preset;
+    }
+    if (message.maxGroups !== undefined) {
+      obj.maxGroups = Math.round(message.maxGroups);
     }
     return obj;
   },
@@ -5023,6 +5048,7 @@ export const JobMetric: MessageFns<JobMetric> = {
       : undefined;
     message.early = object.early ?? "";
     message.preset = object.preset ?? "";
+    message.maxGroups = object.maxGroups ?? undefined;
     return message;
   },
 };

@@ -124,6 +124,12 @@ export interface MetricValue {
    * rise in time. A window is provisional until all of its values are mature.
    */
   immature: boolean;
+  /**
+   * This is no group, but what is left beside those with the most events: so many groups, whose metric has `max_groups`. Its
+   * dimensions are empty. It has no value where those of groups do not make one, as of distinct persons. 0 for a group,
+   * whatever its texts.
+   */
+  otherGroups: number;
 }
 
 /** One entry of a value that is a list. */
@@ -201,6 +207,7 @@ function createBaseMetricValue(): MetricValue {
     text: undefined,
     retraction: false,
     immature: false,
+    otherGroups: 0,
   };
 }
 
@@ -258,6 +265,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     }
     if (message.immature !== false) {
       writer.uint32(136).bool(message.immature);
+    }
+    if (message.otherGroups !== 0) {
+      writer.uint32(144).int64(message.otherGroups);
     }
     return writer;
   },
@@ -411,6 +421,14 @@ export const MetricValue: MessageFns<MetricValue> = {
             message.immature = reader.bool();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.otherGroups = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -469,6 +487,11 @@ export const MetricValue: MessageFns<MetricValue> = {
       text: isSet(object.text) ? globalThis.String(object.text) : undefined,
       retraction: isSet(object.retraction) ? globalThis.Boolean(object.retraction) : false,
       immature: isSet(object.immature) ? globalThis.Boolean(object.immature) : false,
+      otherGroups: isSet(object.otherGroups)
+        ? globalThis.Number(object.otherGroups)
+        : isSet(object.other_groups)
+        ? globalThis.Number(object.other_groups)
+        : 0,
     };
   },
 
@@ -524,6 +547,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     if (message.immature !== false) {
       obj.immature = message.immature;
     }
+    if (message.otherGroups !== 0) {
+      obj.otherGroups = Math.round(message.otherGroups);
+    }
     return obj;
   },
 
@@ -561,6 +587,7 @@ export const MetricValue: MessageFns<MetricValue> = {
     message.text = object.text ?? undefined;
     message.retraction = object.retraction ?? false;
     message.immature = object.immature ?? false;
+    message.otherGroups = object.otherGroups ?? 0;
     return message;
   },
 };

@@ -222,6 +222,8 @@ export interface MetricDescription {
   ratioOf: string;
   ratioTo: string;
   ratioScale: number;
+  /** Most groups of a window in an answer; 0 for any number. */
+  maxGroups: number;
   /** Of `retention`: periods behind the cohort's own. */
   periods: number;
   /** Of `retention`: `on` or `onOrAfter`. */
@@ -673,6 +675,7 @@ function createBaseMetricDescription(): MetricDescription {
     ratioOf: "",
     ratioTo: "",
     ratioScale: 0,
+    maxGroups: 0,
     periods: 0,
     retentionMode: "",
     cohort: "",
@@ -769,6 +772,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.ratioScale !== 0) {
       writer.uint32(217).double(message.ratioScale);
+    }
+    if (message.maxGroups !== 0) {
+      writer.uint32(224).uint32(message.maxGroups);
     }
     if (message.periods !== 0) {
       writer.uint32(240).uint32(message.periods);
@@ -1033,6 +1039,14 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.ratioScale = reader.double();
             continue;
           }
+          case 28: {
+            if (tag !== 224) {
+              break;
+            }
+
+            message.maxGroups = reader.uint32();
+            continue;
+          }
           case 30: {
             if (tag !== 240) {
               break;
@@ -1170,6 +1184,11 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         : isSet(object.ratio_scale)
         ? globalThis.Number(object.ratio_scale)
         : 0,
+      maxGroups: isSet(object.maxGroups)
+        ? globalThis.Number(object.maxGroups)
+        : isSet(object.max_groups)
+        ? globalThis.Number(object.max_groups)
+        : 0,
       periods: isSet(object.periods) ? globalThis.Number(object.periods) : 0,
       retentionMode: isSet(object.retentionMode)
         ? globalThis.String(object.retentionMode)
@@ -1267,6 +1286,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.ratioScale !== 0) {
       obj.ratioScale = floatToJson(message.ratioScale);
     }
+    if (message.maxGroups !== 0) {
+      obj.maxGroups = Math.round(message.maxGroups);
+    }
     if (message.periods !== 0) {
       obj.periods = Math.round(message.periods);
     }
@@ -1323,6 +1345,7 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.ratioOf = object.ratioOf ?? "";
     message.ratioTo = object.ratioTo ?? "";
     message.ratioScale = object.ratioScale ?? 0;
+    message.maxGroups = object.maxGroups ?? 0;
     message.periods = object.periods ?? 0;
     message.retentionMode = object.retentionMode ?? "";
     message.cohort = object.cohort ?? "";
