@@ -45,7 +45,7 @@ export function metricJson(info: MetricInfo) {
     k: info.kind.kind === 'topK' ? info.kind.k : null,
     sample: 'sample' in info.kind && info.kind.sample,
     bounds: boundsOf(info.kind),
-    measure: moneyOf(info.kind)?.measure ?? ('measure' in info.kind ? info.kind.measure : null),
+    measure: 'measure' in info.kind ? info.kind.measure : (moneyOf(info.kind)?.measure ?? null),
     ratio: info.kind.kind === 'ratio' ? { of: info.kind.of, to: info.kind.to, scale: info.kind.scale } : null,
     periods: info.kind.kind === 'retention' ? info.kind.periods : null,
     retentionMode: info.kind.kind === 'retention' ? info.kind.mode : null,
@@ -54,6 +54,7 @@ export function metricJson(info: MetricInfo) {
     interval: info.kind.kind === 'stickiness' ? info.kind.interval : null,
     currency: shownMoney(info.kind)?.in ?? null,
     decimals: moneyOf(info.kind)?.decimals ?? null,
+    ages: info.kind.kind === 'lifetimeValue' ? info.kind.ages : null,
   }
 }
 
@@ -101,6 +102,7 @@ export function writeMetrics(output: Output, metrics: readonly MetricInfo[]): vo
 /** A kind for people: `sum(price)`, `quantile 0.95 (price)`, `topK 10 (screen)`. */
 export function describeKind(kind: MetricInfo['kind']): string {
   const field = 'field' in kind && kind.field !== '' ? `(${kind.field})` : ''
+  if (kind.kind === 'lifetimeValue') return `lifetimeValue ${kind.measure} ${kind.money.in} ${field}`
   const money = moneyOf(kind)
   if (money?.measure === 'unconverted') return `unconverted${field}`
   if (money !== undefined) return `${kind.kind}${'q' in kind ? ` ${kind.q}` : ''} ${money.in} ${field}`

@@ -74,6 +74,7 @@ export const jobDefaults = {
     falseAlarms: { most: 1, perMs: 30 * DAY },
     groupsMax: 100,
   },
+  lifetimeValue: { ages: 12, lookbackMs: 90 * DAY },
   sink: { format: 'protobuf', corrections: 'upsert' },
   redis: { prefix: 'results', ttlMs: 0 },
   http: { encoding: 'json', timeoutMs: 30 * SECOND, retryMs: MINUTE },

@@ -42,7 +42,9 @@ export function detectorValuesOf(kind: MetricKind): DetectorValues | string {
 function personValuesOf(kind: PersonKind): DetectorValues | string {
   const { read } = readPerson(kind, () => 0)
   if (read.kind === 'histogram') return 'a histogram is no number: watch the mean, by measure: convertTime'
-  if (read.kind === 'value') return { noise: 'poisson', zeros: true, shares: false }
+  // Of money, the sizes of amounts make most of the noise.
+  const isMoney = kind.kind === 'lifetimeValue' && kind.measure === 'revenue'
+  if (read.kind === 'value' && !isMoney) return { noise: 'poisson', zeros: true, shares: false }
   const shares = 'measure' in kind && shareMeasures.has(kind.measure)
   return { noise: shares ? 'binomial' : 'normal', zeros: false, shares }
 }
@@ -52,7 +54,7 @@ export function settleMsOf(metric: MetricDefinition): number {
   const { kind, window } = metric
   if (!isPersonKind(kind)) return 0
   const predicates = conditionsOf(metric).map((_, i) => i)
-  return planPerson(kind, predicates, window).table.settleMs ?? 0
+  return planPerson(kind, predicates, window, { column: -1, predicate: 0 }).table.settleMs ?? 0
 }
 
 /** The longest history of which three fit in what a metric retains, in whole windows; 0 where none does. */

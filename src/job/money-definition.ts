@@ -64,5 +64,6 @@ export function moneyOf(kind: {
 
 /** The money that values are; undefined where they are none. */
 export function shownMoney(kind: Parameters<typeof moneyOf>[0]): MoneyDefinition | undefined {
-  return kind.money?.measure === 'amount' ? kind.money : undefined
+  const counts = 'measure' in kind && kind.measure === 'persons'
+  return kind.money?.measure === 'amount' && !counts ? kind.money : undefined
 }

@@ -5,6 +5,7 @@ import { readMoney } from './parse-money.ts'
 import { readFunnel, readLifecycle } from './parse-person.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
 import { readTrigger, readWindow } from './parse-window.ts'
+import { readLifetimeValue } from './person/lifetime-value.ts'
 import { readRetention } from './person/retention.ts'
 import { readStickiness } from './person/stickiness.ts'
 import { activeSpans, type ChosenPreset, type JobWideDefaults, presetFor, presetsOf, readPreset } from './presets.ts'
@@ -32,6 +33,7 @@ const metricKinds = [
   'retention',
   'stickiness',
   'ratio',
+  'lifetimeValue',
 ] as const
 
 /** Kinds of which everything has a default. */
@@ -155,6 +157,8 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset:
       return readLifecycle(of)
     case 'retention':
       return readRetention(of)
+    case 'lifetimeValue':
+      return readLifetimeValue(of)
     case 'stickiness':
       return readStickiness(of)
     case 'ratio':

@@ -12,8 +12,8 @@ import { describe, type MappingReader } from './parse-reader.ts'
 
 const DAY_MS = 86_400_000
 
-/** Reads what makes an aggregate one of money; nothing where it has no `currency`. */
-export function readMoney(of: MappingReader): { readonly money?: MoneyDefinition } {
+/** Reads what makes an aggregate one of money; nothing where it has no `currency`. `measured`: it may count `unconverted`. */
+export function readMoney(of: MappingReader, measured = true): { readonly money?: MoneyDefinition } {
   const currency = of.text('currency', '')
   const target = of.text('in', isCurrencyCode(currency) ? currency : '')
   const refunds = of.text('refunds', '').trim()
@@ -22,10 +22,10 @@ export function readMoney(of: MappingReader): { readonly money?: MoneyDefinition
     ...{ currency, in: target, decimals },
     minorUnits: of.flag('minorUnits', false),
     refunds: refunds === '' ? null : refunds,
-    measure: of.choice('measure', ['amount', 'unconverted'], 'amount'),
+    measure: measured ? of.choice('measure', ['amount', 'unconverted'], 'amount') : 'amount',
   }
   if (currency !== '') return { money }
-  for (const key of ['in', 'refunds', 'decimals', 'minorUnits', 'measure']) {
+  for (const key of ['in', 'refunds', 'decimals', 'minorUnits', ...(measured ? ['measure'] : [])]) {
     if (of.has(key)) of.problem(key, 'is about money: it needs "currency", a path or a code such as EUR')
   }
   return {}

@@ -5,7 +5,13 @@
  * Owns: the shapes, and which conditions a metric has beside its `where`. Plain data.
  */
 import type { MoneyDefinition, OfMoney } from './money-definition.ts'
-import { type RetentionKind, retentionConditions, type StickinessKind } from './person/kinds.ts'
+import {
+  type LifetimeValueKind,
+  lifetimeConditions,
+  type RetentionKind,
+  retentionConditions,
+  type StickinessKind,
+} from './person/kinds.ts'
 
 /** What a funnel's value of a step is. */
 export type FunnelMeasure = 'persons' | 'conversion' | 'stepConversion' | 'convertTime' | 'convertTimes'
@@ -59,10 +65,16 @@ export interface LifecycleKind {
 }
 
 /** Kinds of metric that are about persons. */
-export type PersonKind = FunnelKind | LifecycleKind | RetentionKind | StickinessKind
+export type PersonKind = FunnelKind | LifecycleKind | RetentionKind | StickinessKind | LifetimeValueKind
 
 /** Their names in job documents. */
-export const personKinds: readonly PersonKind['kind'][] = ['funnel', 'lifecycle', 'retention', 'stickiness']
+export const personKinds: readonly PersonKind['kind'][] = [
+  'funnel',
+  'lifecycle',
+  'retention',
+  'stickiness',
+  'lifetimeValue',
+]
 
 /** Most steps of a funnel, and most exclusions. */
 export const FUNNEL_STEPS_MAX = 16
@@ -85,18 +97,21 @@ export function ownDimension(kind: PersonKind): string {
       return 'period'
     case 'stickiness':
       return `${kind.interval}s`
+    case 'lifetimeValue':
+      return 'age'
   }
 }
 
 /** A kind in words, for messages. */
 export function personName(kind: PersonKind): string {
+  if (kind.kind === 'lifetimeValue') return 'a lifetime value'
   return kind.kind === 'stickiness' ? kind.kind : `a ${kind.kind}`
 }
 
 /**
  * The conditions by which a metric takes events: each is all of these texts together, null for every event. For funnels
  * its steps, its exclusions, and where it is strict every event that it looks at; for retentions what starts and what
- * returns; for money, behind its own, refunds.
+ * returns; for lifetime values who comes and whose amounts count; for money, behind its own, refunds.
  */
 export function conditionsOf(metric: {
   readonly kind: { readonly kind: string; readonly money?: MoneyDefinition } | PersonKind
@@ -104,6 +119,7 @@ export function conditionsOf(metric: {
 }): readonly (readonly string[])[] {
   const kind = metric.kind as PersonKind
   const base = metric.where === null ? [] : [metric.where]
+  if (kind.kind === 'lifetimeValue') return lifetimeConditions(kind, base)
   const { money } = metric.kind as OfMoney
   if (money !== undefined && money.refunds !== null) return [base, [...base, money.refunds]]
   if (kind.kind === 'retention') return retentionConditions(kind, base)

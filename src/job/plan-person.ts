@@ -5,9 +5,10 @@
  */
 import { hashBytes } from '../core/hash.ts'
 import type { WindowDefinition } from './definition.ts'
+import { lifetimeSettleMs, planLifetimeValue, readLifetimeValueOf } from './person/lifetime-value.ts'
 import { planRetention, readRetentionValue, retentionColumns, retentionSettleMs } from './person/retention.ts'
 import { conditionsOf, type FunnelKind, type PersonKind } from './person-definition.ts'
-import type { AccumulatorPlan, MetricRead, PersonPlan, TablePlan } from './plan.ts'
+import type { AccumulatorPlan, MetricRead, PersonPlan, PersonValue, TablePlan } from './plan.ts'
 
 /** What a table about persons has beside its dimensions and windows. */
 export interface PersonTablePlan {
@@ -16,8 +17,14 @@ export interface PersonTablePlan {
   readonly accumulators: readonly AccumulatorPlan[]
 }
 
-/** Plans a metric about persons; `predicates` are its conditions, in the order of `conditionsOf`. */
-export function planPerson(kind: PersonKind, predicates: readonly number[], window: WindowDefinition): PersonTablePlan {
+/** Plans a metric about persons; `predicates` are its conditions, in the order of `conditionsOf`; `value` the number that it
+ * asks of events. */
+export function planPerson(
+  kind: PersonKind,
+  predicates: readonly number[],
+  window: WindowDefinition,
+  value: PersonValue | null,
+): PersonTablePlan {
   const [predicate] = predicates
   const of = (name: AccumulatorPlan['kind'], measure: string): AccumulatorPlan => {
     return { kind: name, predicate: predicate!, column: -1, floating: false, measure }
@@ -33,6 +40,10 @@ export function planPerson(kind: PersonKind, predicates: readonly number[], wind
   if (kind.kind === 'retention') {
     const table = { person: planRetention(kind, predicates), settleMs: retentionSettleMs(kind, window) }
     return { table, accumulators: retentionColumns.map((column) => of('count', column)) }
+  }
+  if (kind.kind === 'lifetimeValue') {
+    const table = { person: planLifetimeValue(kind, predicates, value!), settleMs: lifetimeSettleMs(kind, window) }
+    return { table, accumulators: [of('count', 'cohort'), of('sum', 'revenue')] }
   }
   const { withinMs, order, bucketsMs, attribution, attributionStep, steps } = kind
   const person: PersonPlan = {
@@ -60,6 +71,8 @@ export function readPerson(kind: PersonKind, at: (measure: string) => number): {
       return { events: at('entered'), read: readFunnel(kind, at) }
     case 'retention':
       return { events: at('cohort'), read: readRetentionValue(kind, at) }
+    case 'lifetimeValue':
+      return { events: at('cohort'), read: readLifetimeValueOf(kind, at) }
     case 'lifecycle':
     case 'stickiness':
       return { events: at('persons'), read: { kind: 'value', of: at('persons') } }

@@ -180,6 +180,7 @@ export type PersonKindPlan =
     }
   | RetentionPlan
   | StickinessPlan
+  | LifetimeValuePlan
 
 /** Who comes back how many periods after they began. */
 export interface RetentionPlan {
@@ -200,6 +201,16 @@ export interface StickinessPlan {
   /** Condition of activity. */
   readonly active: number
   readonly interval: 'hour' | 'day' | 'week'
+}
+
+/** What the persons of a cohort have brought by each age; events have their money as a number. */
+export interface LifetimeValuePlan {
+  readonly kind: 'lifetimeValue'
+  /** Conditions of who comes, and whose amounts count. */
+  readonly start: number
+  readonly money: number
+  readonly ages: number
+  readonly lookbackMs: number
 }
 
 /** One table: all metrics with the same dimensions, windows and lateness. */

@@ -14,7 +14,15 @@ import { EventScope, timeUnitMs } from './event-scope.ts'
 import { MoneyColumns } from './money-columns.ts'
 import { isCurrencyCode, type MoneyDefinition } from './money-definition.ts'
 import { conditionsOf, isPersonKind, ownDimension, type PersonKind } from './person-definition.ts'
-import type { AccumulatorKind, AccumulatorPlan, JobPlan, MetricPlan, Predicate, TablePlan } from './plan.ts'
+import type {
+  AccumulatorKind,
+  AccumulatorPlan,
+  JobPlan,
+  MetricPlan,
+  PersonValue,
+  Predicate,
+  TablePlan,
+} from './plan.ts'
 import { addAccumulator, indexOfAccumulator, readOf } from './plan-accumulators.ts'
 import { planMoney } from './plan-money.ts'
 import { planPerson, readPerson } from './plan-person.ts'
@@ -117,7 +125,7 @@ class Planner {
     const [predicate = 0] = predicates
     const { kind } = metric
     if (isPersonKind(kind)) {
-      const person = planPerson(kind, predicates, metric.window)
+      const person = planPerson(kind, predicates, metric.window, this.#valueOf(kind, metric, predicates))
       const table = this.#table(metric, person.table)
       table.metrics.push({ index, metric, predicate })
       for (const own of person.accumulators)
@@ -232,19 +240,25 @@ class Planner {
     metric: MetricDefinition,
     { field, money }: { readonly field: string; readonly money?: MoneyDefinition },
   ) {
-    return money === undefined ? this.#numberColumn(field) : this.#moneyColumn(field, money, metric.where)
+    return money === undefined ? this.#numberColumn(field) : this.#moneyColumn(field, money, conditionsOf(metric)[1])
   }
 
-  #moneyColumn(path: string, money: MoneyDefinition, where: string | null): number {
+  /** The number that a metric about persons asks of events. */
+  #valueOf(kind: PersonKind, metric: MetricDefinition, predicates: readonly number[]): PersonValue | null {
+    if (kind.kind !== 'lifetimeValue') return null
+    const column = this.#moneyColumn(kind.field, kind.money, conditionsOf(metric)[2])
+    return { column, predicate: predicates[1]! }
+  }
+
+  /** `refunds`: the condition of amounts that are taken off; undefined for none. */
+  #moneyColumn(path: string, money: MoneyDefinition, refunds: readonly string[] | undefined): number {
     const field = this.#field(path)
-    const refunds = money.refunds === null ? [] : [...(where === null ? [] : [where]), money.refunds]
-    const predicate = refunds.length === 0 ? -1 : this.#predicate(refunds)
     const column = planMoney(path, money, this.#definition.currencies, {
       amount: field.type === 'string' ? -1 : this.#numberColumn(path),
       amountText: field.type === 'string' || field.type === 'property' ? this.#column(field, 'text') : -1,
       currency: isCurrencyCode(money.currency) ? -1 : this.#column(this.#field(money.currency), 'text'),
-      refunds: predicate,
-      refundsText: JSON.stringify(refunds),
+      refunds: refunds === undefined ? -1 : this.#predicate(refunds),
+      refundsText: JSON.stringify(refunds ?? []),
     })
     return this.#money.add(column)
   }

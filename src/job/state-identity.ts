@@ -218,6 +218,8 @@ function personText(plan: JobPlan, person: PersonPlan): string {
   const own = value && { value: { column: columnText(plan, value.column), condition: of(value.predicate) } }
   if (person.kind === 'lifecycle' || person.kind === 'stickiness')
     return JSON.stringify({ ...person, ...own, active: of(person.active) })
+  if (person.kind === 'lifetimeValue')
+    return JSON.stringify({ ...person, ...own, start: of(person.start), money: of(person.money) })
   if (person.kind === 'retention')
     return JSON.stringify({ ...person, ...own, start: of(person.start), return: of(person.return) })
   const exclude = person.exclude.map(({ predicate, ...between }) => ({ condition: of(predicate), ...between }))

@@ -26,8 +26,9 @@ export function validateCurrencies({ currencies }: JobDefinition, report: Report
   })
 }
 
-/** Tells every mistake of a metric of money but those of its expression. `path` is that of its kind. */
+/** Tells every mistake of a metric of money but those of its expression. `path` is that of its kind, `key` that of the amount. */
 export function validateMoney(
+  key: string,
   field: string,
   money: MoneyDefinition,
   { currencies }: JobDefinition,
@@ -36,9 +37,9 @@ export function validateMoney(
   report: Report,
 ): void {
   const amount = scope.resolve(field)
-  if (!amount.ok) report([...path, 'field'], amount.problem)
+  if (!amount.ok) report([...path, key], amount.problem)
   else if (['bool', 'bytes', 'enum', 'timestamp'].includes(amount.field.type))
-    report([...path, 'field'], `an amount is a number or a decimal text; "${field}" is ${amount.field.type}`)
+    report([...path, key], `an amount is a number or a decimal text; "${field}" is ${amount.field.type}`)
   if (money.in === '') report([...path, 'in'], 'is missing: the currency that values are in, such as EUR')
   else if (minorDigits(money.in) === undefined) report([...path, 'in'], `"${money.in}" ${NO_CURRENCY}`)
   if (isCurrencyCode(money.currency)) {

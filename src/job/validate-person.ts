@@ -2,6 +2,7 @@
 import type { MetricDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
+import { validateLifetimeValue } from './person/lifetime-value.ts'
 import { validateRetention } from './person/retention.ts'
 import { validateStickiness } from './person/stickiness.ts'
 import { type FunnelKind, isPersonKind, ownDimension, personName } from './person-definition.ts'
@@ -30,6 +31,7 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
         `must be longer than ${formatDuration(settledMs)}, "within" and the lateness: values would be gone when they are final`,
       )
   } else if (kind.kind === 'retention') validateRetention(kind, metric, path, report)
+  else if (kind.kind === 'lifetimeValue') validateLifetimeValue(kind, metric, path, report)
   else if (kind.kind === 'stickiness') validateStickiness(kind, window, path, report)
   else if (window.kind === 'tumbling' && kind.lookbackMs < window.sizeMs)
     report(

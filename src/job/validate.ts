@@ -162,12 +162,14 @@ function validateFields(
     else if (metric.by.indexOf(dimension) < i) report(at, `dimension "${dimension}" is named twice`)
   })
   const { kind } = metric
+  if (kind.kind === 'lifetimeValue')
+    validateMoney('of', kind.field, kind.money, definition, scope, [...path, kind.kind], report)
   if (kind.kind === 'count' || kind.kind === 'activeUsers' || kind.kind === 'ratio' || isPersonKind(kind)) return
   // Persons: the event's key.
   if (kind.kind === 'approxDistinct' && kind.field === '') return
   const at = [...path, kind.kind, 'field']
   if ('money' in kind && kind.money !== undefined) {
-    validateMoney(kind.field, kind.money, definition, scope, [...path, kind.kind], report)
+    validateMoney('field', kind.field, kind.money, definition, scope, [...path, kind.kind], report)
     return
   }
   const resolved = scope.resolve(kind.field)
@@ -190,6 +192,13 @@ function expressionsOf(
       return text === null ? [] : [{ at: [...path, 'retention', name], text }]
     }
     return [...own, ...of('start'), ...of('return')]
+  }
+  if (kind.kind === 'lifetimeValue') {
+    const texts = { cohort: kind.cohort, revenue: kind.revenue, refunds: kind.money.refunds }
+    const of = Object.entries(texts).flatMap(([name, text]) =>
+      text === null ? [] : [{ at: [...path, 'lifetimeValue', name], text }],
+    )
+    return [...own, ...of]
   }
   if ('money' in kind && kind.money != null && kind.money.refunds !== null)
     return [...own, { at: [...path, kind.kind, 'refunds'], text: kind.money.refunds }]

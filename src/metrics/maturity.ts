@@ -17,6 +17,10 @@ export type MatureFrom = (windowEndMs: number, own: string) => number
 export function maturityOf(kind: MetricKind, window: WindowDefinition): MatureFrom | null {
   // Both ends of the time that an attempt has are in it.
   if (kind.kind === 'funnel') return (windowEndMs) => windowEndMs + kind.withinMs
+  if (kind.kind === 'lifetimeValue') {
+    const windows = new KnownWindows(createAssigner(window))
+    return (windowEndMs, own) => endOf(windows, windowEndMs, Number(own))
+  }
   if (kind.kind !== 'retention') return null
   const periodOf = (own: string): number => {
     const period = Number(own)

@@ -2,6 +2,7 @@
 import type { PersonPlan, TablePlan } from '../job/plan.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { KnownWindows } from '../window/known-windows.ts'
+import { CohortValue } from './cohort-value.ts'
 import { Funnel } from './funnel.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { retentionFunction, stickinessFunction } from './period-functions.ts'
@@ -21,6 +22,8 @@ export function personFunction(person: PersonPlan, table: TablePlan): PersonFunc
       return new Lifecycle(person.lookbackMs, windows)
     case 'retention':
       return retentionFunction(person, table, windows)
+    case 'lifetimeValue':
+      return new CohortValue({ ...person, settleMs: table.settleMs ?? 0 }, windows, dimensions.length > 1)
     case 'stickiness':
       return stickinessFunction(person, table.window, windows)
   }
@@ -38,6 +41,8 @@ export function personPredicates(person: PersonPlan): readonly number[] {
     case 'lifecycle':
     case 'stickiness':
       return [person.active]
+    case 'lifetimeValue':
+      return [person.start, person.money]
     case 'retention':
       return [person.start, person.return]
   }

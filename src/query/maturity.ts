@@ -3,7 +3,7 @@
  *
  * Owns: marking them. Does not own: when that is (metrics/maturity.ts). Pure.
  */
-import { ownDimension } from '../job/person-definition.ts'
+import { isPersonKind, ownDimension } from '../job/person-definition.ts'
 import { maturityOf } from '../metrics/maturity.ts'
 import { isDue } from '../window/lateness.ts'
 import type { MetricQuery, MetricResult, MetricValue } from './api.ts'
@@ -16,10 +16,11 @@ export function markImmature<T extends Pick<MetricResult, 'info' | 'dimensions' 
   const { info, dimensions, values } = result
   const { kind, window } = info
   const matureFrom = maturityOf(kind, window)
-  if (matureFrom === null || (kind.kind !== 'funnel' && kind.kind !== 'retention')) return result
+  if (matureFrom === null || !isPersonKind(kind)) return result
   const own = ownDimension(kind)
   const at = dimensions.indexOf(own)
-  const fixed = filters.get(own) ?? (kind.kind === 'retention' ? String(kind.periods) : '')
+  const last = kind.kind === 'retention' ? kind.periods : kind.kind === 'lifetimeValue' ? kind.ages : ''
+  const fixed = filters.get(own) ?? String(last)
   const isImmature = (value: MetricValue): boolean =>
     !isDue(matureFrom(value.windowEndMs, at < 0 ? fixed : (value.dimensions[at] ?? '')), value.watermarkMs)
   return { ...result, values: values.map((value) => (isImmature(value) ? { ...value, immature: true } : value)) }

@@ -6,7 +6,13 @@ import { type Dimension, type MetricValue as MetricValueMessage, ValueStatus } f
 import type { MetricDescription } from '../gen/millrace/v1/query.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
 import { type MoneyDefinition, moneyOf, shownMoney } from '../job/money-definition.ts'
-import { type RetentionKind, retentionMeasures, stickinessIntervals } from '../job/person/kinds.ts'
+import {
+  type LifetimeValueKind,
+  lifetimeValueMeasures,
+  type RetentionKind,
+  retentionMeasures,
+  stickinessIntervals,
+} from '../job/person/kinds.ts'
 import { type FunnelKind, funnelMeasures } from '../job/person-definition.ts'
 import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
@@ -45,9 +51,10 @@ export function toDescription(info: MetricInfo): MetricDescription {
     k: info.kind.kind === 'topK' ? info.kind.k : 0,
     sample: 'sample' in info.kind && info.kind.sample,
     bounds: [...boundsOf(info.kind)],
-    measure: moneyOf(info.kind)?.measure ?? ('measure' in info.kind ? info.kind.measure : ''),
+    measure: 'measure' in info.kind ? info.kind.measure : (moneyOf(info.kind)?.measure ?? ''),
     currency: shownMoney(info.kind)?.in ?? '',
     decimals: moneyOf(info.kind)?.decimals ?? 0,
+    ages: info.kind.kind === 'lifetimeValue' ? info.kind.ages : 0,
     windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
     ...toPeriods(info.kind),
     ratioOf: info.kind.kind === 'ratio' ? info.kind.of : '',
@@ -133,6 +140,8 @@ function fromKind(message: MetricDescription): MetricKind {
       return retentionOf(message)
     case 'ratio':
       return { kind, of: message.ratioOf, to: message.ratioTo, scale: message.ratioScale, queriesOnly: false }
+    case 'lifetimeValue':
+      return lifetimeValueOf(message)
     case 'stickiness':
       return { kind, interval: stickinessIntervals.find((interval) => interval === message.interval) ?? 'day' }
     default:
@@ -160,6 +169,16 @@ function retentionOf({ periods, retentionMode, cohort, clock, measure }: MetricD
     cohort: cohort === 'recurring' ? cohort : 'first',
     clock: clock === 'elapsed' ? clock : 'calendar',
     measure: retentionMeasures.find((known) => known === measure) ?? 'persons',
+  }
+}
+
+function lifetimeValueOf(message: MetricDescription): LifetimeValueKind {
+  const money = { currency: '', in: message.currency, minorUnits: false, decimals: message.decimals, refunds: null }
+  return {
+    ...({ kind: 'lifetimeValue', field: message.field, cohort: null, revenue: null, lookbackMs: 0 } as const),
+    money: { ...money, measure: 'amount' },
+    ages: message.ages,
+    measure: lifetimeValueMeasures.find((known) => known === message.measure) ?? 'value',
   }
 }
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import type { PersonPlan, TablePlan } from '../../src/job/plan.ts'
 import { personPredicates } from '../../src/metrics/person-function.ts'
+import { cohortValueReference } from '../metrics/cohort-value-reference.ts'
 import { funnelReference } from '../metrics/funnel-reference.ts'
 import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
 import { retentionReference, stickinessReference } from '../metrics/retention-reference.ts'
@@ -40,7 +41,8 @@ export class PersonReference {
       const { person, bits, text, value } = row
       const { kind } = this.plan.person!
       // Of a period's events only their number is known: one that is taken back before it comes is another's meanwhile.
-      const byPeriod = kind === 'lifecycle' || (kind === 'retention' && keepsPeriods(this.plan))
+      const byPeriod =
+        kind === 'lifecycle' || ((kind === 'retention' || kind === 'lifetimeValue') && keepsPeriods(this.plan))
       const keptMs = byPeriod ? this.#sizeMs : kind === 'stickiness' ? HOUR_MS : 1
       const timeMs = row.timeMs - (row.timeMs % keptMs)
       const name = JSON.stringify([person, timeMs, bits, text, value])
@@ -79,6 +81,10 @@ export class PersonReference {
         return lifecycleReference(this.#periodOf, person.lookbackMs, events)
       case 'stickiness':
         return stickinessReference(this.#periodOf, (timeMs) => Math.floor(timeMs / HOUR_MS), events)
+      case 'lifetimeValue': {
+        const between = (fromMs: number, toMs: number) => Math.floor((toMs - fromMs) / sizeMs)
+        return cohortValueReference(person, { of: this.#periodOf, between }, events)
+      }
       case 'retention': {
         const between = (fromMs: number, toMs: number) => Math.floor((toMs - fromMs) / sizeMs)
         return retentionReference(person, { of: this.#periodOf, between, elapsed: between }, events)
@@ -98,6 +104,8 @@ export class PersonReference {
     switch (person.kind) {
       case 'lifecycle':
         return !this.#isOpen(Math.max(endMs, this.#periodOf(startMs + person.lookbackMs).startMs))
+      case 'lifetimeValue':
+        return !this.#isOpen(this.#periodOf(startMs + ((bits & 1) !== 0 ? person.lookbackMs : 0)).startMs)
       case 'retention': {
         // A start matters to cohorts for as long as it is looked back to; a return, to those that began before it.
         const lookbackMs = person.cohort === 'first' && (bits & 1) !== 0 ? person.lookbackMs : 0
@@ -113,7 +121,7 @@ const HOUR_MS = 3_600_000
 
 /** Without texts, and by the calendar, it does not matter when in its period an event happened. */
 function keepsPeriods({ person, dimensions }: TablePlan): boolean {
-  return dimensions.length === 1 && person?.kind === 'retention' && person.clock === 'calendar'
+  return dimensions.length === 1 && !(person?.kind === 'retention' && person.clock === 'elapsed')
 }
 
 /** The length of a table's windows, which tumble. */
@@ -153,18 +161,30 @@ const retentions: fc.Arbitrary<PersonPlan> = fc.record({
 
 const stickinesses: fc.Arbitrary<PersonPlan> = fc.constant({ kind: 'stickiness', active: 0, interval: 'hour' })
 
+const lifetimes: fc.Arbitrary<PersonPlan> = fc.record({
+  kind: fc.constant('lifetimeValue'),
+  start: fc.constantFrom(0, 1),
+  money: fc.constantFrom(1, 2),
+  ages: fc.integer({ min: 0, max: 4 }),
+  lookbackMs: fc.constantFrom(10, 25, 60),
+})
+
 const values: fc.Arbitrary<Pick<PersonPlan, 'value'>> = fc.constantFrom({}, { value: { column: 0, predicate: 1 } })
 
 /** Tables of every kind. */
 export const plans = fc
   .tuple(
-    fc.oneof(funnels, lifecycles, { weight: 3, arbitrary: retentions }, stickinesses),
+    fc.oneof(funnels, lifecycles, { weight: 3, arbitrary: retentions }, stickinesses, {
+      weight: 2,
+      arbitrary: lifetimes,
+    }),
     values,
     fc.constantFrom(0, 7, 40),
     fc.constantFrom([0, -2], [-2]),
   )
   .map(([kind, value, lateness, dimensions]) => {
-    const person = { ...kind, ...value }
+    const person: PersonPlan =
+      kind.kind === 'lifetimeValue' ? { ...kind, value: { column: 0, predicate: kind.money } } : { ...kind, ...value }
     // Intervals are hours at least: then what is a millisecond else is half of one.
     const unitMs = unitOf(person)
     const window = {

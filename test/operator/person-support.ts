@@ -6,6 +6,7 @@ import type { BatchMessage } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
 import { retentionColumns, retentionSettleMs } from '../../src/job/person/retention.ts'
 import type { AccumulatorPlan, PersonPlan, TablePlan } from '../../src/job/plan.ts'
+import { maxSpanMs } from '../../src/job/window-span.ts'
 import { layOutAccumulators } from '../../src/operator/accumulators.ts'
 import { PersonAggregator } from '../../src/operator/aggregate-persons.ts'
 import { nextChange } from '../../src/operator/change-numbers.ts'
@@ -49,6 +50,7 @@ const milliseconds = { kind: 'tumbling', sizeMs: WINDOW_MS, offsetMs: 0, timezon
 
 function settleOf(person: PersonPlan, window: TablePlan['window']): Pick<TablePlan, 'settleMs'> {
   if (person.kind === 'funnel') return { settleMs: person.withinMs }
+  if (person.kind === 'lifetimeValue') return { settleMs: maxSpanMs(window, person.ages) }
   return person.kind === 'retention' ? { settleMs: retentionSettleMs(person, window) } : {}
 }
 
@@ -63,7 +65,9 @@ export function personPlan(person: PersonPlan, change: Partial<TablePlan> = {}):
         ]
       : person.kind === 'retention'
         ? retentionColumns.map((measure) => column('count', measure))
-        : [column('count', 'persons')]
+        : person.kind === 'lifetimeValue'
+          ? [column('count', 'cohort'), column('sum', 'revenue')]
+          : [column('count', 'persons')]
   return tablePlan([0, -2], accumulators, {
     keyed: false,
     person,

@@ -83,11 +83,15 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   FunnelExclusion: { where: 'true' },
   SampleName: { name: 'probe' },
   JobCurrencies: { base: 'EUR' },
+  LifetimeValueMetric: { of: 'revenue_minor', currency: 'EUR' },
   CurrencyRate: { currency: 'USD', rate: 1 },
 }
 
 /** Keys that are required where the probe looks, and not everywhere. */
-const sometimesRequired: Readonly<Record<string, readonly string[]>> = { JobEventType: ['message'] }
+const sometimesRequired: Readonly<Record<string, readonly string[]>> = {
+  JobEventType: ['message'],
+  LifetimeValueMetric: ['in'],
+}
 
 /** Defaults that no other value can be tried for. */
 const fallbacks: Readonly<Record<string, string>> = {

@@ -1,8 +1,9 @@
 /**
- * What retentions and stickinesses say, after parsing. Their definitions are in docs/metrics.md.
+ * What retentions, stickinesses and lifetime values say, after parsing. Their definitions are in docs/metrics.md.
  *
  * Owns: the shapes, and conditions. Plain data.
  */
+import type { MoneyDefinition } from '../money-definition.ts'
 
 /** What a retention's value of a period is. */
 export type RetentionMeasure = 'persons' | 'retention' | 'previous'
@@ -41,6 +42,37 @@ export interface StickinessKind {
 
 /** All of them. */
 export const stickinessIntervals: readonly StickinessInterval[] = ['hour', 'day', 'week']
+
+/** What a lifetime value's value of an age is. */
+export type LifetimeValueMeasure = 'value' | 'revenue' | 'persons'
+
+/** All of them. */
+export const lifetimeValueMeasures: readonly LifetimeValueMeasure[] = ['value', 'revenue', 'persons']
+
+/** What the persons of a cohort have brought by each age. */
+export interface LifetimeValueKind {
+  readonly kind: 'lifetimeValue'
+  /** Path of the amount. */
+  readonly field: string
+  readonly money: MoneyDefinition
+  /** CEL: what puts a person into a cohort; null for every event. */
+  readonly cohort: string | null
+  /** CEL: whose amounts count; null for every event. */
+  readonly revenue: string | null
+  /** Periods behind the cohort's own. */
+  readonly ages: number
+  /** Who came in no period that begins within so long before is new. */
+  readonly lookbackMs: number
+  readonly measure: LifetimeValueMeasure
+}
+
+/** Conditions of a lifetime value, each joined with `base`: who comes, whose amounts count, and of these which are refunds. */
+export function lifetimeConditions(kind: LifetimeValueKind, base: readonly string[]): readonly (readonly string[])[] {
+  const revenue = kind.revenue === null ? base : [...base, kind.revenue]
+  const { refunds } = kind.money
+  const start = kind.cohort === null ? base : [...base, kind.cohort]
+  return [start, revenue, ...(refunds === null ? [] : [[...revenue, refunds]])]
+}
 
 /** Its own conditions, each joined with `base`: starts, then returns. */
 export function retentionConditions(kind: RetentionKind, base: readonly string[]): readonly (readonly string[])[] {

@@ -426,6 +426,9 @@ export interface JobMetric {
     | //
     /** One metric of the job divided by another. */
     { $case: "ratio"; value: RatioMetric }
+    | //
+    /** What the persons of a cohort have brought by each age. */
+    { $case: "lifetimeValue"; value: LifetimeValueMetric }
     | undefined;
   /** CEL over the event's fields; absent takes every event. */
   where: string;
@@ -650,6 +653,39 @@ export interface RetentionMetric {
 export interface StickinessMetric {
   /** `hour`, `day` (default) or `week`: what is counted. */
   interval: string;
+}
+
+/**
+ * Historic lifetime value: the revenue of a cohort's persons up to each age, by the period in which they came, in money. Each
+ * value has a dimension `age`, `0` to `ages`, in periods of the window.
+ */
+export interface LifetimeValueMetric {
+  /** Path of the amount. */
+  of: string;
+  /** Path of the ISO 4217 code of each amount, or the code where all are in one. */
+  currency: string;
+  /** The currency that values are in; that of all amounts where `currency` is a code. */
+  in: string;
+  /** Amounts are in minor units of their currency (cents, fils), and not in main ones. */
+  minorUnits: boolean;
+  /** Digits behind the point that a unit of a value is; as many as the currency has by default. */
+  decimals?:
+    | number
+    | undefined;
+  /** CEL: amounts of these events are taken off, whatever their sign. */
+  refunds: string;
+  /** CEL: what puts a person into the cohort of its period; every event of the metric by default. */
+  cohort: string;
+  /** CEL: whose amounts count; those of every event of the metric by default. */
+  revenue: string;
+  /** Ages behind the first, 0 to 366; 12 by default. */
+  ages?:
+    | number
+    | undefined;
+  /** A person who came in no period that begins within so long before is new, `90d` by default. */
+  lookback: string;
+  /** What a value is: `value` (default), revenue a person of the cohort; `revenue`; or `persons` of the cohort. */
+  measure: string;
 }
 
 /** The windows of a metric. */
@@ -4453,6 +4489,9 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "ratio":
         RatioMetric.encode(message.kind.value, writer.uint32(250).fork()).join();
         break;
+      case "lifetimeValue":
+        LifetimeValueMetric.encode(message.kind.value, writer.uint32(258).fork()).join();
+        break;
     }
     if (message.where !== "") {
       writer.uint32(82).string(message.where);
@@ -4673,6 +4712,14 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.kind = { $case: "ratio", value: RatioMetric.decode(reader, reader.uint32()) };
             continue;
           }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.kind = { $case: "lifetimeValue", value: LifetimeValueMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 82) {
               break;
@@ -4807,6 +4854,10 @@ export const JobMetric: MessageFns<JobMetric> = {
         ? { $case: "stickiness", value: StickinessMetric.fromJSON(object.stickiness) }
         : isSet(object.ratio)
         ? { $case: "ratio", value: RatioMetric.fromJSON(object.ratio) }
+        : isSet(object.lifetimeValue)
+        ? { $case: "lifetimeValue", value: LifetimeValueMetric.fromJSON(object.lifetimeValue) }
+        : isSet(object.lifetime_value)
+        ? { $case: "lifetimeValue", value: LifetimeValueMetric.fromJSON(object.lifetime_value) }
         : undefined,
       where: isSet(object.where) ? globalThis.String(object.where) : "",
       window: isSet(object.window) ? JobWindow.fromJSON(object.window) : undefined,
@@ -4876,6 +4927,8 @@ export const JobMetric: MessageFns<JobMetric> = {
       obj.stickiness = StickinessMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "ratio") {
       obj.ratio = RatioMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "lifetimeValue") {
+      obj.lifetimeValue = LifetimeValueMetric.toJSON(message.kind.value);
     }
     if (message.where !== "") {
       obj.where = message.where;
@@ -5032,6 +5085,12 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "ratio": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "ratio", value: RatioMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "lifetimeValue": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "lifetimeValue", value: LifetimeValueMetric.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -6702,6 +6761,251 @@ export const StickinessMetric: MessageFns<StickinessMetric> = {
   fromPartial<I extends Exact<DeepPartial<StickinessMetric>, I>>(object: I): StickinessMetric {
     const message = createBaseStickinessMetric();
     message.interval = object.interval ?? "";
+    return message;
+  },
+};
+
+function createBaseLifetimeValueMetric(): LifetimeValueMetric {
+  return {
+    of: "",
+    currency: "",
+    in: "",
+    minorUnits: false,
+    decimals: undefined,
+    refunds: "",
+    cohort: "",
+    revenue: "",
+    ages: undefined,
+    lookback: "",
+    measure: "",
+  };
+}
+
+export const LifetimeValueMetric: MessageFns<LifetimeValueMetric> = {
+  encode(message: LifetimeValueMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.of !== "") {
+      writer.uint32(10).string(message.of);
+    }
+    if (message.currency !== "") {
+      writer.uint32(18).string(message.currency);
+    }
+    if (message.in !== "") {
+      writer.uint32(26).string(message.in);
+    }
+    if (message.minorUnits !== false) {
+      writer.uint32(32).bool(message.minorUnits);
+    }
+    if (message.decimals !== undefined) {
+      writer.uint32(40).int32(message.decimals);
+    }
+    if (message.refunds !== "") {
+      writer.uint32(50).string(message.refunds);
+    }
+    if (message.cohort !== "") {
+      writer.uint32(58).string(message.cohort);
+    }
+    if (message.revenue !== "") {
+      writer.uint32(66).string(message.revenue);
+    }
+    if (message.ages !== undefined) {
+      writer.uint32(72).int32(message.ages);
+    }
+    if (message.lookback !== "") {
+      writer.uint32(82).string(message.lookback);
+    }
+    if (message.measure !== "") {
+      writer.uint32(90).string(message.measure);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LifetimeValueMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLifetimeValueMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.of = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.currency = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.in = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.minorUnits = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.decimals = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.refunds = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cohort = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.revenue = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.ages = reader.int32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.lookback = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.measure = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LifetimeValueMetric {
+    return {
+      of: isSet(object.of) ? globalThis.String(object.of) : "",
+      currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
+      in: isSet(object.in) ? globalThis.String(object.in) : "",
+      minorUnits: isSet(object.minorUnits)
+        ? globalThis.Boolean(object.minorUnits)
+        : isSet(object.minor_units)
+        ? globalThis.Boolean(object.minor_units)
+        : false,
+      decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : undefined,
+      refunds: isSet(object.refunds) ? globalThis.String(object.refunds) : "",
+      cohort: isSet(object.cohort) ? globalThis.String(object.cohort) : "",
+      revenue: isSet(object.revenue) ? globalThis.String(object.revenue) : "",
+      ages: isSet(object.ages) ? globalThis.Number(object.ages) : undefined,
+      lookback: isSet(object.lookback) ? globalThis.String(object.lookback) : "",
+      measure: isSet(object.measure) ? globalThis.String(object.measure) : "",
+    };
+  },
+
+  toJSON(message: LifetimeValueMetric): unknown {
+    const obj: any = {};
+    if (message.of !== "") {
+      obj.of = message.of;
+    }
+    if (message.currency !== "") {
+      obj.currency = message.currency;
+    }
+    if (message.in !== "") {
+      obj.in = message.in;
+    }
+    if (message.minorUnits !== false) {
+      obj.minorUnits = message.minorUnits;
+    }
+    if (message.decimals !== undefined) {
+      obj.decimals = Math.round(message.decimals);
+    }
+    if (message.refunds !== "") {
+      obj.refunds = message.refunds;
+    }
+    if (message.cohort !== "") {
+      obj.cohort = message.cohort;
+    }
+    if (message.revenue !== "") {
+      obj.revenue = message.revenue;
+    }
+    if (message.ages !== undefined) {
+      obj.ages = Math.round(message.ages);
+    }
+    if (message.lookback !== "") {
+      obj.lookback = message.lookback;
+    }
+    if (message.measure !== "") {
+      obj.measure = message.measure;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LifetimeValueMetric>, I>>(base?: I): LifetimeValueMetric {
+    return LifetimeValueMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LifetimeValueMetric>, I>>(object: I): LifetimeValueMetric {
+    const message = createBaseLifetimeValueMetric();
+    message.of = object.of ?? "";
+    message.currency = object.currency ?? "";
+    message.in = object.in ?? "";
+    message.minorUnits = object.minorUnits ?? false;
+    message.decimals = object.decimals ?? undefined;
+    message.refunds = object.refunds ?? "";
+    message.cohort = object.cohort ?? "";
+    message.revenue = object.revenue ?? "";
+    message.ages = object.ages ?? undefined;
+    message.lookback = object.lookback ?? "";
+    message.measure = object.measure ?? "";
     return message;
   },
 };

@@ -211,7 +211,8 @@ export interface MetricDescription {
   bounds: number[];
   /**
    * Of metrics of money: `amount` or `unconverted`. Of `funnel`: what its values are, `persons`, `conversion`, `stepConversion`, `convertTime` or
-   * `convertTimes`. Of `retention`: `persons`, `retention` or `previous`.
+   * `convertTimes`. Of `retention`: `persons`, `retention` or `previous`. Of `lifetimeValue`: `value`,
+   * `revenue` or `persons`.
    */
   measure: string;
   /** `month` for windows that are calendar months; empty for those of a length. */
@@ -238,6 +239,8 @@ export interface MetricDescription {
   currency: string;
   /** Of metrics of money: a value is whole units, each 10 to the minus this of `currency`. */
   decimals: number;
+  /** Of `lifetimeValue`: periods behind the cohort's own. */
+  ages: number;
 }
 
 /** Which values of which metric. */
@@ -683,6 +686,7 @@ function createBaseMetricDescription(): MetricDescription {
     interval: "",
     currency: "",
     decimals: 0,
+    ages: 0,
   };
 }
 
@@ -796,6 +800,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.decimals !== 0) {
       writer.uint32(352).uint32(message.decimals);
+    }
+    if (message.ages !== 0) {
+      writer.uint32(360).uint32(message.ages);
     }
     return writer;
   },
@@ -1103,6 +1110,14 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.decimals = reader.uint32();
             continue;
           }
+          case 45: {
+            if (tag !== 360) {
+              break;
+            }
+
+            message.ages = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1200,6 +1215,7 @@ export const MetricDescription: MessageFns<MetricDescription> = {
       interval: isSet(object.interval) ? globalThis.String(object.interval) : "",
       currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
       decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : 0,
+      ages: isSet(object.ages) ? globalThis.Number(object.ages) : 0,
     };
   },
 
@@ -1310,6 +1326,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.decimals !== 0) {
       obj.decimals = Math.round(message.decimals);
     }
+    if (message.ages !== 0) {
+      obj.ages = Math.round(message.ages);
+    }
     return obj;
   },
 
@@ -1353,6 +1372,7 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.interval = object.interval ?? "";
     message.currency = object.currency ?? "";
     message.decimals = object.decimals ?? 0;
+    message.ages = object.ages ?? 0;
     return message;
   },
 };
