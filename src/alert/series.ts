@@ -52,6 +52,15 @@ interface Learner {
   /** Start, end, value and volume of each window; `before` is shared and not changed. Both empty without a budget. */
   readonly before: readonly number[]
   readonly since: number[]
+  /** What the last one came to whom it became, for copies that come to the same; shared by all copies. */
+  readonly succession: Succession
+}
+
+/** A judge, the number of windows' numbers that were settled when it was made, and those behind them. */
+interface Succession {
+  judge: Judge | null
+  settled: number
+  rest: readonly number[]
 }
 
 /** Memory of one series. */
@@ -91,7 +100,7 @@ export function isForgotten({ judge, learner, known, fresh }: SeriesState): bool
 
 /**
  * Takes the next window. `revision` is how often its value was told; `empty`: the group had no events in it, which begins
- * no series.
+ * no series. Returns what it cost, in windows: a threshold costs those of a history.
  */
 export function take(
   plan: WatchPlan,
@@ -100,21 +109,21 @@ export function take(
   revision: number,
   empty: boolean,
   admission: Admission,
-): void {
-  goTo(plan, series, historyOf(plan, window.startMs))
-  if (series.learner === null && !empty && admission.learned)
-    series.learner = { state: plan.first.start(), before: [], since: [] }
+): number {
+  const cost = 1 + goTo(plan, series, historyOf(plan, window.startMs))
+  if (series.learner === null && !empty && admission.learned) series.learner = newLearner(plan)
   if (series.learner !== null) learn(plan, series.learner, window)
   if (series.judge === null && !empty && admission.judged)
     series.judge = { succeeds: false, detector: plan.first, state: plan.first.start(), calibration: null }
   if (series.judge === null) {
     series.last = null
-    return
+    return cost
   }
   const judgement = judge(series.judge.detector, series.judge.state, window)
   series.last = judgement
   followRun(plan.rules, series.known, judgement, revision, series.judge)
   followRun(plan.rules, series.fresh, judgement, revision, series.judge)
+  return cost
 }
 
 /**
@@ -147,17 +156,20 @@ function judge(detector: Detector, state: DetectorState, window: Observation): J
   return { ...standing, ...detector.decide(state.cusum, standing) }
 }
 
-function goTo(plan: WatchPlan, series: SeriesState, history: number): void {
+function goTo(plan: WatchPlan, series: SeriesState, history: number): number {
+  let cost = 0
   series.history ??= history
   // After two nothing is left of a series that has not gone on.
   for (let steps = 0; series.history < history && steps < 3; steps++) {
     series.history++
+    cost += (series.learner?.since.length ?? 0) / 4
     series.judge = series.learner === null ? null : succeed(plan, series.learner)
     series.learner = null
     series.known = series.fresh
     series.fresh = newRun()
   }
   series.history = history
+  return cost
 }
 
 function learn({ first, budget }: WatchPlan, { state, since }: Learner, window: Observation): void {
@@ -165,17 +177,39 @@ function learn({ first, budget }: WatchPlan, { state, since }: Learner, window: 
   if (budget !== null) since.push(window.startMs, window.endMs, window.value, window.volume)
 }
 
+function newLearner({ first }: WatchPlan): Learner {
+  return { state: first.start(), before: [], since: [], succession: { judge: null, settled: 0, rest: [] } }
+}
+
 /** The learner as the judge of the next history. */
-function succeed({ first, budget, rules }: WatchPlan, { state, before, since }: Learner): Judge {
-  if (budget === null) return { succeeds: true, detector: first, state, calibration: null }
+function succeed(plan: WatchPlan, learner: Learner): Judge {
+  const { succession, before, since, state } = learner
+  if (plan.budget === null) return { succeeds: true, detector: plan.first, state, calibration: null }
+  const { judge, settled, rest } = succession
+  const now = numbersOf(learner, settled)
+  if (judge !== null && now.length === rest.length && now.every((number, i) => Object.is(number, rest[i])))
+    return { ...judge, state: structuredClone(judge.state) }
+  const made = calibrated(plan, learner)
+  succession.settled = before.length === 0 ? since.length : before.length
+  succession.rest = numbersOf(learner, succession.settled)
+  succession.judge = { ...made, state: structuredClone(made.state) }
+  return made
+}
+
+/** Numbers of the windows of a learner, from the one at `from` on. */
+function numbersOf({ before, since }: Learner, from: number): number[] {
+  return from < before.length ? [...before.slice(from), ...since] : since.slice(from - before.length)
+}
+
+function calibrated({ first, budget, rules }: WatchPlan, learner: Learner): Judge {
+  const numbers = numbersOf(learner, 0)
   const windows: Observation[] = []
-  for (const numbers of [before, since]) {
-    for (let at = 0; at < numbers.length; at += 4) {
-      const [startMs, endMs, value, volume] = numbers.slice(at, at + 4) as [number, number, number, number]
-      windows.push({ startMs, endMs, value, volume, final: true })
-    }
+  for (let at = 0; at < numbers.length; at += 4) {
+    const [startMs, endMs, value, volume] = numbers.slice(at, at + 4) as [number, number, number, number]
+    windows.push({ startMs, endMs, value, volume, final: true })
   }
-  const calibration = calibrate(first.spec, windows, budget, { rules })
+  const { state } = learner
+  const calibration = calibrate(first.spec, windows, budget!, { rules })
   // Of nothing there is no middle around which bounds could be laid.
   if (first.spec.kind === 'threshold' && calibration.verdict === 'tooThin')
     return { succeeds: true, detector: first, state, calibration: { ...calibration, spec: first.spec } }
@@ -213,8 +247,9 @@ function followRun(
   if (judgement.status === 'judged') run.isNew = false
 }
 
-function forkLearner({ state, before, since }: Learner): Learner {
-  return { state: structuredClone(state), before: before.length === 0 ? since : [...before, ...since], since: [] }
+function forkLearner({ state, before, since, succession }: Learner): Learner {
+  const numbers = before.length === 0 ? since : [...before, ...since]
+  return { state: structuredClone(state), before: numbers, since: [], succession }
 }
 
 function forkRun({ state, closed, ...rest }: Run): Run {

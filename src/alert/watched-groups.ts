@@ -77,6 +77,8 @@ export class WatchedGroups {
   #judgedThroughMs = Number.NEGATIVE_INFINITY
   #settledThroughMs = Number.NEGATIVE_INFINITY
   #changed = false
+  /** What is being judged. */
+  #work: Generator<number, void> | null = null
 
   constructor(plan: WatchPlan) {
     this.#plan = plan
@@ -130,42 +132,45 @@ export class WatchedGroups {
   }
 
   /**
-   * Judges what is final at `watermarkMs`, at most about `budget` windows of series; false when there is more to do. Then
-   * what is known is of some time before.
+   * Judges what is final at `watermarkMs`, at most about `budget` windows of series; false when there is more to do, for
+   * further calls. Until then what is known is of some time before.
    */
   advance(watermarkMs: number, budget = Number.POSITIVE_INFINITY): boolean {
+    this.#work ??= this.#judge(watermarkMs)
+    for (let left = budget; left > 0; ) {
+      const step = this.#work.next()
+      if (step.done === true) {
+        this.#work = null
+        return true
+      }
+      left -= step.value
+    }
+    return false
+  }
+
+  /** Yields what each step has cost. */
+  *#judge(watermarkMs: number): Generator<number, void> {
     const { settleMs, latenessMs } = this.#plan
-    let left = budget
     for (let next = this.#window(this.#nextMs); next !== null; next = this.#window(this.#nextMs)) {
       if (!this.#isPast(next, watermarkMs, settleMs + latenessMs)) break
-      if (left <= 0) return false
-      left -= 1 + this.#settled.series.size
-      this.#takeInto(this.#settled, next)
+      yield* this.#takeInto(this.#settled, next)
       this.#open.delete(next.startMs)
       this.#nextMs = next.endMs
       this.#settledThroughMs = next.endMs
       this.#changed = true
     }
-    this.#judgeOpen(watermarkMs)
-    return true
-  }
-
-  #judgeOpen(watermarkMs: number): void {
     const final: Window[] = []
     for (let next = this.#window(this.#nextMs); next !== null; next = this.#window(next.endMs)) {
-      if (!this.#isPast(next, watermarkMs, this.#plan.settleMs)) break
+      if (!this.#isPast(next, watermarkMs, settleMs)) break
       final.push(next)
     }
     const throughMs = final.at(-1)?.endMs ?? this.#settledThroughMs
     if (!this.#changed && throughMs <= this.#judgedThroughMs) return
+    const current = final.length === 0 ? this.#settled : copyOf(this.#settled)
+    for (const window of final) yield* this.#takeInto(current, window)
+    this.#current = current
     this.#changed = false
     this.#judgedThroughMs = Math.max(throughMs, this.#judgedThroughMs)
-    if (final.length === 0) {
-      this.#current = this.#settled
-      return
-    }
-    this.#current = copyOf(this.#settled)
-    for (const window of final) this.#takeInto(this.#current, window)
   }
 
   /** The end of a bounded input passes every window, of which there is no last one: then those with rows are judged. */
@@ -180,7 +185,8 @@ export class WatchedGroups {
     return { startMs: this.#assigner.startMs, endMs: this.#assigner.endMs }
   }
 
-  #takeInto(into: GroupsState, { startMs, endMs }: Window): void {
+  *#takeInto(into: GroupsState, { startMs, endMs }: Window): Generator<number, void> {
+    yield 1
     const plan = this.#plan
     const rows = this.#open.get(startMs)?.rows ?? noRows
     const history = historyOf(plan, startMs)
@@ -202,7 +208,7 @@ export class WatchedGroups {
       }
       const judged = isAdmitted(into, history - 1, name)
       const learned = isAdmitted(into, history, name)
-      take(plan, series, window, row?.revision ?? 1, row === undefined, { judged, learned })
+      yield take(plan, series, window, row?.revision ?? 1, row === undefined, { judged, learned })
       if (isForgotten(series)) into.series.delete(name)
     }
   }

@@ -34,6 +34,9 @@ export function detectorValuesOf(kind: MetricKind): DetectorValues | string {
     case 'first':
     case 'last':
       return 'one event is no measure of its window: watch a count, a mean or a quantile'
+    case 'ratio':
+      // Whether it is a share only its author knows: one of events per person is none.
+      return { noise: 'normal', zeros: false, shares: kind.scale === 1 }
     default:
       return isPersonKind(kind) ? personValuesOf(kind) : { noise: 'normal', zeros: false, shares: false }
   }

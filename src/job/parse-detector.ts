@@ -120,8 +120,8 @@ function readBaseline(kind: (typeof baselines)[number], of: MappingReader, zone:
       return {
         kind,
         season: readSeason(of, zone),
-        memory: of.number('memory', defaults.memory, 1, 1000),
-        warmUp: of.number('warmUp', defaults.slotWarmUp, 1, 1000),
+        memory: of.number('memory', defaults.memory, 1, 100),
+        warmUp: of.number('warmUp', defaults.slotWarmUp, 1, 100),
         levelHalfLife: of.number('levelHalfLife', 0, 0, WINDOWS_MAX, true),
       }
     case 'holtWinters': {

@@ -6,6 +6,7 @@ import { detectorValuesOf, longestHistoryMs } from './detector-values.ts'
 import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
 import { isPersonKind, ownDimension } from './person-definition.ts'
+import { joinedRatios } from './ratio.ts'
 import { isTimeZone } from './timezone.ts'
 
 const DAY_MS = 86_400_000
@@ -21,6 +22,7 @@ export function validateDetectors(definition: JobDefinition, report: Report): vo
   if (detectors.length > DETECTORS_MAX)
     report(['detectors'], `a job has at most ${DETECTORS_MAX} detectors, not ${detectors.length}`)
   const ids = new Set<string>()
+  const joined = new Set(joinedRatios(metrics).map(({ id }) => id))
   let windows = 0
   detectors.slice(0, DETECTORS_MAX).forEach((detector, i) => {
     const path = ['detectors', i]
@@ -30,19 +32,21 @@ export function validateDetectors(definition: JobDefinition, report: Report): vo
     ids.add(detector.id)
     validateKind(detector, path, report)
     const metric = metrics.find(({ id }) => id === detector.metric)
-    if (metric !== undefined) {
+    if (joined.has(detector.metric))
+      report(
+        [...path, 'metric'],
+        `"${detector.metric}" cannot be watched: its two sides are in two tables, so it has no history. Give both the same ` +
+          'dimensions, windows, lateness and retention, and leave out queriesOnly',
+      )
+    else if (metric !== undefined) {
       if (validateMetric(detector, metric, definition.event.key, path, report))
         windows += validateHistory(detector, metric, path, report)
-      return
+    } else {
+      const names = metrics.map(({ id }) => id)
+      const near = nearestName(detector.metric, names)
+      const hint = near === undefined ? '' : `; did you mean ${near}?`
+      report([...path, 'metric'], `there is no metric "${detector.metric}"${hint}`)
     }
-    const near = nearestName(
-      detector.metric,
-      metrics.map(({ id }) => id),
-    )
-    report(
-      [...path, 'metric'],
-      `there is no metric "${detector.metric}"${near === undefined ? '' : `; did you mean ${near}?`}`,
-    )
   })
   if (windows > HISTORY_WINDOWS_MAX)
     report(

@@ -19,6 +19,9 @@ const metrics = [
   '{ id: visits, count: {}, window: { session: 30m }, by: [person] }',
   '{ id: ever, count: {}, window: { global: {} } }',
   '{ id: clock, count: {}, window: { tumbling: 1m, time: processing } }',
+  '{ id: web, count: {}, where: platform == "web", window: { tumbling: 1h }, by: [platform] }',
+  '{ id: rate, ratio: { of: web, to: views } }',
+  '{ id: odd, ratio: { of: web, to: price } }',
   '{ id: persons, count: {}, window: { tumbling: 1h }, by: [person] }',
 ]
 const job = (...detectors: string[]): string =>
@@ -65,6 +68,7 @@ describe('detectors', () => {
         '{ id: a, metric: views, threshold: {} }',
         '{ id: b, metric: views, ewma: { halfLife: 0 } }',
         '{ id: c, metric: views, seasonalMedian: {} }',
+        '{ id: f, metric: rate, ewma: {}, noise: binomial }',
         '{ id: d, metric: price, holtWinters: {} }',
         '{ id: e, metric: conversion, cusum: {}, pool: true, minimumVolume: 10, groups: { step: "2" } }',
       ),
@@ -94,6 +98,7 @@ describe('detectors', () => {
     ['metric: so_far, ewma: {}', 'its windows grow'],
     ['metric: visits, ewma: {}', "its windows are one person's"],
     ['metric: ever, ewma: {}', 'its window never ends'],
+    ['metric: odd, ewma: {}', 'its two sides are in two tables'],
     ['metric: clock, ewma: {}', 'a restart would look like an incident'],
     ['metric: persons, ewma: {}', 'each person would be a series'],
     [
