@@ -173,6 +173,21 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     ],
     exits: [...asking, 'notFound', 'interrupted'],
   },
+  funnel: {
+    examples: [
+      ['funnel conversion/checkout --from 2024-03-01 --to 2024-03-08', 'each day of a week, by platform'],
+      ['funnel conversion/checkout --group-by ""', 'all platforms together'],
+      ['funnel conversion/checkout --filter platform=web --output json', 'one platform, for machines'],
+    ],
+    exits: [...asking, 'notFound'],
+  },
+  retention: {
+    examples: [
+      ['retention retention/weekly', 'all cohorts that are kept, and the curve'],
+      ['retention retention/weekly --from 2024-03-01 --output json', 'cohorts from a day on, for machines'],
+    ],
+    exits: [...asking, 'notFound'],
+  },
   lookup: {
     examples: [
       ['lookup shop u17', 'all that job shop knows of the person u17'],

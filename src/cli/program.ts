@@ -16,6 +16,7 @@ import { addJobCommands } from './job-commands.ts'
 import { addMetricCommands } from './metric-commands.ts'
 import { addNewCommand } from './new-command.ts'
 import { addProduceCommand } from './produce-command.ts'
+import { addReportCommands } from './report-commands.ts'
 import { addSavepointCommands } from './savepoint-commands.ts'
 import { addServerCommands } from './server-commands.ts'
 import { addTokenCommand } from './token-command.ts'
@@ -51,6 +52,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addSavepointCommands(program, deps)
   addChangeCommands(program, deps)
   addMetricCommands(program, deps)
+  addReportCommands(program, deps)
   addEpisodeCommands(program, deps)
   addProduceCommand(program, deps)
   addNewCommand(program, deps)

@@ -7,7 +7,7 @@
  */
 import type { Command } from 'commander'
 import { parseInstant } from '../core/instant.ts'
-import type { DimensionFilter, MetricQuery, ValueFilter } from '../query/api.ts'
+import type { DimensionFilter, MetricQuery, ReportQuery, ValueFilter } from '../query/api.ts'
 import type { ServerOptions } from './context.ts'
 import { usage } from './failure.ts'
 import { collect } from './shared-options.ts'
@@ -45,6 +45,23 @@ export function withSelection(command: Command): Command {
     )
     .option('--value <comparison>', 'only values such as >=100, <5, =0 or !=0; may be repeated', collect)
     .option('--group-by <names>', 'dimensions to keep, with commas; "" for one total (counts and sums only)')
+}
+
+/** Adds the options of a report: range, groups, and dimensions to keep. */
+export function withReport(command: Command): Command {
+  return withRange(command)
+    .option(
+      '-f, --filter <condition>',
+      'name=value, name!=value, name^=prefix or name!^=prefix on a dimension; several values of one are alternatives',
+      collect,
+    )
+    .option('--group-by <names>', 'dimensions to keep, with commas; "" adds up all groups')
+}
+
+/** What a report is asked about, from its options. USAGE as `selectionOf`. */
+export function reportOf(metric: string, options: Omit<SelectionOptions, 'value' | 'top' | 'bottom'>): ReportQuery {
+  const { values: _, top: __, latest: ___, ...query } = selectionOf(metric, options, false)
+  return query
 }
 
 /** A query from its options. USAGE with what is wrong and how it is right. */

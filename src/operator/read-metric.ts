@@ -4,7 +4,7 @@
  * Owns: what each kind of metric reads. Does not own: the wire (sink/metric-values, rpc), order and limits (query/).
  */
 import { textDecoder } from '../event/utf8.ts'
-import type { MetricPlan } from '../job/plan.ts'
+import type { MetricPlan, MetricRead } from '../job/plan.ts'
 import { ddQuantile } from '../state/sketch/dd-sketch.ts'
 import { itemsGreatest, itemsTop } from '../state/sketch/frequent-items.ts'
 import { hllEstimate } from '../state/sketch/hll.ts'
@@ -28,11 +28,26 @@ export interface MetricDetail {
   readonly text: string | null
 }
 
+/** Several numbers of a row at once, each with its name, and a histogram where that is not -1. The value is the first. */
+export interface ColumnsRead {
+  readonly kind: 'columns'
+  readonly of: readonly { readonly label: string; readonly at: number }[]
+  readonly histogram: number
+}
+
+/** What is read of a row: a metric's value, or what a question asks for instead. */
+export type RowRead = Pick<MetricPlan, 'events'> & { readonly read: MetricRead | ColumnsRead }
+
 /**
  * The number of a metric: for topK the count of its most frequent text, for a histogram the count of its values, NaN for
  * a text and where there is no value. `f64[at ..]` are the row's columns.
  */
-export function readMetric({ read }: MetricPlan, accumulators: Accumulators, f64: Float64Array, at: number): number {
+export function readMetric(
+  { read }: Pick<RowRead, 'read'>,
+  accumulators: Accumulators,
+  f64: Float64Array,
+  at: number,
+): number {
   const { kinds, cells, extras, bounds } = accumulators
   switch (read.kind) {
     case 'value': {
@@ -55,6 +70,8 @@ export function readMetric({ read }: MetricPlan, accumulators: Accumulators, f64
       return Number.NaN
     case 'topK':
       return itemsGreatest(cells!, f64[at + read.of]!)
+    case 'columns':
+      return readAccumulator(accumulators, f64, at, read.of[0]!.at)
     case 'histogram': {
       let sum = f64[at + read.of]!
       for (let k = 0; k < bounds[read.of]!.length; k++) sum += f64[at + extras[read.of]! + k]!
@@ -64,17 +81,23 @@ export function readMetric({ read }: MetricPlan, accumulators: Accumulators, f64
 }
 
 /** What a metric's value is a share or a mean of; 0 for those that are neither. */
-export function readVolume({ read }: MetricPlan, accumulators: Accumulators, f64: Float64Array, at: number): number {
+export function readVolume(
+  { read }: Pick<RowRead, 'read'>,
+  accumulators: Accumulators,
+  f64: Float64Array,
+  at: number,
+): number {
   return read.kind === 'ratio' ? readAccumulator(accumulators, f64, at, read.by) : 0
 }
 
 /** What a metric has beside its number; null for the kinds that have nothing. */
 export function readDetail(
-  { read }: MetricPlan,
-  { cells, extras, bounds, parameters }: Accumulators,
+  { read }: Pick<RowRead, 'read'>,
+  accumulators: Accumulators,
   f64: Float64Array,
   at: number,
 ): MetricDetail | null {
+  const { cells, parameters } = accumulators
   switch (read.kind) {
     case 'text': {
       const text = textOf(cells!, f64[at + read.of]!)
@@ -87,14 +110,14 @@ export function readDetail(
         text: null,
       }
     }
-    case 'histogram': {
-      const labels = bucketLabels(Array.from(bounds[read.of]!))
-      const items = labels.map((label, k) => ({
-        label,
-        value: f64[k === 0 ? at + read.of : at + extras[read.of]! + k - 1]!,
-        error: 0,
-      }))
-      return { items, text: null }
+    case 'histogram':
+      return { items: bucketItems(accumulators, f64, at, read.of), text: null }
+    case 'columns': {
+      const numbers = read.of.map(({ label, at: column }) => {
+        return { label, value: readAccumulator(accumulators, f64, at, column), error: 0 }
+      })
+      const buckets = read.histogram < 0 ? [] : bucketItems(accumulators, f64, at, read.histogram)
+      return { items: [...numbers, ...buckets], text: null }
     }
     default:
       return null
@@ -104,4 +127,12 @@ export function readDetail(
 /** The buckets of a histogram for people: `<10`, `10..<20`, `>=20`. */
 export function bucketLabels(bounds: readonly number[]): string[] {
   return [`<${bounds[0]}`, ...bounds.slice(1).map((bound, k) => `${bounds[k]}..<${bound}`), `>=${bounds.at(-1)}`]
+}
+
+function bucketItems({ bounds, extras }: Accumulators, f64: Float64Array, at: number, of: number): MetricItem[] {
+  return bucketLabels(Array.from(bounds[of]!)).map((label, k) => ({
+    label,
+    value: f64[k === 0 ? at + of : at + extras[of]! + k - 1]!,
+    error: 0,
+  }))
 }

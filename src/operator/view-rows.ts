@@ -1,7 +1,7 @@
 /**
  * Questions to a view and their answers, as they cross threads. Types only, plain data.
  */
-import type { MetricDetail } from './read-metric.ts'
+import type { ColumnsRead, MetricDetail } from './read-metric.ts'
 
 /** What is asked of the views of one metric on one thread. */
 export interface ViewQuery {
@@ -31,6 +31,8 @@ export interface ViewQuery {
   readonly keep?: readonly number[]
   /** At most so many groups of a window, and one row for the rest; conditions on values are the asker's then. */
   readonly cap?: GroupCap
+  /** Reads this of each row instead of the metric's own value. */
+  readonly read?: ColumnsRead
   /** Only this window subtask answers: the one that owns a key. */
   readonly subtask?: number
 }

@@ -4,11 +4,10 @@
  * Owns: walking open slices and history, filtering by time, group, value and change. Does not own: what an answer keeps
  * (operator/view-collect.ts), merging subtasks, status (query/). Runs between two batches, so an answer is of one moment.
  */
-import type { MetricPlan } from '../job/plan.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import { dimensionTexts } from './group-key.ts'
-import { readDetail, readMetric, readVolume } from './read-metric.ts'
+import { type RowRead, readDetail, readMetric, readVolume } from './read-metric.ts'
 import { CappedWindows } from './view-cap.ts'
 import { AddedUp, AllRows, columnsOf, NewestRows, type RowCollector, TopOfWindows } from './view-collect.ts'
 import { type KeyTest, keyTest, TooMuchWork, valuePasses } from './view-filter.ts'
@@ -18,14 +17,14 @@ import type { ValueCondition, ViewQuery, ViewRows } from './view-rows.ts'
 class Gathered {
   readonly collector: RowCollector
   readonly #table: FiringTable
-  readonly #metric: MetricPlan
+  readonly #metric: RowRead
   readonly #since: number
   readonly passes: KeyTest | null
   readonly #values: readonly ValueCondition[]
 
-  constructor(table: FiringTable, metric: MetricPlan, query: ViewQuery, since: number) {
+  constructor(table: FiringTable, metric: RowRead, query: ViewQuery, since: number) {
     this.#table = table
-    this.#metric = metric
+    this.#metric = query.read === undefined ? metric : { ...metric, read: query.read }
     this.#since = since
     this.passes = keyTest(table.plan.dimensions.length, query.filter, query.conditions ?? [])
     this.#values = query.keep === undefined && query.cap === undefined ? (query.values ?? []) : []
@@ -90,7 +89,7 @@ class Gathered {
 /** The rows of `metric` that `query` asks for. `since` is the change number up to which the asker knows everything. */
 export function queryTable(
   table: FiringTable,
-  metric: MetricPlan,
+  metric: RowRead,
   query: ViewQuery,
   since: number,
   about: { readonly operator: 'window' | 'merge'; readonly subtask: number; readonly watermarkMs: number },

@@ -7,7 +7,7 @@
  */
 import type { MillraceError } from '../core/errors.ts'
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
-import type { MetricDetail } from '../operator/read-metric.ts'
+import type { MetricDetail, MetricItem } from '../operator/read-metric.ts'
 import type { TopRows, ValueCondition } from '../operator/view-rows.ts'
 
 /** What a metric is. */
@@ -87,6 +87,9 @@ export interface MetricQuery {
   readonly top?: TopRows | null
 }
 
+/** What a report is asked about: the metric, the windows, and which groups, added up over the dimensions that are not kept. */
+export type ReportQuery = Omit<MetricQuery, 'values' | 'top' | 'latest'>
+
 /** A condition on one dimension by name. */
 export interface DimensionFilter {
   readonly name: string
@@ -151,12 +154,104 @@ export interface MetricWatcher {
   readonly onEnd: (error: MillraceError | null) => void
 }
 
+/** A step of a funnel in one window and group. Rates are NaN where nobody could have come. */
+export interface FunnelStepReport {
+  /** Counted from 1. */
+  readonly step: number
+  /** Its condition, CEL. */
+  readonly where: string
+  /** Persons who reached it. */
+  readonly persons: number
+  /** Of those who entered. */
+  readonly conversion: number
+  /** Of those who reached the step before; 1 for the first. */
+  readonly stepConversion: number
+  /** Persons who reached the step before and not this one. */
+  readonly dropped: number
+  /** Mean time from the first step, ms. */
+  readonly meanTimeMs: number
+  /** How many took how long from the first step, by the funnel's `buckets`. */
+  readonly times: readonly MetricItem[]
+}
+
+/** A funnel in one window and group. */
+export interface FunnelReport extends ReportPlace {
+  readonly steps: readonly FunnelStepReport[]
+}
+
+/** Which window and group a report is about, and how settled. */
+export interface ReportPlace {
+  /** Texts of the dimensions that the answer shows. */
+  readonly dimensions: readonly string[]
+  readonly windowStartMs: number
+  readonly windowEndMs: number
+  readonly status: ValueStatus
+  readonly revision: number
+  /** Some of those whom it is about have not had their time yet. */
+  readonly immature: boolean
+}
+
+/** The answer to a question for funnels: by window, then by dimensions. */
+export interface FunnelResult {
+  readonly info: MetricInfo
+  readonly dimensions: readonly string[]
+  readonly funnels: readonly FunnelReport[]
+  readonly watermarkMs: number
+}
+
+/** One period of a cohort. */
+export interface RetentionPeriod {
+  readonly period: number
+  readonly persons: number
+  /** Of the cohort; NaN for an empty one. */
+  readonly retention: number
+  /** Of those of the period before; NaN for period 0, and where there was nobody. */
+  readonly previous: number
+  /** Not everybody has had their time in it. */
+  readonly immature: boolean
+}
+
+/** A cohort: those who began in one window, of one group. */
+export interface CohortReport extends ReportPlace {
+  /** Persons in it. */
+  readonly size: number
+  /** Period 0 and on. */
+  readonly periods: readonly RetentionPeriod[]
+}
+
+/** Retention over all cohorts of an answer that are mature in a period. */
+export interface RetentionCurvePoint {
+  readonly period: number
+  /** Such cohorts. */
+  readonly cohorts: number
+  /** Their persons, and those who came back. */
+  readonly size: number
+  readonly persons: number
+  /** Persons by size: large cohorts weigh more. NaN where no cohort is mature. */
+  readonly weighted: number
+  /** Mean of the cohorts' own retentions. NaN where no cohort is mature. */
+  readonly mean: number
+}
+
+/** The answer to a question for retention: by window, then by dimensions. */
+export interface RetentionResult {
+  readonly info: MetricInfo
+  readonly dimensions: readonly string[]
+  readonly cohorts: readonly CohortReport[]
+  readonly curve: readonly RetentionCurvePoint[]
+  readonly watermarkMs: number
+}
+
 /** Answers questions about metrics. */
 export interface QueryApi {
   /** Of one job (JOB_NOT_FOUND), or of all with ''; by job and metric. */
   listMetrics(job: string): Promise<readonly MetricInfo[]>
   /** METRIC_NOT_FOUND, JOB_NOT_FOUND, QUERY_INVALID, QUERY_TOO_LARGE, UNAVAILABLE while the job restarts. */
   query(query: MetricQuery): Promise<MetricResult>
+  /** A funnel whole, whatever its metric measures. `groupBy` keeps dimensions other than `step`. As `query`. */
+  funnel(query: ReportQuery): Promise<FunnelResult>
+  /** A retention whole, whatever its metric measures. `groupBy` keeps dimensions other than `period`. As `query`. */
+  retention(query: ReportQuery): Promise<RetentionResult>
   /** All that is known of one key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID where no metric has the key, UNAVAILABLE. */
   lookupKey(query: KeyQuery): Promise<KeyResult>
   /** Starts a watch; the function that it returns ends it, silently. Failures arrive by `onEnd`. */

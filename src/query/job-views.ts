@@ -4,6 +4,8 @@ import type { ManagedJob } from '../coordinator/managed-jobs.ts'
 import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
+import type { MetricPlan, TablePlan } from '../job/plan.ts'
+import type { ColumnsRead } from '../operator/read-metric.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { MetricInfo } from './api.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
@@ -81,6 +83,22 @@ function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
       ...(metric.maxGroups === undefined ? {} : { maxGroups: metric.maxGroups }),
     }
     if (ratio !== undefined) return { info, index: -1, ratio }
-    return { info, index, keyDimension: table.dimensions.indexOf(-1), settleMs: table.settleMs ?? 0 }
+    const columns = columnsOf(table, plan)
+    const own = { keyDimension: table.dimensions.indexOf(-1), settleMs: table.settleMs ?? 0 }
+    return { info, index, ...own, ...(columns === null ? {} : { columns }) }
   })
+}
+
+/** The numbers of a row of a table about persons that the metric counts by; null for other tables. */
+function columnsOf({ person, accumulators }: TablePlan, { events }: MetricPlan): ColumnsRead | null {
+  if (person === undefined) return null
+  const since = accumulators[events]!.since ?? 0
+  const own = accumulators.flatMap(({ measure = '', kind, since: began = 0 }, at) => {
+    return began === since ? [{ label: measure, at, kind }] : []
+  })
+  return {
+    kind: 'columns',
+    of: own.flatMap(({ label, at, kind }) => (kind === 'count' || kind === 'sum' ? [{ label, at }] : [])),
+    histogram: own.find(({ kind }) => kind === 'histogram')?.at ?? -1,
+  }
 }

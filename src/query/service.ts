@@ -14,6 +14,7 @@ import { lookupKey } from './lookup.ts'
 import { markImmature } from './maturity.ts'
 import { answerRatio, RatioFollower, sidesOf } from './ratio-answer.ts'
 import { keptDimensions } from './render.ts'
+import { funnelResult, retentionResult } from './reports.ts'
 import { checkConditions } from './selection.ts'
 import type { ViewMetric, ViewPort } from './view-port.ts'
 
@@ -34,13 +35,15 @@ export function createQueryService(
       const sides = sidesOf(metrics, metric)
       return sides === null ? (await answerQuery(views, metric, query)).result : answerRatio(views, sides, query)
     },
+    funnel: async (query) => funnelResult(views, find(await views.metrics(query.job), query), query),
+    retention: async (query) => retentionResult(views, find(await views.metrics(query.job), query), query),
     lookupKey: (query) => lookupKey(views, query),
     watch: (query, watcher, options) =>
       watch(views, scheduler, intervalMs, query, watcher, options?.changesOnly ?? false),
   }
 }
 
-function find(metrics: readonly ViewMetric[], query: MetricQuery): ViewMetric {
+function find(metrics: readonly ViewMetric[], query: Pick<MetricQuery, 'job' | 'metric'>): ViewMetric {
   const found = metrics.find((metric) => metric.info.metric === query.metric)
   if (found !== undefined) return found
   const names = metrics.map((metric) => metric.info.metric).join(', ')

@@ -1,5 +1,6 @@
 /** How the views of jobs are reached: the contract between who asks (query/) and who knows the jobs (query/job-views.ts). */
 import type { RatioPlan } from '../job/plan.ts'
+import type { ColumnsRead } from '../operator/read-metric.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { MetricInfo } from './api.ts'
 
@@ -14,6 +15,8 @@ export interface ViewMetric {
   readonly settleMs?: number
   /** Which of the dimensions is the event's key; -1 when none is. */
   readonly keyDimension?: number
+  /** Of metrics about persons: all numbers of a row, by their names (job/plan-person.ts). */
+  readonly columns?: ColumnsRead
 }
 
 /** What all subtasks of a job answered. */

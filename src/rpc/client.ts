@@ -18,6 +18,7 @@ import type {
   ListTransactionsRequest,
   ListTransactionsResponse,
 } from '../gen/millrace/v1/transaction.ts'
+import { isPersonKind, ownDimension } from '../job/person-definition.ts'
 import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
 import { type Call, type Caller, follow } from './calls.ts'
 import { type ClientTls, channelOf } from './channel.ts'
@@ -27,6 +28,7 @@ import { fromServiceError } from './errors.ts'
 import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
 import { fromDescription, fromValue } from './query-messages.ts'
+import { fromFunnelResponse, fromRetentionResponse, toReportSelection } from './report-messages.ts'
 import { fromJobStart, fromSavepoint } from './savepoint-messages.ts'
 import { toLookup, toSelection } from './selection-messages.ts'
 import { fromTarget, fromTransaction } from './transaction-messages.ts'
@@ -247,6 +249,22 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
         truncated: response.truncated,
       }
     },
+    funnel: async (query) => {
+      const response = await call<queryWire.GetFunnelRequest, queryWire.GetFunnelResponse>(
+        client.getFunnel.bind(client),
+        { selection: toReportSelection(query) },
+      )
+      const info = fromDescription(present(response.metric, 'metric'))
+      return fromFunnelResponse(response, info, query.groupBy ?? othersOf(info))
+    },
+    retention: async (query) => {
+      const response = await call<queryWire.GetRetentionRequest, queryWire.GetRetentionResponse>(
+        client.getRetention.bind(client),
+        { selection: toReportSelection(query) },
+      )
+      const info = fromDescription(present(response.metric, 'metric'))
+      return fromRetentionResponse(response, info, query.groupBy ?? othersOf(info))
+    },
     lookupKey: async (query) => {
       const response = await call<queryWire.LookupKeyRequest, queryWire.LookupKeyResponse>(
         client.lookupKey.bind(client),
@@ -284,4 +302,9 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
       return follow(stream, address, onResponse, watcher.onEnd)
     },
   }
+}
+
+/** The dimensions of a metric about persons without the one that it makes itself. */
+function othersOf({ kind, dimensions }: MetricInfo): readonly string[] {
+  return isPersonKind(kind) ? dimensions.filter((name) => name !== ownDimension(kind)) : dimensions
 }

@@ -45,6 +45,8 @@ export const methodAccess: Readonly<Record<string, MethodAccess>> = {
   '/millrace.v1.QueryService/QueryMetric': look,
   '/millrace.v1.QueryService/WatchMetric': look,
   '/millrace.v1.QueryService/LookupKey': look,
+  '/millrace.v1.QueryService/GetFunnel': look,
+  '/millrace.v1.QueryService/GetRetention': look,
   '/millrace.v1.QueryService/ListEpisodes': look,
   '/millrace.v1.QueryService/WatchEpisodes': look,
   '/grpc.health.v1.Health/Check': anyone,

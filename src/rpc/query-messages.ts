@@ -182,7 +182,8 @@ function lifetimeValueOf(message: MetricDescription): LifetimeValueKind {
   }
 }
 
-const statusToWire = {
+/** How settled values are, for the wire. */
+export const statusToWire = {
   provisional: ValueStatus.VALUE_STATUS_PROVISIONAL,
   final: ValueStatus.VALUE_STATUS_FINAL,
   corrected: ValueStatus.VALUE_STATUS_CORRECTED,
@@ -240,7 +241,8 @@ export function fromValue(message: MetricValueMessage): MetricValue {
   }
 }
 
-function fromStatus(status: ValueStatus): Status {
+/** How settled a value is. */
+export function fromStatus(status: ValueStatus): Status {
   if (status === ValueStatus.VALUE_STATUS_FINAL) return 'final'
   if (status === ValueStatus.VALUE_STATUS_CORRECTED) return 'corrected'
   return 'provisional'

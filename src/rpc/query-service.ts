@@ -14,6 +14,7 @@ import { toCallError } from './errors.ts'
 import { toTimestamp } from './instants.ts'
 import { LatestWriter } from './latest-writer.ts'
 import { toDescription, toValues } from './query-messages.ts'
+import { fromReportSelection, toFunnelResponse, toRetentionResponse } from './report-messages.ts'
 import { fromLookup, fromSelection } from './selection-messages.ts'
 import { unary } from './unary.ts'
 
@@ -45,6 +46,10 @@ export function createQueryHandlers(
       const result = await query.query(fromSelection(request.selection))
       return { metric: toDescription(result.info), values: toValues(result), truncated: result.truncated }
     }),
+    getFunnel: unary(async ({ selection }) => toFunnelResponse(await query.funnel(fromReportSelection(selection)))),
+    getRetention: unary(async ({ selection }) =>
+      toRetentionResponse(await query.retention(fromReportSelection(selection))),
+    ),
     lookupKey: unary(async (request) => {
       const { results, subtask, watermarkMs } = await query.lookupKey(fromLookup(request))
       const metrics = results.map((result) => ({

@@ -136,6 +136,28 @@ async function expectAll(client: MillraceClient, job: string): Promise<void> {
   expect(accountedFor(events)).toBe(ECOM_ROWS)
 }
 
+/** The funnel whole says what the metrics that measure it say one by one, whichever of them it is asked for by. */
+async function expectReport(client: MillraceClient, job: string): Promise<void> {
+  const measured = new Map<string, string>()
+  const measures = { checkout: 'persons', checkout_conversion: 'conversion', checkout_time: 'meanTimeMs' } as const
+  for (const [id, measure] of Object.entries(measures)) {
+    for (const { windowStartMs, dimensions, value } of await valuesOf(client, job, id))
+      measured.set(`${measure} ${windowStartMs} ${dimensions.join()}`, String(value))
+  }
+  const everything = { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY, limit: 10_000 }
+  const query = { job, metric: 'checkout_times', ...everything, filters: new Map(), groupBy: null }
+  const { funnels } = await client.query.funnel(query)
+  const reported = funnels.flatMap(({ windowStartMs, dimensions, steps }) =>
+    steps.flatMap((step) =>
+      Object.values(measures).map((measure) => {
+        return [`${measure} ${windowStartMs} ${[...dimensions, step.step].join()}`, String(step[measure])] as const
+      }),
+    ),
+  )
+  expect(new Map(reported)).toEqual(measured)
+  expect(funnels.length).toBeGreaterThan(100)
+}
+
 function jobText(name: string, source: object, outOfOrderness: string, parallelism: number): string {
   const ends = { metadata: { name }, sources: [{ id: 'events', ...source }], sinks: [] }
   return JSON.stringify({ ...document, ...ends, parallelism, watermark: { outOfOrderness, idleness: '0s' } })
@@ -155,6 +177,7 @@ describe('jobs/conversion.yaml', () => {
     await submitJob(engine.client, jobText('conversion', log.source({ bounded: true }), `${boundMs}ms`, parallelism))
     await untilJob(engine.client, 'conversion', ({ state }) => state === 'FINISHED')
     await expectAll(engine.client, 'conversion')
+    await expectReport(engine.client, 'conversion')
   })
 
   it('is the same when it is stopped in the middle and goes on at another parallelism', async () => {

@@ -8,8 +8,10 @@ import type {
   MetricValue,
   MetricWatcher,
   QueryApi,
+  ReportQuery,
 } from '../../../src/query/api.ts'
 import { compareValues } from '../../../src/query/render.ts'
+import { someFunnel, someRetention } from './reports.ts'
 
 export const pageViews: MetricInfo = {
   job: 'engagement',
@@ -54,6 +56,7 @@ export function someValue(overrides: Partial<MetricValue> = {}): MetricValue {
 export class FakeQuery implements QueryApi {
   readonly queries: MetricQuery[] = []
   readonly lookups: KeyQuery[] = []
+  readonly reports: ReportQuery[] = []
   readonly watchers = new Set<MetricWatcher>()
   values: MetricValue[] = [
     someValue(),
@@ -69,6 +72,16 @@ export class FakeQuery implements QueryApi {
   query: QueryApi['query'] = async (query) => {
     this.queries.push(query)
     return this.result(query)
+  }
+
+  funnel: QueryApi['funnel'] = async (query) => {
+    this.reports.push(query)
+    return someFunnel
+  }
+
+  retention: QueryApi['retention'] = async (query) => {
+    this.reports.push(query)
+    return someRetention
   }
 
   lookupKey: QueryApi['lookupKey'] = async (query) => {

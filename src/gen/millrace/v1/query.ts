@@ -21,7 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
-import { Dimension, MetricValue } from "./metric.ts";
+import { Dimension, MetricItem, MetricValue, ValueStatus, valueStatusFromJSON, valueStatusToJSON } from "./metric.ts";
 
 export const protobufPackage = "millrace.v1";
 
@@ -509,6 +509,132 @@ export interface Calibration {
   judgedWindows: number;
   /** The false episodes in the budget's time that the history cannot rule out, at 95 %; absent when nothing was judged. */
   ratePerPeriodMax?: number | undefined;
+}
+
+export interface GetFunnelRequest {
+  /**
+   * `group_by` keeps dimensions other than `step`, absent all of them; persons of the others are added up. Conditions on
+   * values, `latest` and `top` are QUERY_INVALID.
+   */
+  selection?: MetricSelection | undefined;
+}
+
+export interface GetFunnelResponse {
+  metric?:
+    | MetricDescription
+    | undefined;
+  /** By window, then by dimensions. */
+  funnels: Funnel[];
+  /** Of all that were asked, the least. */
+  watermark?: Date | undefined;
+}
+
+/** A funnel in one window and group. */
+export interface Funnel {
+  dimensions: Dimension[];
+  windowStart?: Date | undefined;
+  windowEnd?:
+    | Date
+    | undefined;
+  /** In order. */
+  steps: FunnelStepResult[];
+  status: ValueStatus;
+  revision: number;
+  /** Those who entered have not all had their time. */
+  immature: boolean;
+}
+
+/** One step of a funnel. */
+export interface FunnelStepResult {
+  /** Counted from 1. */
+  step: number;
+  /** Its condition, CEL. */
+  where: string;
+  /** Persons who reached it. */
+  persons: number;
+  /** Of those who entered. Absent where nobody has. */
+  conversion?:
+    | number
+    | undefined;
+  /** Of those who reached the step before. Absent where nobody has. */
+  stepConversion?:
+    | number
+    | undefined;
+  /** Persons who reached the step before and not this one. */
+  dropped: number;
+  /** Mean time from the first step, ms. Absent where nobody has reached it. */
+  meanTimeMs?:
+    | number
+    | undefined;
+  /** How many took how long from the first step. */
+  times: MetricItem[];
+}
+
+export interface GetRetentionRequest {
+  /**
+   * `group_by` keeps dimensions other than `period`, absent all of them; persons of the others are added up. Conditions on
+   * values, `latest` and `top` are QUERY_INVALID.
+   */
+  selection?: MetricSelection | undefined;
+}
+
+export interface GetRetentionResponse {
+  metric?:
+    | MetricDescription
+    | undefined;
+  /** By window, then by dimensions. */
+  cohorts: Cohort[];
+  /** By period, over all of these cohorts that are mature in it. */
+  curve: RetentionPoint[];
+  /** Of all that were asked, the least. */
+  watermark?: Date | undefined;
+}
+
+/** Those who began in one window, of one group. */
+export interface Cohort {
+  dimensions: Dimension[];
+  windowStart?: Date | undefined;
+  windowEnd?: Date | undefined;
+  size: number;
+  /** Period 0 and on. */
+  periods: CohortPeriod[];
+  status: ValueStatus;
+  revision: number;
+  /** Not everybody has had their time in every period. */
+  immature: boolean;
+}
+
+/** One period of a cohort. */
+export interface CohortPeriod {
+  period: number;
+  persons: number;
+  /** Of the cohort. Absent where it is empty. */
+  retention?:
+    | number
+    | undefined;
+  /** Of those of the period before. Absent in period 0, and where there was nobody. */
+  previous?:
+    | number
+    | undefined;
+  /** Not everybody has had their time in it. */
+  immature: boolean;
+}
+
+/** Retention of a period over cohorts that are mature in it. */
+export interface RetentionPoint {
+  period: number;
+  /** How many cohorts. */
+  cohorts: number;
+  /** Their persons. */
+  size: number;
+  /** Those who came back. */
+  persons: number;
+  /** Persons by size: large cohorts weigh more. Absent without cohorts. */
+  weighted?:
+    | number
+    | undefined;
+  /** Mean of the cohorts' own retentions. Absent without cohorts. */
+  mean?: number | undefined;
 }
 
 function createBaseListMetricsRequest(): ListMetricsRequest {
@@ -4021,6 +4147,1231 @@ export const Calibration: MessageFns<Calibration> = {
   },
 };
 
+function createBaseGetFunnelRequest(): GetFunnelRequest {
+  return { selection: undefined };
+}
+
+export const GetFunnelRequest: MessageFns<GetFunnelRequest> = {
+  encode(message: GetFunnelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selection !== undefined) {
+      MetricSelection.encode(message.selection, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetFunnelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetFunnelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selection = MetricSelection.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetFunnelRequest {
+    return { selection: isSet(object.selection) ? MetricSelection.fromJSON(object.selection) : undefined };
+  },
+
+  toJSON(message: GetFunnelRequest): unknown {
+    const obj: any = {};
+    if (message.selection !== undefined) {
+      obj.selection = MetricSelection.toJSON(message.selection);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetFunnelRequest>, I>>(base?: I): GetFunnelRequest {
+    return GetFunnelRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetFunnelRequest>, I>>(object: I): GetFunnelRequest {
+    const message = createBaseGetFunnelRequest();
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? MetricSelection.fromPartial(object.selection)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseGetFunnelResponse(): GetFunnelResponse {
+  return { metric: undefined, funnels: [], watermark: undefined };
+}
+
+export const GetFunnelResponse: MessageFns<GetFunnelResponse> = {
+  encode(message: GetFunnelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.metric !== undefined) {
+      MetricDescription.encode(message.metric, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.funnels) {
+      Funnel.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.watermark !== undefined) {
+      Timestamp.encode(toTimestamp(message.watermark), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetFunnelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetFunnelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metric = MetricDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.funnels.push(Funnel.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.watermark = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetFunnelResponse {
+    return {
+      metric: isSet(object.metric) ? MetricDescription.fromJSON(object.metric) : undefined,
+      funnels: globalThis.Array.isArray(object?.funnels) ? object.funnels.map((e: any) => Funnel.fromJSON(e)) : [],
+      watermark: isSet(object.watermark) ? fromJsonTimestamp(object.watermark) : undefined,
+    };
+  },
+
+  toJSON(message: GetFunnelResponse): unknown {
+    const obj: any = {};
+    if (message.metric !== undefined) {
+      obj.metric = MetricDescription.toJSON(message.metric);
+    }
+    if (message.funnels?.length) {
+      obj.funnels = message.funnels.map((e) => Funnel.toJSON(e));
+    }
+    if (message.watermark !== undefined) {
+      obj.watermark = message.watermark.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetFunnelResponse>, I>>(base?: I): GetFunnelResponse {
+    return GetFunnelResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetFunnelResponse>, I>>(object: I): GetFunnelResponse {
+    const message = createBaseGetFunnelResponse();
+    message.metric = (object.metric !== undefined && object.metric !== null)
+      ? MetricDescription.fromPartial(object.metric)
+      : undefined;
+    message.funnels = object.funnels?.map((e) => Funnel.fromPartial(e)) || [];
+    message.watermark = object.watermark ?? undefined;
+    return message;
+  },
+};
+
+function createBaseFunnel(): Funnel {
+  return {
+    dimensions: [],
+    windowStart: undefined,
+    windowEnd: undefined,
+    steps: [],
+    status: 0,
+    revision: 0,
+    immature: false,
+  };
+}
+
+export const Funnel: MessageFns<Funnel> = {
+  encode(message: Funnel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.dimensions) {
+      Dimension.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.windowStart !== undefined) {
+      Timestamp.encode(toTimestamp(message.windowStart), writer.uint32(18).fork()).join();
+    }
+    if (message.windowEnd !== undefined) {
+      Timestamp.encode(toTimestamp(message.windowEnd), writer.uint32(26).fork()).join();
+    }
+    for (const v of message.steps) {
+      FunnelStepResult.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.status !== 0) {
+      writer.uint32(40).int32(message.status);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(48).uint32(message.revision);
+    }
+    if (message.immature !== false) {
+      writer.uint32(56).bool(message.immature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Funnel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFunnel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dimensions.push(Dimension.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.windowStart = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.windowEnd = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.steps.push(FunnelStepResult.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.status = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.immature = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Funnel {
+    return {
+      dimensions: globalThis.Array.isArray(object?.dimensions)
+        ? object.dimensions.map((e: any) => Dimension.fromJSON(e))
+        : [],
+      windowStart: isSet(object.windowStart)
+        ? fromJsonTimestamp(object.windowStart)
+        : isSet(object.window_start)
+        ? fromJsonTimestamp(object.window_start)
+        : undefined,
+      windowEnd: isSet(object.windowEnd)
+        ? fromJsonTimestamp(object.windowEnd)
+        : isSet(object.window_end)
+        ? fromJsonTimestamp(object.window_end)
+        : undefined,
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => FunnelStepResult.fromJSON(e)) : [],
+      status: isSet(object.status) ? valueStatusFromJSON(object.status) : 0,
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      immature: isSet(object.immature) ? globalThis.Boolean(object.immature) : false,
+    };
+  },
+
+  toJSON(message: Funnel): unknown {
+    const obj: any = {};
+    if (message.dimensions?.length) {
+      obj.dimensions = message.dimensions.map((e) => Dimension.toJSON(e));
+    }
+    if (message.windowStart !== undefined) {
+      obj.windowStart = message.windowStart.toISOString();
+    }
+    if (message.windowEnd !== undefined) {
+      obj.windowEnd = message.windowEnd.toISOString();
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => FunnelStepResult.toJSON(e));
+    }
+    if (message.status !== 0) {
+      obj.status = valueStatusToJSON(message.status);
+    }
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.immature !== false) {
+      obj.immature = message.immature;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Funnel>, I>>(base?: I): Funnel {
+    return Funnel.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Funnel>, I>>(object: I): Funnel {
+    const message = createBaseFunnel();
+    message.dimensions = object.dimensions?.map((e) => Dimension.fromPartial(e)) || [];
+    message.windowStart = object.windowStart ?? undefined;
+    message.windowEnd = object.windowEnd ?? undefined;
+    message.steps = object.steps?.map((e) => FunnelStepResult.fromPartial(e)) || [];
+    message.status = object.status ?? 0;
+    message.revision = object.revision ?? 0;
+    message.immature = object.immature ?? false;
+    return message;
+  },
+};
+
+function createBaseFunnelStepResult(): FunnelStepResult {
+  return {
+    step: 0,
+    where: "",
+    persons: 0,
+    conversion: undefined,
+    stepConversion: undefined,
+    dropped: 0,
+    meanTimeMs: undefined,
+    times: [],
+  };
+}
+
+export const FunnelStepResult: MessageFns<FunnelStepResult> = {
+  encode(message: FunnelStepResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== 0) {
+      writer.uint32(8).uint32(message.step);
+    }
+    if (message.where !== "") {
+      writer.uint32(18).string(message.where);
+    }
+    if (message.persons !== 0) {
+      writer.uint32(24).int64(message.persons);
+    }
+    if (message.conversion !== undefined) {
+      writer.uint32(33).double(message.conversion);
+    }
+    if (message.stepConversion !== undefined) {
+      writer.uint32(41).double(message.stepConversion);
+    }
+    if (message.dropped !== 0) {
+      writer.uint32(48).int64(message.dropped);
+    }
+    if (message.meanTimeMs !== undefined) {
+      writer.uint32(57).double(message.meanTimeMs);
+    }
+    for (const v of message.times) {
+      MetricItem.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FunnelStepResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFunnelStepResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.where = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.persons = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.conversion = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.stepConversion = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.dropped = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.meanTimeMs = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.times.push(MetricItem.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FunnelStepResult {
+    return {
+      step: isSet(object.step) ? globalThis.Number(object.step) : 0,
+      where: isSet(object.where) ? globalThis.String(object.where) : "",
+      persons: isSet(object.persons) ? globalThis.Number(object.persons) : 0,
+      conversion: isSet(object.conversion) ? globalThis.Number(object.conversion) : undefined,
+      stepConversion: isSet(object.stepConversion)
+        ? globalThis.Number(object.stepConversion)
+        : isSet(object.step_conversion)
+        ? globalThis.Number(object.step_conversion)
+        : undefined,
+      dropped: isSet(object.dropped) ? globalThis.Number(object.dropped) : 0,
+      meanTimeMs: isSet(object.meanTimeMs)
+        ? globalThis.Number(object.meanTimeMs)
+        : isSet(object.mean_time_ms)
+        ? globalThis.Number(object.mean_time_ms)
+        : undefined,
+      times: globalThis.Array.isArray(object?.times) ? object.times.map((e: any) => MetricItem.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: FunnelStepResult): unknown {
+    const obj: any = {};
+    if (message.step !== 0) {
+      obj.step = Math.round(message.step);
+    }
+    if (message.where !== "") {
+      obj.where = message.where;
+    }
+    if (message.persons !== 0) {
+      obj.persons = Math.round(message.persons);
+    }
+    if (message.conversion !== undefined) {
+      obj.conversion = floatToJson(message.conversion);
+    }
+    if (message.stepConversion !== undefined) {
+      obj.stepConversion = floatToJson(message.stepConversion);
+    }
+    if (message.dropped !== 0) {
+      obj.dropped = Math.round(message.dropped);
+    }
+    if (message.meanTimeMs !== undefined) {
+      obj.meanTimeMs = floatToJson(message.meanTimeMs);
+    }
+    if (message.times?.length) {
+      obj.times = message.times.map((e) => MetricItem.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FunnelStepResult>, I>>(base?: I): FunnelStepResult {
+    return FunnelStepResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FunnelStepResult>, I>>(object: I): FunnelStepResult {
+    const message = createBaseFunnelStepResult();
+    message.step = object.step ?? 0;
+    message.where = object.where ?? "";
+    message.persons = object.persons ?? 0;
+    message.conversion = object.conversion ?? undefined;
+    message.stepConversion = object.stepConversion ?? undefined;
+    message.dropped = object.dropped ?? 0;
+    message.meanTimeMs = object.meanTimeMs ?? undefined;
+    message.times = object.times?.map((e) => MetricItem.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGetRetentionRequest(): GetRetentionRequest {
+  return { selection: undefined };
+}
+
+export const GetRetentionRequest: MessageFns<GetRetentionRequest> = {
+  encode(message: GetRetentionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selection !== undefined) {
+      MetricSelection.encode(message.selection, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRetentionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRetentionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selection = MetricSelection.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetRetentionRequest {
+    return { selection: isSet(object.selection) ? MetricSelection.fromJSON(object.selection) : undefined };
+  },
+
+  toJSON(message: GetRetentionRequest): unknown {
+    const obj: any = {};
+    if (message.selection !== undefined) {
+      obj.selection = MetricSelection.toJSON(message.selection);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetRetentionRequest>, I>>(base?: I): GetRetentionRequest {
+    return GetRetentionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetRetentionRequest>, I>>(object: I): GetRetentionRequest {
+    const message = createBaseGetRetentionRequest();
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? MetricSelection.fromPartial(object.selection)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseGetRetentionResponse(): GetRetentionResponse {
+  return { metric: undefined, cohorts: [], curve: [], watermark: undefined };
+}
+
+export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
+  encode(message: GetRetentionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.metric !== undefined) {
+      MetricDescription.encode(message.metric, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.cohorts) {
+      Cohort.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.curve) {
+      RetentionPoint.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.watermark !== undefined) {
+      Timestamp.encode(toTimestamp(message.watermark), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRetentionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRetentionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metric = MetricDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cohorts.push(Cohort.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.curve.push(RetentionPoint.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.watermark = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetRetentionResponse {
+    return {
+      metric: isSet(object.metric) ? MetricDescription.fromJSON(object.metric) : undefined,
+      cohorts: globalThis.Array.isArray(object?.cohorts) ? object.cohorts.map((e: any) => Cohort.fromJSON(e)) : [],
+      curve: globalThis.Array.isArray(object?.curve) ? object.curve.map((e: any) => RetentionPoint.fromJSON(e)) : [],
+      watermark: isSet(object.watermark) ? fromJsonTimestamp(object.watermark) : undefined,
+    };
+  },
+
+  toJSON(message: GetRetentionResponse): unknown {
+    const obj: any = {};
+    if (message.metric !== undefined) {
+      obj.metric = MetricDescription.toJSON(message.metric);
+    }
+    if (message.cohorts?.length) {
+      obj.cohorts = message.cohorts.map((e) => Cohort.toJSON(e));
+    }
+    if (message.curve?.length) {
+      obj.curve = message.curve.map((e) => RetentionPoint.toJSON(e));
+    }
+    if (message.watermark !== undefined) {
+      obj.watermark = message.watermark.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetRetentionResponse>, I>>(base?: I): GetRetentionResponse {
+    return GetRetentionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetRetentionResponse>, I>>(object: I): GetRetentionResponse {
+    const message = createBaseGetRetentionResponse();
+    message.metric = (object.metric !== undefined && object.metric !== null)
+      ? MetricDescription.fromPartial(object.metric)
+      : undefined;
+    message.cohorts = object.cohorts?.map((e) => Cohort.fromPartial(e)) || [];
+    message.curve = object.curve?.map((e) => RetentionPoint.fromPartial(e)) || [];
+    message.watermark = object.watermark ?? undefined;
+    return message;
+  },
+};
+
+function createBaseCohort(): Cohort {
+  return {
+    dimensions: [],
+    windowStart: undefined,
+    windowEnd: undefined,
+    size: 0,
+    periods: [],
+    status: 0,
+    revision: 0,
+    immature: false,
+  };
+}
+
+export const Cohort: MessageFns<Cohort> = {
+  encode(message: Cohort, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.dimensions) {
+      Dimension.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.windowStart !== undefined) {
+      Timestamp.encode(toTimestamp(message.windowStart), writer.uint32(18).fork()).join();
+    }
+    if (message.windowEnd !== undefined) {
+      Timestamp.encode(toTimestamp(message.windowEnd), writer.uint32(26).fork()).join();
+    }
+    if (message.size !== 0) {
+      writer.uint32(32).int64(message.size);
+    }
+    for (const v of message.periods) {
+      CohortPeriod.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.status !== 0) {
+      writer.uint32(48).int32(message.status);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(56).uint32(message.revision);
+    }
+    if (message.immature !== false) {
+      writer.uint32(64).bool(message.immature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Cohort {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCohort();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dimensions.push(Dimension.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.windowStart = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.windowEnd = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.size = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.periods.push(CohortPeriod.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.status = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.immature = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Cohort {
+    return {
+      dimensions: globalThis.Array.isArray(object?.dimensions)
+        ? object.dimensions.map((e: any) => Dimension.fromJSON(e))
+        : [],
+      windowStart: isSet(object.windowStart)
+        ? fromJsonTimestamp(object.windowStart)
+        : isSet(object.window_start)
+        ? fromJsonTimestamp(object.window_start)
+        : undefined,
+      windowEnd: isSet(object.windowEnd)
+        ? fromJsonTimestamp(object.windowEnd)
+        : isSet(object.window_end)
+        ? fromJsonTimestamp(object.window_end)
+        : undefined,
+      size: isSet(object.size) ? globalThis.Number(object.size) : 0,
+      periods: globalThis.Array.isArray(object?.periods)
+        ? object.periods.map((e: any) => CohortPeriod.fromJSON(e))
+        : [],
+      status: isSet(object.status) ? valueStatusFromJSON(object.status) : 0,
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      immature: isSet(object.immature) ? globalThis.Boolean(object.immature) : false,
+    };
+  },
+
+  toJSON(message: Cohort): unknown {
+    const obj: any = {};
+    if (message.dimensions?.length) {
+      obj.dimensions = message.dimensions.map((e) => Dimension.toJSON(e));
+    }
+    if (message.windowStart !== undefined) {
+      obj.windowStart = message.windowStart.toISOString();
+    }
+    if (message.windowEnd !== undefined) {
+      obj.windowEnd = message.windowEnd.toISOString();
+    }
+    if (message.size !== 0) {
+      obj.size = Math.round(message.size);
+    }
+    if (message.periods?.length) {
+      obj.periods = message.periods.map((e) => CohortPeriod.toJSON(e));
+    }
+    if (message.status !== 0) {
+      obj.status = valueStatusToJSON(message.status);
+    }
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.immature !== false) {
+      obj.immature = message.immature;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Cohort>, I>>(base?: I): Cohort {
+    return Cohort.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Cohort>, I>>(object: I): Cohort {
+    const message = createBaseCohort();
+    message.dimensions = object.dimensions?.map((e) => Dimension.fromPartial(e)) || [];
+    message.windowStart = object.windowStart ?? undefined;
+    message.windowEnd = object.windowEnd ?? undefined;
+    message.size = object.size ?? 0;
+    message.periods = object.periods?.map((e) => CohortPeriod.fromPartial(e)) || [];
+    message.status = object.status ?? 0;
+    message.revision = object.revision ?? 0;
+    message.immature = object.immature ?? false;
+    return message;
+  },
+};
+
+function createBaseCohortPeriod(): CohortPeriod {
+  return { period: 0, persons: 0, retention: undefined, previous: undefined, immature: false };
+}
+
+export const CohortPeriod: MessageFns<CohortPeriod> = {
+  encode(message: CohortPeriod, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.period !== 0) {
+      writer.uint32(8).uint32(message.period);
+    }
+    if (message.persons !== 0) {
+      writer.uint32(16).int64(message.persons);
+    }
+    if (message.retention !== undefined) {
+      writer.uint32(25).double(message.retention);
+    }
+    if (message.previous !== undefined) {
+      writer.uint32(33).double(message.previous);
+    }
+    if (message.immature !== false) {
+      writer.uint32(40).bool(message.immature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CohortPeriod {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCohortPeriod();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.period = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.persons = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.retention = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.previous = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.immature = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CohortPeriod {
+    return {
+      period: isSet(object.period) ? globalThis.Number(object.period) : 0,
+      persons: isSet(object.persons) ? globalThis.Number(object.persons) : 0,
+      retention: isSet(object.retention) ? globalThis.Number(object.retention) : undefined,
+      previous: isSet(object.previous) ? globalThis.Number(object.previous) : undefined,
+      immature: isSet(object.immature) ? globalThis.Boolean(object.immature) : false,
+    };
+  },
+
+  toJSON(message: CohortPeriod): unknown {
+    const obj: any = {};
+    if (message.period !== 0) {
+      obj.period = Math.round(message.period);
+    }
+    if (message.persons !== 0) {
+      obj.persons = Math.round(message.persons);
+    }
+    if (message.retention !== undefined) {
+      obj.retention = floatToJson(message.retention);
+    }
+    if (message.previous !== undefined) {
+      obj.previous = floatToJson(message.previous);
+    }
+    if (message.immature !== false) {
+      obj.immature = message.immature;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CohortPeriod>, I>>(base?: I): CohortPeriod {
+    return CohortPeriod.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CohortPeriod>, I>>(object: I): CohortPeriod {
+    const message = createBaseCohortPeriod();
+    message.period = object.period ?? 0;
+    message.persons = object.persons ?? 0;
+    message.retention = object.retention ?? undefined;
+    message.previous = object.previous ?? undefined;
+    message.immature = object.immature ?? false;
+    return message;
+  },
+};
+
+function createBaseRetentionPoint(): RetentionPoint {
+  return { period: 0, cohorts: 0, size: 0, persons: 0, weighted: undefined, mean: undefined };
+}
+
+export const RetentionPoint: MessageFns<RetentionPoint> = {
+  encode(message: RetentionPoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.period !== 0) {
+      writer.uint32(8).uint32(message.period);
+    }
+    if (message.cohorts !== 0) {
+      writer.uint32(16).uint32(message.cohorts);
+    }
+    if (message.size !== 0) {
+      writer.uint32(24).int64(message.size);
+    }
+    if (message.persons !== 0) {
+      writer.uint32(32).int64(message.persons);
+    }
+    if (message.weighted !== undefined) {
+      writer.uint32(41).double(message.weighted);
+    }
+    if (message.mean !== undefined) {
+      writer.uint32(49).double(message.mean);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetentionPoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetentionPoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.period = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.cohorts = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.size = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.persons = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.weighted = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.mean = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetentionPoint {
+    return {
+      period: isSet(object.period) ? globalThis.Number(object.period) : 0,
+      cohorts: isSet(object.cohorts) ? globalThis.Number(object.cohorts) : 0,
+      size: isSet(object.size) ? globalThis.Number(object.size) : 0,
+      persons: isSet(object.persons) ? globalThis.Number(object.persons) : 0,
+      weighted: isSet(object.weighted) ? globalThis.Number(object.weighted) : undefined,
+      mean: isSet(object.mean) ? globalThis.Number(object.mean) : undefined,
+    };
+  },
+
+  toJSON(message: RetentionPoint): unknown {
+    const obj: any = {};
+    if (message.period !== 0) {
+      obj.period = Math.round(message.period);
+    }
+    if (message.cohorts !== 0) {
+      obj.cohorts = Math.round(message.cohorts);
+    }
+    if (message.size !== 0) {
+      obj.size = Math.round(message.size);
+    }
+    if (message.persons !== 0) {
+      obj.persons = Math.round(message.persons);
+    }
+    if (message.weighted !== undefined) {
+      obj.weighted = floatToJson(message.weighted);
+    }
+    if (message.mean !== undefined) {
+      obj.mean = floatToJson(message.mean);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RetentionPoint>, I>>(base?: I): RetentionPoint {
+    return RetentionPoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetentionPoint>, I>>(object: I): RetentionPoint {
+    const message = createBaseRetentionPoint();
+    message.period = object.period ?? 0;
+    message.cohorts = object.cohorts ?? 0;
+    message.size = object.size ?? 0;
+    message.persons = object.persons ?? 0;
+    message.weighted = object.weighted ?? undefined;
+    message.mean = object.mean ?? undefined;
+    return message;
+  },
+};
+
 /** Asks for metrics. */
 export type QueryServiceService = typeof QueryServiceService;
 export const QueryServiceService = {
@@ -4073,6 +5424,33 @@ export const QueryServiceService = {
     responseDeserialize: (value: Buffer): LookupKeyResponse => LookupKeyResponse.decode(value),
   },
   /**
+   * A funnel whole, by window and group, whatever its metric measures: persons, rates, drop-off and times of every step, of
+   * one moment. METRIC_NOT_FOUND, QUERY_INVALID for a metric that is no funnel, QUERY_TOO_LARGE.
+   */
+  getFunnel: {
+    path: "/millrace.v1.QueryService/GetFunnel" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetFunnelRequest): Buffer => Buffer.from(GetFunnelRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetFunnelRequest => GetFunnelRequest.decode(value),
+    responseSerialize: (value: GetFunnelResponse): Buffer => Buffer.from(GetFunnelResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetFunnelResponse => GetFunnelResponse.decode(value),
+  },
+  /**
+   * A retention whole, by cohort, whatever its metric measures, and the curve over cohorts that are mature. Errors as
+   * GetFunnel.
+   */
+  getRetention: {
+    path: "/millrace.v1.QueryService/GetRetention" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetRetentionRequest): Buffer => Buffer.from(GetRetentionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetRetentionRequest => GetRetentionRequest.decode(value),
+    responseSerialize: (value: GetRetentionResponse): Buffer =>
+      Buffer.from(GetRetentionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetRetentionResponse => GetRetentionResponse.decode(value),
+  },
+  /**
    * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
    * QUERY_INVALID for a detector that it has not.
    */
@@ -4119,6 +5497,16 @@ export interface QueryServiceServer extends UntypedServiceImplementation {
    * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
    */
   lookupKey: handleUnaryCall<LookupKeyRequest, LookupKeyResponse>;
+  /**
+   * A funnel whole, by window and group, whatever its metric measures: persons, rates, drop-off and times of every step, of
+   * one moment. METRIC_NOT_FOUND, QUERY_INVALID for a metric that is no funnel, QUERY_TOO_LARGE.
+   */
+  getFunnel: handleUnaryCall<GetFunnelRequest, GetFunnelResponse>;
+  /**
+   * A retention whole, by cohort, whatever its metric measures, and the curve over cohorts that are mature. Errors as
+   * GetFunnel.
+   */
+  getRetention: handleUnaryCall<GetRetentionRequest, GetRetentionResponse>;
   /**
    * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
    * QUERY_INVALID for a detector that it has not.
@@ -4194,6 +5582,44 @@ export interface QueryServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LookupKeyResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * A funnel whole, by window and group, whatever its metric measures: persons, rates, drop-off and times of every step, of
+   * one moment. METRIC_NOT_FOUND, QUERY_INVALID for a metric that is no funnel, QUERY_TOO_LARGE.
+   */
+  getFunnel(
+    request: GetFunnelRequest,
+    callback: (error: ServiceError | null, response: GetFunnelResponse) => void,
+  ): ClientUnaryCall;
+  getFunnel(
+    request: GetFunnelRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetFunnelResponse) => void,
+  ): ClientUnaryCall;
+  getFunnel(
+    request: GetFunnelRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetFunnelResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * A retention whole, by cohort, whatever its metric measures, and the curve over cohorts that are mature. Errors as
+   * GetFunnel.
+   */
+  getRetention(
+    request: GetRetentionRequest,
+    callback: (error: ServiceError | null, response: GetRetentionResponse) => void,
+  ): ClientUnaryCall;
+  getRetention(
+    request: GetRetentionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetRetentionResponse) => void,
+  ): ClientUnaryCall;
+  getRetention(
+    request: GetRetentionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetRetentionResponse) => void,
   ): ClientUnaryCall;
   /**
    * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
