@@ -38,12 +38,14 @@ export interface FunnelQuery extends Period {
   readonly bucketsMs: readonly number[]
 }
 
-function startOf({ period, timezone }: Period, ms: string): string {
+/** When the period of an instant begins, epoch ms. */
+export function startOf({ period, timezone }: Period, ms: string): string {
   const zone = sqlString(timezone)
   return `epoch_ms(timezone(${zone}, date_trunc('${period}', timezone(${zone}, timezone('UTC', make_timestamp((${ms}) * 1000))))))`
 }
 
-function endOf({ period, timezone }: Period, startMs: string): string {
+/** When the period that begins at an instant ends, epoch ms. */
+export function endOf({ period, timezone }: Period, startMs: string): string {
   const zone = sqlString(timezone)
   const local = `timezone(${zone}, timezone('UTC', make_timestamp((${startMs}) * 1000)))`
   return `epoch_ms(timezone(${zone}, ${local} + INTERVAL 1 ${period}))`
@@ -158,7 +160,8 @@ export async function lifecycleRows(
   return rows.map((row) => rowOf(row, ['persons']))
 }
 
-function rowOf(row: SqlRow, columns: readonly string[]): ConversionRow {
+/** One row of an answer. */
+export function rowOf(row: SqlRow, columns: readonly string[]): ConversionRow {
   return {
     startMs: Number(row.start_ms),
     endMs: Number(row.end_ms),
