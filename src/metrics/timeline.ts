@@ -111,7 +111,7 @@ export class Timeline {
     return true
   }
 
-  /** Below 0 where the texts of row `a` come first, above 0 where those of `b` do: byte by byte, then the shorter. */
+  /** Below 0 where the texts of row `a` come first, above 0 where those of `b` do: byte by byte, lengths included. */
   compareTexts(a: number, b: number): number {
     const { bytes, textsAt, textsLength } = this
     const shared = Math.min(textsLength[a]!, textsLength[b]!)
