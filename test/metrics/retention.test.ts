@@ -59,7 +59,7 @@ describe('retention', () => {
       fc.property(cases, events, (shape, list) => {
         expect(givenOf(retention(shape), list)).toEqual(reference(shape, list))
       }),
-      { numRuns: 1500 },
+      { numRuns: 300 },
     )
   })
 
@@ -77,7 +77,7 @@ describe('retention', () => {
         const whole = reference(shape, list).filter((one) => one.startMs >= openFromMs)
         expect(givenOf(person, kept, openFromMs)).toEqual(whole)
       }),
-      { numRuns: 800 },
+      { numRuns: 200 },
     )
   })
 
@@ -90,7 +90,7 @@ describe('retention', () => {
         const whole = reference(shape, list).filter((one) => one.startMs < endMs)
         expect(givenOf(person, seen, Number.NEGATIVE_INFINITY, endMs)).toEqual(whole)
       }),
-      { numRuns: 800 },
+      { numRuns: 200 },
     )
   })
 })

@@ -46,7 +46,7 @@ describe('stickiness', () => {
         const wanted = stickinessReference(temporalPeriods('month', timezone).of, intervalOf, list)
         expect(givenBy(person, keptBy(person, list))).toEqual(wanted)
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     )
   })
 })
