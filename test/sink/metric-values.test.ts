@@ -115,6 +115,25 @@ describe('MetricValueSink', () => {
     ])
   })
 
+  it('says of early results whether those they are about have had their time', () => {
+    const window = { kind: 'tumbling', sizeMs: 60_000, offsetMs: 0, timezone: 'UTC', time: 'event' }
+    const early = {
+      ...plan,
+      tables: plan.tables.map((table) => ({ ...table, earlyMs: 1000 })),
+      definition: {
+        metrics: plan.metrics.map(({ id }) => ({ id, kind: { kind: 'funnel', withinMs: 10_000 }, window })),
+      },
+    } as unknown as JobPlan
+    const immatureAt = (watermarkMs: number) => {
+      const writer = new RecordingWriter()
+      const sink = new MetricValueSink(early, 3, new BoundedWriter(writer, () => undefined))
+      const row = { key: pair('web', '2'), startMs: 0, values: [4, 3], revision: 0 }
+      for (const fired of firedRows([row], { table: 3, watermarkMs })) sink.accept(fired)
+      return MetricValue.decode(writer.records[0]!.value).immature
+    }
+    expect([69_998, 69_999].map(immatureAt)).toEqual([true, false])
+  })
+
   it('marks what comes after the on-time result as a correction', () => {
     const found = valuesOf([{ key: 'web', startMs: 0, values: [5, 0, 0], revision: 2 }])
     expect(found[0]!.message).toMatchObject({ status: ValueStatus.VALUE_STATUS_CORRECTED, revision: 2 })
