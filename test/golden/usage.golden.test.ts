@@ -113,7 +113,8 @@ describe('jobs/usage.yaml', () => {
     const ends = { sources: [{ id: 'events', ...log.source({ bounded: true }) }], sinks: [], parallelism }
     const watermark = { outOfOrderness: `${boundMs}ms`, idleness: '0s' }
     await submitJob(client, JSON.stringify({ ...document, ...ends, watermark }))
-    await untilJob(client, 'usage', ({ state }) => state === 'FINISHED')
+    // Windows of each minute, of half a year: ten times the rows of other jobs.
+    await untilJob(client, 'usage', ({ state }) => state === 'FINISHED', 240_000)
     for (const [id, wanted] of expected) {
       const range = isOfMinutes(id) ? { fromMs: minutesFrom, toMs: minutesTo } : {}
       const { values } = await client.query.query(allOf('usage', id, range))
