@@ -6,6 +6,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { SeededRandom } from '../../src/core/clock.ts'
 import { Event } from '../../src/gen/millrace/v1/event.ts'
 import { parseJob } from '../../src/job/parse.ts'
+import { purchaseStatistics } from '../../src/metrics/purchase-statistics.ts'
 import type { MetricValue } from '../../src/query/api.ts'
 import { jobViews } from '../../src/query/job-views.ts'
 import { createQueryService } from '../../src/query/service.ts'
@@ -35,6 +36,7 @@ metrics:
   - { id: paying, activeUsers: {}, where: name == 'purchase', ${window} }
   - { id: average_order, ratio: { of: revenue, to: orders } }
   - { id: arppu, ratio: { of: revenue, to: paying, scale: 0.01 } }
+  - { id: days, sum: { field: properties.amount, currency: USD }, by: [person], window: { calendar: day }, retain: 2000d }
   - { id: ltv, lifetimeValue: { ${money} }, ${window} }
   - { id: ltv_revenue, lifetimeValue: { ${money}, measure: revenue }, ${window} }
   - { id: ltv_persons, lifetimeValue: { ${money}, measure: persons }, ${window} }
@@ -91,7 +93,7 @@ beforeAll(async () => {
   await simulation.submit(definition)
   await simulation.runUntilState('cdnow', 'FINISHED')
   const queries = createQueryService(jobViews(simulation.manager), simulation.scheduler, 10)
-  for (const metric of Object.keys(sql))
+  for (const metric of [...Object.keys(sql), 'days'])
     found.set(metric, (await simulation.settle(queries.query(allOf('cdnow', metric)))).values)
   await simulation.close()
 }, 240_000)
@@ -113,4 +115,18 @@ it.each(Object.keys(sql))('%s is what the file says', async (metric) => {
 it('comes to 2,500,315.63 dollars of 69,659 purchases, of which none is left out', () => {
   const total = (metric: string) => found.get(metric)!.reduce((sum, { value }) => sum + value, 0)
   expect([total('revenue'), total('orders'), total('unconverted')]).toEqual([250_031_563, 69_659, 0])
+})
+
+it('has by person and day what the models of lifetime value are fitted to', () => {
+  const endDay = Date.UTC(1998, 5, 30) / DAY_MS
+  const days = Map.groupBy(found.get('days')!, ({ dimensions }) => dimensions[0]!)
+  const wanted = readCdnow()
+  expect(days.size).toBe(wanted.size)
+  for (const [person, list] of wanted) {
+    const purchases = days.get(person)!.map(({ windowStartMs, value }) => ({
+      ...{ period: windowStartMs / DAY_MS, amount: value },
+    }))
+    const cents = list.map(({ period, amount }) => ({ period, amount: Math.round(amount * 100) }))
+    expect(purchaseStatistics(purchases, endDay), person).toEqual(purchaseStatistics(cents, endDay))
+  }
 })
