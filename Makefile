@@ -65,6 +65,10 @@ test: setup ## everything CI runs: checks and all suites, on a real broker and a
 test-full: setup ## the same and the long tests: soak, all crash points, real clients
 	@MILLRACE_FULL=1 node tools/test.ts
 
+.PHONY: oracle
+oracle: setup ## every kind of metric against SQL: in order, shuffled, late, sent twice, over crashes: make oracle [SEED=1]
+	@SEED='$(SEED)' KINDS='$(KINDS)' node tools/oracle.ts
+
 .PHONY: chaos
 chaos: setup ## kill, freeze and change a running deployment: make chaos ROUNDS=24 [SEED=1] [KINDS=process,freeze]
 	@ROUNDS='$(ROUNDS)' SEED='$(SEED)' KINDS='$(KINDS)' node tools/chaos.ts

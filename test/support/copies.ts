@@ -17,17 +17,14 @@ function withUuids(): readonly SampleEvent[] {
   })
 }
 
-/**
- * The sample by partition, each event one to three times: copies come up to `apartMs` later, in any partition.
- */
-export function sampleWithCopies(
+/** Events by partition, each one to three times: copies come up to `apartMs` later, in any partition. */
+export function withCopies(
+  events: readonly SampleEvent[],
   partitions: number,
-  ids: 'rows' | 'uuids',
   apartMs: number,
   seed: number,
 ): { readonly partitions: readonly SampleEvent[][]; readonly copies: number } {
   const random = new SeededRandom(seed)
-  const events = ids === 'rows' ? engagementEvents() : withUuids()
   const lanes = fillPartitions(events, partitions, 'hash').map((lane) =>
     lane.map((event) => ({ event, arrivesMs: event.timeMs })),
   )
@@ -41,4 +38,14 @@ export function sampleWithCopies(
   }
   const sorted = lanes.map((lane) => lane.sort((a, b) => a.arrivesMs - b.arrivesMs).map(({ event }) => event))
   return { partitions: sorted, copies }
+}
+
+/** The same of the sample. */
+export function sampleWithCopies(
+  partitions: number,
+  ids: 'rows' | 'uuids',
+  apartMs: number,
+  seed: number,
+): { readonly partitions: readonly SampleEvent[][]; readonly copies: number } {
+  return withCopies(ids === 'rows' ? engagementEvents() : withUuids(), partitions, apartMs, seed)
 }
