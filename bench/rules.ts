@@ -20,6 +20,10 @@ export const rules = {
   windowMs: 60_000,
   sessionGapMs: 10_000,
   slideMs: 5_000,
+  /** Of the cases of a product. */
+  currentMs: 300_000,
+  currentSlideMs: 30_000,
+  productGapMs: 30_000,
 } as const
 
 /** What one side reports of one run, as the last JSON line on its standard output (`type: 'result'`). */

@@ -1,7 +1,14 @@
 /** What a bench case is. */
 
 /** Names of the cases. */
-export type CaseId = 'tumbling' | 'distinct' | 'session' | 'sliding'
+export type CaseId =
+  | 'tumbling'
+  | 'distinct'
+  | 'session'
+  | 'sliding'
+  | 'product-actives'
+  | 'product-sessions'
+  | 'product-pages'
 
 /** How the rival runs a case: its faster API, at the smallest heap that keeps 90 % of its speed (see bench/README.md). */
 export interface RivalSetup {

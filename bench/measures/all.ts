@@ -6,6 +6,7 @@ import { latency } from './latency.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
 import { preAggregation } from './pre-aggregation.ts'
+import { product } from './product.ts'
 import { recovery } from './recovery.ts'
 import { stateMemory } from './state-memory.ts'
 import { typescript } from './typescript.ts'
@@ -15,6 +16,7 @@ export const measures: readonly Measure[] = [
   checkpoints,
   preAggregation,
   typescript,
+  product,
   cel,
   latency,
   memory,

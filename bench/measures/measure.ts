@@ -5,6 +5,7 @@ export type MeasureId =
   | 'checkpoints'
   | 'pre-aggregation'
   | 'typescript'
+  | 'product'
   | 'cel'
   | 'latency'
   | 'memory'

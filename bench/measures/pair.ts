@@ -20,6 +20,8 @@ export interface PairReport {
   readonly rates: readonly [number, number]
   /** CPU of process and Redis, ns an event. */
   readonly cpuNs: readonly [number, number]
+  /** Highest resident memory of process and Redis. */
+  readonly rssBytes: readonly [number, number]
   /** Whether all runs gave the same rows. */
   readonly equal: boolean
   readonly remarks: readonly string[]
@@ -45,6 +47,7 @@ export async function runPair(
   return {
     rates: [mean(runs[0], rateOf), mean(runs[1], rateOf)],
     cpuNs: [mean(runs[0], cpuNsOf), mean(runs[1], cpuNsOf)],
+    rssBytes: [mean(runs[0], rssOf), mean(runs[1], rssOf)],
     equal: new Set(results.map(({ records, rows, checksum }) => `${records} ${rows} ${checksum}`)).size === 1,
     remarks: [...new Set(remarks)],
   }
@@ -76,6 +79,10 @@ function rateOf({ result }: SideRun): number {
 
 function cpuNsOf({ cpuSeconds, result }: SideRun): number {
   return (cpuSeconds * 1e9) / result.records
+}
+
+function rssOf({ rssPeakBytes }: SideRun): number {
+  return rssPeakBytes
 }
 
 function mean(runs: readonly SideRun[], of: (run: SideRun) => number): number {

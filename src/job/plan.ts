@@ -181,6 +181,7 @@ export type PersonKindPlan =
   | RetentionPlan
   | StickinessPlan
   | LifetimeValuePlan
+  | ActivesPlan
 
 /** Who comes back how many periods after they began. */
 export interface RetentionPlan {
@@ -213,6 +214,13 @@ export interface LifetimeValuePlan {
   readonly lookbackMs: number
 }
 
+/** Active persons of windows that overlap. */
+export interface ActivesPlan {
+  readonly kind: 'actives'
+  /** Condition of activity. */
+  readonly active: number
+}
+
 /** One table: all metrics with the same dimensions, windows and lateness. */
 export interface TablePlan {
   /** Stable across edits of other metrics: made of dimensions and windows. Names state in snapshots. */
@@ -233,6 +241,8 @@ export interface TablePlan {
   readonly takesBack?: boolean
   /** Set for a table about persons: then rows are what persons contribute, not events. */
   readonly person?: PersonPlan
+  /** Tables about persons with the same text keep the same rows of them, and so may share timelines. */
+  readonly shares?: string
   /** How long after its end a window may still change in time; absent: not at all. It is due, and closes, so much later. */
   readonly settleMs?: number
   /** Whether a correction comes with what it corrects: some sink retracts that. Absent: no. */

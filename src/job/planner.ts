@@ -25,7 +25,7 @@ import type {
 } from './plan.ts'
 import { addAccumulator, indexOfAccumulator, readOf } from './plan-accumulators.ts'
 import { planMoney } from './plan-money.ts'
-import { planPerson, readPerson } from './plan-person.ts'
+import { eventKind, personKindOf, planPerson, readPerson, sharing } from './plan-person.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
 import { joinedRatios } from './ratio.ts'
 import type { RatioKind } from './ratio-kind.ts'
@@ -123,9 +123,10 @@ class Planner {
     }
     const predicates = conditionsOf(metric).map((texts) => this.#predicate(texts))
     const [predicate = 0] = predicates
-    const { kind } = metric
-    if (isPersonKind(kind)) {
-      const person = planPerson(kind, predicates, metric.window, this.#valueOf(kind, metric, predicates))
+    const kind = personKindOf(metric, this.#definition.event.key)
+    if (kind !== null) {
+      const value = kind.kind === 'actives' ? null : this.#valueOf(kind, metric, predicates)
+      const person = planPerson(kind, predicates, metric.window, value)
       const table = this.#table(metric, person.table)
       table.metrics.push({ index, metric, predicate })
       for (const own of person.accumulators)
@@ -135,7 +136,7 @@ class Planner {
     const table = this.#table(metric)
     table.metrics.push({ index, metric, predicate })
     addAccumulator(table.counts, { kind: 'count', predicate, column: -1, floating: false })
-    for (const own of this.#accumulators(metric, kind, predicate)) addAccumulator(table.others, own)
+    for (const own of this.#accumulators(metric, eventKind(metric), predicate)) addAccumulator(table.others, own)
   }
 
   /** What a metric needs besides the count of its events; the first is what it reads. */
@@ -191,21 +192,24 @@ class Planner {
     predicate: number,
     accumulators: readonly AccumulatorPlan[],
   ): MetricPlan {
-    const { id, kind } = metric
-    if (kind.kind === 'ratio') {
-      const { of, to } = this.#partsOf(kind)
+    const { id } = metric
+    if (metric.kind.kind === 'ratio') {
+      const { scale } = metric.kind
+      const { of, to } = this.#partsOf(metric.kind)
       const [above, below] = [of, to].map((part) => {
         const [own = 0] = conditionsOf(part).map((texts) => this.#predicate(texts))
         return this.#metricPlan(part, table, own, accumulators)
       })
-      const read = { kind: 'ratio', of: above!.read.of, by: below!.read.of, scale: kind.scale } as const
+      const read = { kind: 'ratio', of: above!.read.of, by: below!.read.of, scale } as const
       return { id, table, predicate, events: below!.events, read, integer: false }
     }
-    if (isPersonKind(kind)) {
+    const person = personKindOf(metric, this.#definition.event.key)
+    if (person !== null) {
       const at = (measure: string): number => accumulators.findIndex((one) => one.measure === measure)
-      const { events, read } = readPerson(kind, at)
+      const { events, read } = readPerson(person, at)
       return { id, table, predicate, events, read, integer: read.kind !== 'ratio' }
     }
+    const kind = eventKind(metric)
     const count: AccumulatorPlan = { kind: 'count', predicate, column: -1, floating: false }
     const events = indexOfAccumulator(accumulators, count)
     const own = this.#accumulators(metric, kind, predicate).map((plan) => indexOfAccumulator(accumulators, plan))
@@ -268,13 +272,14 @@ class Planner {
     const dimensions = metric.by.map((path) =>
       path === this.#definition.event.key ? -1 : this.#column(this.#field(path), 'text'),
     )
-    const id = tableId(metric)
+    const id = tableId(metric, this.#definition.event.key)
     let table = this.#tables.get(id)
     if (table === undefined) {
       table = {
         plan: {
           id,
           ...person,
+          ...sharing(person?.person, metric.window, dimensions),
           dimensions: isPersonKind(kind) ? [...dimensions, -2] : dimensions,
           dimensionNames: isPersonKind(kind) ? [...metric.by, ownDimension(kind)] : metric.by,
           keyed: dimensions.includes(-1),

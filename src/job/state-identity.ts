@@ -216,12 +216,11 @@ function personText(plan: JobPlan, person: PersonPlan): string {
   const of = (predicate: number): string => (predicate < 0 ? '' : conditionOf(plan, predicate))
   const { value } = person
   const own = value && { value: { column: columnText(plan, value.column), condition: of(value.predicate) } }
-  if (person.kind === 'lifecycle' || person.kind === 'stickiness')
-    return JSON.stringify({ ...person, ...own, active: of(person.active) })
   if (person.kind === 'lifetimeValue')
     return JSON.stringify({ ...person, ...own, start: of(person.start), money: of(person.money) })
   if (person.kind === 'retention')
     return JSON.stringify({ ...person, ...own, start: of(person.start), return: of(person.return) })
+  if (person.kind !== 'funnel') return JSON.stringify({ ...person, ...own, active: of(person.active) })
   const exclude = person.exclude.map(({ predicate, ...between }) => ({ condition: of(predicate), ...between }))
   return JSON.stringify({ ...person, ...own, steps: person.steps.map(of), every: of(person.every), exclude })
 }

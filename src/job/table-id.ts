@@ -6,8 +6,7 @@
 import { hashBytes } from '../core/hash.ts'
 import type { MetricDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'
-import { isPersonKind } from './person-definition.ts'
-import { personId } from './plan-person.ts'
+import { personId, personKindOf } from './plan-person.ts'
 import { triggerId, windowId } from './window-text.ts'
 
 /** A trigger counts the events that a metric wants: metrics of different conditions cannot share a table then. */
@@ -17,11 +16,12 @@ function countedId({ trigger, where }: MetricDefinition): string {
   return `|where=${hashBytes(bytes, 0, bytes.length, 1).toString(16).padStart(8, '0')}`
 }
 
-/** Names a table by what makes it: it stays when other metrics come and go. */
-export function tableId(metric: MetricDefinition): string {
-  const { kind, by, where } = metric
+/** Names a table by what makes it: it stays when other metrics come and go. `key` is the path of the events' key. */
+export function tableId(metric: MetricDefinition, key = ''): string {
+  const { by, where } = metric
+  const kind = personKindOf(metric, key)
   return [
-    `${dimensionsId(by)}${isPersonKind(kind) ? personId(kind, where) : ''}`,
+    `${dimensionsId(by)}${kind === null ? '' : personId(kind, where)}`,
     `${windowId(metric.window)}${triggerId(metric.trigger, metric.earlyMs)}${countedId(metric)}`,
     `late=${formatDuration(metric.allowedLatenessMs)}`,
     `retain=${formatDuration(metric.retainMs)}`,

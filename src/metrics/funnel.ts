@@ -57,6 +57,10 @@ export class Funnel implements PersonFunction {
   readonly #ties = new TieMatcher()
   readonly #reach: FunnelReach
   readonly #visitReach: VisitEvent
+  /** Of `#isRepeated`: when the attempt begins, and whether one before it was met. */
+  #startMs = Number.NaN
+  #repeat = 0
+  readonly #visitRepeat: VisitEvent
   /** By bit: the first row at or after each that has it; the number of rows where there is none. */
   readonly #next: Int32Array[]
   readonly #startBits: number
@@ -87,6 +91,7 @@ export class Funnel implements PersonFunction {
     const reach = new FunnelReach(steps)
     this.#reach = reach
     this.#visitReach = (timeMs, bits) => reach.visit(timeMs, bits)
+    this.#visitRepeat = (timeMs, bits) => this.#seeRepeat(timeMs, bits)
   }
 
   keptTimeMs(timeMs: number): number {
@@ -103,8 +108,10 @@ export class Funnel implements PersonFunction {
     const step = 31 - Math.clz32(bits)
     // One step alone, and no exclusion, where others may lie between: few attempts can take it.
     if (order === 'sequential' && bits === 1 << step && step < steps) {
-      if (step === 0) fromMs = timeMs
-      else if (before !== null) {
+      if (step === 0) {
+        if (before !== null && this.#isRepeated(timeMs, before)) return Infinity
+        fromMs = timeMs
+      } else if (before !== null) {
         this.#reach.begin(timeMs, step)
         before(fromMs, timeMs, this.#visitReach)
         fromMs = this.#reach.end()
@@ -113,6 +120,26 @@ export class Funnel implements PersonFunction {
     }
     this.#windows.assign(fromMs)
     return this.#windows.startMs
+  }
+
+  /**
+   * Whether an attempt that begins at `timeMs` counts for nothing: it comes to no second step, and another one began before
+   * it in the same window. That one is as deep and the first, unless an exclusion may undo it.
+   */
+  #isRepeated(timeMs: number, events: EventsBefore): boolean {
+    const { exclude, steps, withinMs } = this.#shape
+    if (exclude.length > 0 || steps === 1) return false
+    this.#windows.assign(timeMs)
+    this.#repeat = 0
+    this.#startMs = timeMs
+    events(this.#windows.startMs, timeMs + withinMs, this.#visitRepeat)
+    return this.#repeat > 0
+  }
+
+  #seeRepeat(timeMs: number, bits: number): boolean {
+    if (timeMs >= this.#startMs) return (bits & 2) === 0
+    this.#repeat = bits & 1
+    return this.#repeat === 0
   }
 
   changesToMs(timeMs: number): number {

@@ -2,6 +2,8 @@
 import type { PersonPlan, TablePlan } from '../job/plan.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { KnownWindows } from '../window/known-windows.ts'
+import { createPanes } from '../window/panes.ts'
+import { Actives } from './actives.ts'
 import { CohortValue } from './cohort-value.ts'
 import { Funnel } from './funnel.ts'
 import { Lifecycle } from './lifecycle.ts'
@@ -26,6 +28,12 @@ export function personFunction(person: PersonPlan, table: TablePlan): PersonFunc
       return new CohortValue({ ...person, settleMs: table.settleMs ?? 0 }, windows, dimensions.length > 1)
     case 'stickiness':
       return stickinessFunction(person, table.window, windows)
+    case 'actives':
+      return new Actives(
+        createPanes(window)!,
+        'sizeMs' in window ? window.sizeMs : 0,
+        dimensions.some((column) => column !== -2),
+      )
   }
 }
 
@@ -40,6 +48,7 @@ export function personPredicates(person: PersonPlan): readonly number[] {
       ]
     case 'lifecycle':
     case 'stickiness':
+    case 'actives':
       return [person.active]
     case 'lifetimeValue':
       return [person.start, person.money]

@@ -261,7 +261,7 @@ export interface PersonFunction {
   isTooLate?(timeMs: number, bits: number, openFromMs: number): boolean
   /**
    * The first window that an event at `timeMs` with these bits can change, and the end of the last one. `before` walks
-   * over the person's other events up to that time; where several events come at once it is null, and the window is that
+   * over the person's events without it; where several events come at once it is null, and the window is that
    * of any events. Infinity where nothing changes.
    */
   changesFromMs(timeMs: number, bits: number, before: EventsBefore | null): number

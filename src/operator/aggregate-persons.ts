@@ -16,12 +16,20 @@ import type { LateRow } from './aggregate-events.ts'
 import { GroupKeyBuilder } from './group-key.ts'
 import type { PersonTable } from './person-table.ts'
 
-/** Puts the events of one subtask into one table about persons. */
+/** Rows whose persons are looked up together: their rows stay in the nearest caches meanwhile. */
+const BLOCK_ROWS = 256
+
+/**
+ * Puts the events of one subtask into one table about persons. Of tables that share timelines the last one does it for
+ * all of them, when each has been given the batch.
+ */
 export class PersonAggregator {
   /** Changes are stamped with this number; the table has it. */
   change = 1
   readonly #table: PersonTable
   readonly #builder: GroupKeyBuilder
+  /** Whether events have texts; the builder's are none else. */
+  readonly #texts: boolean
   readonly #predicates: readonly number[]
   readonly #wanted: number
   /** The condition under which an event has a number, as a mask; 0 where none has. */
@@ -29,13 +37,26 @@ export class PersonAggregator {
   /** Of each row that is taken: the next row of its person, or -1. */
   readonly #nextRow = new Int32Array(ROWS_MAX)
   readonly #bits = new Uint32Array(ROWS_MAX)
-  /** Of each person of the batch: their row, the first and the last of their rows, the windows that may change, and since when. */
+  readonly #keptMs = new Float64Array(ROWS_MAX)
+  /** Of a block: the rows that are taken, and their persons and latest events where they are known. */
+  readonly #takenRow = new Uint32Array(BLOCK_ROWS)
+  readonly #takenPerson = new Int32Array(BLOCK_ROWS)
+  readonly #takenLatest = new Int32Array(BLOCK_ROWS)
+  /** Whether one more event like the latest of its person changes nothing, and need not be counted either. */
+  readonly #skipsCopies: boolean
+  /** Of each person of the batch: their row, the first and the last of their rows. */
   readonly #person = new Uint32Array(ROWS_MAX)
   readonly #firstRow = new Int32Array(ROWS_MAX)
   readonly #lastRow = new Int32Array(ROWS_MAX)
-  readonly #fromMs = new Float64Array(ROWS_MAX)
-  readonly #toMs = new Float64Array(ROWS_MAX)
+  /** Of each person of the batch: the earliest of their events. */
   readonly #sinceMs = new Float64Array(ROWS_MAX)
+  /** Of each person and table of the group: the windows that may change. */
+  #fromMs = new Float64Array(ROWS_MAX)
+  #toMs = new Float64Array(ROWS_MAX)
+  /** Of each table of the group: where open windows start, from when on events are kept, and whether it remembers. */
+  #openFromMs = new Float64Array(1)
+  #keepFromMs = new Float64Array(1)
+  #remembered = new Uint8Array(1)
   /** The person whose events `#walk` walks over. */
   #walked = 0
   readonly #walk: EventsBefore
@@ -43,10 +64,13 @@ export class PersonAggregator {
   /** `dimensions`: positions among the batch's text columns of those dimensions that events have. */
   constructor(table: PersonTable, dimensions: readonly number[]) {
     this.#table = table
+    this.#texts = dimensions.some((column) => column >= 0)
+    const own = table.plan.dimensions.includes(-2)
     this.#builder = new GroupKeyBuilder(
       dimensions.filter((column) => column >= 0),
-      true,
+      own || dimensions.length > 1,
     )
+    this.#skipsCopies = table.plan.takesBack !== true && !table.person.copiesMatter
     this.#walk = (fromMs, toMs, visit) => table.timelines.walk(this.#walked, fromMs, toMs, visit)
     const { value } = table.plan.person!
     this.#valued = value === undefined ? 0 : 1 << value.predicate
@@ -56,27 +80,63 @@ export class PersonAggregator {
 
   /** Applies a batch; see EventAggregator.apply. */
   apply(batch: EventBatch, watermarkMs: number, accepted: Uint8Array, onLate: LateRow): number {
-    const table = this.#table
-    const openFromMs = table.openFromMs(watermarkMs)
-    const keepFromMs = table.person.keepFromMs(openFromMs)
+    const { group, place, timelines } = this.#table
+    group.onLate[place] = onLate
+    const { tables } = group
+    if (place < tables.length - 1) return 0
+    if (this.#openFromMs.length < tables.length) this.#makeRoom(tables.length)
+    for (let t = 0; t < tables.length; t++) {
+      this.#openFromMs[t] = tables[t]!.openFromMs(watermarkMs)
+      this.#keepFromMs[t] = tables[t]!.person.keepFromMs(this.#openFromMs[t]!)
+    }
     let applied = 0
     let persons = 0
-    for (let row = 0; row < batch.rows; row++) {
-      if ((batch.mask[row]! & this.#wanted) === 0) continue
-      const timeMs = batch.timeMs[row]!
-      const bits = this.#bitsOf(batch.mask[row]!)
-      const { person } = table
-      if (person.keptTimeMs(timeMs) < keepFromMs || person.isTooLate?.(timeMs, bits, openFromMs) === true) {
-        onLate(row, timeMs, timeMs, this.#wanted)
-        continue
-      }
-      accepted[row] = 1
-      applied++
-      this.#bits[row] = bits
-      persons = this.#place(batch, row, persons)
+    for (let from = 0; from < batch.rows; from += BLOCK_ROWS) {
+      const taken = this.#take(batch, from, Math.min(batch.rows, from + BLOCK_ROWS), accepted)
+      // Finding persons is waiting for memory: what a block needs is asked for at once.
+      timelines.findAll(batch, this.#takenRow, taken, this.#takenPerson, this.#takenLatest)
+      for (let i = 0; i < taken; i++) persons = this.#place(batch, i, persons)
+      applied += taken
     }
-    for (let i = 0; i < persons; i++) this.#change(batch, i, openFromMs)
+    for (let i = 0; i < persons; i++) this.#change(batch, i)
     return applied
+  }
+
+  #makeRoom(tables: number): void {
+    this.#fromMs = new Float64Array(ROWS_MAX * tables)
+    this.#toMs = new Float64Array(ROWS_MAX * tables)
+    this.#openFromMs = new Float64Array(tables)
+    this.#keepFromMs = new Float64Array(tables)
+    this.#remembered = new Uint8Array(tables)
+  }
+
+  /** Notes the rows in [from, to) that a condition takes and that are not late for every table; returns how many. */
+  #take(batch: EventBatch, from: number, to: number, accepted: Uint8Array): number {
+    const { person, group } = this.#table
+    const { mask, timeMs } = batch
+    const keepFromMs = this.#keepFromMs
+    let taken = 0
+    for (let row = from; row < to; row++) {
+      if ((mask[row]! & this.#wanted) === 0) continue
+      const keptMs = person.keptTimeMs(timeMs[row]!)
+      let takes = 0
+      for (let t = 0; t < keepFromMs.length; t++) {
+        if (keptMs < keepFromMs[t]! || this.#isTooLate(t, timeMs[row]!, mask[row]!))
+          group.onLate[t]!(row, timeMs[row]!, timeMs[row]!, this.#wanted)
+        else takes = 1
+      }
+      if (takes === 0) continue
+      accepted[row] = 1
+      this.#keptMs[row] = keptMs
+      this.#bits[row] = this.#bitsOf(mask[row]!)
+      this.#takenRow[taken++] = row
+    }
+    return taken
+  }
+
+  #isTooLate(t: number, timeMs: number, mask: number): boolean {
+    const { person } = this.#table.group.tables[t]!
+    return person.isTooLate?.(timeMs, this.#bitsOf(mask), this.#openFromMs[t]!) === true
   }
 
   /** The conditions that a row meets, as bits of the table's own. */
@@ -91,69 +151,102 @@ export class PersonAggregator {
     return (batch.mask[row]! & this.#valued) === 0 ? Number.NaN : batch.numbers[this.#table.valueAt]![row]!
   }
 
-  /** Notes a row with its person; `persons` are there already. Returns how many are there now. */
-  #place(batch: EventBatch, row: number, persons: number): number {
-    const { person, timelines } = this.#table
+  /** Notes the i-th row of the block with its person; `persons` are there already. Returns how many are there now. */
+  #place(batch: EventBatch, i: number, persons: number): number {
+    const row = this.#takenRow[i]!
+    const known = this.#takenPerson[i]!
+    const { timelines } = this.#table
     const start = batch.keyStart[row]!
     const end = start + batch.keyLength[row]!
     const hash = batch.hash[row]!
-    let found = timelines.find(hash, batch.bytes, start, end)
+    // A person whom the block itself has brought is not known yet.
+    let found = known >= 0 ? known : timelines.find(hash, batch.bytes, start, end)
     if (found < 0) found = timelines.addPerson(hash, batch.bytes, start, end)
-    // Between batches the field is 0: what is in a checkpoint means nothing to a batch after it.
-    let at = timelines.persons.u32(found, ROW_CHANGE) - 1
-    const timeMs = batch.timeMs[row]!
-    const fromMs = person.changesFromMs(timeMs, this.#bits[row]!, null)
-    const toMs = person.changesToMs(timeMs)
-    this.#nextRow[row] = -1
-    if (at < 0) {
-      at = persons
-      timelines.persons.setU32(found, ROW_CHANGE, at + 1)
-      this.#person[at] = found
-      this.#firstRow[at] = row
-      this.#fromMs[at] = fromMs
-      this.#toMs[at] = toMs
-      this.#sinceMs[at] = timeMs
-    } else {
-      this.#nextRow[this.#lastRow[at]!] = row
-      if (timeMs < this.#sinceMs[at]!) this.#sinceMs[at] = timeMs
-      if (fromMs < this.#fromMs[at]!) this.#fromMs[at] = fromMs
-      if (toMs > this.#toMs[at]!) this.#toMs[at] = toMs
+    else if (this.#skipsCopies && batch.weight === null) {
+      const { bytes, length } = this.#build(batch, row)
+      const value = this.#valueOf(batch, row)
+      if (timelines.isLatest(this.#takenLatest[i]!, this.#keptMs[row]!, this.#bits[row]!, bytes, length, value))
+        return persons
     }
-    this.#lastRow[at] = row
-    return Math.max(persons, at + 1)
+    // Between batches the field is 0: what is in a checkpoint means nothing to a batch after it.
+    const at = timelines.persons.u32(found, ROW_CHANGE) - 1
+    this.#nextRow[row] = -1
+    if (at >= 0) {
+      this.#nextRow[this.#lastRow[at]!] = row
+      this.#lastRow[at] = row
+      if (batch.timeMs[row]! < this.#sinceMs[at]!) this.#sinceMs[at] = batch.timeMs[row]!
+      this.#widen(batch, row, at, false)
+      return persons
+    }
+    timelines.persons.setU32(found, ROW_CHANGE, persons + 1)
+    this.#person[persons] = found
+    this.#firstRow[persons] = this.#lastRow[persons] = row
+    this.#sinceMs[persons] = batch.timeMs[row]!
+    this.#widen(batch, row, persons, true)
+    return persons + 1
+  }
+
+  /** Adds the windows that a row can change to those of person number `at`. */
+  #widen({ timeMs }: EventBatch, row: number, at: number, first: boolean): void {
+    const { tables } = this.#table.group
+    for (let t = 0; t < tables.length; t++) {
+      const { person } = tables[t]!
+      const place = at * tables.length + t
+      const fromMs = person.changesFromMs(timeMs[row]!, this.#bits[row]!, null)
+      const toMs = person.changesToMs(timeMs[row]!)
+      if (first || fromMs < this.#fromMs[place]!) this.#fromMs[place] = fromMs
+      if (first || toMs > this.#toMs[place]!) this.#toMs[place] = toMs
+    }
+  }
+
+  #build(batch: EventBatch, row: number): GroupKeyBuilder {
+    if (this.#texts) this.#builder.build(batch, row)
+    return this.#builder
   }
 
   /** Adds the rows of person number `i`, and gains what follows. */
-  #change(batch: EventBatch, i: number, openFromMs: number): void {
-    const table = this.#table
-    const { timelines } = table
+  #change(batch: EventBatch, i: number): void {
+    const { timelines, group } = this.#table
+    const { tables } = group
     const person = this.#person[i]!
     const first = this.#firstRow[i]!
-    let fromMs = this.#fromMs[i]!
-    if (this.#nextRow[first] === -1) {
+    const alone = this.#nextRow[first] === -1
+    this.#walked = person
+    for (let t = 0; t < tables.length; t++) {
+      const place = i * tables.length + t
       // One event alone: it may be known to change less.
-      this.#walked = person
-      fromMs = table.person.changesFromMs(batch.timeMs[first]!, this.#bits[first]!, this.#walk)
+      if (alone)
+        this.#fromMs[place] = tables[t]!.person.changesFromMs(batch.timeMs[first]!, this.#bits[first]!, this.#walk)
+      this.#fromMs[place] = Math.max(this.#fromMs[place]!, this.#openFromMs[t]!)
     }
-    fromMs = Math.max(fromMs, openFromMs)
-    const toMs = this.#toMs[i]!
-    const sinceMs = this.#sinceMs[i]!
     timelines.persons.setU32(person, ROW_CHANGE, 0)
     let remembered = false
     for (let row = first; row >= 0; row = this.#nextRow[row]!) {
       const copies = (batch.weight?.[row] ?? 1) * (batch.count?.[row] ?? 1)
-      const timeMs = table.person.keptTimeMs(batch.timeMs[row]!)
-      this.#builder.build(batch, row)
-      const { bytes, length } = this.#builder
+      const timeMs = this.#keptMs[row]!
+      const { bytes, length } = this.#build(batch, row)
       const value = this.#valueOf(batch, row)
-      if (!remembered && fromMs < toMs && !this.#sameAfter(person, timeMs, row, value, copies)) {
-        table.remember(person, fromMs, toMs, sinceMs)
+      if (!remembered && !this.#sameAfter(person, timeMs, row, value, copies)) {
+        for (let t = 0; t < tables.length; t++) this.#remember(t, i, person)
         remembered = true
       }
       timelines.add(person, timeMs, this.#bits[row]!, copies, bytes, length, value)
     }
-    if (remembered) table.gain(person, fromMs, toMs, sinceMs)
+    for (let t = 0; remembered && t < tables.length; t++) {
+      const place = i * tables.length + t
+      if (this.#remembered[t] === 1)
+        tables[t]!.gain(person, this.#fromMs[place]!, this.#toMs[place]!, this.#sinceMs[i]!)
+    }
     timelines.dropEmpty(person)
+  }
+
+  #remember(t: number, i: number, person: number): void {
+    const { tables } = this.#table.group
+    const place = i * tables.length + t
+    this.#remembered[t] = 0
+    if (this.#fromMs[place]! >= this.#toMs[place]!) return
+    this.#remembered[t] = 1
+    tables[t]!.remember(person, this.#fromMs[place]!, this.#toMs[place]!, this.#sinceMs[i]!)
   }
 
   /** Whether `copies` more of the event that was built change nothing: it is there, and stays, and that is all that matters. */

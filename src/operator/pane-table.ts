@@ -25,7 +25,7 @@ import {
 } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed, isDue } from '../window/lateness.ts'
-import { createPanes, type Span } from '../window/panes.ts'
+import type { Span } from '../window/panes.ts'
 import type { Accumulators } from './accumulators.ts'
 import { closedOf } from './aggregate-events.ts'
 import { forgetCells, releaseTable } from './cells.ts'
@@ -39,7 +39,7 @@ import { knownResults, openWindows, panesOf, tellingWindows } from './pane-view.
 import type { ResultSink } from './result-sink.ts'
 import { columnsBefore, ResultTable } from './result-table.ts'
 import { type Budget, RunningWindow } from './running-window.ts'
-import { type Slice, SliceList } from './slices.ts'
+import { panesOfTable, type Slice, SliceList } from './slices.ts'
 import type { KeyTest } from './view-filter.ts'
 
 /** The table in which results of `plan` are made, but for sessions; arguments as of ResultTable. */
@@ -51,8 +51,7 @@ export function openResultTable(
   membersHere: (kind: number) => boolean,
   sinks: readonly ResultSink[],
 ): ResultTable {
-  const Table =
-    plan.window.kind === 'global' ? GlobalTable : createPanes(plan.window) === null ? ResultTable : PaneTable
+  const Table = plan.window.kind === 'global' ? GlobalTable : panesOfTable(plan) === null ? ResultTable : PaneTable
   return new Table(plan, index, accumulators, pool, membersHere, sinks)
 }
 

@@ -19,14 +19,13 @@ import {
 } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { isClosed, latenessAt } from '../window/lateness.ts'
-import { createPanes } from '../window/panes.ts'
 import { type Accumulators, DISTINCT_KEY_SENT, DISTINCT_TEXT, hasMembers, isCell } from './accumulators.ts'
 import { releaseTable } from './cells.ts'
 import { shiftRows } from './change-numbers.ts'
 import { LateLedger } from './late-ledger.ts'
 import { memberColumnsOf, memberCount, owe } from './member-counts.ts'
 import { membersOfEvents } from './result-table.ts'
-import { type Slice, SliceList } from './slices.ts'
+import { panesOfTable, type Slice, SliceList } from './slices.ts'
 
 /** One table on the window side of the partials edge. */
 export class PartialTable {
@@ -55,7 +54,7 @@ export class PartialTable {
     this.durable = onlyChanges || hasMembers(accumulators)
     const withMembers = Array.from(accumulators.kinds, membersOfEvents)
     const memberColumns = memberColumnsOf(accumulators)
-    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window), memberColumns)
+    this.slices = new SliceList(pool, accumulators.initial, withMembers, panesOfTable(plan), memberColumns)
     if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
     this.late = new LateLedger(accumulators)
   }

@@ -21,6 +21,11 @@ function eventsName(table: string): string {
   return `${table}/timelines/`
 }
 
+/** Whether a page sequence is one of the timelines of `table`. */
+export function isTimelines(table: string, name: string): boolean {
+  return name.startsWith(personsName(table)) || name.startsWith(eventsName(table))
+}
+
 /** Visits the pages of the timelines of table `id`. */
 export function visitTimelines(id: string, { persons, events }: Timelines, visit: VisitRecycled): void {
   visitRecycled(personsName(id), persons, visit)

@@ -17,10 +17,12 @@ import type { PagePool } from '../state/page-pool.ts'
 import { Timelines } from '../state/timelines.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { latenessAt } from '../window/lateness.ts'
+import { createPanes, type PaneAssigner } from '../window/panes.ts'
 import type { WindowAssigner } from '../window/tumbling.ts'
 import type { Accumulators } from './accumulators.ts'
 import { groupKeyOf } from './group-key.ts'
 import { PartialTable } from './partial-table.ts'
+import { PersonGroup } from './person-group.ts'
 
 /** Rows of timelines looked at after each watermark, for those that nobody needs any more. */
 const SWEEP_ROWS = 8192
@@ -28,7 +30,13 @@ const SWEEP_ROWS = 8192
 /** One table about persons. */
 export class PersonTable extends PartialTable {
   readonly person: PersonFunction
-  readonly timelines: Timelines
+  /** Its own, or those of its group. */
+  timelines: Timelines
+  /** The tables that share the timelines, and the place among them. */
+  group: PersonGroup = new PersonGroup([this])
+  place = 0
+  /** The table of the checkpoint whose timelines these go on from; none where they begin. */
+  timelinesFrom = ''
   /** Position of the events' number among a batch's numbers; -1 where they have none. */
   readonly valueAt: number
   /** Scratch of `#contribute`, one person after the other. */
@@ -37,6 +45,8 @@ export class PersonTable extends PartialTable {
   readonly #after: Contributions
   readonly #rows: ContributionRows
   readonly #windows: WindowAssigner
+  /** Where windows overlap. */
+  readonly #panes: PaneAssigner | null
   readonly #settleMs: number
   /** The table's own text of each label, behind its length where there are others. */
   readonly #labels: readonly Uint8Array[]
@@ -60,17 +70,28 @@ export class PersonTable extends PartialTable {
     this.#before = new Contributions(this.person.entryWidth)
     this.#after = new Contributions(this.person.entryWidth)
     this.#rows = new ContributionRows(this.person.width, this.person.labels.length)
-    this.#windows = createAssigner(plan.window)
+    this.#panes = createPanes(plan.window)
+    this.#windows = this.#panes ?? createAssigner(plan.window)
     this.#settleMs = plan.settleMs ?? 0
     const only = plan.dimensions.length === 1
     this.#labels = this.person.labels.map((label) => {
+      if (!plan.dimensions.includes(-2)) return new Uint8Array(0)
       const text = new TextEncoder().encode(label)
       return only ? text : groupKeyOf([text, new Uint8Array(0)]).subarray(0, -1)
     })
   }
 
   override get indexBytes(): number {
-    return super.indexBytes + this.timelines.indexBytes
+    return super.indexBytes + (this.place === 0 ? this.timelines.indexBytes : 0)
+  }
+
+  /** Shares `timelines` from now on, which have all that its own have. */
+  joins(group: PersonGroup, place: number, timelines: Timelines): void {
+    this.group = group
+    this.place = place
+    if (timelines === this.timelines) return
+    this.timelines.release()
+    this.timelines = timelines
   }
 
   /** Start of the first window that may still change at `watermarkMs`. */
@@ -82,7 +103,8 @@ export class PersonTable extends PartialTable {
       // A window that ends behind this instant is open (window/lateness.ts).
       const lateness = latenessAt(this.plan.allowedLatenessMs, this.slices.closedUntilMs, passedMs)
       this.#windows.assign(passedMs + 1 - lateness)
-      this.#openFromMs = this.#windows.startMs
+      const { startMs } = this.#windows
+      this.#openFromMs = this.#panes === null ? startMs : this.#panes.windowsOf(startMs)[0]!.startMs
     } else this.#openFromMs = passedMs
     return this.#openFromMs
   }
@@ -120,11 +142,13 @@ export class PersonTable extends PartialTable {
     const openFromMs = this.openFromMs(watermarkMs)
     while (this.slices.slices.length > 0 && this.slices.slices[0]!.startMs < openFromMs) this.slices.dropFirst()
     // The end of a bounded input closes every window: no event can change one any more.
-    if (watermarkMs === MAX_WATERMARK) {
-      this.timelines.clear()
+    const ends = watermarkMs === MAX_WATERMARK
+    const keepMs = this.group.keepFrom(this.place, ends ? Infinity : this.person.keepFromMs(openFromMs))
+    if (ends) {
+      if (keepMs === Infinity) this.timelines.clear()
       return
     }
-    this.timelines.forgetBefore(this.person.keepFromMs(openFromMs))
+    this.timelines.forgetBefore(keepMs)
     this.timelines.sweep(SWEEP_ROWS)
   }
 

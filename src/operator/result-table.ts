@@ -18,7 +18,7 @@ import { HistoryTable } from '../state/history-table.ts'
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT, ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { dueAt, isClosed, isDue, latenessAt } from '../window/lateness.ts'
-import { createPanes, type Span } from '../window/panes.ts'
+import type { Span } from '../window/panes.ts'
 import { type Accumulators, COUNT, DISTINCT_KEY_SENT, DISTINCT_TEXT, isDistinct } from './accumulators.ts'
 import { historyCells, releaseTable, withOwnCells } from './cells.ts'
 import { shiftRows } from './change-numbers.ts'
@@ -29,7 +29,7 @@ import { type VisitOpen, visitRows } from './open-rows.ts'
 import { ResultEmitter } from './result-emitter.ts'
 import type { ResultSink } from './result-sink.ts'
 import type { Budget } from './running-window.ts'
-import { type Slice, SliceList } from './slices.ts'
+import { panesOfTable, type Slice, SliceList } from './slices.ts'
 import type { KeyTest } from './view-filter.ts'
 
 const noWindows: readonly Span[] = []
@@ -83,7 +83,7 @@ export class ResultTable {
     this.accumulators = accumulators
     const withMembers = Array.from(accumulators.kinds, membersHere)
     const memberColumns = memberColumnsOf(accumulators)
-    this.slices = new SliceList(pool, accumulators.initial, withMembers, createPanes(plan.window), memberColumns)
+    this.slices = new SliceList(pool, accumulators.initial, withMembers, panesOfTable(plan), memberColumns)
     this.slices.keepsBefore = plan.retracts === true
     if (accumulators.cells !== null) this.slices.onDrop = (slice) => releaseTable(accumulators, slice.groups)
     this.settled = withOwnCells(accumulators, pool)

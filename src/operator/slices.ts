@@ -4,12 +4,18 @@
  * Owns: which slices are open, in order of their end, and finding the one of a timestamp. Does not own: what a slice's
  * rows mean, or when it fires. A slice is created by its first row and released as a whole.
  */
+import type { TablePlan } from '../job/plan.ts'
 import { KeyedTable } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
-import type { PaneAssigner, Span } from '../window/panes.ts'
+import { createPanes, type PaneAssigner, type Span } from '../window/panes.ts'
 
 const noColumns = new Float64Array(0)
 const noWindows: readonly Span[] = []
+
+/** The panes of a table's windows; null where a slice is a window, as in all tables about persons. */
+export function panesOfTable({ window, person }: TablePlan): PaneAssigner | null {
+  return person === undefined ? createPanes(window) : null
+}
 
 /** State of one window, or of one pane that several windows share. */
 export class Slice {

@@ -64,7 +64,10 @@ export function adoptTable(table: SnapshotTable, meta: TableMeta, pages: StoredP
   if ('history' in table) adoptCells(table.accumulators.cells, cellsName(id), pages)
   if ('sessions' in table) adoptSessions(table, meta.sessions ?? [], pages, id)
   else adoptSlices(table, meta, pages, id)
-  if ('timelines' in table) adoptTimelines(table.timelines, meta.timelines, pages, id)
+  if ('timelines' in table) {
+    table.timelinesFrom = meta.timelinesOf ?? id
+    adoptTimelines(table.timelines, meta.timelines, pages, table.timelinesFrom)
+  }
   if ('history' in table) {
     adoptHistory(table.history, historyName(id), meta.historyFirst, pages)
     adoptCells(table.settled.cells, historyName(id), pages)
@@ -129,7 +132,10 @@ export function takeOverRows(
     const cells = storedCells(held, cellsName(held.id), pages)
     takeOverSessions(table, meta.sessions ?? [], pages, held, cells, (key) => mine(keyHashOf(table, key)))
   } else takeOverSlices(table, meta, pages, held, mine)
-  if ('timelines' in table) takeOverTimelines(table.timelines, meta.timelines, pages, held.id, mine)
+  if ('timelines' in table) {
+    table.timelinesFrom = meta.timelinesOf ?? held.id
+    takeOverTimelines(table.timelines, meta.timelines, pages, table.timelinesFrom, mine)
+  }
   if ('history' in table) takeOverHistory(table, meta, pages, held, mine)
   for (const [startMs, endMs, hash, key, counts] of meta.late) {
     const bytes = Buffer.from(key, 'base64')

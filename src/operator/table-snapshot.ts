@@ -52,6 +52,8 @@ export interface TableMeta {
   readonly sessions?: SessionsMeta
   /** Of tables about persons, see operator/person-snapshot. */
   readonly timelines?: TimelinesMeta
+  /** The table whose timelines it shares, where they are not its own. */
+  readonly timelinesOf?: string
 }
 
 /** The meta document of a keyed subtask. */
@@ -104,7 +106,7 @@ export function visitPages(tables: readonly SnapshotTable[], visit: VisitPage): 
     if (!isDurable(table)) continue
     if ('sessions' in table) visitSessions(table, visit)
     else visitSlices(table, visit)
-    if ('timelines' in table) visitTimelines(table.plan.id, table.timelines, visit)
+    if ('timelines' in table && table.place === 0) visitTimelines(table.plan.id, table.timelines, visit)
     if ('history' in table) visitHistory(historyName(table.plan.id), table.history, visit)
     // On the window side of partials sketches are sent before each barrier.
     if ('history' in table) visitCells(cellsName(table.plan.id), table.accumulators.cells, visit)
@@ -189,6 +191,14 @@ export function decodeMeta(bytes: Uint8Array): SubtaskMeta {
   )
 }
 
+/** What is known of a table; of its timelines also where another one has them. */
+export function tableMetaOf(meta: SubtaskMeta, table: string): TableMeta | undefined {
+  const own = meta.tables[table]
+  if (own?.timelinesOf === undefined) return own
+  const timelines = meta.tables[own.timelinesOf]?.timelines
+  return { ...own, ...(timelines === undefined ? {} : { timelines }) }
+}
+
 /** What accumulators a table has, as text to compare. */
 export function accumulatorsText(table: SnapshotTable): string {
   return table.plan.accumulators
@@ -209,11 +219,15 @@ function metaOf(table: SnapshotTable, descriptor: TableDescriptor | undefined): 
     slices: 'sessions' in table ? [] : slicesOf(table.slices),
     ...('windows' in table ? { windows: windowsOf(table.windows), fired: String(table.firedMs) } : {}),
     ...('sessions' in table ? { sessions: sessionsMeta(table) } : {}),
-    ...('timelines' in table ? { timelines: timelinesMeta(table.timelines) } : {}),
+    ...('timelines' in table ? timelinesOf(table) : {}),
     ...closedOf('sessions' in table ? table.sessions : table.slices),
     historyFirst: 'history' in table ? table.history.firstPage : 0,
     late: lateOf(table.late),
   }
+}
+
+function timelinesOf({ group, place, timelines }: PersonTable): Pick<TableMeta, 'timelines' | 'timelinesOf'> {
+  return place === 0 ? { timelines: timelinesMeta(timelines) } : { timelinesOf: group.tables[0]!.plan.id }
 }
 
 function closedOf({ closedUntilMs }: { readonly closedUntilMs: number }): Pick<TableMeta, 'closedUntil'> {

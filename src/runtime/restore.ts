@@ -14,8 +14,10 @@ import type { TableSource } from '../job/state-match.ts'
 import type { Deduplicator } from '../operator/deduplicate.ts'
 import { heldTable } from '../operator/held-table.ts'
 import { adoptIds, IDS_PREFIX, takeOverIds } from '../operator/id-snapshot.ts'
+import { joinTimelines } from '../operator/person-group.ts'
+import { isTimelines } from '../operator/person-snapshot.ts'
 import { adoptTable, keepClosed, type StoredPage, type StoredPages, takeOverRows } from '../operator/table-restore.ts'
-import { decodeMeta, type SnapshotTable } from '../operator/table-snapshot.ts'
+import { decodeMeta, type SnapshotTable, tableMetaOf } from '../operator/table-snapshot.ts'
 
 /**
  * Fills `tables` of subtask `index` from the snapshots of its operator; `sources` says, by table of the plan, which tables
@@ -38,17 +40,19 @@ export async function restoreTables(
     const pages = await pagesOf(snapshot, reader, (name) => !name.startsWith(IDS_PREFIX))
     const uses = tables.flatMap((table) => (sources[table.index] ?? []).map((source) => ({ table, source })))
     for (const [use, { table, source }] of uses.entries()) {
-      const tableMeta = meta.tables[source.held.id]
+      const tableMeta = tableMetaOf(meta, source.held.id)
       if (tableMeta === undefined) continue
+      const { timelinesOf } = tableMeta
       const held = heldTable(source, table)
       // Whoever takes pages may write on them, or give their memory away.
       const shared = uses.slice(use + 1).some((later) => later.source.held.id === held.id)
-      const own = shared ? copiesOf(pages, held.id) : pages
+      const own = shared || timelinesOf !== undefined ? copiesOf(pages, held.id, timelinesOf) : pages
       if (adopt && held.same && sources[table.index]!.length === 1) adoptTable(table, tableMeta, own, held)
       else takeOverRows(table, tableMeta, own, held, keyGroupRangeOf(index, keyGroups, parallelism), keyGroups)
       keepClosed(table, tableMeta, held, snapshot.watermarkMs)
     }
   }
+  joinTimelines(tables.filter((table) => 'timelines' in table))
   for (const table of tables) {
     if ('markAllSent' in table) table.markAllSent()
     if ('windows' in table) table.restored()
@@ -86,8 +90,9 @@ export async function restoreIds(
 }
 
 /** The pages of one table, with bytes of their own. */
-function copiesOf(pages: StoredPages, table: string): StoredPages {
-  const own = [...pages].filter(([name]) => name.startsWith(`${table}/`))
+function copiesOf(pages: StoredPages, table: string, timelinesOf = table): StoredPages {
+  const isOwn = (name: string): boolean => name.startsWith(`${table}/`) || isTimelines(timelinesOf, name)
+  const own = [...pages].filter(([name]) => isOwn(name))
   return new Map(own.map(([name, all]) => [name, all.map((page) => ({ ...page, bytes: page.bytes.slice() }))]))
 }
 

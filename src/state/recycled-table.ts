@@ -47,6 +47,14 @@ const TOUCH_ROWS_MIN = 2048
 const touchedRows = new Uint32Array(4096)
 const touchedRefs = new Uint32Array(4096)
 
+/** Keys with their hashes, as the rows of a batch have them. */
+export interface KeyColumns {
+  readonly hash: Uint32Array
+  readonly keyStart: Uint32Array
+  readonly keyLength: Uint32Array
+  readonly bytes: Uint8Array
+}
+
 /** A table keyed by bytes, with removal. */
 export class RecycledTable {
   /** Rows ever used at once; rows are 0 .. count - 1, some of them free. */
@@ -60,6 +68,8 @@ export class RecycledTable {
   readonly keys: KeyBlocks
   readonly #initial: Float64Array
   #index = new RecycledIndex()
+  /** What was read for nothing but to have it near: so that it is read. */
+  touched = 0
   /** First free row + 1. */
   #free = 0
 
@@ -169,6 +179,63 @@ export class RecycledTable {
       sum += keys[ref >>> KEY_PAGE_SHIFT]!.u8[ref & KEY_PAGE_MASK]!
     }
     return sum
+  }
+
+  /**
+   * Finds the keys of rows `which[0 .. count)` of a batch, with owner 0: `rows[i]` becomes the row of the i-th, or -1, and
+   * `next[i]` its ROW_NEXT. Step by step for all of them, so that each waits for memory while the others do.
+   */
+  findAll(keys: KeyColumns, which: Uint32Array, count: number, rows: Int32Array, next: Uint32Array): void {
+    const { hash, keyStart, keyLength, bytes } = keys
+    const index = this.#index
+    const { slots, mask } = index
+    let touched = 0
+    for (let i = 0; i < count; i++) touched ^= slots[(hash[which[i]!]! & mask) * 2 + 1]!
+    for (let i = 0; i < count; i++) {
+      const wanted = hash[which[i]!]!
+      let at = wanted & mask
+      while (slots[at * 2 + 1] !== 0 && slots[at * 2] !== wanted) at = (at + 1) & mask
+      touchedRows[i] = slots[at * 2 + 1]!
+    }
+    const pages = this.rows.pages
+    const stride = this.strideU32
+    for (let i = 0; i < count; i++) {
+      const row = touchedRows[i]! - 1
+      if (row < 0) continue
+      touchedRefs[i] = pages[row >>> RECYCLED_PAGE_SHIFT]!.u32[(row & RECYCLED_PAGE_MASK) * stride + ROW_KEY]!
+    }
+    const blocks = this.keys.pages.pages
+    for (let i = 0; i < count; i++) {
+      if (touchedRows[i] !== 0)
+        touched ^= blocks[touchedRefs[i]! >>> KEY_PAGE_SHIFT]!.u8[touchedRefs[i]! & KEY_PAGE_MASK]!
+    }
+    this.touched = touched
+    for (let i = 0; i < count; i++) {
+      const row = touchedRows[i]! - 1
+      const start = keyStart[which[i]!]!
+      const length = keyLength[which[i]!]!
+      rows[i] = -1
+      next[i] = 0
+      if (row >= 0) {
+        const u32 = pages[row >>> RECYCLED_PAGE_SHIFT]!.u32
+        const base = (row & RECYCLED_PAGE_MASK) * stride
+        if (u32[base + ROW_KEY_LENGTH] === length && u32[base + ROW_OWNER] === 0) {
+          const ref = touchedRefs[i]!
+          const block = blocks[ref >>> KEY_PAGE_SHIFT]!.u8
+          const from = ref & KEY_PAGE_MASK
+          let k = 0
+          while (k < length && block[from + k] === bytes[start + k]) k++
+          if (k === length) {
+            rows[i] = row
+            next[i] = u32[base + ROW_NEXT]!
+            continue
+          }
+        }
+      } else if (index.oldSlots === null) continue
+      const found = this.find(hash[which[i]!]!, 0, bytes, start, start + length)
+      rows[i] = found
+      if (found >= 0) next[i] = this.#u32(found, ROW_NEXT)
+    }
   }
 
   /** Copies the key of `row` to `into` at `at`; returns its length. */

@@ -19,6 +19,7 @@ import { KEY_PAGE_MASK, KEY_PAGE_SHIFT } from './key-blocks.ts'
 import { ROW_KEY, ROW_KEY_LENGTH, ROW_OWNER } from './keyed-table.ts'
 import type { PagePool } from './page-pool.ts'
 import {
+  type KeyColumns,
   RECYCLED_HEADER_F64,
   RECYCLED_PAGE_MASK,
   RECYCLED_PAGE_SHIFT,
@@ -30,6 +31,9 @@ const EVENT_TIME = 0
 const EVENT_BITS = 1
 const EVENT_COPIES = 2
 const EVENT_VALUE = 3
+
+/** Of the persons at hand, the latest event + 1; 0 for none. */
+const latestOf = new Uint32Array(4096)
 
 /** Takes the events of a person, the latest first. */
 export interface EventsInto {
@@ -43,6 +47,8 @@ export class Timelines {
   /** Whether events have values. */
   readonly valued: boolean
   readonly #pool: PagePool
+  /** What was read for nothing but to have it near: so that it is read. */
+  touched = 0
   /** Row at which a sweep goes on, and the time up to which it takes events away. */
   #sweepAt = -1
   #sweepMs = Number.NEGATIVE_INFINITY
@@ -62,6 +68,30 @@ export class Timelines {
   /** The row of a person, or -1. */
   find(hash: number, bytes: Uint8Array, start: number, end: number): number {
     return this.persons.find(hash, 0, bytes, start, end)
+  }
+
+  /**
+   * Finds the persons of rows `which[0 .. count)` of a batch: `persons[i]` becomes the row of the i-th, or -1, and
+   * `latest[i]` their latest event, or -1, which is near then.
+   */
+  findAll(keys: KeyColumns, which: Uint32Array, count: number, persons: Int32Array, latest: Int32Array): void {
+    this.persons.findAll(keys, which, count, persons, latestOf)
+    const { pages } = this.events.rows
+    const stride = this.events.strideF64
+    let touched = 0
+    for (let i = 0; i < count; i++) {
+      const event = latestOf[i]! - 1
+      latest[i] = event
+      if (event < 0) continue
+      const at = (event & RECYCLED_PAGE_MASK) * stride + RECYCLED_HEADER_F64
+      touched += pages[event >>> RECYCLED_PAGE_SHIFT]!.f64[at + EVENT_TIME]!
+    }
+    this.touched = touched
+  }
+
+  /** Whether `event`, the latest of a person, is this one. */
+  isLatest(event: number, timeMs: number, bits: number, texts: Uint8Array, length: number, value: number): boolean {
+    return event >= 0 && this.#compare(event, timeMs, bits, value, texts, length) === 0
   }
 
   /** A row for a person who has none. It must get an event, or be dropped by `dropEmpty`. */
@@ -236,10 +266,16 @@ export class Timelines {
       const byValue = compareValues(this.#value(event, EVENT_VALUE), value)
       if (byValue !== 0) return byValue
     }
-    const own = this.events.keyOf(event)
-    const shared = Math.min(own.length, length)
-    for (let i = 0; i < shared; i++) if (own[i] !== texts[i]) return own[i]! - texts[i]!
-    return own.length - length
+    const { events } = this
+    const ownLength = events.u32(event, ROW_KEY_LENGTH)
+    const shared = Math.min(ownLength, length)
+    if (shared > 0) {
+      const ref = events.u32(event, ROW_KEY)
+      const own = events.keys.pages.pages[ref >>> KEY_PAGE_SHIFT]!.u8
+      const at = ref & KEY_PAGE_MASK
+      for (let i = 0; i < shared; i++) if (own[at + i] !== texts[i]) return own[at + i]! - texts[i]!
+    }
+    return ownLength - length
   }
 
   #addCopies(person: number, later: number, event: number, copies: number): number {

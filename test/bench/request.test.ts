@@ -8,11 +8,20 @@ const ids = (items: readonly { readonly id: string }[]) => items.map(({ id }) =>
 describe('what the bench is asked for', () => {
   it('is everything by default, sized for the full span', () => {
     const request = readRequest({ CASE: '', DURATION: '' })
-    expect(ids(request.cases)).toEqual(['tumbling', 'distinct', 'session', 'sliding'])
+    expect(ids(request.cases)).toEqual([
+      'tumbling',
+      'distinct',
+      'session',
+      'sliding',
+      'product-actives',
+      'product-sessions',
+      'product-pages',
+    ])
     expect(ids(request.measures)).toEqual([
       'checkpoints',
       'pre-aggregation',
       'typescript',
+      'product',
       'cel',
       'latency',
       'memory',
@@ -23,7 +32,9 @@ describe('what the bench is asked for', () => {
     expect(request).toMatchObject({ durationSeconds: 20, warmupSeconds: 10, rounds: 1, rate: 100_000 })
     expect(request).toMatchObject({ millrace: true, flink: true })
     expect(request.eventsOf()).toBe(150_000_000)
-    expect(request.cases.map(request.eventsOf)).toEqual([150_000_000, 150_000_000, 45_000_000, 60_000_000])
+    expect(request.cases.map(request.eventsOf)).toEqual([
+      150_000_000, 150_000_000, 45_000_000, 60_000_000, 18_000_000, 45_000_000, 150_000_000,
+    ])
   })
 
   it('is some cases and measures by name', () => {
@@ -49,7 +60,7 @@ describe('what the bench is asked for', () => {
   it.each([
     [
       { CASE: 'tumblin' },
-      'tumbling, distinct, session, sliding, checkpoints, pre-aggregation, typescript, cel, latency, memory, cold-start, recovery, state-memory',
+      'tumbling, distinct, session, sliding, product-actives, product-sessions, product-pages, checkpoints, pre-aggregation, typescript, product, cel, latency, memory, cold-start, recovery, state-memory',
     ],
     [{ DURATION: 'long' }, 'expected a number with ms, s or m'],
     [{ ROUNDS: '0' }, 'ROUNDS=0: expected a whole number from 1'],

@@ -45,13 +45,18 @@ describe.each(['tumbling', 'distinct', 'session', 'sliding'] as const)('%s', (ca
   })
 })
 
-describe('cumulate', () => {
+describe.each([
+  ['cumulate', 100],
+  ['product-actives', 10],
+  ['product-sessions', 100],
+  ['product-pages', 100],
+] as const)('%s', (caseId, rows) => {
   const { 'Flink DataStream': _none, ...some } = sides
 
   it.each(Object.keys(some))('%s gives the rows of the definition', { timeout: 300_000 }, async (side) => {
-    const expected = definitionRows('cumulate')
-    expect(expected.length).toBeGreaterThan(100)
-    expect(await some[side]!('cumulate', from)).toEqual(expected)
+    const expected = definitionRows(caseId)
+    expect(expected.length).toBeGreaterThan(rows)
+    expect(await some[side]!(caseId, from)).toEqual(expected)
   })
 })
 

@@ -18,15 +18,20 @@ export class PersonReference {
   readonly #events = new Map<string, { row: PersonRow; copies: number }>()
   #values = new Map<string, readonly number[]>()
   readonly #sizeMs: number
+  /** Windows, or where they overlap the time from one to the next. */
+  readonly #periodMs: number
   readonly #periodOf: (timeMs: number) => { startMs: number; endMs: number }
 
   constructor(plan: TablePlan) {
     this.plan = plan
+    const { window } = plan
     const sizeMs = sizeOf(plan)
+    const periodMs = window.kind === 'sliding' ? window.slideMs : sizeMs
     this.#sizeMs = sizeMs
+    this.#periodMs = periodMs
     this.#periodOf = (timeMs) => {
-      const startMs = Math.floor(timeMs / sizeMs) * sizeMs
-      return { startMs, endMs: startMs + sizeMs }
+      const startMs = Math.floor(timeMs / periodMs) * periodMs
+      return { startMs, endMs: startMs + periodMs }
     }
   }
 
@@ -42,8 +47,10 @@ export class PersonReference {
       const { kind } = this.plan.person!
       // Of a period's events only their number is known: one that is taken back before it comes is another's meanwhile.
       const byPeriod =
-        kind === 'lifecycle' || ((kind === 'retention' || kind === 'lifetimeValue') && keepsPeriods(this.plan))
-      const keptMs = byPeriod ? this.#sizeMs : kind === 'stickiness' ? HOUR_MS : 1
+        kind === 'lifecycle' ||
+        kind === 'actives' ||
+        ((kind === 'retention' || kind === 'lifetimeValue') && keepsPeriods(this.plan))
+      const keptMs = byPeriod ? this.#periodMs : kind === 'stickiness' ? HOUR_MS : 1
       const timeMs = row.timeMs - (row.timeMs % keptMs)
       const name = JSON.stringify([person, timeMs, bits, text, value])
       const event = this.#events.get(name)
@@ -85,6 +92,8 @@ export class PersonReference {
         const between = (fromMs: number, toMs: number) => Math.floor((toMs - fromMs) / sizeMs)
         return cohortValueReference(person, { of: this.#periodOf, between }, events)
       }
+      case 'actives':
+        return activesReference(sizeMs, events)
       case 'retention': {
         const between = (fromMs: number, toMs: number) => Math.floor((toMs - fromMs) / sizeMs)
         return retentionReference(person, { of: this.#periodOf, between, elapsed: between }, events)
@@ -124,9 +133,19 @@ function keepsPeriods({ person, dimensions }: TablePlan): boolean {
   return dimensions.length === 1 && !(person?.kind === 'retention' && person.clock === 'elapsed')
 }
 
-/** The length of a table's windows, which tumble. */
+/** The length of a table's windows. */
 function sizeOf({ window }: TablePlan): number {
-  return window.kind === 'tumbling' ? window.sizeMs : 0
+  return window.kind === 'tumbling' || window.kind === 'sliding' ? window.sizeMs : 0
+}
+
+/** Each window, starting every WINDOW_MS, that has an event with a text. */
+function activesReference(sizeMs: number, events: readonly TestEvent[]): Given[] {
+  const given = new Map<string, Given>()
+  for (const { timeMs, text } of events) {
+    for (let startMs = timeMs - (timeMs % WINDOW_MS); startMs > timeMs - sizeMs; startMs -= WINDOW_MS)
+      given.set(`${startMs} ${text}`, { startMs, text, label: '', values: [1] })
+  }
+  return [...given.values()]
 }
 
 const startOf = (name: string): number => (JSON.parse(name) as [number])[0]
@@ -170,14 +189,22 @@ const lifetimes: fc.Arbitrary<PersonPlan> = fc.record({
 })
 
 const values: fc.Arbitrary<Pick<PersonPlan, 'value'>> = fc.constantFrom({}, { value: { column: 0, predicate: 1 } })
+const actives: fc.Arbitrary<PersonPlan> = fc.constant({ kind: 'actives', active: 0 })
 
 /** Tables of every kind. */
 export const plans = fc
   .tuple(
-    fc.oneof(funnels, lifecycles, { weight: 3, arbitrary: retentions }, stickinesses, {
-      weight: 2,
-      arbitrary: lifetimes,
-    }),
+    fc.oneof(
+      funnels,
+      lifecycles,
+      { weight: 3, arbitrary: retentions },
+      stickinesses,
+      {
+        weight: 2,
+        arbitrary: lifetimes,
+      },
+      actives,
+    ),
     values,
     fc.constantFrom(0, 7, 40),
     fc.constantFrom([0, -2], [-2]),
@@ -187,13 +214,11 @@ export const plans = fc
       kind.kind === 'lifetimeValue' ? { ...kind, value: { column: 0, predicate: kind.money } } : { ...kind, ...value }
     // Intervals are hours at least: then what is a millisecond else is half of one.
     const unitMs = unitOf(person)
-    const window = {
-      kind: 'tumbling',
-      sizeMs: WINDOW_MS * unitMs,
-      offsetMs: 0,
-      timezone: 'UTC',
-      time: 'event',
-    } as const
+    const common = { offsetMs: 0, timezone: 'UTC', time: 'event' } as const
+    const window: TablePlan['window'] =
+      person.kind === 'actives'
+        ? { kind: 'sliding', sizeMs: 3 * WINDOW_MS, slideMs: WINDOW_MS, ...common }
+        : { kind: 'tumbling', sizeMs: WINDOW_MS * unitMs, ...common }
     return personPlan(person, { window, allowedLatenessMs: lateness * unitMs, dimensions })
   })
 

@@ -47,6 +47,7 @@ function column(kind: AccumulatorPlan['kind'], measure: string, bounds?: readonl
 }
 
 const milliseconds = { kind: 'tumbling', sizeMs: WINDOW_MS, offsetMs: 0, timezone: 'UTC', time: 'event' } as const
+const sliding = { ...milliseconds, kind: 'sliding', sizeMs: 3 * WINDOW_MS, slideMs: WINDOW_MS } as const
 
 function settleOf(person: PersonPlan, window: TablePlan['window']): Pick<TablePlan, 'settleMs'> {
   if (person.kind === 'funnel') return { settleMs: person.withinMs }
@@ -54,7 +55,7 @@ function settleOf(person: PersonPlan, window: TablePlan['window']): Pick<TablePl
   return person.kind === 'retention' ? { settleMs: retentionSettleMs(person, window) } : {}
 }
 
-/** A table of a funnel or a lifecycle by one text and its own dimension. */
+/** A table about persons by one text and its own dimension. */
 export function personPlan(person: PersonPlan, change: Partial<TablePlan> = {}): TablePlan {
   const accumulators =
     person.kind === 'funnel'
@@ -71,7 +72,7 @@ export function personPlan(person: PersonPlan, change: Partial<TablePlan> = {}):
   return tablePlan([0, -2], accumulators, {
     keyed: false,
     person,
-    window: milliseconds,
+    window: person.kind === 'actives' ? sliding : milliseconds,
     ...settleOf(person, change.window ?? milliseconds),
     ...change,
   })

@@ -20,6 +20,7 @@ import {
   decodeMeta,
   encodeMeta,
   type SnapshotTable,
+  tableMetaOf,
   undescribedTables,
   visitPages,
 } from '../../src/operator/table-snapshot.ts'
@@ -291,12 +292,12 @@ export function snapshotOf(tables: readonly SnapshotTable[]): Snapshot {
 }
 
 export function adopt(table: SnapshotTable, { meta, pages }: Snapshot): void {
-  const tableMeta = decodeMeta(meta).tables[table.plan.id]
+  const tableMeta = tableMetaOf(decodeMeta(meta), table.plan.id)
   if (tableMeta !== undefined) adoptTable(table, tableMeta, pages, itself(table))
 }
 
 export function takeOver(table: SnapshotTable, { meta, pages }: Snapshot, index: number, parallelism: number): void {
-  const tableMeta = decodeMeta(meta).tables[table.plan.id]
+  const tableMeta = tableMetaOf(decodeMeta(meta), table.plan.id)
   if (tableMeta === undefined) return
   takeOverRows(table, tableMeta, pages, itself(table), keyGroupRangeOf(index, KEY_GROUPS, parallelism), KEY_GROUPS)
 }

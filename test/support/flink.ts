@@ -92,17 +92,18 @@ export function definitionRows(
   /** Draws event `k`; false leaves it out. */
   take: (stream: EventStream, k: number, draw: EventDraw) => boolean = takeAll,
 ): readonly string[] {
-  if (caseId === 'session') return sessionRows(stream, events, take)
+  if (caseId === 'session') return sessionRows(stream, events, take, rules.sessionGapMs)
+  if (caseId === 'product-sessions') return sessionRows(stream, events, take, rules.productGapMs)
   if (caseId === 'counted') return countedRows(stream, events, take)
   if (caseId === 'cumulate') return cumulateRows(stream, events, take)
   const draw = newEventDraw()
   const sums = new Map<string, { key: string; startMs: number; count: number; sum: number; persons: Set<number> }>()
   for (let k = 0; k < events; k++) {
     if (!take(stream, k, draw)) continue
-    const key = caseId === 'distinct' ? `/product/${draw.screen}` : `user-${draw.person}`
-    const slideMs = caseId === 'sliding' ? rules.slideMs : rules.windowMs
+    const key = keyOf(caseId, draw)
+    const { sizeMs, slideMs } = sizesOf(caseId)
     const lastMs = draw.occurredAtMs - (draw.occurredAtMs % slideMs)
-    for (let startMs = lastMs; startMs > draw.occurredAtMs - rules.windowMs; startMs -= slideMs) {
+    for (let startMs = lastMs; startMs > draw.occurredAtMs - sizeMs; startMs -= slideMs) {
       const id = `${key}|${startMs}`
       let row = sums.get(id)
       if (row === undefined) {
@@ -116,13 +117,29 @@ export function definitionRows(
   }
   return [...sums.values()]
     .map(({ key, startMs, count, sum, persons }) =>
-      rowText(key, startMs, caseId === 'distinct' ? [persons.size] : [count, sum]),
+      rowText(key, startMs, valuesOf[caseId]?.(persons.size, count) ?? [count, sum]),
     )
     .sort()
 }
 
+const valuesOf: Partial<Record<FlinkJobId, (persons: number, count: number) => number[]>> = {
+  distinct: (persons) => [persons],
+  'product-actives': (persons) => [persons],
+  'product-pages': (_, count) => [count],
+}
+
+function keyOf(caseId: FlinkJobId, { screen, person }: EventDraw): string {
+  if (caseId === 'product-actives') return ''
+  return caseId === 'distinct' || caseId === 'product-pages' ? `/product/${screen}` : `user-${person}`
+}
+
+function sizesOf(caseId: FlinkJobId): { readonly sizeMs: number; readonly slideMs: number } {
+  if (caseId === 'product-actives') return { sizeMs: rules.currentMs, slideMs: rules.currentSlideMs }
+  return { sizeMs: rules.windowMs, slideMs: caseId === 'sliding' ? rules.slideMs : rules.windowMs }
+}
+
 /** Sessions by person: islands of events no further apart than the gap. */
-function sessionRows(stream: EventStream, events: number, take: typeof takeAll): readonly string[] {
+function sessionRows(stream: EventStream, events: number, take: typeof takeAll, gapMs: number): readonly string[] {
   const draw = newEventDraw()
   const persons = new Map<number, { atMs: number; revenueMinor: number }[]>()
   for (let k = 0; k < events; k++) {
@@ -136,7 +153,7 @@ function sessionRows(stream: EventStream, events: number, take: typeof takeAll):
     of.sort((a, b) => a.atMs - b.atMs)
     for (let from = 0; from < of.length; ) {
       let to = from + 1
-      while (to < of.length && of[to]!.atMs - of[to - 1]!.atMs <= rules.sessionGapMs) to++
+      while (to < of.length && of[to]!.atMs - of[to - 1]!.atMs <= gapMs) to++
       const island = of.slice(from, to)
       const revenueMinor = island.reduce((sum, event) => sum + event.revenueMinor, 0)
       rows.push(rowText(`user-${person}`, of[from]!.atMs, [island.length, revenueMinor]))

@@ -22,6 +22,9 @@ const windowOf: Readonly<Record<FlinkJobId, string>> = {
   sliding: '{ sliding: 1m, slide: 5s }',
   cumulate: `{ cumulate: 1m, step: ${CUMULATE_STEP_MS}ms }`,
   counted: '{ global: {} }',
+  'product-actives': '{ sliding: 5m, slide: 30s }',
+  'product-sessions': '{ session: 30s }',
+  'product-pages': '{ tumbling: 1m }',
 }
 
 const byPerson = [
@@ -38,6 +41,9 @@ const metricsOf: Readonly<Record<FlinkJobId, readonly (readonly [id: string, def
   cumulate: byPerson,
   counted: byPerson.map(([id, text]) => [id, `${text}, ${counted}`]),
   distinct: [['persons', 'activeUsers: {}, by: [screen]']],
+  'product-actives': [['persons', 'activeUsers: {}']],
+  'product-sessions': byPerson,
+  'product-pages': [['events', 'count: {}, by: [screen]']],
 }
 
 /** What the engine and its jobs run with. */
@@ -135,14 +141,14 @@ async function rowsOf(client: MillraceClient, job: string, caseId: FlinkJobId): 
   const rows = new Map<string, { readonly first: MetricValue; readonly values: number[] }>()
   for (const [metric] of metricsOf[caseId]) {
     for (const value of await valuesOf(client, job, metric)) {
-      const id = `${value.dimensions[0]}|${boundOf(value, caseId)}`
+      const id = `${value.dimensions[0] ?? ''}|${boundOf(value, caseId)}`
       const row = rows.get(id)
       if (row === undefined) rows.set(id, { first: value, values: [value.value] })
       else row.values.push(value.value)
     }
   }
   return [...rows.values()]
-    .map(({ first, values }) => rowText(first.dimensions[0]!, boundOf(first, caseId), values))
+    .map(({ first, values }) => rowText(first.dimensions[0] ?? '', boundOf(first, caseId), values))
     .sort()
 }
 

@@ -86,6 +86,9 @@ public final class Main {
       case "session/sql" -> SqlJobs.session(env, options);
       case "cumulate/sql" -> SqlJobs.cumulate(env, options);
       case "counted/datastream" -> DataStreamJobs.counted(env, options);
+      case "product-actives/sql" -> SqlJobs.productActives(env, options);
+      case "product-sessions/sql" -> SqlJobs.productSessions(env, options);
+      case "product-pages/sql" -> SqlJobs.productPages(env, options);
       case "distinct/sql" -> SqlJobs.distinct(env, options);
       default -> throw new IllegalArgumentException("no job " + options.job() + " in the " + options.api() + " API");
     }

@@ -74,6 +74,39 @@ final class SqlJobs {
     sink(tables, result, options, SqlJobs::formatOne);
   }
 
+  /** Exact distinct persons of five minutes, every half minute. */
+  static void productActives(StreamExecutionEnvironment env, Options options) {
+    StreamTableEnvironment tables = tables(env, options);
+    Table result =
+        tables.sqlQuery(
+            "SELECT '' AS everybody, window_start, COUNT(DISTINCT person) AS persons"
+                + " FROM TABLE(HOP(TABLE events, DESCRIPTOR(rowtime), INTERVAL '30' SECOND, INTERVAL '5' MINUTE)) "
+                + "GROUP BY window_start, window_end");
+    sink(tables, result, options, SqlJobs::formatOne);
+  }
+
+  /** Count and sum of revenue by person and session of a product. */
+  static void productSessions(StreamExecutionEnvironment env, Options options) {
+    StreamTableEnvironment tables = tables(env, options);
+    Table result =
+        tables.sqlQuery(
+            "SELECT person, window_start, COUNT(*) AS events, SUM(revenue_minor) AS revenue"
+                + " FROM TABLE(SESSION(TABLE events PARTITION BY person, DESCRIPTOR(rowtime), INTERVAL '30' SECOND)) "
+                + "GROUP BY person, window_start, window_end");
+    sink(tables, result, options, SqlJobs::formatPair);
+  }
+
+  /** Views by screen and minute. */
+  static void productPages(StreamExecutionEnvironment env, Options options) {
+    StreamTableEnvironment tables = tables(env, options);
+    Table result =
+        tables.sqlQuery(
+            "SELECT screen, window_start, COUNT(*) AS events"
+                + FROM_MINUTES
+                + "GROUP BY screen, window_start, window_end");
+    sink(tables, result, options, SqlJobs::formatOne);
+  }
+
   private static StreamTableEnvironment tables(StreamExecutionEnvironment env, Options options) {
     StreamTableEnvironment tables = StreamTableEnvironment.create(env);
     tables.getConfig().set("table.local-time-zone", "UTC");
