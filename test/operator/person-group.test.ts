@@ -124,7 +124,7 @@ describe('tables that share timelines', () => {
         const sorted = (map: ReadonlyMap<string, unknown>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
         expect(sharing.values().map(sorted)).toEqual(alone.map((cluster) => sorted(cluster.values())))
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 

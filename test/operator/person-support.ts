@@ -41,6 +41,7 @@ export interface PersonResult {
 }
 
 const layout = layOutEventBatch(1, 1, false, false, true)
+const unweighted = layOutEventBatch(1, 1, false, false, false)
 
 function column(kind: AccumulatorPlan['kind'], measure: string, bounds?: readonly number[]): AccumulatorPlan {
   return { kind, predicate: 0, column: -1, floating: false, measure, ...(bounds === undefined ? {} : { bounds }) }
@@ -100,6 +101,8 @@ export class PersonCluster {
   watermarkMs = Number.NEGATIVE_INFINITY
   applied = 0
   late = 0
+  /** Whether batches say how often each event counts; false for jobs of which nothing can be taken back. */
+  weighted = true
   readonly #partials
   readonly #output: PartialOutput
 
@@ -134,7 +137,10 @@ export class PersonCluster {
       return subtaskOf(keyGroupOf(hashBytes(key, 0, key.length), KEY_GROUPS), KEY_GROUPS, this.parallelism)
     }
     this.windows.forEach(({ table, aggregator }, i) => {
-      const batch = batchOf(rows.filter((row) => owner(row) === i))
+      const batch = batchOf(
+        rows.filter((row) => owner(row) === i),
+        this.weighted ? layout : unweighted,
+      )
       const accepted = new Uint8Array(ROWS_MAX)
       aggregator.change = table.change
       this.applied += aggregator.apply(batch, this.watermarkMs, accepted, () => this.late++)
@@ -161,6 +167,7 @@ export class PersonCluster {
     for (let i = 0; i < this.parallelism; i++) this.flush(i)
     const next = new PersonCluster(this.plan, parallelism)
     next.watermarkMs = this.watermarkMs
+    next.weighted = this.weighted
     next.applied = this.applied
     next.late = this.late
     for (const side of ['windows', 'merges'] as const) {
@@ -232,8 +239,8 @@ export function nameOf(startMs: number, key: Uint8Array, dimensions = 2): string
   return JSON.stringify([startMs, ...(dimensions === 1 ? [''] : []), ...dimensionTexts(key, dimensions)])
 }
 
-function batchOf(rows: readonly PersonRow[]): EventBatch {
-  const batch = new EventBatch(layout, new ArrayBuffer(layout.byteLength))
+function batchOf(rows: readonly PersonRow[], of: typeof layout): EventBatch {
+  const batch = new EventBatch(of, new ArrayBuffer(of.byteLength))
   batch.clear()
   let used = batch.bytesUsed
   const put = (text: string): { start: number; length: number } => {
@@ -250,7 +257,7 @@ function batchOf(rows: readonly PersonRow[]): EventBatch {
     batch.hash[row] = hashBytes(batch.bytes, key.start, key.start + key.length)
     batch.timeMs[row] = timeMs
     batch.mask[row] = bits
-    batch.weight![row] = weight
+    if (batch.weight !== null) batch.weight[row] = weight
     batch.numbers[0]![row] = value
     const entry = put(text)
     batch.texts[0]![row] = row + 1

@@ -56,6 +56,36 @@ describe('tables about persons', () => {
     )
   })
 
+  it('need not count what is the same, where nothing is taken back', () => {
+    const row = fc.record({
+      person: fc.constantFrom('anna', 'ben'),
+      timeMs: fc.integer({ min: 0, max: 60 }),
+      bits: fc.integer({ min: 0, max: 7 }),
+      text: fc.constantFrom('', 'x'),
+      weight: fc.constant(1),
+    })
+    fc.assert(
+      fc.property(plans, fc.array(fc.array(row, { maxLength: 4 }), { maxLength: 8 }), (plan, batches) => {
+        const cluster = new PersonCluster(plan, 1)
+        cluster.weighted = false
+        const reference = new PersonReference(plan)
+        for (const list of batches) {
+          const given = list.map((one) => ({
+            ...one,
+            text: plan.dimensions.length === 1 ? '' : one.text,
+            timeMs: one.timeMs * unitOf(plan.person!),
+          }))
+          cluster.apply(given)
+          reference.apply(localRows(plan, given))
+        }
+        cluster.flush(0)
+        expect(sorted(cluster.values())).toEqual(sorted(reference.values()))
+        expect(cluster.applied).toBe(reference.applied)
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   it('follow events that come and are taken back one by one, of few instants', () => {
     const row = fc.record({
       person: fc.constant('anna'),
