@@ -7,7 +7,6 @@
 import { MillraceError } from '../core/errors.ts'
 import { hashBytes } from '../core/hash.ts'
 import { greatestDivisor } from '../core/numbers.ts'
-import { DAY_MS } from '../window/time-zone.ts'
 import type { MetricDefinition, MetricKind, WindowDefinition } from './definition.ts'
 import { lifetimeSettleMs, planLifetimeValue, readLifetimeValueOf } from './person/lifetime-value.ts'
 import { planRetention, readRetentionValue, retentionColumns, retentionSettleMs } from './person/retention.ts'
@@ -15,6 +14,8 @@ import { intervalWindow } from './person/stickiness.ts'
 import { conditionsOf, type FunnelKind, isPersonKind, type PersonKind } from './person-definition.ts'
 import type { AccumulatorPlan, MetricRead, PersonPlan, PersonValue, TablePlan } from './plan.ts'
 import type { RatioKind } from './ratio-kind.ts'
+
+const DAY_MS = 86_400_000
 
 /** What a table about persons has beside its dimensions and windows. */
 export interface PersonTablePlan {

@@ -33,7 +33,7 @@ export class PersonTable extends PartialTable {
   /** Its own, or those of its group. */
   timelines: Timelines
   /** The tables that share the timelines, and the place among them. */
-  group: PersonGroup = new PersonGroup([this])
+  group: PersonGroup<PersonTable> = new PersonGroup([this])
   place = 0
   /** The table of the checkpoint whose timelines these go on from; none where they begin. */
   timelinesFrom = ''
@@ -86,7 +86,7 @@ export class PersonTable extends PartialTable {
   }
 
   /** Shares `timelines` from now on, which have all that its own have. */
-  joins(group: PersonGroup, place: number, timelines: Timelines): void {
+  joins(group: PersonGroup<PersonTable>, place: number, timelines: Timelines): void {
     this.group = group
     this.place = place
     if (timelines === this.timelines) return
