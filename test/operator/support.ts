@@ -269,9 +269,8 @@ export class Cluster {
 }
 
 function run(table: ResultTable, watermarkMs: number, budget: number): void {
-  // A firing goes on where its budget ended.
+  // A firing goes on where its budget ended; what is touched from now on is another change than what was given out.
   while (table.advance(watermarkMs, budget) < 0);
-  // What has been given out was stamped with this change: what is touched from now on is another.
   nextChange(table)
 }
 
