@@ -3,6 +3,7 @@ import type { OracleCase } from './case.ts'
 import { money, ratio } from './kinds/derived.ts'
 import { first, histogram, last, quantile, stddev, topK, variance } from './kinds/distributions.ts'
 import { funnel, lifecycle } from './kinds/journeys.ts'
+import { lifetimeValue } from './kinds/lifetime-value.ts'
 import { activeUsers, approxDistinct, distinct, sessionWindow } from './kinds/persons.ts'
 import { retention, stickiness } from './kinds/returning.ts'
 import { avg, count, max, min, sum } from './kinds/totals.ts'
@@ -13,5 +14,5 @@ export const kinds: readonly OracleCase[] = [
   ...[distinct, activeUsers, approxDistinct, sessionWindow],
   ...[quantile, variance, stddev, histogram, topK, first, last],
   ...[funnel, lifecycle, retention, stickiness],
-  ...[ratio, money],
+  ...[ratio, money, lifetimeValue],
 ]
