@@ -5,23 +5,16 @@ import { calendar, instantSql, localSql, type OracleCase } from '../case.ts'
 export const week = `date_trunc('week', ${localSql('occurred_at')})`
 
 /**
- * Cohorts `c(person, p)` and returns `r(person, p)` by period, and how many of each cohort return `age` periods later; with
- * `share`, which part of it.
+ * Cohorts `c(person, p)` and returns `r(person, p)` by week, and how many of each cohort return `age` weeks later.
  */
-export function retentionSql(
-  cohorts: string,
-  returns: string,
-  periods: number,
-  later: boolean,
-  { period = 'week', share = false }: { readonly period?: 'week' | 'month'; readonly share?: boolean } = {},
-): string {
-  const age = period === 'week' ? "(date_diff('day', c.p, r.p) // 7)" : "date_diff('month', c.p, r.p)"
+function retentionSql(cohorts: string, returns: string, periods: number, later: boolean): string {
+  const age = "(date_diff('day', c.p, r.p) // 7)"
   const meets = `${age} ${later ? '>=' : '='} a.age AND ${age} <= ${periods}`
   return `WITH c AS (${cohorts}), r AS (${returns}), ages AS (
       SELECT c.person, c.p, a.age, bool_or(a.age = 0 OR coalesce(${meets}, false)) AS there
       FROM c CROSS JOIN range(0, ${periods + 1}) AS a(age) LEFT JOIN r ON r.person = c.person AND r.p > c.p GROUP BY ALL)
-    SELECT ${instantSql('p')} AS s, ${instantSql(`p + INTERVAL 1 ${period}`)} AS e, age::VARCHAR AS d1,
-      count(*) FILTER (there)${share ? ' / count(*)::DOUBLE' : ''} AS v FROM ages GROUP BY ALL`
+    SELECT ${instantSql('p')} AS s, ${instantSql('p + INTERVAL 7 DAY')} AS e, age::VARCHAR AS d1,
+      count(*) FILTER (there) AS v FROM ages GROUP BY ALL`
 }
 
 /** Of those who began in a week, who comes back. */
