@@ -54,7 +54,7 @@ dev: setup ## run the server on this machine until interrupted
 	@node src/main.ts serve
 
 .PHONY: quick
-quick: setup ## unit tests only, without the thousands of runs under faults
+quick: setup ## the inner loop, under a minute: unit tests without those that take seconds each
 	@MILLRACE_TEST_QUICK=1 vitest run --project unit
 
 .PHONY: test
