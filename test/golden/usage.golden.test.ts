@@ -101,9 +101,9 @@ afterAll(() => oracle?.close())
 
 describe('jobs/usage.yaml', () => {
   it.each([
-    { partitions: 1, parallelism: 1, boundMs: 0 },
-    { partitions: 4, parallelism: 2, boundMs: 300_000 },
-  ])('is what DuckDB says: %o', async ({ partitions, parallelism, boundMs }) => {
+    { partitions: 1, parallelism: 1, boundMs: 0, ofMinutes: true },
+    { partitions: 4, parallelism: 2, boundMs: 6 * HOUR, ofMinutes: false },
+  ])('is what DuckDB says: %o', async ({ partitions, parallelism, boundMs, ofMinutes }) => {
     const engine = await engineForTest({ threads: 2 })
     const log = createLogTopic(engine.logRoot, 'events', partitions)
     const filled = fillPartitions(engagementEvents(), partitions, 'round-robin')
@@ -112,10 +112,12 @@ describe('jobs/usage.yaml', () => {
     const { client } = engine
     const ends = { sources: [{ id: 'events', ...log.source({ bounded: true }) }], sinks: [], parallelism }
     const watermark = { outOfOrderness: `${boundMs}ms`, idleness: '0s' }
-    await submitJob(client, JSON.stringify({ ...document, ...ends, watermark }))
-    // Windows of each minute, of half a year: ten times the rows of other jobs.
+    // Windows of each minute, of half a year, are ten times the rows of all others: once is enough.
+    const metrics = document.metrics.filter(({ id }) => ofMinutes || !isOfMinutes(id))
+    await submitJob(client, JSON.stringify({ ...document, ...ends, metrics, watermark }))
     await untilJob(client, 'usage', ({ state }) => state === 'FINISHED', 240_000)
-    for (const [id, wanted] of expected) {
+    for (const { id } of metrics) {
+      const wanted = expected.get(id)
       const range = isOfMinutes(id) ? { fromMs: minutesFrom, toMs: minutesTo } : {}
       const { values } = await client.query.query(allOf('usage', id, range))
       const told = values.map((value) =>
