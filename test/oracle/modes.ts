@@ -63,6 +63,12 @@ async function withEngine(threads: number, body: (engine: TestEngine) => Promise
   }
 }
 
+/** Waits until so many events are in the values: a checkpoint goes through the job behind them. */
+async function untilCounted({ client }: TestEngine, events: number): Promise<void> {
+  await untilRead(client, 'oracle', events, 240_000)
+  await client.control.triggerCheckpoint('oracle')
+}
+
 /** Every event has become something, and `applied` of them something that counts. */
 async function expectNothingLost(engine: TestEngine, read: number, deduplicated = 0): Promise<void> {
   const { events } = await untilRead(engine.client, 'oracle', read)
@@ -132,10 +138,10 @@ const late: OracleMode = {
       const watermark = { outOfOrderness: '1s', idleness: '0s' }
       await submitJob(engine.client, jobOf(cases, { sources, watermark, parallelism: 2 }, '400d'))
       await log.append(fillPartitions(inTime, 3, 'hash'))
-      await untilRead(engine.client, 'oracle', inTime.length, 240_000)
+      await untilCounted(engine, inTime.length)
       judge(await valuesOfAll(engine, cases), 'withoutLate')
       await log.append(fillPartitions(shuffleWithin(behind, 400 * 24 * HOUR, seed), 3, 'round-robin'))
-      await untilRead(engine.client, 'oracle', ECOM_ROWS, 240_000)
+      await untilCounted(engine, ECOM_ROWS)
       judge(await valuesOfAll(engine, cases), 'all')
       await expectNothingLost(engine, ECOM_ROWS)
       await log.close()
@@ -188,7 +194,7 @@ const crashed: OracleMode = {
           }
           if (step === 2 || step === 4) await client.control.rescale('oracle', step === 2 ? 3 : 1)
         }
-        await untilRead(client, 'oracle', ECOM_ROWS, 240_000)
+        await untilCounted(engine, ECOM_ROWS)
         judge(await valuesOfAll(engine, cases), 'all')
         await expectNothingLost(engine, ECOM_ROWS)
         await log.close()
