@@ -15,13 +15,13 @@ import { LiveView } from './live.ts'
 import type { Output } from './output.ts'
 import { jobMessages, type MessageOptions, plainMessages } from './produce-messages.ts'
 import { type ReplayProgress, type RowEncoder, replay } from './replay.ts'
-import { formatOf } from './rows.ts'
+import { formatOf, type RowFormat } from './rows.ts'
 import { collect, positive, positiveInteger, withOutput } from './shared-options.ts'
 
 interface ProduceOptions extends OutputOptions, MessageOptions, SchemaOptions {
   readonly job?: string
   readonly map: readonly string[]
-  readonly format?: 'csv' | 'json'
+  readonly format?: RowFormat
   readonly timezone?: string
   readonly topic?: string
   readonly log?: string
@@ -54,7 +54,10 @@ export function addProduceCommand(program: Command, deps: CliDeps): void {
     .option('--message <name>', 'full name of the message; default the one that the job reads')
     .option('--time <path>', 'its time, for --sort-by-time and the records; default that of the job, or occurred_at')
     .option('--key <path>', 'its key; default that of the job, or person')
-    .option('--format <form>', 'csv or json (one document a line, or an array); by default by the name of the file')
+    .option(
+      '--format <form>',
+      'csv, text (columns between blanks) or json (one document a line, or an array); by default by the name of the file',
+    )
     .option('--timezone <zone>', 'zone of times that name none; default UTC')
     .option('-t, --topic <name>', 'topic to write')
     .option('--log <folder>', 'write the embedded log in this folder')
@@ -131,8 +134,8 @@ function sampleOf(path: string, base: SampleDefinition | null, options: ProduceO
     if (columns[field] === undefined) throw usage(`nothing maps to ${field}: give --map ${field}=COLUMN or a --job`)
   }
   const format = options.format ?? formatOf(path) ?? base?.format
-  if (format !== 'csv' && format !== 'json') {
-    throw usage(`the name of ${path} does not say whether it is CSV or JSON: give --format csv or --format json`)
+  if (format !== 'csv' && format !== 'text' && format !== 'json') {
+    throw usage(`the name of ${path} does not say what is in it: give --format csv, text or json`)
   }
   return {
     file: path,

@@ -1,5 +1,6 @@
 /**
- * The rows of a data file: CSV with a header line, JSON one document a line, or one JSON array; `.gz` is unpacked.
+ * The rows of a data file: CSV with a header line, columns between blanks under one, JSON one document a line, or one JSON
+ * array; `.gz` is unpacked.
  *
  * Reads the file in pieces and hands out rows in batches, so that a file of any size passes through little memory.
  */
@@ -8,6 +9,7 @@ import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { createGunzip } from 'node:zlib'
 import { MillraceError } from '../core/errors.ts'
+import type { SampleDefinition } from '../job/sample.ts'
 import { fileError } from './context.ts'
 import { CsvParser } from './csv.ts'
 
@@ -21,7 +23,7 @@ export interface SourceRow {
 }
 
 /** Forms of a data file. */
-export type RowFormat = 'csv' | 'json'
+export type RowFormat = SampleDefinition['format']
 
 /** Largest JSON array that is read whole. */
 const arrayMax = 256 * 1024 * 1024
@@ -30,13 +32,13 @@ const arrayMax = 256 * 1024 * 1024
 export function formatOf(file: string): RowFormat | null {
   const name = file.toLowerCase().replace(/\.gz$/, '')
   if (/\.(csv|tsv)$/.test(name)) return 'csv'
+  if (name.endsWith('.txt')) return 'text'
   return /\.(json|jsonl|ndjson)$/.test(name) ? 'json' : null
 }
 
 /** The rows of a file, in batches of any size. INPUT_INVALID with the line when it is not what it should be. */
 export async function* readRows(file: string, format: RowFormat): AsyncGenerator<readonly SourceRow[]> {
-  const separator = /\.tsv(\.gz)?$/i.test(file) ? '\t' : ','
-  const parser = format === 'csv' ? new CsvRows(file, separator) : new JsonRows(file)
+  const parser = format === 'json' ? new JsonRows(file) : new NamedRows(file, format)
   const decoder = new StringDecoder('utf8')
   try {
     for await (const chunk of open(file)) {
@@ -58,16 +60,19 @@ function open(file: string): Readable {
   return raw.pipe(gunzip)
 }
 
-class CsvRows {
+/** Rows under a line with the names of their columns. */
+class NamedRows {
   readonly #file: string
-  readonly #parser: CsvParser
+  readonly #parser: CsvParser | BlankCells
   #header: string[] | null = null
   #rows: SourceRow[] = []
   #number = 0
 
-  constructor(file: string, separator: string) {
+  constructor(file: string, format: 'csv' | 'text') {
     this.#file = file
-    this.#parser = new CsvParser(file, (cells, line) => this.#take(cells, line), separator)
+    const take = (cells: string[], line: number): void => this.#take(cells, line)
+    const separator = /\.tsv(\.gz)?$/i.test(file) ? '\t' : ','
+    this.#parser = format === 'csv' ? new CsvParser(file, take, separator) : new BlankCells(take)
   }
 
   push(text: string): readonly SourceRow[] {
@@ -102,6 +107,33 @@ class CsvRows {
     const row: Record<string, unknown> = Object.create(null) as Record<string, unknown>
     for (const [index, name] of this.#header.entries()) row[name] = cells[index] ?? ''
     this.#rows.push({ number: this.#number, line, cells: row })
+  }
+}
+
+/** Cells with one or more blanks between; none of them is empty. */
+class BlankCells {
+  readonly #onRow: (cells: string[], line: number) => void
+  #rest = ''
+  #line = 0
+
+  constructor(onRow: (cells: string[], line: number) => void) {
+    this.#onRow = onRow
+  }
+
+  push(text: string): void {
+    const lines = (this.#rest + text).split('\n')
+    this.#rest = lines.pop() ?? ''
+    for (const line of lines) this.#take(line)
+  }
+
+  finish(): void {
+    this.#take(this.#rest)
+  }
+
+  #take(text: string): void {
+    this.#line++
+    const cells = text.replace(/^\ufeff/, '').trim()
+    if (cells !== '') this.#onRow(cells.split(/\s+/), this.#line)
   }
 }
 

@@ -31,7 +31,7 @@ export function readSample(reader: MappingReader): SampleDefinition {
   if (!isTimeZone(timezone)) reader.problem('timezone', `there is no time zone "${timezone}"`)
   const sample: SampleDefinition = {
     file: reader.text('file'),
-    format: reader.choice('format', ['csv', 'json'], defaults.sample.format),
+    format: reader.choice('format', ['csv', 'text', 'json'], defaults.sample.format),
     timezone,
     columns: readColumns(reader.mapping('columns')),
     names: readNames(reader.mapping('names', true)),

@@ -11,8 +11,8 @@ import { type Event, EventKind, type PropertyValue } from '../gen/millrace/v1/ev
 export interface SampleDefinition {
   /** Path of the file, relative to the job's own; `.gz` is unpacked. */
   readonly file: string
-  /** CSV with a header line, or one JSON document a line. */
-  readonly format: 'csv' | 'json'
+  /** CSV with a header line, columns between blanks under one, or one JSON document a line. */
+  readonly format: 'csv' | 'text' | 'json'
   /** IANA zone of times that name none. */
   readonly timezone: string
   /** What each event field is read from; fields as in millrace.v1.Event, `properties.x` and `context.x` included. */
@@ -114,7 +114,7 @@ export function mapSampleRow(
     } else {
       cell = Object.hasOwn(row, from.column) ? row[from.column] : undefined
       // A JSON document leaves out what it does not have; what no event can be without is still said.
-      if (cell === undefined && (sample.format === 'csv' || field === 'person' || field === 'occurred_at'))
+      if (cell === undefined && (sample.format !== 'json' || field === 'person' || field === 'occurred_at'))
         return { problem: `row ${number} has no column "${from.column}"` }
     }
     if (cell === '' || cell === null || cell === undefined) continue
@@ -159,9 +159,9 @@ export function mapSampleRow(
   }
 }
 
-/** Epoch ms of a time text; one that names no zone is local to `timezone`. NaN when it is no time. */
+/** Epoch ms of a time text, or of a day such as `19970131`; one that names no zone is local to `timezone`. NaN for no time. */
 export function sampleTimeMs(text: string, timezone: string): number {
-  const utc = parseInstant(text)
+  const utc = parseInstant(text.replace(/^(\d{4})(\d{2})(\d{2})$/, '$1-$2-$3'))
   if (timezone === 'UTC' || Number.isNaN(utc) || /(Z|z|[+-]\d{2}:?\d{2})$/.test(text.trim().slice(10))) return utc
   // The zone's offset at about that time, then once more at the time found: right everywhere but inside a skipped hour.
   const first = utc - zoneOffsetMs(utc, timezone)

@@ -63,6 +63,15 @@ describe('readRows', () => {
     return rows
   }
 
+  it('takes columns between blanks, and says which row has too few', async () => {
+    const rows = await read('b.txt', ' id  what\r\n 1   x\r\n\r\n   2 y')
+    expect(rows.map(({ number, line, cells }) => [number, line, { ...cells }])).toEqual([
+      [1, 2, { id: '1', what: 'x' }],
+      [2, 4, { id: '2', what: 'y' }],
+    ])
+    await expect(read('c.txt', 'id what\n1 x\n2\n')).rejects.toThrow('c.txt:3')
+  })
+
   it('numbers rows and knows their lines', async () => {
     const rows = await read('a.csv.gz', gzipSync('id,text\n1,"two\nlines"\n2,x\n'))
     expect(rows.map(({ number, line, cells }) => [number, line, { ...cells }])).toEqual([

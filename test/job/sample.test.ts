@@ -77,3 +77,9 @@ describe('a row of sample data', () => {
     expect(sampleTimeMs(text, zone)).toBe(Date.parse(expected))
   })
 })
+
+it('days without dashes are days', () => {
+  expect(sampleTimeMs('19970131', 'UTC')).toBe(Date.UTC(1997, 0, 31))
+  expect(sampleTimeMs('19970131', 'Europe/Berlin')).toBe(Date.UTC(1997, 0, 30, 23))
+  expect(sampleTimeMs('19970230', 'UTC')).toBeNaN()
+})

@@ -1,8 +1,11 @@
 /**
- * Revenue and historic lifetime value of the purchases of CDNOW, as a job gives them, against DuckDB over the file: totals
+ * Revenue and historic lifetime value of the purchases of CDNOW, as jobs/revenue.yaml gives them, against DuckDB over the file: totals
  * and cohorts to the cent, and the means that are made of them to the last bit.
  */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { SeededRandom } from '../../src/core/clock.ts'
 import { Event } from '../../src/gen/millrace/v1/event.ts'
 import { parseJob } from '../../src/job/parse.ts'
@@ -15,32 +18,23 @@ import { Simulation } from '../../src/testing/simulation.ts'
 import { builtInDescriptors } from '../support/descriptors.ts'
 import { openDuckDb, sqlString } from '../support/duckdb.ts'
 import { allOf } from '../support/engine-numbers.ts'
+import { projectRoot } from '../support/infra-process.ts'
 import { cdnowPath, readCdnow } from '../support/lifetimes/lifetimes.ts'
 
 const DAY_MS = 86_400_000
-const window = 'window: { calendar: month }, retain: 2000d'
-const money = 'of: properties.amount, currency: USD, ages: 6, lookback: 1000d'
-
-const document = `
-apiVersion: millrace.dev/v1
-kind: Job
-metadata: { name: cdnow }
-sources: [{ id: events, log: { path: none, topic: events, bounded: true } }]
-event: { maxFuture: 36500d }
-watermark: { outOfOrderness: 2d }
-parallelism: 2
-metrics:
-  - { id: revenue, sum: { field: properties.amount, currency: USD }, ${window} }
-  - { id: unconverted, sum: { field: properties.amount, currency: USD, measure: unconverted }, ${window} }
-  - { id: orders, count: {}, where: name == 'purchase', ${window} }
-  - { id: paying, activeUsers: {}, where: name == 'purchase', ${window} }
-  - { id: average_order, ratio: { of: revenue, to: orders } }
-  - { id: arppu, ratio: { of: revenue, to: paying, scale: 0.01 } }
-  - { id: days, sum: { field: properties.amount, currency: USD }, by: [person], window: { calendar: day }, retain: 2000d }
-  - { id: ltv, lifetimeValue: { ${money} }, ${window} }
-  - { id: ltv_revenue, lifetimeValue: { ${money}, measure: revenue }, ${window} }
-  - { id: ltv_persons, lifetimeValue: { ${money}, measure: persons }, ${window} }
-`
+/** jobs/revenue.yaml as it is shipped, over a topic in memory. */
+const document = JSON.stringify({
+  ...(parse(readFileSync(join(projectRoot, 'jobs/revenue.yaml'), 'utf8')) as object),
+  ...{
+    metadata: { name: 'cdnow' },
+    event: { message: 'millrace.v1.Event', time: 'occurred_at', key: 'person', maxFuture: '36500d' },
+  },
+  ...{
+    sources: [{ id: 'events', log: { path: 'none', topic: 'events', bounded: true } }],
+    watermark: { outOfOrderness: '2d' },
+  },
+  parallelism: 2,
+})
 
 const purchases = `
   lines AS (SELECT regexp_split_to_array(trim(line), '\\s+') AS cells

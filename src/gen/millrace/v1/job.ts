@@ -983,7 +983,7 @@ export interface DiscardOutput {
 export interface JobSample {
   /** Path of the file, relative to the job's own; `.gz` is unpacked. */
   file: string;
-  /** `csv` or `json` (one document a line). */
+  /** `csv`, `text` (columns between blanks under a line of names) or `json` (one document a line). */
   format: string;
   /** IANA zone of times that name none; `UTC` by default. */
   timezone: string;
