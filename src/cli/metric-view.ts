@@ -52,6 +52,11 @@ export function metricJson(info: MetricInfo) {
     cohort: info.kind.kind === 'retention' ? info.kind.cohort : null,
     clock: info.kind.kind === 'retention' ? info.kind.clock : null,
     interval: info.kind.kind === 'stickiness' ? info.kind.interval : null,
+    gapMs: info.kind.kind === 'sessions' ? info.kind.gapMs : null,
+    maxDurationMs: info.kind.kind === 'sessions' ? info.kind.maxDurationMs : null,
+    cutAtMidnight: info.kind.kind === 'sessions' ? info.kind.cutAtMidnight : null,
+    engagedAfterMs: info.kind.kind === 'sessions' ? info.kind.engagedAfterMs : null,
+    bounce: info.kind.kind === 'sessions' ? info.kind.bounce : null,
     currency: shownMoney(info.kind)?.in ?? null,
     decimals: moneyOf(info.kind)?.decimals ?? null,
     ages: info.kind.kind === 'lifetimeValue' ? info.kind.ages : null,
@@ -111,6 +116,8 @@ export function describeKind(kind: MetricInfo['kind']): string {
   if (kind.kind === 'funnel') return `funnel ${kind.measure}`
   if (kind.kind === 'retention') return `retention ${kind.measure} ${kind.mode}`
   if (kind.kind === 'stickiness') return `stickiness by ${kind.interval}`
+  if (kind.kind === 'sessions')
+    return `sessions ${kind.measure}${kind.measure === 'bounceRate' ? ` ${kind.bounce}` : ''}`
   if (kind.kind === 'ratio') return `${kind.of} / ${kind.to}${kind.scale === 1 ? '' : ` x ${kind.scale}`}`
   return `${kind.kind}${field}`
 }

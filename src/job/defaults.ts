@@ -60,6 +60,15 @@ export const jobDefaults = {
   },
   lifecycle: { lookbackMs: 90 * DAY },
   retention: { periods: 12, lookbackMs: 90 * DAY },
+  /** Half an hour, as nearly everybody has it, and PostHog's day at most. */
+  sessions: {
+    gapMs: 30 * MINUTE,
+    maxDurationMs: DAY,
+    cutAtMidnight: false,
+    engagedAfterMs: 10 * SECOND,
+    bounce: 'ga4',
+    bucketsMs: [10 * SECOND, 30 * SECOND, MINUTE, 3 * MINUTE, 10 * MINUTE, 30 * MINUTE, 60 * MINUTE],
+  },
   /** See docs/specs/detectors.md. */
   detector: {
     halfLife: 24,

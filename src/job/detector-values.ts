@@ -15,7 +15,13 @@ export interface DetectorValues {
 }
 
 /** Measures of persons that are shares of persons: each of them does, or does not. */
-const shareMeasures: ReadonlySet<string> = new Set(['conversion', 'stepConversion', 'retention'])
+const shareMeasures: ReadonlySet<string> = new Set([
+  'conversion',
+  'stepConversion',
+  'retention',
+  'bounceRate',
+  'engagementRate',
+])
 
 /** What a metric's values are to a detector; a text says why it cannot have one. */
 export function detectorValuesOf(kind: MetricKind): DetectorValues | string {
@@ -44,7 +50,8 @@ export function detectorValuesOf(kind: MetricKind): DetectorValues | string {
 
 function personValuesOf(kind: PersonKind): DetectorValues | string {
   const { read } = readPerson(kind, () => 0)
-  if (read.kind === 'histogram') return 'a histogram is no number: watch the mean, by measure: convertTime'
+  if (read.kind === 'histogram')
+    return `a histogram is no number: watch the mean, by measure: ${kind.kind === 'funnel' ? 'convertTime' : 'duration'}`
   // Of money, the sizes of amounts make most of the noise.
   const isMoney = kind.kind === 'lifetimeValue' && kind.measure === 'revenue'
   if (read.kind === 'value' && !isMoney) return { noise: 'poisson', zeros: true, shares: false }

@@ -7,6 +7,7 @@ import { describe, type MappingReader } from './parse-reader.ts'
 import { readTrigger, readWindow } from './parse-window.ts'
 import { readLifetimeValue } from './person/lifetime-value.ts'
 import { readRetention } from './person/retention.ts'
+import { readSessions } from './person/sessions.ts'
 import { readStickiness } from './person/stickiness.ts'
 import { activeSpans, type ChosenPreset, type JobWideDefaults, presetFor, presetsOf, readPreset } from './presets.ts'
 import { ratioDefinition, readRatio } from './ratio.ts'
@@ -34,6 +35,7 @@ const metricKinds = [
   'stickiness',
   'ratio',
   'lifetimeValue',
+  'sessions',
 ] as const
 
 /** Kinds of which everything has a default. */
@@ -44,6 +46,7 @@ const bareKinds: ReadonlySet<string> = new Set([
   'lifecycle',
   'retention',
   'stickiness',
+  'sessions',
 ])
 
 /** Most groups of a window that an answer may be capped at. */
@@ -161,6 +164,8 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset:
       return readLifetimeValue(of)
     case 'stickiness':
       return readStickiness(of)
+    case 'sessions':
+      return readSessions(of, presetFor(preset, 'sessions'))
     case 'ratio':
       return readRatio(of)
     case 'sum':

@@ -1,7 +1,7 @@
 /** Metrics about persons in a job document. */
 import { jobDefaults as defaults } from './defaults.ts'
-import { parseDuration } from './duration.ts'
-import { describe, type MappingReader } from './parse-reader.ts'
+import { readBuckets } from './parse-buckets.ts'
+import type { MappingReader } from './parse-reader.ts'
 import {
   FUNNEL_EXCLUSIONS_MAX,
   FUNNEL_STEPS_MAX,
@@ -10,7 +10,6 @@ import {
   type LifecycleKind,
 } from './person-definition.ts'
 import type { Preset } from './presets.ts'
-import { BOUNDS_MAX } from './sketch-limits.ts'
 
 /** Reads a funnel; `preset` has defaults of its own. */
 export function readFunnel(of: MappingReader, preset?: Preset['funnel']): FunnelKind {
@@ -38,7 +37,7 @@ export function readFunnel(of: MappingReader, preset?: Preset['funnel']): Funnel
     exclude: exclude.slice(0, FUNNEL_EXCLUSIONS_MAX),
     attribution: of.choice('attribution', ['first', 'last', 'step'], 'first'),
     attributionStep: of.number('attributionStep', 0, 0, FUNNEL_STEPS_MAX),
-    bucketsMs: readBuckets(of),
+    bucketsMs: readBuckets(of, defaults.funnel.bucketsMs),
     measure: of.choice('measure', funnelMeasures, 'persons'),
   }
 }
@@ -46,20 +45,4 @@ export function readFunnel(of: MappingReader, preset?: Preset['funnel']): Funnel
 /** Reads a lifecycle. */
 export function readLifecycle(of: MappingReader): LifecycleKind {
   return { kind: 'lifecycle', lookbackMs: of.duration('lookback', defaults.lifecycle.lookbackMs, 1) }
-}
-
-function readBuckets(of: MappingReader): readonly number[] {
-  const items = of.list('buckets')
-  if (items.length === 0) return defaults.funnel.bucketsMs
-  if (items.length > BOUNDS_MAX) of.problem('buckets', `has more than ${BOUNDS_MAX} bounds`)
-  let before = 0
-  return items.slice(0, BOUNDS_MAX).map((item, i) => {
-    const ms = typeof item === 'string' ? parseDuration(item) : Number.NaN
-    const path = [...of.path, 'buckets', i]
-    if (Number.isNaN(ms))
-      of.problems.push({ path, message: `must be a duration such as 1m or 1h, not ${describe(item)}` })
-    else if (ms <= before) of.problems.push({ path, message: 'must be longer than the one before, and than zero' })
-    else before = ms
-    return ms
-  })
 }

@@ -10,7 +10,9 @@ import {
   lifetimeConditions,
   type RetentionKind,
   retentionConditions,
+  type SessionsKind,
   type StickinessKind,
+  sessionsConditions,
 } from './person/kinds.ts'
 
 /** What a funnel's value of a step is. */
@@ -65,7 +67,7 @@ export interface LifecycleKind {
 }
 
 /** Kinds of metric that are about persons. */
-export type PersonKind = FunnelKind | LifecycleKind | RetentionKind | StickinessKind | LifetimeValueKind
+export type PersonKind = FunnelKind | LifecycleKind | RetentionKind | StickinessKind | LifetimeValueKind | SessionsKind
 
 /** Their names in job documents. */
 export const personKinds: readonly PersonKind['kind'][] = [
@@ -74,6 +76,7 @@ export const personKinds: readonly PersonKind['kind'][] = [
   'retention',
   'stickiness',
   'lifetimeValue',
+  'sessions',
 ]
 
 /** Most steps of a funnel, and most exclusions. */
@@ -86,8 +89,8 @@ export function isPersonKind<T extends { readonly kind: string }>(kind: T): kind
   return (personKinds as readonly string[]).includes(kind.kind)
 }
 
-/** The name of the dimension that a metric about persons makes itself: its last one. */
-export function ownDimension(kind: PersonKind): string {
+/** The name of the dimension that a metric about persons makes itself: its last one; null for none. */
+export function ownDimension(kind: PersonKind): string | null {
   switch (kind.kind) {
     case 'funnel':
       return 'step'
@@ -99,19 +102,33 @@ export function ownDimension(kind: PersonKind): string {
       return `${kind.interval}s`
     case 'lifetimeValue':
       return 'age'
+    case 'sessions':
+      return null
   }
 }
 
 /** A kind in words, for messages. */
 export function personName(kind: PersonKind): string {
   if (kind.kind === 'lifetimeValue') return 'a lifetime value'
-  return kind.kind === 'stickiness' ? kind.kind : `a ${kind.kind}`
+  return kind.kind === 'stickiness' || kind.kind === 'sessions' ? kind.kind : `a ${kind.kind}`
+}
+
+/** The dimensions of a metric that is by `by`: one about persons may make one itself. */
+export function dimensionsOf({
+  kind,
+  by,
+}: {
+  readonly kind: { readonly kind: string }
+  readonly by: readonly string[]
+}) {
+  const own = isPersonKind(kind as PersonKind) ? ownDimension(kind as PersonKind) : null
+  return own === null ? by : [...by, own]
 }
 
 /**
  * The conditions by which a metric takes events: each is all of these texts together, null for every event. For funnels
  * its steps, its exclusions, and where it is strict every event that it looks at; for retentions what starts and what
- * returns; for lifetime values who comes and whose amounts count; for money, behind its own, refunds.
+ * returns; for lifetime values who comes and whose amounts count; for sessions every event, views and interactions; for money, behind its own, refunds.
  */
 export function conditionsOf(metric: {
   readonly kind: { readonly kind: string; readonly money?: MoneyDefinition } | PersonKind
@@ -123,6 +140,7 @@ export function conditionsOf(metric: {
   const { money } = metric.kind as OfMoney
   if (money !== undefined && money.refunds !== null) return [base, [...base, money.refunds]]
   if (kind.kind === 'retention') return retentionConditions(kind, base)
+  if (kind.kind === 'sessions') return sessionsConditions(kind, base)
   if (kind.kind !== 'funnel') return [base]
   return [
     ...[...kind.steps, ...kind.exclude].map(({ where }) => [...base, where]),

@@ -10,6 +10,7 @@ import { greatestDivisor } from '../core/numbers.ts'
 import type { MetricDefinition, MetricKind, WindowDefinition } from './definition.ts'
 import { lifetimeSettleMs, planLifetimeValue, readLifetimeValueOf } from './person/lifetime-value.ts'
 import { planRetention, readRetentionValue, retentionColumns, retentionSettleMs } from './person/retention.ts'
+import { planSessions, readSessionsValue, sessionColumns, sessionsSettleMs } from './person/sessions.ts'
 import { intervalWindow } from './person/stickiness.ts'
 import { conditionsOf, type FunnelKind, isPersonKind, type PersonKind } from './person-definition.ts'
 import type { AccumulatorPlan, MetricRead, PersonPlan, PersonValue, TablePlan } from './plan.ts'
@@ -102,6 +103,10 @@ export function planPerson(
     const table = { person: planLifetimeValue(kind, predicates, value!), settleMs: lifetimeSettleMs(kind, window) }
     return { table, accumulators: [of('count', 'cohort'), of('sum', 'revenue')] }
   }
+  if (kind.kind === 'sessions') {
+    const table = { person: planSessions(kind, predicates), settleMs: sessionsSettleMs(kind, window) }
+    return { table, accumulators: sessionColumns(kind, of) }
+  }
   if (kind.kind === 'actives')
     return { table: { person: { kind: 'actives', active: predicate! } }, accumulators: [of('count', 'persons')] }
   const { withinMs, order, bucketsMs, attribution, attributionStep, steps } = kind
@@ -135,6 +140,8 @@ export function readPerson(
       return { events: at('cohort'), read: readRetentionValue(kind, at) }
     case 'lifetimeValue':
       return { events: at('cohort'), read: readLifetimeValueOf(kind, at) }
+    case 'sessions':
+      return { events: at('sessions'), read: readSessionsValue(kind, at) }
     case 'lifecycle':
     case 'stickiness':
     case 'actives':

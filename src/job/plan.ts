@@ -181,6 +181,7 @@ export type PersonKindPlan =
   | RetentionPlan
   | StickinessPlan
   | LifetimeValuePlan
+  | SessionsPlan
   | ActivesPlan
 
 /** Who comes back how many periods after they began. */
@@ -212,6 +213,20 @@ export interface LifetimeValuePlan {
   readonly money: number
   readonly ages: number
   readonly lookbackMs: number
+}
+
+/** Sessions; conditions of all their events, of views, and of interactions (-1 for none). */
+export interface SessionsPlan {
+  readonly kind: 'sessions'
+  readonly every: number
+  readonly views: number
+  readonly interactions: number
+  readonly gapMs: number
+  readonly maxDurationMs: number
+  readonly cutAtMidnight: boolean
+  readonly engagedAfterMs: number
+  readonly bounce: 'ga4' | 'posthog' | 'plausible' | 'matomo'
+  readonly bucketsMs: readonly number[]
 }
 
 /** Active persons of windows that overlap. */

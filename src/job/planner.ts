@@ -13,7 +13,7 @@ import { hashDefinition } from './definition-hash.ts'
 import { EventScope, timeUnitMs } from './event-scope.ts'
 import { MoneyColumns } from './money-columns.ts'
 import { isCurrencyCode, type MoneyDefinition } from './money-definition.ts'
-import { conditionsOf, isPersonKind, ownDimension, type PersonKind } from './person-definition.ts'
+import { conditionsOf, dimensionsOf, type PersonKind } from './person-definition.ts'
 import type {
   AccumulatorKind,
   AccumulatorPlan,
@@ -268,7 +268,7 @@ class Planner {
   }
 
   #table(metric: MetricDefinition, person?: Pick<TablePlan, 'person' | 'settleMs'>): TableBuilder {
-    const { kind } = metric
+    const dimensionNames = dimensionsOf(metric)
     const dimensions = metric.by.map((path) =>
       path === this.#definition.event.key ? -1 : this.#column(this.#field(path), 'text'),
     )
@@ -280,8 +280,8 @@ class Planner {
           id,
           ...person,
           ...sharing(person?.person, metric.window, dimensions),
-          dimensions: isPersonKind(kind) ? [...dimensions, -2] : dimensions,
-          dimensionNames: isPersonKind(kind) ? [...metric.by, ownDimension(kind)] : metric.by,
+          dimensions: dimensionNames.length > dimensions.length ? [...dimensions, -2] : dimensions,
+          dimensionNames,
           keyed: dimensions.includes(-1),
           window: metric.window,
           trigger: metric.trigger,

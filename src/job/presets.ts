@@ -7,6 +7,7 @@
  */
 import type { SlidingWindow, TumblingWindow } from './definition.ts'
 import type { MappingReader } from './parse-reader.ts'
+import type { SessionBounce } from './person/kinds.ts'
 import { type PresetName, presetNames } from './preset-names.ts'
 
 /** What active users are counted over. `now`: current users, of the last minutes. */
@@ -20,10 +21,19 @@ export type PresetWindow =
   | Omit<TumblingWindow, 'timezone' | 'time' | 'kind'>
   | Omit<SlidingWindow, 'timezone' | 'time' | 'kind'>
 
+/** What a product calls a session, and a bounce. Where it has no greatest duration, that of this system stays. */
+export interface PresetSessions {
+  readonly gapMs: number
+  readonly maxDurationMs?: number
+  readonly cutAtMidnight?: boolean
+  readonly bounce: SessionBounce
+}
+
 /** What a product's definitions fill in, by kind of metric. */
 export interface Preset {
   readonly activeUsers?: Readonly<Partial<Record<ActiveSpan, PresetWindow>>>
   readonly funnel?: { readonly withinMs: number }
+  readonly sessions?: PresetSessions
 }
 
 const MINUTE = 60_000
@@ -46,20 +56,23 @@ function lastMinutes(minutes: number): PresetWindow {
 
 /** The table. */
 export const presets: Readonly<Record<PresetName, Preset>> = {
-  /** Rolling 7 and 28 days; realtime is the last 30 minutes. Google Analytics 4 help: active users, realtime. */
+  /** Rolling 7 and 28 days; realtime is the last 30 minutes. Google Analytics 4 help: active users, realtime, sessions. */
   ga4: {
     activeUsers: { now: lastMinutes(30), day: calendarPeriods.day, week: rolling(7), month: rolling(28) },
+    sessions: { gapMs: 30 * MINUTE, bounce: 'ga4' },
   },
-  /** Trailing 7 and 30 days, evaluated by day; two weeks to convert. PostHog docs: trends, funnels. */
+  /** Trailing 7 and 30 days, evaluated by day; two weeks to convert; sessions of a day at most. PostHog docs: trends, funnels, sessions. */
   posthog: {
     activeUsers: { day: calendarPeriods.day, week: rolling(7), month: rolling(30) },
     funnel: { withinMs: 14 * DAY },
+    sessions: { gapMs: 30 * MINUTE, maxDurationMs: DAY, bounce: 'posthog' },
   },
   /** The calendar of the project's zone; monthly tracked users by calendar month. Amplitude docs: active users, MTU. */
   amplitude: { activeUsers: { day: calendarPeriods.day, month: calendarPeriods.month } },
   /** Current visitors loaded a page in the last 5 minutes. Plausible docs: metrics. */
-  plausible: { activeUsers: { now: lastMinutes(5) } },
-  matomo: {},
+  plausible: { activeUsers: { now: lastMinutes(5) }, sessions: { gapMs: 30 * MINUTE, bounce: 'plausible' } },
+  /** A visit ends with its day. Matomo FAQ: how a visit is defined; matomo-org/matomo#7014. */
+  matomo: { sessions: { gapMs: 30 * MINUTE, cutAtMidnight: true, bounce: 'matomo' } },
 }
 
 /** Defaults of a job that its metrics fall back to. */

@@ -33,6 +33,7 @@ export function hllPrecision(error: number): number {
 /** Where the buckets of a metric's histogram begin; none for other metrics. */
 export function boundsOf(kind: MetricKind): readonly number[] {
   if (kind.kind === 'funnel') return kind.measure === 'convertTimes' ? kind.bucketsMs : []
+  if (kind.kind === 'sessions') return kind.measure === 'durations' ? kind.bucketsMs : []
   return kind.kind === 'histogram' ? kind.bounds : []
 }
 

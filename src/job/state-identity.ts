@@ -218,6 +218,10 @@ function personText(plan: JobPlan, person: PersonPlan): string {
   const own = value && { value: { column: columnText(plan, value.column), condition: of(value.predicate) } }
   if (person.kind === 'lifetimeValue')
     return JSON.stringify({ ...person, ...own, start: of(person.start), money: of(person.money) })
+  if (person.kind === 'sessions') {
+    const conditions = { every: of(person.every), views: of(person.views), interactions: of(person.interactions) }
+    return JSON.stringify({ ...person, ...own, ...conditions })
+  }
   if (person.kind === 'retention')
     return JSON.stringify({ ...person, ...own, start: of(person.start), return: of(person.return) })
   if (person.kind !== 'funnel') return JSON.stringify({ ...person, ...own, active: of(person.active) })

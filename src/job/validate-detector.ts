@@ -5,7 +5,7 @@ import type { BaselineDefinition, DetectorDefinition } from './detector-definiti
 import { detectorValuesOf, longestHistoryMs } from './detector-values.ts'
 import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
-import { isPersonKind, ownDimension } from './person-definition.ts'
+import { dimensionsOf } from './person-definition.ts'
 import { joinedRatios } from './ratio.ts'
 import { isTimeZone } from './timezone.ts'
 
@@ -119,7 +119,7 @@ function validateMetric(
   if (noise === 'binomial' && !values.shares)
     report([...path, 'noise'], `"${metric.id}" is no share of a number that is known: use poisson or normal`)
   if (pool && !values.shares && noise === 'binomial') report([...path, 'pool'], 'joins windows of shares')
-  const dimensions = isPersonKind(kind) ? [...by, ownDimension(kind)] : by
+  const dimensions = dimensionsOf({ kind, by })
   for (const name of Object.keys(groups)) {
     if (dimensions.includes(name)) continue
     const has = dimensions.length === 0 ? 'has no dimensions' : `has ${dimensions.join(', ')}`

@@ -4,6 +4,7 @@ import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
 import { validateLifetimeValue } from './person/lifetime-value.ts'
 import { validateRetention } from './person/retention.ts'
+import { validateSessions } from './person/sessions.ts'
 import { validateStickiness } from './person/stickiness.ts'
 import { type FunnelKind, isPersonKind, ownDimension, personName } from './person-definition.ts'
 
@@ -15,7 +16,7 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
   if (window.kind !== 'tumbling')
     report([...path, 'window'], `${what} has windows side by side: use tumbling, or calendar: day, week or month`)
   if (window.time === 'processing') report([...path, 'window', 'time'], `${what} is of event time: leave it out`)
-  if (metric.maxGroups !== undefined)
+  if (metric.maxGroups !== undefined && ownDimension(kind) !== null)
     report([...path, 'maxGroups'], `${what} has groups of its own in each group, so they have no rest: leave it out`)
   by.forEach((dimension, i) => {
     const at = [...path, 'by', i]
@@ -32,6 +33,7 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
       )
   } else if (kind.kind === 'retention') validateRetention(kind, metric, path, report)
   else if (kind.kind === 'lifetimeValue') validateLifetimeValue(kind, metric, path, report)
+  else if (kind.kind === 'sessions') validateSessions(kind, metric, path, report)
   else if (kind.kind === 'stickiness') validateStickiness(kind, window, path, report)
   else if (window.kind === 'tumbling' && kind.lookbackMs < window.sizeMs)
     report(

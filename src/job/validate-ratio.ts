@@ -3,7 +3,7 @@ import { didYouMean } from '../core/suggest.ts'
 import type { JobDefinition, MetricDefinition, WindowDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
-import { isPersonKind, ownDimension } from './person-definition.ts'
+import { dimensionsOf } from './person-definition.ts'
 import { sharesTable } from './ratio.ts'
 import type { RatioKind } from './ratio-kind.ts'
 import { describeWindow } from './window-text.ts'
@@ -55,16 +55,11 @@ function missing(job: JobDefinition, id: string): string {
 function sideProblem({ id, kind, window, trigger }: MetricDefinition): string | null {
   if (kind.kind === 'ratio') return `"${id}" is a ratio itself: name the metrics that it is of`
   const lists = kind.kind === 'topK' || kind.kind === 'histogram'
-  if (lists || ('measure' in kind && (kind.measure as string) === 'convertTimes'))
+  if (lists || ('measure' in kind && ['convertTimes', 'durations'].includes(kind.measure)))
     return `"${id}" is a list (${kind.kind}), and a ratio is of numbers`
   if (window.kind === 'session') return `"${id}" has sessions, which have no end in common with other windows`
   if (trigger !== null) return `"${id}" has a trigger, so its values are of no stretch of time`
   return null
-}
-
-/** The dimensions of a metric's values, its own one included. */
-function dimensionsOf({ by, kind }: MetricDefinition): readonly string[] {
-  return isPersonKind(kind) ? [...by, ownDimension(kind)] : by
 }
 
 /** Why not every window of `of` ends together with one of `to`; null where each does. */

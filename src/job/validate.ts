@@ -200,6 +200,13 @@ function expressionsOf(
     )
     return [...own, ...of]
   }
+  if (kind.kind === 'sessions') {
+    const of = (['views', 'interactions'] as const).flatMap((name) => {
+      const text = kind[name]
+      return text === null ? [] : [{ at: [...path, 'sessions', name], text }]
+    })
+    return [...own, ...of]
+  }
   if ('money' in kind && kind.money != null && kind.money.refunds !== null)
     return [...own, { at: [...path, kind.kind, 'refunds'], text: kind.money.refunds }]
   if (kind.kind !== 'funnel') return own

@@ -5,6 +5,7 @@
  * Owns: that instant, by the definitions of docs/metrics.md. Pure.
  */
 import type { MetricKind, WindowDefinition } from '../job/definition.ts'
+import { sessionsSettleMs } from '../job/person/sessions.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { KnownWindows } from '../window/known-windows.ts'
 import type { WindowAssigner } from '../window/tumbling.ts'
@@ -20,6 +21,10 @@ export function maturityOf(kind: MetricKind, window: WindowDefinition): MatureFr
   if (kind.kind === 'lifetimeValue') {
     const windows = new KnownWindows(createAssigner(window))
     return (windowEndMs, own) => endOf(windows, windowEndMs, Number(own))
+  }
+  if (kind.kind === 'sessions') {
+    const settleMs = sessionsSettleMs(kind, window)
+    return settleMs === 0 ? null : (windowEndMs) => windowEndMs + settleMs
   }
   if (kind.kind !== 'retention') return null
   const periodOf = (own: string): number => {

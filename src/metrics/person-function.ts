@@ -1,4 +1,5 @@
 /** From the plan of a table about persons to the function that it computes, and the bits that its timelines have. */
+import type { TumblingWindow } from '../job/definition.ts'
 import type { PersonPlan, TablePlan } from '../job/plan.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { KnownWindows } from '../window/known-windows.ts'
@@ -8,6 +9,7 @@ import { CohortValue } from './cohort-value.ts'
 import { Funnel } from './funnel.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { retentionFunction, stickinessFunction } from './period-functions.ts'
+import { Sessions } from './sessions.ts'
 import type { PersonFunction } from './timeline.ts'
 
 /** The function of a table about persons. */
@@ -28,6 +30,8 @@ export function personFunction(person: PersonPlan, table: TablePlan): PersonFunc
       return new CohortValue({ ...person, settleMs: table.settleMs ?? 0 }, windows, dimensions.length > 1)
     case 'stickiness':
       return stickinessFunction(person, table.window, windows)
+    case 'sessions':
+      return new Sessions(person, windows, new KnownWindows(createAssigner(dayOf(window.timezone))))
     case 'actives':
       return new Actives(
         createPanes(window)!,
@@ -35,6 +39,11 @@ export function personFunction(person: PersonPlan, table: TablePlan): PersonFunc
         dimensions.some((column) => column !== -2),
       )
   }
+}
+
+/** The days of a zone. */
+function dayOf(timezone: string): TumblingWindow {
+  return { kind: 'tumbling', sizeMs: 86_400_000, offsetMs: 0, timezone, time: 'event' }
 }
 
 /** The conditions of a table about persons, as bits of the row mask: bit i of its timelines is the i-th of them. */
@@ -52,6 +61,8 @@ export function personPredicates(person: PersonPlan): readonly number[] {
       return [person.active]
     case 'lifetimeValue':
       return [person.start, person.money]
+    case 'sessions':
+      return [person.every, person.views, ...(person.interactions < 0 ? [] : [person.interactions])]
     case 'retention':
       return [person.start, person.return]
   }

@@ -18,9 +18,9 @@ export function markImmature<T extends Pick<MetricResult, 'info' | 'dimensions' 
   const matureFrom = maturityOf(kind, window)
   if (matureFrom === null || !isPersonKind(kind)) return result
   const own = ownDimension(kind)
-  const at = dimensions.indexOf(own)
+  const at = own === null ? -1 : dimensions.indexOf(own)
   const last = kind.kind === 'retention' ? kind.periods : kind.kind === 'lifetimeValue' ? kind.ages : ''
-  const fixed = filters.get(own) ?? String(last)
+  const fixed = (own === null ? undefined : filters.get(own)) ?? String(last)
   const isImmature = (value: MetricValue): boolean =>
     !isDue(matureFrom(value.windowEndMs, at < 0 ? fixed : (value.dimensions[at] ?? '')), value.watermarkMs)
   return { ...result, values: values.map((value) => (isImmature(value) ? { ...value, immature: true } : value)) }

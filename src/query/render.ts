@@ -101,9 +101,10 @@ export function keptDimensions(info: MetricInfo, query: MetricQuery): readonly n
   return kept
 }
 
-/** A person counts in one group of a funnel's step, and of a cohort: groups add up, steps and periods do not. */
+/** A person counts in one group of a funnel's step, and of a cohort: groups add up, steps and periods do not. So do sessions. */
 function addsUp(info: MetricInfo, query: MetricQuery, kept: readonly number[]): boolean {
   const { kind, dimensions } = info
+  if (kind.kind === 'sessions') return kind.measure === 'count'
   if ((kind.kind !== 'funnel' && kind.kind !== 'retention') || kind.measure !== 'persons') return false
   const own = ownDimension(kind)
   const rest = dimensions.flatMap((name, index) => (name === own ? [] : [index]))

@@ -39,7 +39,7 @@ export interface ReportRows {
 export async function reportRows(views: ViewPort, metric: ViewMetric, query: ReportQuery): Promise<ReportRows> {
   const { info, columns } = metric
   if (columns === undefined || !isPersonKind(info.kind)) throw new Error(`${info.metric} is not about persons`)
-  const own = info.dimensions.indexOf(ownDimension(info.kind))
+  const own = info.dimensions.indexOf(ownDimension(info.kind) ?? '')
   const kept = keptOf(metric, query, own)
   const whole: MetricQuery = { ...query, groupBy: null, latest: false, values: [], top: null }
   checkConditions(whole)

@@ -11,6 +11,9 @@ import {
   lifetimeValueMeasures,
   type RetentionKind,
   retentionMeasures,
+  type SessionsKind,
+  sessionBounces,
+  sessionMeasures,
   stickinessIntervals,
 } from '../job/person/kinds.ts'
 import { type FunnelKind, funnelMeasures } from '../job/person-definition.ts'
@@ -57,6 +60,7 @@ export function toDescription(info: MetricInfo): MetricDescription {
     ages: info.kind.kind === 'lifetimeValue' ? info.kind.ages : 0,
     windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
     ...toPeriods(info.kind),
+    ...toSessions(info.kind),
     ratioOf: info.kind.kind === 'ratio' ? info.kind.of : '',
     ratioTo: info.kind.kind === 'ratio' ? info.kind.to : '',
     ratioScale: info.kind.kind === 'ratio' ? info.kind.scale : 0,
@@ -71,6 +75,16 @@ function toPeriods(
   if (kind.kind === 'stickiness') return { ...none, interval: kind.interval }
   if (kind.kind !== 'retention') return none
   return { ...none, periods: kind.periods, retentionMode: kind.mode, cohort: kind.cohort, clock: kind.clock }
+}
+
+/** What sessions are, beside their measure. */
+function toSessions(
+  kind: MetricKind,
+): Pick<MetricDescription, 'gapMs' | 'maxDurationMs' | 'cutAtMidnight' | 'engagedAfterMs' | 'bounce'> {
+  if (kind.kind !== 'sessions')
+    return { gapMs: 0, maxDurationMs: 0, cutAtMidnight: false, engagedAfterMs: 0, bounce: '' }
+  const { gapMs, maxDurationMs, cutAtMidnight, engagedAfterMs, bounce } = kind
+  return { gapMs, maxDurationMs, cutAtMidnight, engagedAfterMs, bounce }
 }
 
 /** A metric's description from the wire. */
@@ -142,6 +156,8 @@ function fromKind(message: MetricDescription): MetricKind {
       return { kind, of: message.ratioOf, to: message.ratioTo, scale: message.ratioScale, queriesOnly: false }
     case 'lifetimeValue':
       return lifetimeValueOf(message)
+    case 'sessions':
+      return sessionsOf(message)
     case 'stickiness':
       return { kind, interval: stickinessIntervals.find((interval) => interval === message.interval) ?? 'day' }
     default:
@@ -179,6 +195,16 @@ function lifetimeValueOf(message: MetricDescription): LifetimeValueKind {
     money: { ...money, measure: 'amount' },
     ages: message.ages,
     measure: lifetimeValueMeasures.find((known) => known === message.measure) ?? 'value',
+  }
+}
+
+function sessionsOf(message: MetricDescription): SessionsKind {
+  const { gapMs, maxDurationMs, cutAtMidnight, engagedAfterMs, bounce, bounds, measure } = message
+  return {
+    ...({ kind: 'sessions', views: null, interactions: null, bucketsMs: bounds } as const),
+    ...{ gapMs, maxDurationMs, cutAtMidnight, engagedAfterMs },
+    bounce: sessionBounces.find((known) => known === bounce) ?? 'ga4',
+    measure: sessionMeasures.find((known) => known === measure) ?? 'count',
   }
 }
 

@@ -6,6 +6,7 @@ import { cohortValueReference } from '../metrics/cohort-value-reference.ts'
 import { funnelReference } from '../metrics/funnel-reference.ts'
 import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
 import { retentionReference, stickinessReference } from '../metrics/retention-reference.ts'
+import { sessionsReference } from '../metrics/sessions-reference.ts'
 import type { Given, TestEvent } from '../metrics/support.ts'
 import { type PersonRow, personPlan, WINDOW_MS } from './person-support.ts'
 
@@ -94,6 +95,8 @@ export class PersonReference {
       }
       case 'actives':
         return activesReference(sizeMs, events)
+      case 'sessions':
+        return sessionsReference(person, this.#periodOf, utcDayOf, events)
       case 'retention': {
         const between = (fromMs: number, toMs: number) => Math.floor((toMs - fromMs) / sizeMs)
         return retentionReference(person, { of: this.#periodOf, between, elapsed: between }, events)
@@ -120,6 +123,13 @@ export class PersonReference {
         const lookbackMs = person.cohort === 'first' && (bits & 1) !== 0 ? person.lookbackMs : 0
         return !this.#isOpen(this.#periodOf(startMs + lookbackMs).startMs)
       }
+      case 'sessions': {
+        let openFromMs = -100 * this.#sizeMs
+        while (!this.#isOpen(openFromMs)) openFromMs += this.#sizeMs
+        const midnightMs = utcDayOf(openFromMs).startMs
+        if (person.cutAtMidnight) return timeMs < midnightMs
+        return timeMs < midnightMs - Math.max(24 * HOUR_MS, person.maxDurationMs) - person.gapMs
+      }
       default:
         return !this.#isOpen(startMs)
     }
@@ -127,6 +137,11 @@ export class PersonReference {
 }
 
 const HOUR_MS = 3_600_000
+
+function utcDayOf(timeMs: number): { startMs: number; endMs: number } {
+  const startMs = Math.floor(timeMs / 24 / HOUR_MS) * 24 * HOUR_MS
+  return { startMs, endMs: startMs + 24 * HOUR_MS }
+}
 
 /** Without texts, and by the calendar, it does not matter when in its period an event happened. */
 function keepsPeriods({ person, dimensions }: TablePlan): boolean {
@@ -188,6 +203,19 @@ const lifetimes: fc.Arbitrary<PersonPlan> = fc.record({
   lookbackMs: fc.constantFrom(10, 25, 60),
 })
 
+const sessions: fc.Arbitrary<PersonPlan> = fc.record({
+  kind: fc.constant('sessions'),
+  every: fc.constant(0),
+  views: fc.constantFrom(0, 1),
+  interactions: fc.constantFrom(2, -1),
+  gapMs: fc.constantFrom(6 * HOUR_MS, 12 * HOUR_MS),
+  maxDurationMs: fc.constantFrom(12 * HOUR_MS, 24 * HOUR_MS, 54 * HOUR_MS),
+  cutAtMidnight: fc.boolean(),
+  engagedAfterMs: fc.constant(12 * HOUR_MS),
+  bounce: fc.constantFrom('ga4', 'posthog', 'plausible', 'matomo'),
+  bucketsMs: fc.constant([6 * HOUR_MS]),
+})
+
 const values: fc.Arbitrary<Pick<PersonPlan, 'value'>> = fc.constantFrom({}, { value: { column: 0, predicate: 1 } })
 const actives: fc.Arbitrary<PersonPlan> = fc.constant({ kind: 'actives', active: 0 })
 
@@ -204,6 +232,7 @@ export const plans = fc
         arbitrary: lifetimes,
       },
       actives,
+      { weight: 3, arbitrary: sessions },
     ),
     values,
     fc.constantFrom(0, 7, 40),
@@ -224,6 +253,7 @@ export const plans = fc
 
 /** The length of the unit in which times are drawn. */
 export function unitOf(person: PersonPlan): number {
+  if (person.kind === 'sessions') return 6 * HOUR_MS
   return person.kind === 'stickiness' ? HOUR_MS / 2 : 1
 }
 

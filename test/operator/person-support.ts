@@ -5,6 +5,7 @@ import { EventBatch, layOutEventBatch, ROWS_MAX } from '../../src/exchange/event
 import type { BatchMessage } from '../../src/exchange/message.ts'
 import { PARTIAL_BATCH_BYTES, PartialOutput } from '../../src/exchange/partial-batch.ts'
 import { retentionColumns, retentionSettleMs } from '../../src/job/person/retention.ts'
+import { sessionColumns } from '../../src/job/person/sessions.ts'
 import type { AccumulatorPlan, PersonPlan, TablePlan } from '../../src/job/plan.ts'
 import { maxSpanMs } from '../../src/job/window-span.ts'
 import { layOutAccumulators } from '../../src/operator/accumulators.ts'
@@ -53,6 +54,7 @@ const sliding = { ...milliseconds, kind: 'sliding', sizeMs: 3 * WINDOW_MS, slide
 function settleOf(person: PersonPlan, window: TablePlan['window']): Pick<TablePlan, 'settleMs'> {
   if (person.kind === 'funnel') return { settleMs: person.withinMs }
   if (person.kind === 'lifetimeValue') return { settleMs: maxSpanMs(window, person.ages) }
+  if (person.kind === 'sessions') return { settleMs: person.maxDurationMs }
   return person.kind === 'retention' ? { settleMs: retentionSettleMs(person, window) } : {}
 }
 
@@ -69,7 +71,9 @@ export function personPlan(person: PersonPlan, change: Partial<TablePlan> = {}):
         ? retentionColumns.map((measure) => column('count', measure))
         : person.kind === 'lifetimeValue'
           ? [column('count', 'cohort'), column('sum', 'revenue')]
-          : [column('count', 'persons')]
+          : person.kind === 'sessions'
+            ? sessionColumns(person, column)
+            : [column('count', 'persons')]
   return tablePlan([0, -2], accumulators, {
     keyed: false,
     person,

@@ -1,5 +1,5 @@
 /**
- * What retentions, stickinesses and lifetime values say, after parsing. Their definitions are in docs/metrics.md.
+ * What retentions, stickinesses, lifetime values and sessions say, after parsing. Their definitions are in docs/metrics.md.
  *
  * Owns: the shapes, and conditions. Plain data.
  */
@@ -64,6 +64,63 @@ export interface LifetimeValueKind {
   /** Who came in no period that begins within so long before is new. */
   readonly lookbackMs: number
   readonly measure: LifetimeValueMeasure
+}
+
+/** What a value of sessions is. */
+export type SessionsMeasure =
+  | 'count'
+  | 'persons'
+  | 'duration'
+  | 'durations'
+  | 'depth'
+  | 'bounceRate'
+  | 'engagementRate'
+  | 'perPerson'
+
+/** All of them. */
+export const sessionMeasures: readonly SessionsMeasure[] = [
+  'count',
+  'persons',
+  'duration',
+  'durations',
+  'depth',
+  'bounceRate',
+  'engagementRate',
+  'perPerson',
+]
+
+/** What a bounce is, by the product whose definition it is. */
+export type SessionBounce = 'ga4' | 'posthog' | 'plausible' | 'matomo'
+
+/** All of them. */
+export const sessionBounces: readonly SessionBounce[] = ['ga4', 'posthog', 'plausible', 'matomo']
+
+/** Sessions, each in the window in which it starts. */
+export interface SessionsKind {
+  readonly kind: 'sessions'
+  /** Events so far apart are in one session. */
+  readonly gapMs: number
+  /** No event of a session is further from its first. */
+  readonly maxDurationMs: number
+  /** Whether a session ends with its day, of the zone of the window. */
+  readonly cutAtMidnight: boolean
+  /** CEL over the event's fields: what is a view; null for every event. */
+  readonly views: string | null
+  /** CEL: what is an interaction; null for none. */
+  readonly interactions: string | null
+  /** Sessions so long are engaged. */
+  readonly engagedAfterMs: number
+  readonly bounce: SessionBounce
+  /** Bounds of the histogram of durations, ascending. */
+  readonly bucketsMs: readonly number[]
+  readonly measure: SessionsMeasure
+}
+
+/** Conditions of sessions, each joined with `base`: every event, views, and interactions where there are any. */
+export function sessionsConditions(kind: SessionsKind, base: readonly string[]): readonly (readonly string[])[] {
+  const { views, interactions } = kind
+  const own = [views === null ? base : [...base, views], ...(interactions === null ? [] : [[...base, interactions]])]
+  return [base, ...own]
 }
 
 /** Conditions of a lifetime value, each joined with `base`: who comes, whose amounts count, and of these which are refunds. */

@@ -424,6 +424,9 @@ export interface JobMetric {
     /** Persons by the number of days of a window on which they are active. */
     { $case: "stickiness"; value: StickinessMetric }
     | //
+    /** Sessions, by the window in which they start. */
+    { $case: "sessions"; value: SessionsMetric }
+    | //
     /** One metric of the job divided by another. */
     { $case: "ratio"; value: RatioMetric }
     | //
@@ -653,6 +656,34 @@ export interface RetentionMetric {
 export interface StickinessMetric {
   /** `hour`, `day` (default) or `week`: what is counted. */
   interval: string;
+}
+
+/**
+ * Sessions: a person's events without a long pause, each counted whole in the window in which it starts, under the dimensions
+ * of its first event.
+ */
+export interface SessionsMetric {
+  /** Events so far apart are in one session, `30m` by default. */
+  gap: string;
+  /** No event of a session is further from its first, `24h` by default: how long after its end a window may change. */
+  maxDuration: string;
+  /** A session ends with its day, of the zone of the window. */
+  cutAtMidnight: boolean;
+  /** CEL over the event's fields: what is a view; every event of the metric by default. */
+  views: string;
+  /** CEL: what is an interaction; none by default. */
+  interactions: string;
+  /** Sessions so long are engaged, whatever is in them, `10s` by default. */
+  engagedAfter: string;
+  /** Whose definition of a bounce: `ga4` (default), `posthog`, `plausible` or `matomo`. */
+  bounce: string;
+  /**
+   * What a value is: `count` (default); `persons`; `duration` (mean, ms); `durations` (histogram); `depth` (views a session);
+   * `bounceRate`; `engagementRate`; `perPerson` (sessions).
+   */
+  measure: string;
+  /** Where the buckets of durations begin, `10s` to `1h` by default. */
+  buckets: string[];
 }
 
 /**
@@ -4486,6 +4517,9 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "stickiness":
         StickinessMetric.encode(message.kind.value, writer.uint32(226).fork()).join();
         break;
+      case "sessions":
+        SessionsMetric.encode(message.kind.value, writer.uint32(234).fork()).join();
+        break;
       case "ratio":
         RatioMetric.encode(message.kind.value, writer.uint32(250).fork()).join();
         break;
@@ -4704,6 +4738,14 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.kind = { $case: "stickiness", value: StickinessMetric.decode(reader, reader.uint32()) };
             continue;
           }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.kind = { $case: "sessions", value: SessionsMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 31: {
             if (tag !== 250) {
               break;
@@ -4852,6 +4894,8 @@ export const JobMetric: MessageFns<JobMetric> = {
         ? { $case: "retention", value: RetentionMetric.fromJSON(object.retention) }
         : isSet(object.stickiness)
         ? { $case: "stickiness", value: StickinessMetric.fromJSON(object.stickiness) }
+        : isSet(object.sessions)
+        ? { $case: "sessions", value: SessionsMetric.fromJSON(object.sessions) }
         : isSet(object.ratio)
         ? { $case: "ratio", value: RatioMetric.fromJSON(object.ratio) }
         : isSet(object.lifetimeValue)
@@ -4925,6 +4969,8 @@ export const JobMetric: MessageFns<JobMetric> = {
       obj.retention = RetentionMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "stickiness") {
       obj.stickiness = StickinessMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "sessions") {
+      obj.sessions = SessionsMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "ratio") {
       obj.ratio = RatioMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "lifetimeValue") {
@@ -5079,6 +5125,12 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "stickiness": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "stickiness", value: StickinessMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "sessions": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "sessions", value: SessionsMetric.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -6761,6 +6813,227 @@ export const StickinessMetric: MessageFns<StickinessMetric> = {
   fromPartial<I extends Exact<DeepPartial<StickinessMetric>, I>>(object: I): StickinessMetric {
     const message = createBaseStickinessMetric();
     message.interval = object.interval ?? "";
+    return message;
+  },
+};
+
+function createBaseSessionsMetric(): SessionsMetric {
+  return {
+    gap: "",
+    maxDuration: "",
+    cutAtMidnight: false,
+    views: "",
+    interactions: "",
+    engagedAfter: "",
+    bounce: "",
+    measure: "",
+    buckets: [],
+  };
+}
+
+export const SessionsMetric: MessageFns<SessionsMetric> = {
+  encode(message: SessionsMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.gap !== "") {
+      writer.uint32(10).string(message.gap);
+    }
+    if (message.maxDuration !== "") {
+      writer.uint32(18).string(message.maxDuration);
+    }
+    if (message.cutAtMidnight !== false) {
+      writer.uint32(24).bool(message.cutAtMidnight);
+    }
+    if (message.views !== "") {
+      writer.uint32(34).string(message.views);
+    }
+    if (message.interactions !== "") {
+      writer.uint32(42).string(message.interactions);
+    }
+    if (message.engagedAfter !== "") {
+      writer.uint32(50).string(message.engagedAfter);
+    }
+    if (message.bounce !== "") {
+      writer.uint32(58).string(message.bounce);
+    }
+    if (message.measure !== "") {
+      writer.uint32(66).string(message.measure);
+    }
+    for (const v of message.buckets) {
+      writer.uint32(74).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionsMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionsMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.gap = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.maxDuration = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cutAtMidnight = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.views = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.interactions = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.engagedAfter = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.bounce = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.measure = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.buckets.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SessionsMetric {
+    return {
+      gap: isSet(object.gap) ? globalThis.String(object.gap) : "",
+      maxDuration: isSet(object.maxDuration)
+        ? globalThis.String(object.maxDuration)
+        : isSet(object.max_duration)
+        ? globalThis.String(object.max_duration)
+        : "",
+      cutAtMidnight: isSet(object.cutAtMidnight)
+        ? globalThis.Boolean(object.cutAtMidnight)
+        : isSet(object.cut_at_midnight)
+        ? globalThis.Boolean(object.cut_at_midnight)
+        : false,
+      views: isSet(object.views) ? globalThis.String(object.views) : "",
+      interactions: isSet(object.interactions) ? globalThis.String(object.interactions) : "",
+      engagedAfter: isSet(object.engagedAfter)
+        ? globalThis.String(object.engagedAfter)
+        : isSet(object.engaged_after)
+        ? globalThis.String(object.engaged_after)
+        : "",
+      bounce: isSet(object.bounce) ? globalThis.String(object.bounce) : "",
+      measure: isSet(object.measure) ? globalThis.String(object.measure) : "",
+      buckets: globalThis.Array.isArray(object?.buckets)
+        ? object.buckets.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SessionsMetric): unknown {
+    const obj: any = {};
+    if (message.gap !== "") {
+      obj.gap = message.gap;
+    }
+    if (message.maxDuration !== "") {
+      obj.maxDuration = message.maxDuration;
+    }
+    if (message.cutAtMidnight !== false) {
+      obj.cutAtMidnight = message.cutAtMidnight;
+    }
+    if (message.views !== "") {
+      obj.views = message.views;
+    }
+    if (message.interactions !== "") {
+      obj.interactions = message.interactions;
+    }
+    if (message.engagedAfter !== "") {
+      obj.engagedAfter = message.engagedAfter;
+    }
+    if (message.bounce !== "") {
+      obj.bounce = message.bounce;
+    }
+    if (message.measure !== "") {
+      obj.measure = message.measure;
+    }
+    if (message.buckets?.length) {
+      obj.buckets = message.buckets;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SessionsMetric>, I>>(base?: I): SessionsMetric {
+    return SessionsMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SessionsMetric>, I>>(object: I): SessionsMetric {
+    const message = createBaseSessionsMetric();
+    message.gap = object.gap ?? "";
+    message.maxDuration = object.maxDuration ?? "";
+    message.cutAtMidnight = object.cutAtMidnight ?? false;
+    message.views = object.views ?? "";
+    message.interactions = object.interactions ?? "";
+    message.engagedAfter = object.engagedAfter ?? "";
+    message.bounce = object.bounce ?? "";
+    message.measure = object.measure ?? "";
+    message.buckets = object.buckets?.map((e) => e) || [];
     return message;
   },
 };

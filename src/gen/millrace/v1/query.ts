@@ -172,7 +172,8 @@ export interface MetricDescription {
   description: string;
   /**
    * `count`, `sum`, `min`, `max`, `avg`, `distinct`, `activeUsers`, `approxDistinct`, `quantile`, `topK`, `first`, `last`,
-   * `variance`, `stddev`, `histogram`, `funnel`, `lifecycle`, `retention`, `stickiness` or `ratio`.
+   * `variance`, `stddev`, `histogram`, `funnel`, `lifecycle`, `retention`, `stickiness`, `ratio`,
+   * `lifetimeValue` or `sessions`.
    */
   kind: string;
   /** Path that is aggregated; empty for counts. */
@@ -207,12 +208,16 @@ export interface MetricDescription {
   k: number;
   /** Of `variance` and `stddev`: of a sample, by n - 1. */
   sample: boolean;
-  /** Of `histogram`: where buckets begin. Of a `funnel` that measures `convertTimes`: the same, in ms. */
+  /**
+   * Of `histogram`: where buckets begin. Of a `funnel` that measures `convertTimes`, and of `sessions` that
+   * measure `durations`: the same, in ms.
+   */
   bounds: number[];
   /**
    * Of metrics of money: `amount` or `unconverted`. Of `funnel`: what its values are, `persons`, `conversion`, `stepConversion`, `convertTime` or
    * `convertTimes`. Of `retention`: `persons`, `retention` or `previous`. Of `lifetimeValue`: `value`,
-   * `revenue` or `persons`.
+   * `revenue` or `persons`. Of `sessions`: `count`, `persons`, `duration`, `durations`, `depth`, `bounceRate`,
+   * `engagementRate` or `perPerson`.
    */
   measure: string;
   /** `month` for windows that are calendar months; empty for those of a length. */
@@ -235,6 +240,16 @@ export interface MetricDescription {
   clock: string;
   /** Of `stickiness`: what is counted, `hour`, `day` or `week`. */
   interval: string;
+  /** Of `sessions`: events so far apart are in one. */
+  gapMs: number;
+  /** Of `sessions`: no event is further from the first. */
+  maxDurationMs: number;
+  /** Of `sessions`: whether one ends with its day. */
+  cutAtMidnight: boolean;
+  /** Of `sessions`: from which duration on they are engaged. */
+  engagedAfterMs: number;
+  /** Of `sessions`: whose definition of a bounce, `ga4`, `posthog`, `plausible` or `matomo`. */
+  bounce: string;
   /** Of metrics of money: the ISO 4217 code that values are in; empty for others, and where `measure` is `unconverted`. */
   currency: string;
   /** Of metrics of money: a value is whole units, each 10 to the minus this of `currency`. */
@@ -810,6 +825,11 @@ function createBaseMetricDescription(): MetricDescription {
     cohort: "",
     clock: "",
     interval: "",
+    gapMs: 0,
+    maxDurationMs: 0,
+    cutAtMidnight: false,
+    engagedAfterMs: 0,
+    bounce: "",
     currency: "",
     decimals: 0,
     ages: 0,
@@ -920,6 +940,21 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.interval !== "") {
       writer.uint32(274).string(message.interval);
+    }
+    if (message.gapMs !== 0) {
+      writer.uint32(280).int64(message.gapMs);
+    }
+    if (message.maxDurationMs !== 0) {
+      writer.uint32(288).int64(message.maxDurationMs);
+    }
+    if (message.cutAtMidnight !== false) {
+      writer.uint32(296).bool(message.cutAtMidnight);
+    }
+    if (message.engagedAfterMs !== 0) {
+      writer.uint32(304).int64(message.engagedAfterMs);
+    }
+    if (message.bounce !== "") {
+      writer.uint32(314).string(message.bounce);
     }
     if (message.currency !== "") {
       writer.uint32(346).string(message.currency);
@@ -1220,6 +1255,46 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.interval = reader.string();
             continue;
           }
+          case 35: {
+            if (tag !== 280) {
+              break;
+            }
+
+            message.gapMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 36: {
+            if (tag !== 288) {
+              break;
+            }
+
+            message.maxDurationMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 37: {
+            if (tag !== 296) {
+              break;
+            }
+
+            message.cutAtMidnight = reader.bool();
+            continue;
+          }
+          case 38: {
+            if (tag !== 304) {
+              break;
+            }
+
+            message.engagedAfterMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 39: {
+            if (tag !== 314) {
+              break;
+            }
+
+            message.bounce = reader.string();
+            continue;
+          }
           case 43: {
             if (tag !== 346) {
               break;
@@ -1339,6 +1414,27 @@ export const MetricDescription: MessageFns<MetricDescription> = {
       cohort: isSet(object.cohort) ? globalThis.String(object.cohort) : "",
       clock: isSet(object.clock) ? globalThis.String(object.clock) : "",
       interval: isSet(object.interval) ? globalThis.String(object.interval) : "",
+      gapMs: isSet(object.gapMs)
+        ? globalThis.Number(object.gapMs)
+        : isSet(object.gap_ms)
+        ? globalThis.Number(object.gap_ms)
+        : 0,
+      maxDurationMs: isSet(object.maxDurationMs)
+        ? globalThis.Number(object.maxDurationMs)
+        : isSet(object.max_duration_ms)
+        ? globalThis.Number(object.max_duration_ms)
+        : 0,
+      cutAtMidnight: isSet(object.cutAtMidnight)
+        ? globalThis.Boolean(object.cutAtMidnight)
+        : isSet(object.cut_at_midnight)
+        ? globalThis.Boolean(object.cut_at_midnight)
+        : false,
+      engagedAfterMs: isSet(object.engagedAfterMs)
+        ? globalThis.Number(object.engagedAfterMs)
+        : isSet(object.engaged_after_ms)
+        ? globalThis.Number(object.engaged_after_ms)
+        : 0,
+      bounce: isSet(object.bounce) ? globalThis.String(object.bounce) : "",
       currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
       decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : 0,
       ages: isSet(object.ages) ? globalThis.Number(object.ages) : 0,
@@ -1446,6 +1542,21 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.interval !== "") {
       obj.interval = message.interval;
     }
+    if (message.gapMs !== 0) {
+      obj.gapMs = Math.round(message.gapMs);
+    }
+    if (message.maxDurationMs !== 0) {
+      obj.maxDurationMs = Math.round(message.maxDurationMs);
+    }
+    if (message.cutAtMidnight !== false) {
+      obj.cutAtMidnight = message.cutAtMidnight;
+    }
+    if (message.engagedAfterMs !== 0) {
+      obj.engagedAfterMs = Math.round(message.engagedAfterMs);
+    }
+    if (message.bounce !== "") {
+      obj.bounce = message.bounce;
+    }
     if (message.currency !== "") {
       obj.currency = message.currency;
     }
@@ -1496,6 +1607,11 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.cohort = object.cohort ?? "";
     message.clock = object.clock ?? "";
     message.interval = object.interval ?? "";
+    message.gapMs = object.gapMs ?? 0;
+    message.maxDurationMs = object.maxDurationMs ?? 0;
+    message.cutAtMidnight = object.cutAtMidnight ?? false;
+    message.engagedAfterMs = object.engagedAfterMs ?? 0;
+    message.bounce = object.bounce ?? "";
     message.currency = object.currency ?? "";
     message.decimals = object.decimals ?? 0;
     message.ages = object.ages ?? 0;
