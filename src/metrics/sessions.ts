@@ -41,15 +41,15 @@ const ENGAGED = 3
 const FIRST = 4
 
 // Columns of a row.
-export const SESSIONS = 0
-export const SESSION_PERSONS = 1
-export const SESSION_VIEWS = 2
-export const SESSION_BOUNCES = 3
-export const SESSION_ENGAGED = 4
+const SESSIONS = 0
+const SESSION_PERSONS = 1
+const SESSION_VIEWS = 2
+const SESSION_BOUNCES = 3
+const SESSION_ENGAGED = 4
 /** Sum, ms. */
-export const SESSION_DURATION = 5
+const SESSION_DURATION = 5
 /** The histogram begins here. */
-export const SESSION_DURATIONS = 6
+const SESSION_DURATIONS = 6
 
 /** Sessions as a function of timelines. */
 export class Sessions implements PersonFunction {

@@ -90,6 +90,7 @@ const events: fc.Arbitrary<TestEvent[]> = fc
           fc.constantFrom(0, 1, 30 * MINUTE, 30 * MINUTE + 1, 3 * HOUR, 14 * HOUR, 10_000),
           fc.integer({ min: 0, max: HOUR }),
           fc.integer({ min: 0, max: 20 * HOUR }),
+          { weight: 8, arbitrary: fc.integer({ min: 2 * HOUR, max: 14 * HOUR }) },
         ),
         bits: fc.constantFrom(1, VIEW, ACT, 7),
         text: fc.constantFrom('', 'a'),
