@@ -6,6 +6,7 @@ import { funnel, lifecycle } from './kinds/journeys.ts'
 import { lifetimeValue } from './kinds/lifetime-value.ts'
 import { activeUsers, approxDistinct, distinct, sessionWindow } from './kinds/persons.ts'
 import { retention, stickiness } from './kinds/returning.ts'
+import { sessions } from './kinds/sessions.ts'
 import { avg, count, max, min, sum } from './kinds/totals.ts'
 
 /** In the order in which they are told. */
@@ -13,6 +14,6 @@ export const kinds: readonly OracleCase[] = [
   ...[count, sum, min, max, avg],
   ...[distinct, activeUsers, approxDistinct, sessionWindow],
   ...[quantile, variance, stddev, histogram, topK, first, last],
-  ...[funnel, lifecycle, retention, stickiness],
+  ...[funnel, lifecycle, retention, stickiness, sessions],
   ...[ratio, money, lifetimeValue],
 ]
