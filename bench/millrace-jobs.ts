@@ -40,7 +40,7 @@ const product: readonly string[] = [
   'id: dau, activeUsers: {}, window: { calendar: day }',
   'id: wau, activeUsers: {}, window: { sliding: 7d, slide: 1d }',
   'id: mau, activeUsers: {}, window: { sliding: 28d, slide: 1d }',
-  'id: current, activeUsers: {}, window: { sliding: 5m, slide: 30s }',
+  'id: current, activeUsers: {}, window: { sliding: 5m, slide: 1m }',
   'id: sessions, count: {}, window: { session: 30s }, by: [person]',
   `id: checkout, window: { tumbling: 10m }, by: [platform], funnel: { within: 10m, steps: [
     { where: "name == 'page_view'" },

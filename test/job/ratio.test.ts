@@ -69,6 +69,15 @@ describe('a ratio', () => {
     expect(plan.ratios).toEqual([{ id: 'r', of: 'dau', to: 'mau', scale: 1 }])
   })
 
+  it('with rolling active users on one side is put together, though the windows are the same', () => {
+    const rolling = 'window: { sliding: 7d, slide: 1d }'
+    const sides = [`id: events, count: {}, ${rolling}`, `id: wau, activeUsers: {}, ${rolling}`]
+    const plan = planOf([...sides, 'id: r, ratio: { of: events, to: wau, queriesOnly: true }'], sink)
+    expect(plan.tables).toHaveLength(2)
+    expect(plan.ratios).toEqual([{ id: 'r', of: 'events', to: 'wau', scale: 1 }])
+    expect(() => planOf([...sides, 'id: r, ratio: { of: events, to: wau }'], sink)).toThrow('different tables')
+  })
+
   it('of one table is not given to sinks where it says so', () => {
     const plan = planOf([dau, views, 'id: r, ratio: { of: views, to: dau, queriesOnly: true }'], sink)
     expect(plan.ratios).toHaveLength(1)
