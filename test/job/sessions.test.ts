@@ -3,6 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { parseJob } from '../../src/job/parse.ts'
 import { diffState, type StateDiff } from '../../src/job/state-diff.ts'
 import { maturityOf } from '../../src/metrics/maturity.ts'
+import type { MetricInfo, MetricQuery } from '../../src/query/api.ts'
+import { keptDimensions } from '../../src/query/render.ts'
+import { fromDescription, toDescription } from '../../src/rpc/query-messages.ts'
 import { descriptors, told, withLine } from './parse-support.ts'
 import { planOf, stateOf } from './state-support.ts'
 
@@ -51,6 +54,31 @@ describe('sessions', () => {
 
   it('have windows side by side', () => {
     expect(mistakes('sessions: {}, window: { session: 30m }').join()).toContain('sessions has windows side by side')
+  })
+
+  it('are no side of a ratio as a histogram', () => {
+    const job = `metrics: [{ id: a, sessions: { measure: durations }, ${day} }, { id: r, ratio: { of: a, to: a } }]`
+    expect(told(withLine(job)).join()).toContain('"a" is a list (sessions), and a ratio is of numbers')
+  })
+
+  it('come over the wire with what they are', () => {
+    const { kind, window } = parsed(`sessions: { measure: durations, cutAtMidnight: true, bounce: matomo }, ${day}`)
+    const info = { job: 'j', metric: 'm', description: '', kind, where: '', dimensions: [], window, integer: true }
+    expect(fromDescription(toDescription(info))).toEqual(info)
+  })
+
+  it('add up over dimensions by their count, as each is of one group, and persons do not', () => {
+    const of = (measure: string): MetricInfo => {
+      const { kind, window } = parsed(`sessions: { measure: ${measure} }, by: [platform], ${day}`)
+      return {
+        ...{ job: 'j', metric: 'm', description: '', kind, where: '', window },
+        dimensions: ['platform'],
+        integer: true,
+      }
+    }
+    const query = { job: 'j', metric: 'm', groupBy: [], filters: new Map() } as unknown as MetricQuery
+    expect(keptDimensions(of('count'), query)).toEqual([])
+    expect(() => keptDimensions(of('persons'), query)).toThrow('do not add up')
   })
 
   it('have the dimensions that are named, and no own; a table has all measures', () => {
