@@ -27,6 +27,7 @@ import {
   readDocument,
   untilSignal,
 } from './context.ts'
+import { showTour } from './demo-tour.ts'
 import { liveLines, newestValues, newestValuesNow, writeNewest } from './demo-view.ts'
 import type { CliDeps, Engine } from './deps.ts'
 import { openTarget, type TargetSpec } from './event-target.ts'
@@ -57,7 +58,7 @@ export function addDemoCommand(program: Command, deps: CliDeps, jobFile: string)
     .summary('replay sample data through the shipped job, and watch')
     .description(
       'Replays 31,106 events of an online shop through the embedded log and the job jobs/engagement.yaml, with live numbers ' +
-        'on a terminal, and ends with a table and the commands that ask for more. Keeps answering gRPC until Ctrl-C on a ' +
+        'on a terminal, then shows a funnel and incidents that two more jobs find in them, and ends with the commands that ask for more. Keeps answering gRPC until Ctrl-C on a ' +
         'terminal, else exits. With MILLRACE_BROKERS and MILLRACE_REDIS set, the same through Redpanda or Kafka, and Redis.',
     )
     .option('-j, --job <file>', 'another job with a sample section', jobFile)
@@ -97,6 +98,8 @@ async function demo(deps: CliDeps, options: DemoOptions, text: string, signal: A
     if (signal.aborted) return
     await run.summarize()
     if (output.format === 'json') return
+    const folder = dirname(options.job)
+    await showTour(deps, { client, output, folder, events: total, relocate: (other) => relocate(other, place), signal })
     writeNext(output, deps, engine, place, definition.name)
     if (output.live) await Promise.race([aborted(signal), engine.failed])
   } finally {
@@ -303,9 +306,11 @@ function writeNext(output: Output, deps: CliDeps, engine: Engine, place: Place, 
   output.line(`  ${deps.command} query ${name}/active_users --latest --limit 7${flag}`)
   output.line(`  ${deps.command} query ${name}/page_views --from 2024-03-01 --to 2024-03-02 --group-by platform${flag}`)
   output.line(`  ${deps.command} describe ${name}${flag}`)
+  output.line(`  ${deps.command} funnel conversion/checkout --from 2024-05-01 --to 2024-05-03${flag}`)
   output.line()
   output.line(
-    'Where to go next: jobs/engagement.yaml is the job, with comments; docs/ARCHITECTURE.md follows one event through.',
+    'Where to go next: jobs/engagement.yaml is the first job, with comments; docs/jobs says what the others answer;\n' +
+      'docs/ARCHITECTURE.md follows one event through.',
   )
   if (output.live) output.line(output.style('dim', `serving gRPC on ${engine.address} until Ctrl-C`))
 }
