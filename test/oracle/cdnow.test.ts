@@ -62,6 +62,7 @@ const sql: Readonly<Record<string, string>> = {
   ltv: cohorts('revenue::DOUBLE / persons'),
   ltv_revenue: cohorts('revenue'),
   ltv_persons: cohorts('persons'),
+  repeat_buyers: cohorts("count(DISTINCT person) FILTER (datediff('month', cohort, month) = age)"),
 }
 
 const found = new Map<string, readonly MetricValue[]>()
