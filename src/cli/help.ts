@@ -162,6 +162,7 @@ export const lessons: Readonly<Record<string, Lesson>> = {
       ['query engagement/page_views --filter platform=web --filter platform=ios', 'one platform or the other'],
       ['query engagement/feature_interactions --filter properties.feature^=s', 'features that begin with s'],
       ['query engagement/feature_interactions --top 3', 'the three most used features of each day'],
+      ['query engagement/page_views --export csv', 'a file to hand on, which says what it is and how complete'],
       ['query engagement/page_views --group-by "" --value ">=100"', 'totals of hours with a hundred views or more'],
     ],
     exits: [...asking, 'notFound'],

@@ -1,9 +1,10 @@
 /** Commands on metrics: query, watch, lookup. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { MetricQuery, MetricResult, MetricValue } from '../query/api.ts'
 import { compareValues, valueKey } from '../query/render.ts'
 import { outputOf, type ServerOptions, untilSignal, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
+import { type ExportForm, writeExport } from './export-view.ts'
 import { LiveView } from './live.ts'
 import { valueCells, valueColumns, valueJson, writeKey, writeMetrics, writeResult } from './metric-view.ts'
 import type { Output } from './output.ts'
@@ -17,6 +18,11 @@ import {
   withSelection,
 } from './selection-options.ts'
 import { positiveInteger, withServer } from './shared-options.ts'
+
+interface QueryOptions {
+  readonly latest: boolean
+  readonly export?: ExportForm
+}
 
 interface LookupOptions extends ServerOptions, RangeOptions {
   readonly metrics?: string
@@ -36,7 +42,13 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
     .option('--top <values>', 'the greatest values of each window, greatest first', positiveInteger)
     .option('--bottom <values>', 'the least values of each window, least first', positiveInteger)
     .option('--latest', 'the newest windows when there are more values than the limit, instead of an error', false)
-    .action(async (metric: string | undefined, options: SelectionOptions & { latest: boolean }) => {
+    .addOption(
+      new Option(
+        '--export <form>',
+        'to hand on: csv or json whose header says definition, time zone and watermark',
+      ).choices(['csv', 'json']),
+    )
+    .action(async (metric: string | undefined, options: SelectionOptions & QueryOptions) => {
       const output = outputOf(deps, options)
       if (metric === undefined || !metric.includes('/')) {
         const metrics = await withClient(deps, options, ({ query }) => query.listMetrics(metric ?? ''))
@@ -44,7 +56,9 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
         return
       }
       const query = selectionOf(metric, options, options.latest)
-      writeResult(output, await withClient(deps, options, (client) => client.query.query(query)))
+      const result = await withClient(deps, options, (client) => client.query.query(query))
+      if (options.export === undefined) writeResult(output, result)
+      else writeExport(output, result, options.export, deps.clock.nowMs())
     })
   withRange(withServer(program.command('lookup')))
     .summary('show all that is known of one key')
