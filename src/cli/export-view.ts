@@ -2,8 +2,9 @@
  * Values of a metric to hand on: CSV or JSON whose header says what they are (definition, window, time zone) and how far the
  * input was complete (watermark, values that can still change).
  *
- * CSV is RFC 4180 under lines that begin with `#`. Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a
- * formula, and texts come from strangers' events: such texts get an apostrophe in front. Numbers are as they are.
+ * CSV is RFC 4180, with LF as its line end, under lines that begin with `#`. Spreadsheets take a cell that begins with `=`,
+ * `+`, `-` or `@` for a formula, and texts come from strangers' events: such texts get an apostrophe in front, and so do
+ * those that have theirs already, so that no two texts are one cell. Numbers are as they are.
  */
 import { describeWindow } from '../job/window-text.ts'
 import type { MetricResult, MetricValue } from '../query/api.ts'
@@ -81,10 +82,13 @@ function detailOf({ detail }: MetricValue): string {
   return detail.text ?? JSON.stringify(Object.fromEntries(detail.items.map(({ label, value }) => [label, value])))
 }
 
-/** A cell by RFC 4180. */
+/** What a spreadsheet would run, behind any number of apostrophes; East Asian ones take the wide forms for the same. */
+const formula = /^'*[=+\-@\t\r\n＝＋－＠]/
+
+/** A cell by RFC 4180. A reader gets the text back by taking one apostrophe from what is a formula behind it. */
 export function csvCell(cell: string | number): string {
   if (typeof cell === 'number') return String(cell)
-  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell
+  const text = formula.test(cell) ? `'${cell}` : cell
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 

@@ -56,19 +56,24 @@ describe('an export', () => {
   })
 
   it('is CSV that can be read back, whatever texts events have', () => {
+    const formulas = fc.string({ unit: fc.constantFrom("'", '=', '-', '＠', '\n', '"', ',', 'a'), maxLength: 4 })
+    const anyText = fc.oneof(fc.string({ unit: 'binary', maxLength: 12 }), formulas)
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 12 }), { minLength: 1, maxLength: 5 }), (texts) => {
+      fc.property(fc.array(anyText, { minLength: 1, maxLength: 5 }), (texts) => {
         const values = texts.map((text) => someValue({ dimensions: [text] }))
         const rows = csvRows({ ...result, values })
         const back = read(rows.map((row) => row.map(csvCell).join(',')).join('\n'))
-        const plain = back.map((row) => row.map((cell) => cell.replace(/^'(?=[=+\-@\t\r])/, '')))
+        const plain = back.map((row) => row.map((cell) => cell.replace(/^'(?='*[=+\-@\t\r\n＝＋－＠])/, '')))
         expect(plain).toEqual(rows.map((row) => row.map(String)))
       }),
     )
   })
 
   it('has no cell that a spreadsheet would run', () => {
-    for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1']) expect(csvCell(text)).toMatch(/^"?'/)
+    for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', '＝1', "'=1"])
+      expect(csvCell(text)).toMatch(/^"?'/)
+    expect(csvCell("'=1")).not.toBe(csvCell('=1'))
+    expect(csvCell("'t is")).toBe("'t is")
     expect(csvCell(-1)).toBe('-1')
   })
 
