@@ -248,7 +248,8 @@ export const plans = fc
       person.kind === 'actives'
         ? { kind: 'sliding', sizeMs: 3 * WINDOW_MS, slideMs: WINDOW_MS, ...common }
         : { kind: 'tumbling', sizeMs: WINDOW_MS * unitMs, ...common }
-    return personPlan(person, { window, allowedLatenessMs: lateness * unitMs, dimensions })
+    // As jobs must, it retains values for longer than they change.
+    return personPlan(person, { window, allowedLatenessMs: lateness * unitMs, dimensions, retainMs: 1e12 })
   })
 
 /** The length of the unit in which times are drawn. */
