@@ -33,6 +33,9 @@ export interface DetectionPorts {
 }
 
 interface JobDetectors {
+  readonly jobId: string
+  /** Where it stands: the same object is nothing new. */
+  readonly definition: JobDefinition
   /** What they were made of. */
   readonly madeOf: string
   readonly followers: readonly DetectorFollower[]
@@ -115,13 +118,18 @@ export class DetectionHost implements EpisodeApi {
     for (const { jobId, definition } of this.#ports.jobs()) {
       const { name, metrics, detectors = [] } = definition
       names.add(name)
-      const madeOf = JSON.stringify([jobId, metrics, detectors])
-      if (this.#jobs.get(name)?.madeOf === madeOf) continue
+      const known = this.#jobs.get(name)
+      if (known?.jobId === jobId && known.definition === definition) continue
+      const madeOf = JSON.stringify([metrics, detectors])
+      if (known?.jobId === jobId && known.madeOf === madeOf) {
+        this.#jobs.set(name, { ...known, definition })
+        continue
+      }
       const followers = detectors.map((detector) => {
         const metric = metrics.find(({ id }) => id === detector.metric)!
         return new DetectorFollower(this.#followerPorts(), name, detector, metric)
       })
-      this.#jobs.set(name, { madeOf, followers })
+      this.#jobs.set(name, { jobId, definition, madeOf, followers })
     }
     for (const name of this.#jobs.keys()) if (!names.has(name)) this.#jobs.delete(name)
   }
