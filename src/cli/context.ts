@@ -128,6 +128,29 @@ export async function untilSignal(deps: CliDeps, use: (signal: AbortSignal) => P
   if (exitCode !== null) throw new ExitSignal(exitCode)
 }
 
+/**
+ * Follows something until it ends, which resolves or rejects by how, or until `signal` aborts. `start` begins to follow and
+ * returns what stops it; `over` is called once it is over, however.
+ */
+export function untilEnded(
+  signal: AbortSignal,
+  start: (onEnd: (error: MillraceError | null) => void) => () => void,
+  over: () => void = () => {},
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = start((error) => {
+      over()
+      if (error === null) resolve()
+      else reject(error)
+    })
+    signal.addEventListener('abort', () => {
+      cancel()
+      over()
+      resolve()
+    })
+  })
+}
+
 /** Resolves after `ms`, or as soon as `signal` aborts. */
 export function pause(deps: Pick<CliDeps, 'scheduler'>, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

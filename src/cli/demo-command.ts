@@ -9,7 +9,7 @@ import { rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import type { Config } from '../config.ts'
-import { isTerminal, type JobSummary } from '../control/api.ts'
+import { accountedFor, isTerminal, type JobSummary } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
 import { loadDescriptors } from '../event/descriptor.ts'
 import { parseJob } from '../job/parse.ts'
@@ -240,9 +240,8 @@ class DemoRun {
           const values = await newestValuesNow(this.#client, metrics, 40)
           if (values !== null) live.draw(liveLines(this.#output, job, values, sent, this.#total))
         }
-        const { read, applied, late, deadLettered, filtered, deduplicated } = job.events
-        const done = applied + late + deadLettered + filtered + deduplicated
-        if (signal.aborted || (sent === this.#total && read === sent && done === sent)) return
+        const done = accountedFor(job.events)
+        if (signal.aborted || (sent === this.#total && job.events.read === sent && done === sent)) return
         const nowMs = this.#deps.clock.monotonicMs()
         if (done + sent !== settled) movedMs = nowMs
         settled = done + sent

@@ -7,7 +7,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { isTerminal } from '../control/api.ts'
+import { accountedFor, isTerminal } from '../control/api.ts'
 import { readYaml } from '../job/parse-yaml.ts'
 import type { MillraceClient } from '../rpc/client.ts'
 import { pause, readDocument } from './context.ts'
@@ -70,8 +70,7 @@ async function untilRead(deps: CliDeps, { client, events, signal }: Tour, name: 
   while (!signal.aborted && deps.clock.monotonicMs() - startMs < patienceMs) {
     const job = (await client.control.list()).find((candidate) => candidate.name === name)
     if (job === undefined || (isTerminal(job.state) && job.state !== 'FINISHED')) return
-    const { read, applied, late, deadLettered, filtered, deduplicated } = job.events
-    if (read === events && applied + late + deadLettered + filtered + deduplicated === events) {
+    if (job.events.read === events && accountedFor(job.events) === events) {
       // What was counted has come to the values once a checkpoint has gone through behind it.
       await client.control.triggerCheckpoint(name)
       return

@@ -1,7 +1,7 @@
 /** The command on episodes: those that are known, or following them. */
 import type { Command } from 'commander'
 import { type EpisodeInfo, type EpisodeQuery, isOpen } from '../detection/api.ts'
-import { outputOf, type ServerOptions, untilSignal, withClient } from './context.ts'
+import { outputOf, type ServerOptions, untilEnded, untilSignal, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { episodeJson, episodeLine, writeDetectors, writeEpisodes } from './episode-view.ts'
 import type { Output } from './output.ts'
@@ -49,24 +49,14 @@ function watch(
     if (output.format === 'json') output.jsonLine(episodeJson(episode))
     else output.line(episodeLine(episode))
   }
-  return withClient(
-    deps,
-    options,
-    ({ episodes }) =>
-      new Promise((resolve, reject) => {
-        const cancel = episodes.watch(query, {
-          onEpisodes: (changed) => {
-            for (const episode of changed) show(episode)
-          },
-          onEnd: (error) => {
-            if (error === null) resolve()
-            else reject(error)
-          },
-        })
-        signal.addEventListener('abort', () => {
-          cancel()
-          resolve()
-        })
+  return withClient(deps, options, ({ episodes }) =>
+    untilEnded(signal, (onEnd) =>
+      episodes.watch(query, {
+        onEpisodes: (changed) => {
+          for (const episode of changed) show(episode)
+        },
+        onEnd,
       }),
+    ),
   )
 }

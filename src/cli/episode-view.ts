@@ -5,7 +5,7 @@
  */
 import type { DetectorInfo, EpisodeInfo, Group, SeriesInfo } from '../detection/api.ts'
 import { formatNumber, formatWatermark, printable } from './format.ts'
-import { jsonInstant } from './job-view.ts'
+import { jsonInstant, jsonNumber } from './job-view.ts'
 import type { Output } from './output.ts'
 import type { TableColumn } from './table.ts'
 
@@ -32,12 +32,12 @@ function seriesJson({ group, actual, expected, lower, upper, calibration, ...res
   return {
     ...rest,
     group: groupJson(group),
-    actual: given(actual),
-    expected: given(expected),
-    lower: given(lower),
-    upper: given(upper),
+    actual: jsonNumber(actual),
+    expected: jsonNumber(expected),
+    lower: jsonNumber(lower),
+    upper: jsonNumber(upper),
     calibration:
-      calibration === null ? null : { ...calibration, ratePerPeriodMax: given(calibration.ratePerPeriodMax) },
+      calibration === null ? null : { ...calibration, ratePerPeriodMax: jsonNumber(calibration.ratePerPeriodMax) },
   }
 }
 
@@ -135,8 +135,4 @@ function groupJson(group: Group): Record<string, string> {
 
 function rounded(value: number): string {
   return Number.isNaN(value) ? '-' : String(Number(value.toPrecision(4)))
-}
-
-function given(value: number): number | null {
-  return Number.isFinite(value) ? value : null
 }

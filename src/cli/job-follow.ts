@@ -4,12 +4,11 @@
  * On a terminal one view is drawn anew; elsewhere each change is a line, or with `--output json` a JSON document. A slow
  * terminal gets the latest state, not every one in between: the server sees to that.
  */
-import type { MillraceError } from '../core/errors.ts'
 import type * as wire from '../gen/millrace/v1/control.ts'
 import type { MillraceClient } from '../rpc/client.ts'
 import { fromCheckpoint, fromSummary } from '../rpc/control-messages.ts'
 import { fromTimestamp } from '../rpc/instants.ts'
-import { type ServerOptions, untilSignal, withClient } from './context.ts'
+import { type ServerOptions, untilEnded, untilSignal, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { formatElapsed, formatNumber, formatTime, formatWatermark, printable } from './format.ts'
 import { graphLines, headLines, updateJson } from './job-view.ts'
@@ -39,25 +38,12 @@ interface View {
 }
 
 function follow(client: MillraceClient, name: string, signal: AbortSignal, view: View): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let graph: wire.JobGraph = { operators: [], edges: [] }
-    const cancel = client.control.watch(name, {
-      onUpdate: (update) => {
-        graph = update.graph ?? graph
-        view.show(update, graph)
-      },
-      onEnd: (error: MillraceError | null) => {
-        view.end()
-        if (error === null) resolve()
-        else reject(error)
-      },
-    })
-    signal.addEventListener('abort', () => {
-      cancel()
-      view.end()
-      resolve()
-    })
-  })
+  let graph: wire.JobGraph = { operators: [], edges: [] }
+  const onUpdate = (update: wire.WatchJobResponse): void => {
+    graph = update.graph ?? graph
+    view.show(update, graph)
+  }
+  return untilEnded(signal, (onEnd) => client.control.watch(name, { onUpdate, onEnd }), view.end)
 }
 
 function viewLines(deps: CliDeps, output: Output, update: wire.WatchJobResponse, graph: wire.JobGraph): string[] {

@@ -32,6 +32,11 @@ export function jsonInstant(ms: number): string | null {
   return Number.isFinite(ms) ? formatInstant(ms) : null
 }
 
+/** A number for JSON: null where there is none. */
+export function jsonNumber(value: number): number | null {
+  return Number.isFinite(value) ? value : null
+}
+
 /** A job for JSON. */
 export function jobJson(job: JobSummary) {
   const { createdAtMs, stateSinceMs, watermarkMs, ...rest } = job

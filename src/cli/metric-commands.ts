@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { MetricQuery, MetricResult, MetricValue } from '../query/api.ts'
 import { compareValues, valueKey } from '../query/render.ts'
-import { outputOf, type ServerOptions, untilSignal, withClient } from './context.ts'
+import { outputOf, type ServerOptions, untilEnded, untilSignal, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { type ExportForm, writeExport } from './export-view.ts'
 import { LiveView } from './live.ts'
@@ -107,32 +107,19 @@ function watch(
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  return withClient(
-    deps,
-    options,
-    ({ query: queries }) =>
-      new Promise((resolve, reject) => {
-        const view = watchView(deps, output, options.rows)
-        const cancel = queries.watch(
+  return withClient(deps, options, ({ query: queries }) => {
+    const view = watchView(deps, output, options.rows)
+    return untilEnded(
+      signal,
+      (onEnd) =>
+        queries.watch(
           query,
-          {
-            onValues: (result) => view.show(result),
-            onWaiting: (why) => view.wait(why),
-            onEnd: (error) => {
-              view.end()
-              if (error === null) resolve()
-              else reject(error)
-            },
-          },
+          { onValues: (result) => view.show(result), onWaiting: (why) => view.wait(why), onEnd },
           { changesOnly: options.changes },
-        )
-        signal.addEventListener('abort', () => {
-          cancel()
-          view.end()
-          resolve()
-        })
-      }),
-  )
+        ),
+      view.end,
+    )
+  })
 }
 
 function watchView(deps: CliDeps, output: Output, rowsMax: number) {

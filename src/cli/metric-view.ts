@@ -16,7 +16,7 @@ import {
   type MetricValue,
 } from '../query/api.ts'
 import { formatNumber, formatWatermark, formatWindow, printable } from './format.ts'
-import { jsonInstant } from './job-view.ts'
+import { jsonInstant, jsonNumber } from './job-view.ts'
 import type { Output } from './output.ts'
 import type { TableColumn } from './table.ts'
 
@@ -63,15 +63,25 @@ export function metricJson(info: MetricInfo) {
   }
 }
 
+/** Dimensions for JSON: texts by name. */
+export function dimensionsJson(names: readonly string[], texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name, index) => [name, texts[index] ?? '']))
+}
+
+/** The texts of a group for people; `-` for an empty one. */
+export function textCells(texts: readonly string[]): string[] {
+  return texts.map((text) => (text === '' ? '-' : printable(text)))
+}
+
 /** A value for JSON. */
 export function valueJson(result: Pick<MetricResult, 'info' | 'dimensions'>, value: MetricValue) {
   return {
     job: result.info.job,
     metric: result.info.metric,
-    dimensions: Object.fromEntries(result.dimensions.map((name, index) => [name, value.dimensions[index] ?? ''])),
+    dimensions: dimensionsJson(result.dimensions, value.dimensions),
     windowStart: jsonInstant(value.windowStartMs),
     windowEnd: jsonInstant(value.windowEndMs),
-    value: Number.isNaN(value.value) ? null : value.value,
+    value: jsonNumber(value.value),
     items: value.detail?.items ?? [],
     text: value.detail?.text ?? null,
     status: value.status,
@@ -162,7 +172,7 @@ export function valueColumns(dimensions: readonly string[], info: MetricInfo): T
 
 /** The texts of a group; of what is left beside those that are shown, how many groups it is. */
 function groupCells({ dimensions, otherGroups }: MetricValue): string[] {
-  if (otherGroups === undefined) return dimensions.map((text) => (text === '' ? '-' : printable(text)))
+  if (otherGroups === undefined) return textCells(dimensions)
   return dimensions.map((_, i) => (i === 0 ? `(${formatNumber(otherGroups)} others)` : ''))
 }
 

@@ -5,8 +5,8 @@
  */
 import type { CohortReport, FunnelResult, FunnelStepReport, ReportPlace, RetentionResult } from '../query/api.ts'
 import { formatElapsed, formatNumber, formatWatermark, formatWindow, printable } from './format.ts'
-import { jsonInstant } from './job-view.ts'
-import { metricJson } from './metric-view.ts'
+import { jsonInstant, jsonNumber } from './job-view.ts'
+import { dimensionsJson, metricJson, textCells } from './metric-view.ts'
 import type { Output } from './output.ts'
 
 /** Width of the bar of a whole, in characters. */
@@ -65,11 +65,11 @@ export function writeRetention(output: Output, result: RetentionResult): void {
         size,
         periods: periods.map((period) => ({
           ...period,
-          retention: orNull(period.retention),
-          previous: orNull(period.previous),
+          retention: jsonNumber(period.retention),
+          previous: jsonNumber(period.previous),
         })),
       })),
-      curve: curve.map((point) => ({ ...point, weighted: orNull(point.weighted), mean: orNull(point.mean) })),
+      curve: curve.map((point) => ({ ...point, weighted: jsonNumber(point.weighted), mean: jsonNumber(point.mean) })),
       watermark: jsonInstant(watermarkMs),
     })
     return
@@ -97,7 +97,7 @@ export function writeRetention(output: Output, result: RetentionResult): void {
 function cohortCells({ periods, size, ...place }: CohortReport, timezone: string): string[] {
   return [
     formatWindow(place.windowStartMs, place.windowEndMs, timezone),
-    ...place.dimensions.map((text) => (text === '' ? '-' : printable(text))),
+    ...textCells(place.dimensions),
     formatNumber(size),
     ...periods.map(({ retention, immature }) => (immature ? `(${percent(retention)})` : percent(retention))),
   ]
@@ -105,13 +105,12 @@ function cohortCells({ periods, size, ...place }: CohortReport, timezone: string
 
 function placeText({ dimensions, windowStartMs, windowEndMs, immature, status }: ReportPlace, zone: string): string {
   const window = `${formatWindow(windowStartMs, windowEndMs, zone)}${zone === 'UTC' ? '' : ` (${zone})`}`
-  const group = dimensions.map((text) => (text === '' ? '-' : printable(text)))
-  return [window, ...group, immature ? 'immature' : status].join('  ')
+  return [window, ...textCells(dimensions), immature ? 'immature' : status].join('  ')
 }
 
 function placeJson(place: ReportPlace, names: readonly string[]) {
   return {
-    dimensions: Object.fromEntries(names.map((name, index) => [name, place.dimensions[index] ?? ''])),
+    dimensions: dimensionsJson(names, place.dimensions),
     windowStart: jsonInstant(place.windowStartMs),
     windowEnd: jsonInstant(place.windowEndMs),
     status: place.status,
@@ -123,9 +122,9 @@ function placeJson(place: ReportPlace, names: readonly string[]) {
 function stepJson(step: FunnelStepReport) {
   return {
     ...step,
-    conversion: orNull(step.conversion),
-    stepConversion: orNull(step.stepConversion),
-    meanTimeMs: orNull(step.meanTimeMs),
+    conversion: jsonNumber(step.conversion),
+    stepConversion: jsonNumber(step.stepConversion),
+    meanTimeMs: jsonNumber(step.meanTimeMs),
   }
 }
 
@@ -135,8 +134,4 @@ function bar(share: number): string {
 
 function percent(share: number): string {
   return Number.isNaN(share) ? '-' : `${formatNumber(Math.round(share * 1000) / 10)} %`
-}
-
-function orNull(value: number): number | null {
-  return Number.isNaN(value) ? null : value
 }

@@ -6,7 +6,7 @@
 import type { SavepointInfo } from '../control/api.ts'
 import type { Inspection, SampleRow, TableInspection } from '../savepoint/inspection.ts'
 import { formatBytes, formatNumber, formatTime, formatWatermark, printable } from './format.ts'
-import { jsonInstant } from './job-view.ts'
+import { jsonInstant, jsonNumber } from './job-view.ts'
 import type { Output } from './output.ts'
 import type { TableColumn } from './table.ts'
 
@@ -82,7 +82,7 @@ function inspectionJson({ savepoint, bytes, operators, positions, tables }: Insp
     })),
     positions: positions.map(({ stopOffset, maxTimestampMs, ...position }) => ({
       ...position,
-      stopOffset: Number.isFinite(stopOffset) ? stopOffset : null,
+      stopOffset: jsonNumber(stopOffset),
       maxTimestamp: jsonInstant(maxTimestampMs),
     })),
     tables: tables.map(({ samples, ...table }) => ({ ...table, samples: samples.map(sampleJson) })),

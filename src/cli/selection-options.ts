@@ -35,27 +35,28 @@ export function withRange(command: Command): Command {
     .option('--to <time>', 'windows that start before this')
 }
 
+/** Adds `--filter`. */
+function withFilter(command: Command): Command {
+  return command.option(
+    '-f, --filter <condition>',
+    'name=value, name!=value, name^=prefix or name!^=prefix on a dimension; several values of one are alternatives',
+    collect,
+  )
+}
+
 /** Adds the options of a selection. */
 export function withSelection(command: Command): Command {
-  return withRange(command)
-    .option(
-      '-f, --filter <condition>',
-      'name=value, name!=value, name^=prefix or name!^=prefix on a dimension; several values of one are alternatives',
-      collect,
-    )
+  return withFilter(withRange(command))
     .option('--value <comparison>', 'only values such as >=100, <5, =0 or !=0; may be repeated', collect)
     .option('--group-by <names>', 'dimensions to keep, with commas; "" for one total (counts and sums only)')
 }
 
 /** Adds the options of a report: range, groups, and dimensions to keep. */
 export function withReport(command: Command): Command {
-  return withRange(command)
-    .option(
-      '-f, --filter <condition>',
-      'name=value, name!=value, name^=prefix or name!^=prefix on a dimension; several values of one are alternatives',
-      collect,
-    )
-    .option('--group-by <names>', 'dimensions to keep, with commas; "" adds up all groups')
+  return withFilter(withRange(command)).option(
+    '--group-by <names>',
+    'dimensions to keep, with commas; "" adds up all groups',
+  )
 }
 
 /** What a report is asked about, from its options. USAGE as `selectionOf`. */

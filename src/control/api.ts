@@ -47,6 +47,11 @@ export interface EventCounts {
   readonly dedupeForgotten: number
 }
 
+/** Events of which it is known what became of them. */
+export function accountedFor({ applied, late, deadLettered, filtered, deduplicated }: EventCounts): number {
+  return applied + late + deadLettered + filtered + deduplicated
+}
+
 /** A job in a line. */
 export interface JobSummary {
   readonly name: string

@@ -9,7 +9,7 @@ import type { GroupCap } from '../operator/view-rows.ts'
 import { type MetricInfo, type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
 import { capOf, capped } from './cap.ts'
 import { markImmature } from './maturity.ts'
-import { keptDimensions, limitValues, rollUp, valuesOf } from './render.ts'
+import { keptDimensions, leastWatermarkMs, limitValues, rollUp, valuesOf } from './render.ts'
 import { checkConditions, passing, questionOf, topOfWindows } from './selection.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
 
@@ -32,10 +32,9 @@ export async function answerQuery(
   const { view, adds } = questionOf(metric.index, info, query, kept, true, cap)
   const answer = await views.ask(query.job, { ...view, sinceChange: [] }, info)
   const values = answered(collect(answer, query), query, kept, adds, cap)
-  const watermarks = answer.rows.map((part) => part.watermarkMs)
   return {
     result: markImmature({ info, dimensions: dimensionsOf(info, kept), ...values }, query.filters),
-    watermarkMs: watermarks.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...watermarks),
+    watermarkMs: leastWatermarkMs(answer.rows),
   }
 }
 

@@ -8,7 +8,7 @@ import type { MetricKind } from '../job/definition.ts'
 import { compareShown, restValue } from '../operator/view-cap.ts'
 import type { GroupCap, RestOf } from '../operator/view-rows.ts'
 import type { MetricInfo, MetricQuery, MetricValue } from './api.ts'
-import { leastSettled } from './render.ts'
+import { addValues } from './render.ts'
 
 /** How an answer is capped; null for not at all: by the metric's definition, and where not the top is asked for. */
 export function capOf(info: MetricInfo, query: MetricQuery): GroupCap | null {
@@ -48,13 +48,8 @@ function shownBy({ eventCount, dimensions }: MetricValue) {
 function together(a: MetricValue, b: MetricValue, rest: RestOf): MetricValue {
   return {
     ...a,
+    ...addValues(a, b),
     value: restValue(rest, a.value, b.value),
-    status: leastSettled(a.status, b.status),
-    revision: Math.max(a.revision, b.revision),
-    watermarkMs: Math.min(a.watermarkMs, b.watermarkMs),
-    lateCount: a.lateCount + b.lateCount,
-    eventCount: a.eventCount + b.eventCount,
-    attempt: Math.max(a.attempt, b.attempt),
     otherGroups: (a.otherGroups ?? 0) + (b.otherGroups ?? 0),
   }
 }

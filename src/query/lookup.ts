@@ -8,7 +8,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { KeyQuery, KeyResult, MetricQuery } from './api.ts'
 import { maxQueryLimit } from './api.ts'
 import { refuseLookup } from './ratio-answer.ts'
-import { limitValues, valuesOf } from './render.ts'
+import { leastWatermarkMs, limitValues, valuesOf } from './render.ts'
 import type { ViewMetric, ViewPort } from './view-port.ts'
 
 /** Answers a lookup. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID where there is nothing by key, UNAVAILABLE. */
@@ -45,8 +45,7 @@ export async function lookupKey(views: ViewPort, query: KeyQuery): Promise<KeyRe
     const values = rows.flatMap((part) => valuesOf(part, attempt))
     return { info, dimensions: info.dimensions, ...limitValues(values, asMetricQuery(query, info.metric)) }
   })
-  const watermarks = answers.flatMap(({ rows }) => rows.map((part) => part.watermarkMs))
-  return { results, subtask, watermarkMs: watermarks.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...watermarks) }
+  return { results, subtask, watermarkMs: leastWatermarkMs(answers.flatMap(({ rows }) => rows)) }
 }
 
 function metricsOf(known: readonly ViewMetric[], query: KeyQuery): ViewMetric[] {

@@ -41,6 +41,11 @@ export function valuesOf(rows: ViewRows, attempt: number): MetricValue[] {
   return values
 }
 
+/** Up to when the input of all who answered is complete; -Infinity where nobody has. */
+export function leastWatermarkMs(rows: readonly Pick<ViewRows, 'watermarkMs'>[]): number {
+  return rows.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...rows.map(({ watermarkMs }) => watermarkMs))
+}
+
 /** What names one value of a metric: its window and its group. A session grows, and so is known by its start. */
 export function valueKey(
   value: Pick<MetricValue, 'windowStartMs' | 'windowEndMs' | 'dimensions' | 'otherGroups'>,
@@ -122,12 +127,13 @@ export function rollUp(
     const projected = { ...value, dimensions: kept.map((index) => value.dimensions[index] ?? '') }
     const key = valueKey(projected, window)
     const sum = groups.get(key)
-    groups.set(key, sum === undefined ? projected : add(sum, projected))
+    groups.set(key, sum === undefined ? projected : addValues(sum, projected))
   }
   return [...groups.values()]
 }
 
-function add(a: MetricValue, b: MetricValue): MetricValue {
+/** Two values of one window and group as one. */
+export function addValues(a: MetricValue, b: MetricValue): MetricValue {
   return {
     dimensions: a.dimensions,
     windowStartMs: a.windowStartMs,

@@ -9,7 +9,7 @@ import { isPersonKind, ownDimension } from '../job/person-definition.ts'
 import type { MetricItem } from '../operator/read-metric.ts'
 import { type MetricQuery, type MetricValue, maxQueryLimit, type ReportPlace, type ReportQuery } from './api.ts'
 import { markImmature } from './maturity.ts'
-import { compareValues, leastSettled, valueKey, valuesOf } from './render.ts'
+import { compareValues, leastSettled, leastWatermarkMs, valueKey, valuesOf } from './render.ts'
 import { checkConditions, questionOf } from './selection.ts'
 import type { ViewMetric, ViewPort } from './view-port.ts'
 
@@ -53,11 +53,10 @@ export async function reportRows(views: ViewPort, metric: ViewMetric, query: Rep
   }
   const values = answer.rows.flatMap((part) => valuesOf(part, answer.attempt)).sort(compareValues)
   const marked = markImmature({ info, dimensions: info.dimensions, values })
-  const watermarks = answer.rows.map((part) => part.watermarkMs)
   return {
     dimensions: kept.map((index) => info.dimensions[index]!),
     rows: addedUp(marked.values, kept, own, new Set(columns.of.map(({ label }) => label))),
-    watermarkMs: watermarks.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...watermarks),
+    watermarkMs: leastWatermarkMs(answer.rows),
   }
 }
 

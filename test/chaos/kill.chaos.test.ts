@@ -7,11 +7,13 @@
  * from a seed. While the server is down, events of the first days are appended: far behind the watermark, they must be
  * found late, every one, each time.
  */
+
 import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { accountedFor } from '../../src/control/api.ts'
 import { nextBelow, SeededRandom } from '../../src/core/clock.ts'
 import { LateEvent, MetricValue } from '../../src/gen/millrace/v1/metric.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { accountedFor, submitJob, untilJob, untilRead } from '../support/engine.ts'
+import { submitJob, untilJob, untilRead } from '../support/engine.ts'
 import { type EngagementMetric, engagementDifferences } from '../support/engine-numbers.ts'
 import {
   engagementEvents,

@@ -2,10 +2,12 @@
  * Events that cannot be used, among others that can: each becomes a dead letter with its origin, its bytes and its
  * reason, and read = applied + late + dead-lettered + filtered + deduplicated holds to the event.
  */
+
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { accountedFor } from '../../src/control/api.ts'
 import { Event } from '../../src/gen/millrace/v1/event.ts'
 import { DeadLetter, LateEvent } from '../../src/gen/millrace/v1/metric.ts'
-import { accountedFor, checkpointApplied, engineForTest, submitJob, untilRead } from '../support/engine.ts'
+import { checkpointApplied, engineForTest, submitJob, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import { engagementJob, makeEvent, type SampleEvent } from '../support/events.ts'
 import { createLogTopic, readLogTopic } from '../support/events-log.ts'

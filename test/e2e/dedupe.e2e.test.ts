@@ -2,10 +2,12 @@
  * Deduplication over a real broker and Redis: the server is killed between the copies of events, comes back at another
  * parallelism, and still knows every id that it had counted.
  */
+
 import { beforeAll, expect, inject, it } from 'vitest'
+import { accountedFor } from '../../src/control/api.ts'
 import { sampleWithCopies } from '../support/copies.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { accountedFor, submitJob, untilJob, untilRead } from '../support/engine.ts'
+import { submitJob, untilJob, untilRead } from '../support/engine.ts'
 import { type EngagementMetric, engagementDifferences } from '../support/engine-numbers.ts'
 import { engagementJob, makeEvent } from '../support/events.ts'
 import { createKafkaTopic } from '../support/events-kafka.ts'

@@ -2,10 +2,12 @@
  * The main job over the sample in which every event is sent one to three times, with `dedupe`: every number of every metric
  * is that of the batch oracle over the events alone.
  */
+
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { accountedFor } from '../../src/control/api.ts'
 import { sampleWithCopies } from '../support/copies.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { accountedFor, openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
+import { openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
 import { type EngagementMetric, engagementDifferences } from '../support/engine-numbers.ts'
 import { engagementJob } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'

@@ -4,10 +4,12 @@
  * The orders stay within the job's out-of-orderness, so no event may be late. The sample hardly has two events within
  * 5 s of each other; to have real disorder, one order delays events by up to six hours, and so does its job's bound.
  */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { JobSummary } from '../../src/control/api.ts'
+import { accountedFor } from '../../src/control/api.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { accountedFor, openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
+import { openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
 import {
   type EngagementMetric,
   engagementDifferences,

@@ -2,14 +2,16 @@
  * jobs/quality.yaml over the sample with every event sent one to three times: its numbers are those of SQL over the events
  * alone, and its ledger says how many copies there were.
  */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { accountedFor } from '../../src/control/api.ts'
 import { openOracle } from '../oracle/engagement-oracle.ts'
 import { sampleWithCopies } from '../support/copies.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { accountedFor, engineForTest, submitJob, untilJob, untilRead } from '../support/engine.ts'
+import { engineForTest, submitJob, untilJob, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import { createLogTopic } from '../support/events-log.ts'
 

@@ -2,14 +2,16 @@
  * The metrics of jobs/usage.yaml against DuckDB, every value exactly: in order, shuffled within the lateness, over several
  * partitions and threads. Days of 23 and 25 hours, half-hour zones, and months of every length are among them.
  */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { accountedFor } from '../../src/control/api.ts'
 import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { calendarCounts, trailingUsers, type UsageRow, usageConditions } from '../oracle/usage-oracle.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { accountedFor, engineForTest, submitJob, untilJob, untilRead } from '../support/engine.ts'
+import { engineForTest, submitJob, untilJob, untilRead } from '../support/engine.ts'
 import { allOf } from '../support/engine-numbers.ts'
 import { engagementEvents, fillPartitions, shuffleWithin } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'

@@ -4,12 +4,13 @@
  * Owns: how events are sent and what is done to the job meanwhile, and asking for all values. Does not own what they must
  * be (kinds/), or comparing (compare.ts).
  */
+import { accountedFor } from '../../src/control/api.ts'
 import { WorkerPool } from '../../src/coordinator/worker-pool.ts'
 import type { MetricValue } from '../../src/query/api.ts'
 import type { WorkerPort } from '../../src/runtime/messages.ts'
 import { withCopies } from '../support/copies.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { accountedFor, openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
+import { openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import { fillPartitions, type SampleEvent, shuffleWithin } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { Engine } from '../../src/cli/deps.ts'
 import { parseConfig } from '../../src/config.ts'
-import type { JobState, JobSummary } from '../../src/control/api.ts'
+import { accountedFor, type JobState, type JobSummary } from '../../src/control/api.ts'
 import { systemClock } from '../../src/core/system.ts'
 import { startEngine } from '../../src/engine.ts'
 import { createLogger } from '../../src/observe/log.ts'
@@ -182,11 +182,6 @@ export function untilWatermark(
   timeoutMs?: number,
 ): Promise<JobSummary> {
   return untilJob(client, job, (summary) => summary.watermarkMs >= watermarkMs, timeoutMs)
-}
-
-/** Applied, late, dead-lettered, filtered and deduplicated together. */
-export function accountedFor(events: JobSummary['events']): number {
-  return events.applied + events.late + events.deadLettered + events.filtered + events.deduplicated
 }
 
 /** Makes a checkpoint, and waits until sinks have all that it owes them: then outputs are whole. */

@@ -30,7 +30,7 @@ export function exactlyOnce(definition: JobDefinition): JobDefinition {
   return {
     ...definition,
     sinks: definition.sinks.map((sink) => ({ ...sink, delivery })),
-    deadLetters: { ...definition.deadLetters!, delivery },
+    deadLetters: definition.deadLetters && { ...definition.deadLetters, delivery },
     late: { ...definition.late!, delivery },
   }
 }
