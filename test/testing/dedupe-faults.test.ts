@@ -13,6 +13,7 @@ import { describeFaultPlan, drawFaultPlan } from '../../src/testing/fault-plan.t
 import { runUnderFaults } from '../../src/testing/fault-run.ts'
 import { feedSlowly } from '../../src/testing/slow-feed.ts'
 import { descriptors } from '../support/fault-shop.ts'
+import { exactlyOnce } from '../support/shop.ts'
 
 const SEEDS = 30
 const PARTITIONS = 3
@@ -38,12 +39,7 @@ late: { log: { path: none, topic: late } }
 `,
   descriptors,
 ).definition
-const delivery = 'exactly-once' as const
-const definition: JobDefinition = {
-  ...parsed,
-  sinks: parsed.sinks.map((sink) => ({ ...sink, delivery })),
-  late: { ...parsed.late!, delivery },
-}
+const definition: JobDefinition = exactlyOnce(parsed)
 
 interface Sent {
   readonly eventId: string

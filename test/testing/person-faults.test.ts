@@ -15,6 +15,7 @@ import { funnelReference } from '../metrics/funnel-reference.ts'
 import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
 import type { Given, TestEvent } from '../metrics/support.ts'
 import { descriptors } from '../support/fault-shop.ts'
+import { exactlyOnce } from '../support/shop.ts'
 
 const SEEDS = 40
 const PARTITIONS = 3
@@ -41,12 +42,7 @@ late: { log: { path: none, topic: late } }
 `,
   descriptors,
 ).definition
-const delivery = 'exactly-once' as const
-const definition: JobDefinition = {
-  ...parsed,
-  sinks: parsed.sinks.map((sink) => ({ ...sink, delivery })),
-  late: { ...parsed.late!, delivery },
-}
+const definition: JobDefinition = exactlyOnce(parsed)
 
 const names = ['view', 'cart', 'buy', 'other']
 
