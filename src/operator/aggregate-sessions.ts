@@ -26,7 +26,8 @@ import {
 } from './accumulators.ts'
 import type { LateRow } from './aggregate-events.ts'
 import { GroupKeyBuilder } from './group-key.ts'
-import { SESSION_END, SESSION_FIRED, SESSION_START } from './session-rows.ts'
+import { SESSION_START } from './session-chain.ts'
+import { SESSION_END, SESSION_FIRED } from './session-rows.ts'
 import type { SessionTable } from './session-table.ts'
 import { updateSketch } from './update-sketch.ts'
 

@@ -1,15 +1,15 @@
 /**
  * The open sessions of one table in one subtask: rows that grow, merge and go.
  *
- * Owns: one row a session, the chain of a group's sessions, the members that exact distincts need, and merging. Does not
- * own: when a session fires or closes (operator/session-table), reading events (operator/aggregate-sessions).
+ * Owns: one row a session, the members that exact distincts need, and merging. Does not own: the order of a group's
+ * sessions (operator/session-chain), when a session fires or closes (operator/session-table), reading events
+ * (operator/aggregate-sessions).
  *
- * A row's columns: start | end | time of its timer | first member of each member set | the accumulators. Sessions of one
- * group do not touch; the index leads to the latest, and ROW_NEXT from each to the one before it. So the usual event
- * costs one probe and finds its session at once.
+ * A row's columns: start | end | time of its timer | first member of each member set | the accumulators. The index leads
+ * to the latest session of a group: so the usual event costs one probe and finds its session at once.
  */
 import { hashBytes } from '../core/hash.ts'
-import { ROW_HASH, ROW_REVISION } from '../state/keyed-table.ts'
+import { ROW_REVISION } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import {
   RECYCLED_HEADER_F64,
@@ -17,8 +17,6 @@ import {
   RECYCLED_PAGE_SHIFT,
   RecycledTable,
   ROW_FIRST_OWN_FLAG,
-  ROW_FLAGS,
-  ROW_INDEXED,
   ROW_NEXT,
 } from '../state/recycled-table.ts'
 import { RowTimers } from '../state/row-timers.ts'
@@ -27,9 +25,8 @@ import { type Accumulators, DISTINCT_KEY, DISTINCT_TEXT } from './accumulators.t
 import { releaseCells } from './cells.ts'
 import { memberHash } from './member-rows.ts'
 import { mergePartial } from './merge-accumulators.ts'
+import { SESSION_START, SessionChain } from './session-chain.ts'
 
-/** Column of the session's start, epoch ms. */
-export const SESSION_START = 0
 /** Column of its end: the time of its last event plus the gap. */
 export const SESSION_END = 1
 /** Column of the time of its timer that counts. */
@@ -50,6 +47,7 @@ export class SessionRows {
   readonly accumulators: Accumulators
   readonly table: RecycledTable
   readonly timers: RowTimers
+  readonly chain: SessionChain
   /** A member set for each accumulator that counts different texts, null for the others. Owners are session rows. */
   readonly sets: readonly (RecycledTable | null)[]
   /** Column of the first accumulator. */
@@ -76,11 +74,12 @@ export class SessionRows {
     const initial = new Float64Array(columns + accumulators.initial.length)
     initial.set(accumulators.initial, columns)
     this.table = new RecycledTable(pool, initial)
+    this.chain = new SessionChain(this.table)
   }
 
   /** Bytes beside the page pool's. */
   get indexBytes(): number {
-    let bytes = this.table.indexBytes + this.timers.byteLength
+    let bytes = this.table.indexBytes + this.chain.byteLength + this.timers.byteLength
     for (const set of this.sets) bytes += set?.indexBytes ?? 0
     return bytes
   }
@@ -116,17 +115,17 @@ export class SessionRows {
     vanishes: SessionVanishes,
   ): number {
     const endMs = timeMs + this.gapMs
-    let later = -1
     let row = head
-    while (row >= 0 && this.value(row, SESSION_START) > endMs) {
-      later = row
-      row = this.#before(row)
+    let after = -1
+    if (head >= 0 && this.value(head, SESSION_START) > endMs) {
+      after = this.chain.earliestAfter(head, endMs)
+      row = this.chain.before(after)
     }
     if (row < 0 || !touches(timeMs, endMs, this.value(row, SESSION_START), this.value(row, SESSION_END))) {
-      return takesNew ? this.#insert(hash, bytes, start, end, timeMs, endMs, later, row) : -1
+      return takesNew ? this.#insert(hash, bytes, start, end, timeMs, endMs, row, after) : -1
     }
     // Sessions are at least a gap long, so an event reaches two of them at most: this one and the one before it.
-    const before = this.#before(row)
+    const before = this.chain.before(row)
     const bridges = before >= 0 && this.value(before, SESSION_END) >= timeMs
     if (bridges || timeMs < this.value(row, SESSION_START)) vanishes(row)
     if (bridges) this.#swallow(row, before)
@@ -136,19 +135,18 @@ export class SessionRows {
 
   /** A fresh row for a session of another table, in its place in the chain of its group. For restores. */
   insert(hash: number, key: Uint8Array, startMs: number, endMs: number): number {
-    let later = -1
-    let row = this.table.find(hash, 0, key, 0, key.length)
-    while (row >= 0 && this.value(row, SESSION_START) > startMs) {
-      later = row
-      row = this.#before(row)
+    const head = this.table.find(hash, 0, key, 0, key.length)
+    if (head < 0 || this.value(head, SESSION_START) <= startMs) {
+      return this.#insert(hash, key, 0, key.length, startMs, endMs, head, -1)
     }
-    return this.#insert(hash, key, 0, key.length, startMs, endMs, later, row)
+    const after = this.chain.earliestAfter(head, startMs)
+    return this.#insert(hash, key, 0, key.length, startMs, endMs, this.chain.before(after), after)
   }
 
   /** The sessions of a group, the latest first. */
   *ofGroup(key: Uint8Array): Generator<number, void> {
     let row = this.table.find(hashBytes(key, 0, key.length), 0, key, 0, key.length)
-    for (; row >= 0; row = this.#before(row)) yield row
+    for (; row >= 0; row = this.chain.before(row)) yield row
   }
 
   /** Makes sure that a timer comes at or before `timeMs`. */
@@ -198,7 +196,7 @@ export class SessionRows {
 
   /** Takes a session out, with its members. */
   remove(row: number): void {
-    this.#unchain(row)
+    this.chain.remove(row)
     this.#removeMembers(row)
     releaseCells(this.accumulators, this.f64(row), this.at(row) + this.valuesAt)
     this.table.remove(row)
@@ -210,10 +208,6 @@ export class SessionRows {
     for (const set of this.sets) set?.release()
   }
 
-  #before(row: number): number {
-    return this.table.u32(row, ROW_NEXT) - 1
-  }
-
   #insert(
     hash: number,
     bytes: Uint8Array,
@@ -221,8 +215,8 @@ export class SessionRows {
     end: number,
     startMs: number,
     endMs: number,
-    later: number,
     before: number,
+    after: number,
   ): number {
     const table = this.table
     const row = table.add(hash, 0, bytes, start, end)
@@ -231,10 +225,7 @@ export class SessionRows {
     f64[at + SESSION_START] = startMs
     f64[at + SESSION_END] = endMs
     f64[at + SESSION_TIMER] = Infinity
-    table.setU32(row, ROW_NEXT, before + 1)
-    if (later >= 0) table.setU32(later, ROW_NEXT, row + 1)
-    else if (before >= 0) table.relink(before, row)
-    else table.link(row)
+    this.chain.insert(row, before, after)
     return row
   }
 
@@ -272,19 +263,6 @@ export class SessionRows {
     if (startMs < page.f64[at + SESSION_START]!) page.f64[at + SESSION_START] = startMs
     if (endMs > page.f64[at + SESSION_END]!) page.f64[at + SESSION_END] = endMs
     page.dirty = 1
-  }
-
-  #unchain(row: number): void {
-    const table = this.table
-    const before = this.#before(row)
-    if ((table.u32(row, ROW_FLAGS) & ROW_INDEXED) !== 0) {
-      if (before >= 0) table.relink(row, before)
-      return
-    }
-    const key = table.keyOf(row)
-    let later = table.find(table.u32(row, ROW_HASH), 0, key, 0, key.length)
-    while (this.#before(later) !== row) later = this.#before(later)
-    table.setU32(later, ROW_NEXT, before + 1)
   }
 
   #removeMembers(row: number): void {

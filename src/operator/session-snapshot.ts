@@ -15,7 +15,8 @@ import { ROW_FLAGS } from '../state/recycled-table.ts'
 import { checkCells } from './cells.ts'
 import { goesOn, type HeldTable, moveColumns } from './held-table.ts'
 import { adoptRecycled, type Pages, type VisitRecycled, visitRecycled } from './recycled-snapshot.ts'
-import { SESSION_END, SESSION_FIRED, SESSION_START, SessionRows } from './session-rows.ts'
+import { SESSION_START } from './session-chain.ts'
+import { SESSION_END, SESSION_FIRED, SessionRows } from './session-rows.ts'
 import type { SessionTable } from './session-table.ts'
 
 /** Rows of the session table, then of each accumulator's member set (-1 for none). */
@@ -71,6 +72,7 @@ export function takeOverSessions(
 
 function adoptRows(table: string, sessions: SessionRows, [count, ...sets]: SessionsMeta, pages: Pages): void {
   adoptRecycled(sessions.table, sessionsName(table, -1), count ?? 0, pages)
+  sessions.chain.restore()
   sets.forEach((rows, i) => {
     const set = sessions.sets[i]
     if (set != null && rows >= 0) adoptRecycled(set, sessionsName(table, i), rows, pages)

@@ -27,8 +27,9 @@ import { shiftRows } from './change-numbers.ts'
 import type { FiringTable, VanishedWindow } from './firing-table.ts'
 import type { VisitOpen } from './open-rows.ts'
 import type { FiredRow, GroupKeys, ResultSink } from './result-sink.ts'
+import { SESSION_START } from './session-chain.ts'
 import { SessionLate } from './session-late.ts'
-import { SESSION_END, SESSION_FIRED, SESSION_START, SessionRows } from './session-rows.ts'
+import { SESSION_END, SESSION_FIRED, SessionRows } from './session-rows.ts'
 import type { KeyTest } from './view-filter.ts'
 
 /** Sessions that vanished which are remembered for those who watch. */

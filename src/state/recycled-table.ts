@@ -147,6 +147,23 @@ export class RecycledTable {
     return (this.#u32(row, ROW_FLAGS) & ROW_LIVE) !== 0
   }
 
+  /** Whether two rows are in use and have the same key; owners are not looked at. */
+  sameKey(row: number, other: number): boolean {
+    if (!this.isLive(row) || !this.isLive(other) || this.#u32(row, ROW_HASH) !== this.#u32(other, ROW_HASH))
+      return false
+    const length = this.#u32(row, ROW_KEY_LENGTH)
+    if (length !== this.#u32(other, ROW_KEY_LENGTH)) return false
+    const ref = this.#u32(row, ROW_KEY)
+    const otherRef = this.#u32(other, ROW_KEY)
+    const blocks = this.keys.pages.pages
+    const bytes = blocks[ref >>> KEY_PAGE_SHIFT]!.u8
+    const otherBytes = blocks[otherRef >>> KEY_PAGE_SHIFT]!.u8
+    const from = ref & KEY_PAGE_MASK
+    const otherFrom = otherRef & KEY_PAGE_MASK
+    for (let i = 0; i < length; i++) if (bytes[from + i] !== otherBytes[otherFrom + i]) return false
+    return true
+  }
+
   /** Field `field` of a row's header. */
   u32(row: number, field: number): number {
     return this.#u32(row, field)

@@ -12,6 +12,8 @@
 /** Buckets that a gap is divided into. */
 const BUCKETS_A_GAP = 128
 const FIRST_PAIRS = 64
+/** A time and a row. */
+const PAIR_BYTES = 12
 
 interface Bucket {
   times: Float64Array
@@ -31,6 +33,8 @@ export class RowTimers {
   #spare: Bucket | null = null
   /** Pairs held. */
   size = 0
+  /** Pairs that the heap and the buckets have room for. */
+  #pairs = FIRST_PAIRS
 
   /** `gapMs`: how far ahead timers commonly are. */
   constructor(gapMs: number) {
@@ -39,9 +43,7 @@ export class RowTimers {
 
   /** Bytes held. */
   get byteLength(): number {
-    let bytes = this.#heap.times.byteLength + this.#heap.rows.byteLength
-    for (const { times, rows } of this.#buckets.values()) bytes += times.byteLength + rows.byteLength
-    return bytes
+    return this.#pairs * PAIR_BYTES
   }
 
   /** Sets a timer. */
@@ -56,10 +58,11 @@ export class RowTimers {
     if (bucket === undefined) {
       bucket = this.#spare ?? newBucket()
       this.#spare = null
+      this.#pairs += bucket.rows.length
       this.#buckets.set(number, bucket)
       pushNumber(this.#numbers, number)
     }
-    append(bucket, timeMs, row)
+    this.#append(bucket, timeMs, row)
   }
 
   /** Whether a timer is due at `watermarkMs`; if so, `timeMs` and `row` of `first` are its own. */
@@ -111,11 +114,12 @@ export class RowTimers {
     this.#heapUntil = number + 1
     for (let i = 0; i < bucket.count; i++) this.#push(bucket.times[i]!, bucket.rows[i]!)
     bucket.count = 0
+    this.#pairs -= bucket.rows.length
     this.#spare = bucket
   }
 
   #push(timeMs: number, row: number): void {
-    append(this.#heap, timeMs, row)
+    this.#append(this.#heap, timeMs, row)
     const { times, rows } = this.#heap
     let at = this.#heap.count - 1
     while (at > 0) {
@@ -128,23 +132,26 @@ export class RowTimers {
     times[at] = timeMs
     rows[at] = row
   }
+
+  #append(bucket: Bucket, timeMs: number, row: number): void {
+    const { count } = bucket
+    if (count === bucket.rows.length) {
+      const times = new Float64Array(count * 2)
+      const rows = new Uint32Array(count * 2)
+      times.set(bucket.times)
+      rows.set(bucket.rows)
+      bucket.times = times
+      bucket.rows = rows
+      this.#pairs += count
+    }
+    bucket.times[count] = timeMs
+    bucket.rows[count] = row
+    bucket.count = count + 1
+  }
 }
 
 function newBucket(): Bucket {
   return { times: new Float64Array(FIRST_PAIRS), rows: new Uint32Array(FIRST_PAIRS), count: 0 }
-}
-
-function append(bucket: Bucket, timeMs: number, row: number): void {
-  if (bucket.count === bucket.rows.length) {
-    const times = new Float64Array(bucket.count * 2)
-    const rows = new Uint32Array(bucket.count * 2)
-    times.set(bucket.times)
-    rows.set(bucket.rows)
-    bucket.times = times
-    bucket.rows = rows
-  }
-  bucket.times[bucket.count] = timeMs
-  bucket.rows[bucket.count++] = row
 }
 
 function pushNumber(heap: number[], number: number): void {
