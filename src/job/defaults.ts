@@ -69,6 +69,8 @@ export const jobDefaults = {
     bounce: 'ga4',
     bucketsMs: [10 * SECOND, 30 * SECOND, MINUTE, 3 * MINUTE, 10 * MINUTE, 30 * MINUTE, 60 * MINUTE],
   },
+  /** PostHog's: half an hour and five steps. */
+  paths: { gapMs: 30 * MINUTE, maxDurationMs: DAY, steps: 5, collapse: true },
   /** See docs/specs/detectors.md. */
   detector: {
     halfLife: 24,

@@ -64,7 +64,7 @@ export function settleMsOf(metric: MetricDefinition): number {
   const { kind, window } = metric
   if (!isPersonKind(kind)) return 0
   const predicates = conditionsOf(metric).map((_, i) => i)
-  return planPerson(kind, predicates, window, { column: -1, predicate: 0 }).table.settleMs ?? 0
+  return planPerson(kind, predicates, window, { value: { column: -1, predicate: 0 }, text: -1 }).table.settleMs ?? 0
 }
 
 /** The longest history of which three fit in what a metric retains, in whole windows; 0 where none does. */

@@ -6,6 +6,7 @@ import { readFunnel, readLifecycle } from './parse-person.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
 import { readTrigger, readWindow } from './parse-window.ts'
 import { readLifetimeValue } from './person/lifetime-value.ts'
+import { readPaths } from './person/paths.ts'
 import { readRetention } from './person/retention.ts'
 import { readSessions } from './person/sessions.ts'
 import { readStickiness } from './person/stickiness.ts'
@@ -36,6 +37,7 @@ const metricKinds = [
   'ratio',
   'lifetimeValue',
   'sessions',
+  'paths',
 ] as const
 
 /** Kinds of which everything has a default. */
@@ -166,6 +168,8 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset:
       return readStickiness(of)
     case 'sessions':
       return readSessions(of, presetFor(preset, 'sessions'))
+    case 'paths':
+      return readPaths(of)
     case 'ratio':
       return readRatio(of)
     case 'sum':

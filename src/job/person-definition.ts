@@ -8,6 +8,7 @@ import type { MoneyDefinition, OfMoney } from './money-definition.ts'
 import {
   type LifetimeValueKind,
   lifetimeConditions,
+  type PathsKind,
   type RetentionKind,
   retentionConditions,
   type SessionsKind,
@@ -67,7 +68,14 @@ export interface LifecycleKind {
 }
 
 /** Kinds of metric that are about persons. */
-export type PersonKind = FunnelKind | LifecycleKind | RetentionKind | StickinessKind | LifetimeValueKind | SessionsKind
+export type PersonKind =
+  | FunnelKind
+  | LifecycleKind
+  | RetentionKind
+  | StickinessKind
+  | LifetimeValueKind
+  | SessionsKind
+  | PathsKind
 
 /** Their names in job documents. */
 export const personKinds: readonly PersonKind['kind'][] = [
@@ -77,6 +85,7 @@ export const personKinds: readonly PersonKind['kind'][] = [
   'stickiness',
   'lifetimeValue',
   'sessions',
+  'paths',
 ]
 
 /** Most steps of a funnel, and most exclusions. */
@@ -89,31 +98,39 @@ export function isPersonKind<T extends { readonly kind: string }>(kind: T): kind
   return (personKinds as readonly string[]).includes(kind.kind)
 }
 
-/** The name of the dimension that a metric about persons makes itself: its last one; null for none. */
+/** The name of the dimension that a metric about persons makes itself: its last one; null for none, and for several. */
 export function ownDimension(kind: PersonKind): string | null {
+  const own = ownDimensions(kind)
+  return own.length === 1 ? own[0]! : null
+}
+
+/** The names of all dimensions that a metric about persons makes itself: its last ones, in order. */
+export function ownDimensions(kind: PersonKind): readonly string[] {
   switch (kind.kind) {
     case 'funnel':
-      return 'step'
+      return ['step']
     case 'lifecycle':
-      return 'status'
+      return ['status']
     case 'retention':
-      return 'period'
+      return ['period']
     case 'stickiness':
-      return `${kind.interval}s`
+      return [`${kind.interval}s`]
     case 'lifetimeValue':
-      return 'age'
+      return ['age']
+    case 'paths':
+      return ['step', 'from', 'to']
     case 'sessions':
-      return null
+      return []
   }
 }
 
 /** A kind in words, for messages. */
 export function personName(kind: PersonKind): string {
   if (kind.kind === 'lifetimeValue') return 'a lifetime value'
-  return kind.kind === 'stickiness' || kind.kind === 'sessions' ? kind.kind : `a ${kind.kind}`
+  return ['stickiness', 'sessions', 'paths'].includes(kind.kind) ? kind.kind : `a ${kind.kind}`
 }
 
-/** The dimensions of a metric that is by `by`: one about persons may make one itself. */
+/** The dimensions of a metric that is by `by`: one about persons may make some itself. */
 export function dimensionsOf({
   kind,
   by,
@@ -121,8 +138,7 @@ export function dimensionsOf({
   readonly kind: { readonly kind: string }
   readonly by: readonly string[]
 }) {
-  const own = isPersonKind(kind as PersonKind) ? ownDimension(kind as PersonKind) : null
-  return own === null ? by : [...by, own]
+  return isPersonKind(kind as PersonKind) ? [...by, ...ownDimensions(kind as PersonKind)] : by
 }
 
 /**

@@ -9,6 +9,7 @@ import { hashBytes } from '../core/hash.ts'
 import { greatestDivisor } from '../core/numbers.ts'
 import type { MetricDefinition, MetricKind, WindowDefinition } from './definition.ts'
 import { lifetimeSettleMs, planLifetimeValue, readLifetimeValueOf } from './person/lifetime-value.ts'
+import { planPaths } from './person/paths.ts'
 import { planRetention, readRetentionValue, retentionColumns, retentionSettleMs } from './person/retention.ts'
 import { planSessions, readSessionsValue, sessionColumns, sessionsSettleMs } from './person/sessions.ts'
 import { intervalWindow } from './person/stickiness.ts'
@@ -75,13 +76,14 @@ export function eventKind({ id, kind }: MetricDefinition): EventKind {
 
 /**
  * Plans a metric about persons; `predicates` are its conditions, in the order of `conditionsOf`; `value` the number that it
- * asks of events.
+ * asks of events, or null, and
+ * `text` the text column, or -1.
  */
 export function planPerson(
   kind: PersonKind | ActivesKind,
   predicates: readonly number[],
   window: WindowDefinition,
-  value: PersonValue | null,
+  { value, text }: { readonly value: PersonValue | null; readonly text: number },
 ): PersonTablePlan {
   const [predicate] = predicates
   const of = (name: AccumulatorPlan['kind'], measure: string): AccumulatorPlan => {
@@ -106,6 +108,10 @@ export function planPerson(
   if (kind.kind === 'sessions') {
     const table = { person: planSessions(kind, predicates), settleMs: sessionsSettleMs(kind, window) }
     return { table, accumulators: sessionColumns(kind, of) }
+  }
+  if (kind.kind === 'paths') {
+    const table = { person: planPaths(kind, predicate!, text), settleMs: kind.maxDurationMs }
+    return { table, accumulators: [of('count', 'transitions')] }
   }
   if (kind.kind === 'actives')
     return { table: { person: { kind: 'actives', active: predicate! } }, accumulators: [of('count', 'persons')] }
@@ -142,6 +148,8 @@ export function readPerson(
       return { events: at('cohort'), read: readLifetimeValueOf(kind, at) }
     case 'sessions':
       return { events: at('sessions'), read: readSessionsValue(kind, at) }
+    case 'paths':
+      return { events: at('transitions'), read: { kind: 'value', of: at('transitions') } }
     case 'lifecycle':
     case 'stickiness':
     case 'actives':

@@ -182,6 +182,7 @@ export type PersonKindPlan =
   | StickinessPlan
   | LifetimeValuePlan
   | SessionsPlan
+  | PathsPlan
   | ActivesPlan
 
 /** Who comes back how many periods after they began. */
@@ -229,6 +230,19 @@ export interface SessionsPlan {
   readonly bucketsMs: readonly number[]
 }
 
+/** From what to what persons go in each session. */
+export interface PathsPlan {
+  readonly kind: 'paths'
+  /** Condition of all their events. */
+  readonly every: number
+  /** Text column whose values they are of: events have it in timelines, behind the dimensions. */
+  readonly of: number
+  readonly gapMs: number
+  readonly maxDurationMs: number
+  readonly steps: number
+  readonly collapse: boolean
+}
+
 /** Active persons of windows that overlap. */
 export interface ActivesPlan {
   readonly kind: 'actives'
@@ -240,7 +254,7 @@ export interface ActivesPlan {
 export interface TablePlan {
   /** Stable across edits of other metrics: made of dimensions and windows. Names state in snapshots. */
   readonly id: string
-  /** Text columns of the dimensions, in order; -1 stands for the event's key, -2 for one that the table itself makes. */
+  /** Text columns of the dimensions, in order; -1 stands for the event's key, -2 for each that the table itself makes. */
   readonly dimensions: readonly number[]
   /** Names of the dimensions, in the same order. */
   readonly dimensionNames: readonly string[]

@@ -126,7 +126,8 @@ class Planner {
     const kind = personKindOf(metric, this.#definition.event.key)
     if (kind !== null) {
       const value = kind.kind === 'actives' ? null : this.#valueOf(kind, metric, predicates)
-      const person = planPerson(kind, predicates, metric.window, value)
+      const text = kind.kind === 'paths' ? this.#textColumn(kind.field) : -1
+      const person = planPerson(kind, predicates, metric.window, { value, text })
       const table = this.#table(metric, person.table)
       table.metrics.push({ index, metric, predicate })
       for (const own of person.accumulators)
@@ -280,7 +281,7 @@ class Planner {
           id,
           ...person,
           ...sharing(person?.person, metric.window, dimensions),
-          dimensions: dimensionNames.length > dimensions.length ? [...dimensions, -2] : dimensions,
+          dimensions: dimensionNames.map((_, i) => dimensions[i] ?? -2),
           dimensionNames,
           keyed: dimensions.includes(-1),
           window: metric.window,

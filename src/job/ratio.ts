@@ -63,7 +63,7 @@ export function joinedRatios(metrics: readonly MetricDefinition[]): readonly Rat
 
 /** Whether a metric that has no value of a group has counted nothing there: then it is 0. Of others there is no number. */
 export function countsFromZero(kind: MetricKind): boolean {
-  if (plainKinds.has(kind.kind) || kind.kind === 'approxDistinct' || kind.kind === 'lifecycle') return true
+  if (plainKinds.has(kind.kind) || ['approxDistinct', 'lifecycle', 'paths'].includes(kind.kind)) return true
   if (kind.kind === 'sessions' && kind.measure === 'count') return true
   return 'measure' in kind && (kind.measure as string) === 'persons'
 }

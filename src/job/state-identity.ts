@@ -222,6 +222,8 @@ function personText(plan: JobPlan, person: PersonPlan): string {
     const conditions = { every: of(person.every), views: of(person.views), interactions: of(person.interactions) }
     return JSON.stringify({ ...person, ...own, ...conditions })
   }
+  if (person.kind === 'paths')
+    return JSON.stringify({ ...person, ...own, every: of(person.every), of: columnText(plan, person.of) })
   if (person.kind === 'retention')
     return JSON.stringify({ ...person, ...own, start: of(person.start), return: of(person.return) })
   if (person.kind !== 'funnel') return JSON.stringify({ ...person, ...own, active: of(person.active) })

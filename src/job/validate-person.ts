@@ -3,10 +3,11 @@ import type { MetricDefinition } from './definition.ts'
 import { formatDuration } from './duration.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
 import { validateLifetimeValue } from './person/lifetime-value.ts'
+import { validatePaths } from './person/paths.ts'
 import { validateRetention } from './person/retention.ts'
 import { validateSessions } from './person/sessions.ts'
 import { validateStickiness } from './person/stickiness.ts'
-import { type FunnelKind, isPersonKind, ownDimension, personName } from './person-definition.ts'
+import { type FunnelKind, isPersonKind, ownDimensions, personName } from './person-definition.ts'
 
 /** Tells every mistake of a metric about persons but those of its conditions. `key` is the path of the event's key. */
 export function validatePerson(metric: MetricDefinition, key: string, path: DocumentPath, report: Report): void {
@@ -16,12 +17,13 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
   if (window.kind !== 'tumbling')
     report([...path, 'window'], `${what} has windows side by side: use tumbling, or calendar: day, week or month`)
   if (window.time === 'processing') report([...path, 'window', 'time'], `${what} is of event time: leave it out`)
-  if (metric.maxGroups !== undefined && ownDimension(kind) !== null)
+  if (metric.maxGroups !== undefined && ownDimensions(kind).length > 0)
     report([...path, 'maxGroups'], `${what} has groups of its own in each group, so they have no rest: leave it out`)
   by.forEach((dimension, i) => {
     const at = [...path, 'by', i]
     if (dimension === key) report(at, `${what} counts persons: it cannot be by "${key}", which is the person`)
-    else if (dimension === ownDimension(kind)) report(at, `"${dimension}" is the dimension that ${what} makes itself`)
+    else if (ownDimensions(kind).includes(dimension))
+      report(at, `"${dimension}" is a dimension that ${what} makes itself`)
   })
   if (kind.kind === 'funnel') {
     validateFunnel(kind, [...path, 'funnel'], report)
@@ -34,6 +36,7 @@ export function validatePerson(metric: MetricDefinition, key: string, path: Docu
   } else if (kind.kind === 'retention') validateRetention(kind, metric, path, report)
   else if (kind.kind === 'lifetimeValue') validateLifetimeValue(kind, metric, path, report)
   else if (kind.kind === 'sessions') validateSessions(kind, metric, path, report)
+  else if (kind.kind === 'paths') validatePaths(kind, metric, key, path, report)
   else if (kind.kind === 'stickiness') validateStickiness(kind, window, path, report)
   else if (window.kind === 'tumbling' && kind.lookbackMs < window.sizeMs)
     report(

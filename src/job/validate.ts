@@ -12,6 +12,7 @@ import { validateDedupe } from './dedupe.ts'
 import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
 import { EventScope } from './event-scope.ts'
 import type { DocumentPath, DocumentProblem, Report } from './parse-reader.ts'
+import { pathsFieldProblem } from './person/paths.ts'
 import { conditionsOf, isPersonKind } from './person-definition.ts'
 import { checkExpression } from './predicate.ts'
 import { validateDetectors } from './validate-detector.ts'
@@ -162,6 +163,10 @@ function validateFields(
     else if (metric.by.indexOf(dimension) < i) report(at, `dimension "${dimension}" is named twice`)
   })
   const { kind } = metric
+  if (kind.kind === 'paths') {
+    const wrong = pathsFieldProblem(scope.resolve(kind.field))
+    if (wrong !== null) report([...path, 'paths', 'of'], wrong)
+  }
   if (kind.kind === 'lifetimeValue')
     validateMoney('of', kind.field, kind.money, definition, scope, [...path, kind.kind], report)
   if (kind.kind === 'count' || kind.kind === 'activeUsers' || kind.kind === 'ratio' || isPersonKind(kind)) return

@@ -26,6 +26,7 @@ export function maturityOf(kind: MetricKind, window: WindowDefinition): MatureFr
     const settleMs = sessionsSettleMs(kind, window)
     return settleMs === 0 ? null : (windowEndMs) => windowEndMs + settleMs
   }
+  if (kind.kind === 'paths') return (windowEndMs) => windowEndMs + kind.maxDurationMs
   if (kind.kind !== 'retention') return null
   const periodOf = (own: string): number => {
     const period = Number(own)

@@ -8,6 +8,7 @@ import { Actives } from './actives.ts'
 import { CohortValue } from './cohort-value.ts'
 import { Funnel } from './funnel.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { Paths } from './paths.ts'
 import { retentionFunction, stickinessFunction } from './period-functions.ts'
 import { Sessions } from './sessions.ts'
 import type { PersonFunction } from './timeline.ts'
@@ -32,6 +33,11 @@ export function personFunction(person: PersonPlan, table: TablePlan): PersonFunc
       return stickinessFunction(person, table.window, windows)
     case 'sessions':
       return new Sessions(person, windows, new KnownWindows(createAssigner(dayOf(window.timezone))))
+    case 'paths': {
+      const days = new KnownWindows(createAssigner(dayOf(window.timezone)))
+      const texts = dimensions.filter((column) => column !== -2).length
+      return new Paths({ ...person, cutAtMidnight: false }, windows, days, texts)
+    }
     case 'actives':
       return new Actives(
         createPanes(window)!,
@@ -61,6 +67,8 @@ export function personPredicates(person: PersonPlan): readonly number[] {
       return [person.active]
     case 'lifetimeValue':
       return [person.start, person.money]
+    case 'paths':
+      return [person.every]
     case 'sessions':
       return [person.every, person.views, ...(person.interactions < 0 ? [] : [person.interactions])]
     case 'retention':

@@ -1,26 +1,18 @@
 /**
  * Sessions: a person's events in stretches without a long pause, each counted whole in the window in which it starts.
  *
- * Owns: where sessions begin and end, what one is, how far one event can matter. The definition, with its sources and edge
- * cases, is in docs/metrics.md. Pure; does not own timelines, windows' life, or adding up.
+ * Owns: what a session is. The definition, with its sources and edge cases, is in docs/metrics.md. Pure; does not own where
+ * sessions begin and end (metrics/session-cuts.ts), timelines, windows' life, or adding up.
  *
- * An entry is one session. That what came long ago need not be known, whoever makes no pause for a day (or the greatest
- * duration, where that is longer) before a midnight begins anew there. So sessions from a midnight on follow from the events
- * since so long before it, and a gap.
+ * An entry is one session.
  */
 import type { SessionBounce } from '../job/person/kinds.ts'
 import type { WindowAssigner } from '../window/tumbling.ts'
-import type { ContributionRows, Contributions, EventsBefore, PersonFunction, Timeline, VisitEvent } from './timeline.ts'
-
-const DAY_MS = 86_400_000
+import { SessionCuts, type SessionLimits } from './session-cuts.ts'
+import type { ContributionRows, Contributions, EventsBefore, PersonFunction, Timeline } from './timeline.ts'
 
 /** What of the plan it needs. */
-export interface SessionsShape {
-  /** Events so far apart are in one session; ms. */
-  readonly gapMs: number
-  /** No event of a session is further from its first; ms. */
-  readonly maxDurationMs: number
-  readonly cutAtMidnight: boolean
+export interface SessionsShape extends SessionLimits {
   /** Sessions so long are engaged, whatever is in them; ms. */
   readonly engagedAfterMs: number
   readonly bounce: SessionBounce
@@ -60,24 +52,13 @@ export class Sessions implements PersonFunction {
   readonly onlyLatestBefore = false
   readonly #shape: SessionsShape
   readonly #windows: WindowAssigner
-  /** Days of the zone. */
-  readonly #days: WindowAssigner
-  /** Who makes no pause for so long before a midnight begins anew there. */
-  readonly #horizonMs: number
-  // Of a walk: the earliest event that is known to be in one session with the event at hand.
-  #reachedMs = Number.NaN
-  readonly #visit: VisitEvent = (timeMs) => {
-    if (this.#reachedMs - timeMs > this.#shape.gapMs) return false
-    this.#reachedMs = timeMs
-    return true
-  }
+  readonly #cuts: SessionCuts
 
   constructor(shape: SessionsShape, windows: WindowAssigner, days: WindowAssigner) {
     this.#shape = shape
     this.#windows = windows
-    this.#days = days
+    this.#cuts = new SessionCuts(shape, windows, days)
     this.width = SESSION_DURATIONS + shape.bucketsMs.length + 1
-    this.#horizonMs = Math.max(shape.maxDurationMs, DAY_MS)
   }
 
   keptTimeMs(timeMs: number): number {
@@ -85,63 +66,28 @@ export class Sessions implements PersonFunction {
   }
 
   keepFromMs(openFromMs: number): number {
-    if (!Number.isFinite(openFromMs)) return openFromMs
-    this.#days.assign(openFromMs)
-    const { startMs } = this.#days
-    return this.#shape.cutAtMidnight ? startMs : startMs - this.#horizonMs - this.#shape.gapMs
+    return this.#cuts.keepFromMs(openFromMs)
   }
 
-  /** The window in which the session starts that the event is in, or that it cuts or bridges. */
   changesFromMs(timeMs: number, _bits: number, before: EventsBefore | null): number {
-    let earliestMs = timeMs - this.#shape.maxDurationMs
-    if (this.#shape.cutAtMidnight) {
-      this.#days.assign(timeMs)
-      earliestMs = Math.max(earliestMs, this.#days.startMs)
-    }
-    if (before !== null) {
-      this.#reachedMs = timeMs
-      before(earliestMs, timeMs, this.#visit)
-      earliestMs = this.#reachedMs
-    }
-    this.#windows.assign(earliestMs)
-    return this.#windows.startMs
+    return this.#cuts.changesFromMs(timeMs, before)
   }
 
-  /** From the first midnight on that does not look back to the event, sessions are the same. */
   changesToMs(timeMs: number): number {
-    const { cutAtMidnight, gapMs } = this.#shape
-    this.#days.assign(cutAtMidnight ? timeMs : timeMs + this.#horizonMs + gapMs)
-    this.#windows.assign(this.#days.endMs - 1)
-    return this.#windows.endMs
+    return this.#cuts.changesToMs(timeMs)
   }
 
   looksToMs(toMs: number): number {
-    return toMs + this.#shape.maxDurationMs
+    return this.#cuts.looksToMs(toMs)
   }
 
   contribute(timeline: Timeline, fromMs: number, toMs: number, into: Contributions): void {
     const { timeMs, count } = timeline
-    const { gapMs, maxDurationMs, cutAtMidnight } = this.#shape
-    /** When the person last began after a pause, and when the day of the event before ends. */
-    let pausedMs = Number.NEGATIVE_INFINITY
-    let dayEndMs = Number.NEGATIVE_INFINITY
-    let first = 0
-    for (let row = 0; row < count; row++) {
-      const atMs = timeMs[row]!
-      const newDay = atMs >= dayEndMs
-      if (newDay) {
-        this.#days.assign(atMs)
-        dayEndMs = this.#days.endMs
-      }
-      const paused = row === 0 || atMs - timeMs[row - 1]! > gapMs || (newDay && cutAtMidnight)
-      const restless = newDay && this.#days.startMs - pausedMs > this.#horizonMs
-      if (paused) pausedMs = atMs
-      else if (!restless && atMs - timeMs[first]! <= maxDurationMs) continue
-      if (row > first) this.#give(timeline, first, row, fromMs, toMs, into)
-      if (atMs >= toMs) return
-      first = row
+    for (let first = 0; first < count && timeMs[first]! < toMs; ) {
+      const end = this.#cuts.endOf(timeline, first)
+      if (timeMs[first]! >= fromMs) this.#give(timeline, first, end, into)
+      first = end
     }
-    if (count > first) this.#give(timeline, first, count, fromMs, toMs, into)
   }
 
   rows(from: Contributions, entry: number, into: ContributionRows): void {
@@ -161,11 +107,10 @@ export class Sessions implements PersonFunction {
     into.values[at + SESSION_DURATIONS + bucket] = 1
   }
 
-  /** The session of rows [first, end), if it starts in [fromMs, toMs). */
-  #give(timeline: Timeline, first: number, end: number, fromMs: number, toMs: number, into: Contributions): void {
+  /** The session of rows [first, end). */
+  #give(timeline: Timeline, first: number, end: number, into: Contributions): void {
     const { timeMs, bits, copies } = timeline
     const startMs = timeMs[first]!
-    if (startMs < fromMs || startMs >= toMs) return
     let views = 0
     let interactions = 0
     for (let row = first; row < end; row++) {

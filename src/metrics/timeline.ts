@@ -180,6 +180,15 @@ export class Contributions {
     return entry * this.width
   }
 
+  /** Puts `bytes[start .. end)` behind the texts of the entry that was added last. */
+  append(bytes: Uint8Array, start: number, end: number): void {
+    const at = this.#used
+    this.bytes = roomFor(this.bytes, at + end - start)
+    for (let i = start; i < end; i++) this.bytes[at + i - start] = bytes[i]!
+    this.#used = at + end - start
+    this.textsLength[this.count - 1]! += end - start
+  }
+
   /** Below 0 where entry `i` comes before entry `k` of `other`, by window and first number; 0 says nothing of the rest. */
   order(i: number, other: Contributions, k: number): number {
     return this.startMs[i]! - other.startMs[k]! || this.values[i * this.width]! - other.values[k * other.width]!
@@ -245,7 +254,7 @@ export interface PersonFunction {
   readonly width: number
   /** Numbers of an entry. */
   readonly entryWidth: number
-  /** The metric's own texts, by label. */
+  /** The metric's own texts, by label, where it has one dimension of its own. Where it has several, entries have them. */
   readonly labels: readonly string[]
   /** Whether it matters how many copies of an event there are. */
   readonly copiesMatter: boolean

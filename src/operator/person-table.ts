@@ -74,8 +74,9 @@ export class PersonTable extends PartialTable {
     this.#windows = this.#panes ?? createAssigner(plan.window)
     this.#settleMs = plan.settleMs ?? 0
     const only = plan.dimensions.length === 1
+    const own = plan.dimensions.filter((column) => column === -2).length
     this.#labels = this.person.labels.map((label) => {
-      if (!plan.dimensions.includes(-2)) return new Uint8Array(0)
+      if (own !== 1) return new Uint8Array(0)
       const text = new TextEncoder().encode(label)
       return only ? text : groupKeyOf([text, new Uint8Array(0)]).subarray(0, -1)
     })

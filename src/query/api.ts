@@ -29,9 +29,9 @@ export interface MetricInfo {
   readonly maxGroups?: number
 }
 
-/** True where values of groups may be added up: counts and sums. */
+/** True where values of groups may be added up: counts, sums, and steps of paths. */
 export function isAdditive(info: MetricInfo): boolean {
-  return info.kind.kind === 'count' || info.kind.kind === 'sum'
+  return ['count', 'sum', 'paths'].includes(info.kind.kind)
 }
 
 /** How settled a value is. */

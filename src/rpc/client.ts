@@ -18,7 +18,7 @@ import type {
   ListTransactionsRequest,
   ListTransactionsResponse,
 } from '../gen/millrace/v1/transaction.ts'
-import { isPersonKind, ownDimension } from '../job/person-definition.ts'
+import { isPersonKind, ownDimensions } from '../job/person-definition.ts'
 import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
 import { type Call, type Caller, follow } from './calls.ts'
 import { type ClientTls, channelOf } from './channel.ts'
@@ -306,5 +306,5 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
 
 /** The dimensions of a metric about persons without the one that it makes itself. */
 function othersOf({ kind, dimensions }: MetricInfo): readonly string[] {
-  return isPersonKind(kind) ? dimensions.filter((name) => name !== ownDimension(kind)) : dimensions
+  return isPersonKind(kind) ? dimensions.filter((name) => !ownDimensions(kind).includes(name)) : dimensions
 }

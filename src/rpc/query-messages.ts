@@ -9,6 +9,7 @@ import { type MoneyDefinition, moneyOf, shownMoney } from '../job/money-definiti
 import {
   type LifetimeValueKind,
   lifetimeValueMeasures,
+  type PathsKind,
   type RetentionKind,
   retentionMeasures,
   type SessionsKind,
@@ -61,6 +62,8 @@ export function toDescription(info: MetricInfo): MetricDescription {
     windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
     ...toPeriods(info.kind),
     ...toSessions(info.kind),
+    steps: info.kind.kind === 'paths' ? info.kind.steps : 0,
+    collapse: info.kind.kind === 'paths' && info.kind.collapse,
     ratioOf: info.kind.kind === 'ratio' ? info.kind.of : '',
     ratioTo: info.kind.kind === 'ratio' ? info.kind.to : '',
     ratioScale: info.kind.kind === 'ratio' ? info.kind.scale : 0,
@@ -77,12 +80,13 @@ function toPeriods(
   return { ...none, periods: kind.periods, retentionMode: kind.mode, cohort: kind.cohort, clock: kind.clock }
 }
 
-/** What sessions are, beside their measure. */
+/** What sessions are, and those of paths, beside their measure. */
 function toSessions(
   kind: MetricKind,
 ): Pick<MetricDescription, 'gapMs' | 'maxDurationMs' | 'cutAtMidnight' | 'engagedAfterMs' | 'bounce'> {
-  if (kind.kind !== 'sessions')
-    return { gapMs: 0, maxDurationMs: 0, cutAtMidnight: false, engagedAfterMs: 0, bounce: '' }
+  const none = { gapMs: 0, maxDurationMs: 0, cutAtMidnight: false, engagedAfterMs: 0, bounce: '' }
+  if (kind.kind === 'paths') return { ...none, gapMs: kind.gapMs, maxDurationMs: kind.maxDurationMs }
+  if (kind.kind !== 'sessions') return none
   const { gapMs, maxDurationMs, cutAtMidnight, engagedAfterMs, bounce } = kind
   return { gapMs, maxDurationMs, cutAtMidnight, engagedAfterMs, bounce }
 }
@@ -158,6 +162,8 @@ function fromKind(message: MetricDescription): MetricKind {
       return lifetimeValueOf(message)
     case 'sessions':
       return sessionsOf(message)
+    case 'paths':
+      return pathsOf(message)
     case 'stickiness':
       return { kind, interval: stickinessIntervals.find((interval) => interval === message.interval) ?? 'day' }
     default:
@@ -196,6 +202,10 @@ function lifetimeValueOf(message: MetricDescription): LifetimeValueKind {
     ages: message.ages,
     measure: lifetimeValueMeasures.find((known) => known === message.measure) ?? 'value',
   }
+}
+
+function pathsOf({ field, gapMs, maxDurationMs, steps, collapse }: MetricDescription): PathsKind {
+  return { kind: 'paths', field, gapMs, maxDurationMs, steps, collapse }
 }
 
 function sessionsOf(message: MetricDescription): SessionsKind {

@@ -6,7 +6,7 @@ import { Deduplicator } from '../operator/deduplicate.ts'
 import type { SnapshotTable } from '../operator/table-snapshot.ts'
 import type { SubtaskWriter } from '../sink/sink.ts'
 import { EventInput } from './event-input.ts'
-import { topicOf } from './plan-facts.ts'
+import { textsOfEvents, topicOf } from './plan-facts.ts'
 
 /** What finds copies of events in one of `parallelism` subtasks; null where the plan does not ask for it. */
 export function buildDeduplicator(
@@ -30,7 +30,7 @@ export function buildEventInput(
   dedupe: Deduplicator | null,
 ): EventInput {
   const dimensions = plan.tables.map((table) =>
-    table.dimensions.map((column) => (column < 0 ? column : texts.indexOf(column))),
+    textsOfEvents(table).map((column) => (column < 0 ? column : texts.indexOf(column))),
   )
   const origin = { job: plan.jobName, topic: topicOf(plan) }
   return new EventInput(layout, tables, dimensions, plan.metrics, late, origin, counters, dedupe)

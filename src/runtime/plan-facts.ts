@@ -1,7 +1,7 @@
 /** Facts that the parts of an attempt read out of a plan. Pure. */
 import type { ExchangedColumns } from '../exchange/keyed-output.ts'
 import type { SourceInput } from '../job/definition.ts'
-import type { JobPlan } from '../job/plan.ts'
+import type { JobPlan, TablePlan } from '../job/plan.ts'
 import { readsText } from '../operator/accumulators.ts'
 
 /** The columns that windows need behind the exchange: what tables aggregate, and their dimensions. */
@@ -10,7 +10,7 @@ export function exchangedColumns(plan: JobPlan): ExchangedColumns {
   const texts = new Set<number>()
   if (plan.dedupe !== undefined) texts.add(plan.dedupe.column)
   for (const table of plan.tables) {
-    for (const column of table.dimensions) if (column >= 0) texts.add(column)
+    for (const column of textsOfEvents(table)) if (column >= 0) texts.add(column)
     if (table.person?.value !== undefined) numbers.add(table.person.value.column)
     for (const { kind, column } of table.accumulators) {
       if (column < 0) continue
@@ -19,6 +19,11 @@ export function exchangedColumns(plan: JobPlan): ExchangedColumns {
     }
   }
   return { numbers: [...numbers].sort((a, b) => a - b), texts: [...texts].sort((a, b) => a - b) }
+}
+
+/** Text columns by which a table tells events apart: its dimensions, -1 for the event's key, -2 for what it makes itself. */
+export function textsOfEvents({ dimensions, person }: Pick<TablePlan, 'dimensions' | 'person'>): readonly number[] {
+  return person?.kind === 'paths' ? [...dimensions, person.of] : dimensions
 }
 
 /** The topic that a plan reads, for messages and origins. */

@@ -59,7 +59,7 @@ sinks:
       '13:18 metrics[1].where: == does not take "kind" (enum) and a string; an enum compares with its number: EVENT_KIND_PAGE is 2',
       '14:39 metrics[1].window.timezone: there is no time zone "Europe/Berln"; use an IANA name, as Europe/Berlin',
       '15:5 metrics[1].wher: unknown key; did you mean "where"?',
-      '16:5 metrics[2]: needs a kind of metric: count, sum, min, max, avg, distinct, activeUsers, approxDistinct, quantile, topK, first, last, variance, stddev, histogram, funnel, lifecycle, retention, stickiness, ratio, lifetimeValue or sessions',
+      '16:5 metrics[2]: needs a kind of metric: count, sum, min, max, avg, distinct, activeUsers, approxDistinct, quantile, topK, first, last, variance, stddev, histogram, funnel, lifecycle, retention, stickiness, ratio, lifetimeValue, sessions or paths',
       '16:11 metrics[2].id: metric "s" is defined twice',
       '16:22 metrics[2].window: needs a kind of window: tumbling, calendar, sliding, cumulate, session or global',
       '18:32 sinks[0].kafka.topic: "a b" is no topic name: letters, digits, ".", "_" and "-", at most 249',

@@ -1,4 +1,5 @@
 /** Sessions by the whole of a person's events, the slow way. Shares nothing with src/metrics but the names of bounces. */
+import type { SessionLimits } from '../../src/metrics/session-cuts.ts'
 import type { SessionsShape } from '../../src/metrics/sessions.ts'
 import type { PeriodOf } from './lifecycle-reference.ts'
 import { type Given, sortEvents, sortGiven, type TestEvent } from './support.ts'
@@ -31,7 +32,7 @@ export function sessionsReference(
 }
 
 /** The sessions, each with its events. */
-export function sessionsOf(shape: SessionsShape, dayOf: PeriodOf, events: readonly TestEvent[]): TestEvent[][] {
+export function sessionsOf(shape: SessionLimits, dayOf: PeriodOf, events: readonly TestEvent[]): TestEvent[][] {
   // First what pauses divide, and midnights where they do.
   const stretches: TestEvent[][] = []
   for (const event of events) {

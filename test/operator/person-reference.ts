@@ -5,6 +5,7 @@ import { personPredicates } from '../../src/metrics/person-function.ts'
 import { cohortValueReference } from '../metrics/cohort-value-reference.ts'
 import { funnelReference } from '../metrics/funnel-reference.ts'
 import { lifecycleReference } from '../metrics/lifecycle-reference.ts'
+import { pathsReference } from '../metrics/paths-reference.ts'
 import { retentionReference, stickinessReference } from '../metrics/retention-reference.ts'
 import { sessionsReference } from '../metrics/sessions-reference.ts'
 import type { Given, TestEvent } from '../metrics/support.ts'
@@ -62,9 +63,9 @@ export class PersonReference {
     const persons = Map.groupBy(this.#events.values(), ({ row }) => row.person)
     for (const events of persons.values()) {
       const own = events.flatMap(({ row, copies }) => new Array<TestEvent>(Math.max(0, copies)).fill(row))
-      for (const { startMs, label, text, values: more } of this.#given(own)) {
+      for (const { startMs, label, text, texts = [text, label], values: more } of this.#given(own)) {
         if (!this.#isOpen(startMs)) continue
-        const name = JSON.stringify([startMs, text, label])
+        const name = JSON.stringify([startMs, ...texts])
         values.set(name, values.get(name)?.map((value, i) => value + more[i]!) ?? more)
       }
     }
@@ -79,7 +80,7 @@ export class PersonReference {
     return this.#values
   }
 
-  #given(events: readonly TestEvent[]): Given[] {
+  #given(events: readonly TestEvent[]): (Given & { readonly texts?: readonly string[] })[] {
     const person = this.plan.person!
     const sizeMs = this.#sizeMs
     switch (person.kind) {
@@ -97,6 +98,18 @@ export class PersonReference {
         return activesReference(sizeMs, events)
       case 'sessions':
         return sessionsReference(person, this.#periodOf, utcDayOf, events)
+      case 'paths': {
+        const given = pathsReference(
+          person,
+          this.#periodOf,
+          utcDayOf,
+          events.map((event) => ({ ...event, of: event.text })),
+        )
+        const by = this.plan.dimensions.includes(0)
+        return given.map(({ startMs, text, step, from, to }) => {
+          return { startMs, label: '', text, texts: [...(by ? [text] : []), step, from, to], values: [1] }
+        })
+      }
       case 'retention': {
         const between = (fromMs: number, toMs: number) => Math.floor((toMs - fromMs) / sizeMs)
         return retentionReference(person, { of: this.#periodOf, between, elapsed: between }, events)
@@ -123,11 +136,12 @@ export class PersonReference {
         const lookbackMs = person.cohort === 'first' && (bits & 1) !== 0 ? person.lookbackMs : 0
         return !this.#isOpen(this.#periodOf(startMs + lookbackMs).startMs)
       }
+      case 'paths':
       case 'sessions': {
         let openFromMs = -100 * this.#sizeMs
         while (!this.#isOpen(openFromMs)) openFromMs += this.#sizeMs
         const midnightMs = utcDayOf(openFromMs).startMs
-        if (person.cutAtMidnight) return timeMs < midnightMs
+        if (person.kind === 'sessions' && person.cutAtMidnight) return timeMs < midnightMs
         return timeMs < midnightMs - Math.max(24 * HOUR_MS, person.maxDurationMs) - person.gapMs
       }
       default:
@@ -216,6 +230,16 @@ const sessions: fc.Arbitrary<PersonPlan> = fc.record({
   bucketsMs: fc.constant([6 * HOUR_MS]),
 })
 
+const paths: fc.Arbitrary<PersonPlan> = fc.record({
+  kind: fc.constant('paths'),
+  every: fc.constant(0),
+  of: fc.constant(0),
+  gapMs: fc.constantFrom(6 * HOUR_MS, 12 * HOUR_MS),
+  maxDurationMs: fc.constantFrom(12 * HOUR_MS, 24 * HOUR_MS, 54 * HOUR_MS),
+  steps: fc.integer({ min: 1, max: 4 }),
+  collapse: fc.boolean(),
+})
+
 const values: fc.Arbitrary<Pick<PersonPlan, 'value'>> = fc.constantFrom({}, { value: { column: 0, predicate: 1 } })
 const actives: fc.Arbitrary<PersonPlan> = fc.constant({ kind: 'actives', active: 0 })
 
@@ -233,6 +257,7 @@ export const plans = fc
       },
       actives,
       { weight: 3, arbitrary: sessions },
+      { weight: 3, arbitrary: paths },
     ),
     values,
     fc.constantFrom(0, 7, 40),
@@ -248,13 +273,14 @@ export const plans = fc
       person.kind === 'actives'
         ? { kind: 'sliding', sizeMs: 3 * WINDOW_MS, slideMs: WINDOW_MS, ...common }
         : { kind: 'tumbling', sizeMs: WINDOW_MS * unitMs, ...common }
+    const own = person.kind === 'paths' ? [...dimensions, -2, -2] : dimensions
     // As jobs must, it retains values for longer than they change.
-    return personPlan(person, { window, allowedLatenessMs: lateness * unitMs, dimensions, retainMs: 1e12 })
+    return personPlan(person, { window, allowedLatenessMs: lateness * unitMs, dimensions: own, retainMs: 1e12 })
   })
 
 /** The length of the unit in which times are drawn. */
 export function unitOf(person: PersonPlan): number {
-  if (person.kind === 'sessions') return 6 * HOUR_MS
+  if (person.kind === 'sessions' || person.kind === 'paths') return 6 * HOUR_MS
   return person.kind === 'stickiness' ? HOUR_MS / 2 : 1
 }
 

@@ -17,6 +17,7 @@ import { openResultTable } from '../../src/operator/pane-table.ts'
 import { PersonTable } from '../../src/operator/person-table.ts'
 import type { FiredRow } from '../../src/operator/result-sink.ts'
 import { membersOfPartials, type ResultTable } from '../../src/operator/result-table.ts'
+import { textsOfEvents } from '../../src/runtime/plan-facts.ts'
 import { PagePool } from '../../src/state/page-pool.ts'
 import { recordingChannels } from '../exchange/support.ts'
 import { adopt, KEY_GROUPS, snapshotOf, tablePlan, takeOver } from './support.ts'
@@ -54,7 +55,7 @@ const sliding = { ...milliseconds, kind: 'sliding', sizeMs: 3 * WINDOW_MS, slide
 function settleOf(person: PersonPlan, window: TablePlan['window']): Pick<TablePlan, 'settleMs'> {
   if (person.kind === 'funnel') return { settleMs: person.withinMs }
   if (person.kind === 'lifetimeValue') return { settleMs: maxSpanMs(window, person.ages) }
-  if (person.kind === 'sessions') return { settleMs: person.maxDurationMs }
+  if (person.kind === 'sessions' || person.kind === 'paths') return { settleMs: person.maxDurationMs }
   return person.kind === 'retention' ? { settleMs: retentionSettleMs(person, window) } : {}
 }
 
@@ -73,7 +74,7 @@ export function personPlan(person: PersonPlan, change: Partial<TablePlan> = {}):
           ? [column('count', 'cohort'), column('sum', 'revenue')]
           : person.kind === 'sessions'
             ? sessionColumns(person, column)
-            : [column('count', 'persons')]
+            : [column('count', person.kind === 'paths' ? 'transitions' : 'persons')]
   return tablePlan([0, -2], accumulators, {
     keyed: false,
     person,
@@ -116,7 +117,7 @@ export class PersonCluster {
     this.windows = Array.from({ length: parallelism }, () => {
       const pool = new PagePool()
       const table = new PersonTable(plan, plan.person!, 0, columnsOf(plan, pool), pool, plan.person!.value?.column)
-      return { pool, table, aggregator: new PersonAggregator(table, plan.dimensions) }
+      return { pool, table, aggregator: new PersonAggregator(table, textsOfEvents(plan)) }
     })
     this.merges = Array.from({ length: parallelism }, () => {
       const pool = new PagePool()

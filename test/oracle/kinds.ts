@@ -4,6 +4,7 @@ import { money, ratio } from './kinds/derived.ts'
 import { first, histogram, last, quantile, stddev, topK, variance } from './kinds/distributions.ts'
 import { funnel, lifecycle } from './kinds/journeys.ts'
 import { lifetimeValue } from './kinds/lifetime-value.ts'
+import { paths } from './kinds/paths.ts'
 import { activeUsers, approxDistinct, distinct, sessionWindow } from './kinds/persons.ts'
 import { retention, stickiness } from './kinds/returning.ts'
 import { sessions } from './kinds/sessions.ts'
@@ -14,6 +15,6 @@ export const kinds: readonly OracleCase[] = [
   ...[count, sum, min, max, avg],
   ...[distinct, activeUsers, approxDistinct, sessionWindow],
   ...[quantile, variance, stddev, histogram, topK, first, last],
-  ...[funnel, lifecycle, retention, stickiness, sessions],
+  ...[funnel, lifecycle, retention, stickiness, sessions, paths],
   ...[ratio, money, lifetimeValue],
 ]

@@ -78,6 +78,7 @@ const samples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   JobTrigger: { count: 10 },
   JobDetector: { id: 'probe', metric: 'probe', ewma: {} },
   FunnelMetric: { steps: [{ where: 'true' }, { where: 'true' }] },
+  PathsMetric: { of: 'name' },
   RatioMetric: { of: 'probe', to: 'other' },
   FunnelStep: { where: 'true' },
   FunnelExclusion: { where: 'true' },

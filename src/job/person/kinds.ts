@@ -1,5 +1,5 @@
 /**
- * What retentions, stickinesses, lifetime values and sessions say, after parsing. Their definitions are in docs/metrics.md.
+ * What retentions, stickinesses, lifetime values, sessions and paths say, after parsing. Their definitions are in docs/metrics.md.
  *
  * Owns: the shapes, and conditions. Plain data.
  */
@@ -115,6 +115,24 @@ export interface SessionsKind {
   readonly bucketsMs: readonly number[]
   readonly measure: SessionsMeasure
 }
+
+/** From what to what persons go, step by step, in each session. */
+export interface PathsKind {
+  readonly kind: 'paths'
+  /** Path of the field whose values they are of. */
+  readonly field: string
+  /** Events so far apart are in one session. */
+  readonly gapMs: number
+  /** No event of a session is further from its first. */
+  readonly maxDurationMs: number
+  /** Transitions of a session, at most. */
+  readonly steps: number
+  /** Whether equal values in a row are one. */
+  readonly collapse: boolean
+}
+
+/** Most steps of paths. */
+export const PATH_STEPS_MAX = 20
 
 /** Conditions of sessions, each joined with `base`: every event, views, and interactions where there are any. */
 export function sessionsConditions(kind: SessionsKind, base: readonly string[]): readonly (readonly string[])[] {

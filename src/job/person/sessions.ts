@@ -48,17 +48,27 @@ export function sessionsSettleMs(
 /** Tells what is wrong with sessions by windows side by side. */
 export function validateSessions(
   kind: SessionsKind,
-  { window, retainMs, allowedLatenessMs }: MetricDefinition,
+  metric: MetricDefinition,
   path: DocumentPath,
   report: Report,
 ): void {
-  const { gapMs, maxDurationMs } = kind
+  validateSpan(kind, sessionsSettleMs(kind, metric.window), metric, path, report)
+}
+
+/** Tells what is wrong with how long sessions are, of which windows change for so long after their end. */
+export function validateSpan(
+  { kind, gapMs, maxDurationMs }: Pick<SessionsKind, 'gapMs' | 'maxDurationMs'> & { readonly kind: string },
+  settleMs: number,
+  { retainMs, allowedLatenessMs }: MetricDefinition,
+  path: DocumentPath,
+  report: Report,
+): void {
   if (maxDurationMs < gapMs)
     report(
-      [...path, 'sessions', 'maxDuration'],
+      [...path, kind, 'maxDuration'],
       `must be as long as the gap at least, ${formatDuration(gapMs)}: else every pause would end a session`,
     )
-  const settledMs = sessionsSettleMs(kind, window) + allowedLatenessMs
+  const settledMs = settleMs + allowedLatenessMs
   if (retainMs <= settledMs)
     report(
       [...path, 'retain'],

@@ -427,6 +427,9 @@ export interface JobMetric {
     /** Sessions, by the window in which they start. */
     { $case: "sessions"; value: SessionsMetric }
     | //
+    /** From what to what persons go, step by step, in each session. */
+    { $case: "paths"; value: PathsMetric }
+    | //
     /** One metric of the job divided by another. */
     { $case: "ratio"; value: RatioMetric }
     | //
@@ -684,6 +687,23 @@ export interface SessionsMetric {
   measure: string;
   /** Where the buckets of durations begin, `10s` to `1h` by default. */
   buckets: string[];
+}
+
+/**
+ * Paths: how often a person goes from one value of a field to another, by step of the session, in the window in which the
+ * session starts, under the dimensions of its first event. Each value has dimensions `step` (`1` to `steps`), `from` and `to`.
+ */
+export interface PathsMetric {
+  /** Path of the field, as `screen`: a text, a number, a boolean or an enum. */
+  of: string;
+  /** Events so far apart are in one session, `30m` by default. */
+  gap: string;
+  /** No event of a session is further from its first, `24h` by default: how long after its end a window may change. */
+  maxDuration: string;
+  /** Transitions of a session that count, the first ones: 1 to 20, 5 by default. */
+  steps: number;
+  /** Equal values in a row are one; true by default. */
+  collapse?: boolean | undefined;
 }
 
 /**
@@ -4520,6 +4540,9 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "sessions":
         SessionsMetric.encode(message.kind.value, writer.uint32(234).fork()).join();
         break;
+      case "paths":
+        PathsMetric.encode(message.kind.value, writer.uint32(242).fork()).join();
+        break;
       case "ratio":
         RatioMetric.encode(message.kind.value, writer.uint32(250).fork()).join();
         break;
@@ -4746,6 +4769,14 @@ export const JobMetric: MessageFns<JobMetric> = {
             message.kind = { $case: "sessions", value: SessionsMetric.decode(reader, reader.uint32()) };
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.kind = { $case: "paths", value: PathsMetric.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 31: {
             if (tag !== 250) {
               break;
@@ -4896,6 +4927,8 @@ export const JobMetric: MessageFns<JobMetric> = {
         ? { $case: "stickiness", value: StickinessMetric.fromJSON(object.stickiness) }
         : isSet(object.sessions)
         ? { $case: "sessions", value: SessionsMetric.fromJSON(object.sessions) }
+        : isSet(object.paths)
+        ? { $case: "paths", value: PathsMetric.fromJSON(object.paths) }
         : isSet(object.ratio)
         ? { $case: "ratio", value: RatioMetric.fromJSON(object.ratio) }
         : isSet(object.lifetimeValue)
@@ -4971,6 +5004,8 @@ export const JobMetric: MessageFns<JobMetric> = {
       obj.stickiness = StickinessMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "sessions") {
       obj.sessions = SessionsMetric.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "paths") {
+      obj.paths = PathsMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "ratio") {
       obj.ratio = RatioMetric.toJSON(message.kind.value);
     } else if (message.kind?.$case === "lifetimeValue") {
@@ -5131,6 +5166,12 @@ export const JobMetric: MessageFns<JobMetric> = {
       case "sessions": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "sessions", value: SessionsMetric.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "paths": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "paths", value: PathsMetric.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -7034,6 +7075,143 @@ export const SessionsMetric: MessageFns<SessionsMetric> = {
     message.bounce = object.bounce ?? "";
     message.measure = object.measure ?? "";
     message.buckets = object.buckets?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePathsMetric(): PathsMetric {
+  return { of: "", gap: "", maxDuration: "", steps: 0, collapse: undefined };
+}
+
+export const PathsMetric: MessageFns<PathsMetric> = {
+  encode(message: PathsMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.of !== "") {
+      writer.uint32(10).string(message.of);
+    }
+    if (message.gap !== "") {
+      writer.uint32(18).string(message.gap);
+    }
+    if (message.maxDuration !== "") {
+      writer.uint32(26).string(message.maxDuration);
+    }
+    if (message.steps !== 0) {
+      writer.uint32(32).int32(message.steps);
+    }
+    if (message.collapse !== undefined) {
+      writer.uint32(40).bool(message.collapse);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PathsMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePathsMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.of = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gap = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.maxDuration = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.steps = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.collapse = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PathsMetric {
+    return {
+      of: isSet(object.of) ? globalThis.String(object.of) : "",
+      gap: isSet(object.gap) ? globalThis.String(object.gap) : "",
+      maxDuration: isSet(object.maxDuration)
+        ? globalThis.String(object.maxDuration)
+        : isSet(object.max_duration)
+        ? globalThis.String(object.max_duration)
+        : "",
+      steps: isSet(object.steps) ? globalThis.Number(object.steps) : 0,
+      collapse: isSet(object.collapse) ? globalThis.Boolean(object.collapse) : undefined,
+    };
+  },
+
+  toJSON(message: PathsMetric): unknown {
+    const obj: any = {};
+    if (message.of !== "") {
+      obj.of = message.of;
+    }
+    if (message.gap !== "") {
+      obj.gap = message.gap;
+    }
+    if (message.maxDuration !== "") {
+      obj.maxDuration = message.maxDuration;
+    }
+    if (message.steps !== 0) {
+      obj.steps = Math.round(message.steps);
+    }
+    if (message.collapse !== undefined) {
+      obj.collapse = message.collapse;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PathsMetric>, I>>(base?: I): PathsMetric {
+    return PathsMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PathsMetric>, I>>(object: I): PathsMetric {
+    const message = createBasePathsMetric();
+    message.of = object.of ?? "";
+    message.gap = object.gap ?? "";
+    message.maxDuration = object.maxDuration ?? "";
+    message.steps = object.steps ?? 0;
+    message.collapse = object.collapse ?? undefined;
     return message;
   },
 };

@@ -173,7 +173,7 @@ export interface MetricDescription {
   /**
    * `count`, `sum`, `min`, `max`, `avg`, `distinct`, `activeUsers`, `approxDistinct`, `quantile`, `topK`, `first`, `last`,
    * `variance`, `stddev`, `histogram`, `funnel`, `lifecycle`, `retention`, `stickiness`, `ratio`,
-   * `lifetimeValue` or `sessions`.
+   * `lifetimeValue`, `sessions` or `paths`.
    */
   kind: string;
   /** Path that is aggregated; empty for counts. */
@@ -189,7 +189,7 @@ export interface MetricDescription {
   timezone: string;
   /** Whether values are whole numbers. */
   integer: boolean;
-  /** Whether values of groups may be added up: counts and sums. */
+  /** Whether values of groups may be added up: counts, sums and paths. */
   additive: boolean;
   /** `tumbling`, `sliding`, `cumulate`, `session` or `global`. */
   windowKind: string;
@@ -240,9 +240,9 @@ export interface MetricDescription {
   clock: string;
   /** Of `stickiness`: what is counted, `hour`, `day` or `week`. */
   interval: string;
-  /** Of `sessions`: events so far apart are in one. */
+  /** Of `sessions` and `paths`: events so far apart are in one. */
   gapMs: number;
-  /** Of `sessions`: no event is further from the first. */
+  /** Of `sessions` and `paths`: no event is further from the first. */
   maxDurationMs: number;
   /** Of `sessions`: whether one ends with its day. */
   cutAtMidnight: boolean;
@@ -250,6 +250,10 @@ export interface MetricDescription {
   engagedAfterMs: number;
   /** Of `sessions`: whose definition of a bounce, `ga4`, `posthog`, `plausible` or `matomo`. */
   bounce: string;
+  /** Of `paths`: transitions of a session that count, the first ones. */
+  steps: number;
+  /** Of `paths`: whether equal values in a row are one. */
+  collapse: boolean;
   /** Of metrics of money: the ISO 4217 code that values are in; empty for others, and where `measure` is `unconverted`. */
   currency: string;
   /** Of metrics of money: a value is whole units, each 10 to the minus this of `currency`. */
@@ -830,6 +834,8 @@ function createBaseMetricDescription(): MetricDescription {
     cutAtMidnight: false,
     engagedAfterMs: 0,
     bounce: "",
+    steps: 0,
+    collapse: false,
     currency: "",
     decimals: 0,
     ages: 0,
@@ -955,6 +961,12 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.bounce !== "") {
       writer.uint32(314).string(message.bounce);
+    }
+    if (message.steps !== 0) {
+      writer.uint32(320).uint32(message.steps);
+    }
+    if (message.collapse !== false) {
+      writer.uint32(328).bool(message.collapse);
     }
     if (message.currency !== "") {
       writer.uint32(346).string(message.currency);
@@ -1295,6 +1307,22 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.bounce = reader.string();
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.steps = reader.uint32();
+            continue;
+          }
+          case 41: {
+            if (tag !== 328) {
+              break;
+            }
+
+            message.collapse = reader.bool();
+            continue;
+          }
           case 43: {
             if (tag !== 346) {
               break;
@@ -1435,6 +1463,8 @@ export const MetricDescription: MessageFns<MetricDescription> = {
         ? globalThis.Number(object.engaged_after_ms)
         : 0,
       bounce: isSet(object.bounce) ? globalThis.String(object.bounce) : "",
+      steps: isSet(object.steps) ? globalThis.Number(object.steps) : 0,
+      collapse: isSet(object.collapse) ? globalThis.Boolean(object.collapse) : false,
       currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
       decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : 0,
       ages: isSet(object.ages) ? globalThis.Number(object.ages) : 0,
@@ -1557,6 +1587,12 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.bounce !== "") {
       obj.bounce = message.bounce;
     }
+    if (message.steps !== 0) {
+      obj.steps = Math.round(message.steps);
+    }
+    if (message.collapse !== false) {
+      obj.collapse = message.collapse;
+    }
     if (message.currency !== "") {
       obj.currency = message.currency;
     }
@@ -1612,6 +1648,8 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.cutAtMidnight = object.cutAtMidnight ?? false;
     message.engagedAfterMs = object.engagedAfterMs ?? 0;
     message.bounce = object.bounce ?? "";
+    message.steps = object.steps ?? 0;
+    message.collapse = object.collapse ?? false;
     message.currency = object.currency ?? "";
     message.decimals = object.decimals ?? 0;
     message.ages = object.ages ?? 0;
