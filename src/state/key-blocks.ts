@@ -53,6 +53,18 @@ export class KeyBlocks {
     return ref
   }
 
+  /** Whether the keys in two blocks, both of `length` bytes, are the same. */
+  equal(ref: number, other: number, length: number): boolean {
+    const blocks = this.pages.pages
+    const bytes = blocks[ref >>> KEY_PAGE_SHIFT]!.u8
+    const others = blocks[other >>> KEY_PAGE_SHIFT]!.u8
+    const from = ref & KEY_PAGE_MASK
+    const otherFrom = other & KEY_PAGE_MASK
+    let i = 0
+    while (i < length && bytes[from + i] === others[otherFrom + i]) i++
+    return i === length
+  }
+
   /** Gives the block of a key of `length` bytes back. */
   free(ref: number, length: number): void {
     const size = classOf(length)

@@ -153,15 +153,7 @@ export class RecycledTable {
       return false
     const length = this.#u32(row, ROW_KEY_LENGTH)
     if (length !== this.#u32(other, ROW_KEY_LENGTH)) return false
-    const ref = this.#u32(row, ROW_KEY)
-    const otherRef = this.#u32(other, ROW_KEY)
-    const blocks = this.keys.pages.pages
-    const bytes = blocks[ref >>> KEY_PAGE_SHIFT]!.u8
-    const otherBytes = blocks[otherRef >>> KEY_PAGE_SHIFT]!.u8
-    const from = ref & KEY_PAGE_MASK
-    const otherFrom = otherRef & KEY_PAGE_MASK
-    for (let i = 0; i < length; i++) if (bytes[from + i] !== otherBytes[otherFrom + i]) return false
-    return true
+    return this.keys.equal(this.#u32(row, ROW_KEY), this.#u32(other, ROW_KEY), length)
   }
 
   /** Field `field` of a row's header. */
