@@ -127,6 +127,24 @@ export interface WriterMessage {
   readonly types: readonly EventTypeLayout[]
 }
 
+const integerTypes: ReadonlySet<FieldType> = new Set([
+  'int32',
+  'sint32',
+  'uint32',
+  'fixed32',
+  'sfixed32',
+  'int64',
+  'sint64',
+  'uint64',
+  'fixed64',
+  'sfixed64',
+])
+
+/** Whether values of the type are whole numbers. */
+export function isInteger(type: FieldType): boolean {
+  return integerTypes.has(type)
+}
+
 /** Why an event could not be used; the reason of a dead letter. */
 export const deadLetterReasons = [
   'undecodable',
@@ -144,6 +162,7 @@ export const deadLetterReasons = [
   'schema_incompatible',
   'unknown_type',
   'poison',
+  'weight_invalid',
 ] as const
 
 /** Why an event could not be used. */

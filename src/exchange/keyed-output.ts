@@ -25,6 +25,8 @@ const SHORT_KEY_WORDS = KEY_ROOM_MIN / 4
 export interface ExchangedColumns {
   readonly numbers: readonly number[]
   readonly texts: readonly number[]
+  /** Column of the weights, where events can be taken back: 1 and what is none (NaN, 0) is an event. */
+  readonly weight?: number
 }
 
 /** Distributes rows by key. */
@@ -162,7 +164,9 @@ export class KeyedOutput {
     if (batch.offset !== null) gatherF64(scan.offset, rows, count, batch.offset, at)
     if (batch.partition !== null && partitionOf !== null) gatherU32(partitionOf, rows, count, batch.partition, at)
     if (batch.count !== null && counts !== null) gatherU32(counts, rows, count, batch.count, at)
-    const { numbers } = this.#columns
+    const { numbers, weight } = this.#columns
+    if (batch.weight !== null && weight !== undefined)
+      gatherWeights(scan.numbers[weight]!, rows, count, batch.weight, at)
     for (let i = 0; i < numbers.length; i++) gatherF64(scan.numbers[numbers[i]!]!, rows, count, batch.numbers[i]!, at)
     const copyKeys = this.#shortKeys ? copyShortKeys : copyAnyKeys
     let used = copyKeys(scan, rows, count, batch, at)
@@ -256,6 +260,10 @@ function copyShortKeys(scan: ScanBatch, rows: Uint16Array, count: number, batch:
 }
 
 // Two functions, not one over a union: each call site's loop sees one kind of array and stays monomorphic.
+
+function gatherWeights(from: Float64Array, rows: Uint16Array, count: number, into: Int32Array, at: number): void {
+  for (let k = 0; k < count; k++) into[at + k] = from[rows[k]!]! < 0 ? -1 : 1
+}
 
 function gatherF64(from: Float64Array, rows: Uint16Array, count: number, into: Float64Array, at: number): void {
   for (let k = 0; k < count; k++) into[at + k] = from[rows[k]!]!

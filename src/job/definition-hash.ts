@@ -4,7 +4,7 @@ import { describeDedupe } from './dedupe.ts'
 import type { JobDefinition } from './definition.ts'
 
 /**
- * A hash over what state depends on: the key, the time, the key groups, the source's id and the metrics. Sinks, checkpoint
+ * A hash over what state depends on: the key, the time, the weight, the key groups, the source's id and the metrics. Sinks, checkpoint
  * cadence, parallelism and descriptions may change without touching it. 128 bits in hex, independent of key order.
  */
 export function hashDefinition(definition: JobDefinition): string {
@@ -14,6 +14,7 @@ export function hashDefinition(definition: JobDefinition): string {
     keyGroups: definition.keyGroups,
     // Types come and go; those that stay are compared by job/schema-evolution.ts.
     event: { message: event.message, time: event.time, timeUnit: event.timeUnit, key: event.key },
+    ...(event.weight === undefined ? {} : { weight: event.weight }),
     ...(definition.dedupe === undefined ? {} : { dedupe: describeDedupe(definition.dedupe) }),
     metrics: definition.metrics.map(({ description: _, preset: __, maxGroups: ___, ...rest }) => rest),
   }

@@ -11,6 +11,8 @@ export interface EventDefinition {
   readonly key: string
   /** An event later than wall clock plus this is dead-lettered and moves no watermark. */
   readonly maxFutureMs: number
+  /** Path of its weight, an integer: 1 or absent, or -1 for an event that is taken back. Absent: all are events. */
+  readonly weight?: string
   /** Where the descriptors of its messages come from; absent: those of this program. */
   readonly schema?: SchemaDefinition
   /** The types of event in the topic, if there are several: then fields of all of them may be named. */

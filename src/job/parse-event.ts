@@ -14,6 +14,7 @@ export function readEvent(reader: MappingReader): EventDefinition {
   const schema = reader.has('schema') ? readSchema(reader.mapping('schema')) : null
   const types = reader.mappings('oneOf').map(readType)
   if (reader.has('oneOf') && types.length === 0) reader.problem('oneOf', 'must name at least one type of event')
+  const weight = reader.text('weight', '')
   const others = reader.choice('others', ['filter', 'deadLetter'], 'filter')
   const event = {
     message: reader.text('message', defaults.event.message),
@@ -22,6 +23,7 @@ export function readEvent(reader: MappingReader): EventDefinition {
     key: reader.text('key', defaults.event.key),
     maxFutureMs: reader.duration('maxFuture', defaults.event.maxFutureMs),
     // Left out where they say nothing: a definition stays the same as before they were known.
+    ...(weight === '' ? {} : { weight }),
     ...(schema === null ? {} : { schema }),
     ...(types.length === 0 ? {} : { types }),
     ...(others === 'filter' ? {} : { others }),

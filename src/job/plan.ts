@@ -41,6 +41,8 @@ export interface JobPlan {
   readonly ratios?: readonly RatioPlan[]
   /** Of copies of an event only one counts; absent: all do. */
   readonly dedupe?: DedupePlan
+  /** Number column of the weight of each event; absent: all are events (job/weight.ts). */
+  readonly weight?: number
   /** Set for a job in TypeScript: then schema, predicates, tables and metrics are empty. */
   readonly program?: ProgramPlan
 }

@@ -6,7 +6,7 @@
  * (job/validate.ts). Deterministic: the same definition gives the same plan everywhere.
  */
 import { MillraceError } from '../core/errors.ts'
-import type { Descriptors, FieldResolution } from '../event/descriptor.ts'
+import type { Descriptors } from '../event/descriptor.ts'
 import type { Column, ColumnEncoding, EventSchema, FieldRef } from '../event/schema.ts'
 import type { JobDefinition, MetricDefinition, MetricKind } from './definition.ts'
 import { hashDefinition } from './definition-hash.ts'
@@ -24,6 +24,7 @@ import type {
   TablePlan,
 } from './plan.ts'
 import { addAccumulator, indexOfAccumulator, readOf } from './plan-accumulators.ts'
+import { isFloating, isNumber, known } from './plan-fields.ts'
 import { planMoney } from './plan-money.ts'
 import { eventKind, personKindOf, planPerson, readPerson, sharing } from './plan-person.ts'
 import { checkExpression, compileExpression } from './predicate.ts'
@@ -82,9 +83,11 @@ class Planner {
       for (const { index, metric, predicate } of table.metrics)
         metrics[index] = this.#metricPlan(metric, t, predicate, accumulators)
       const retracts = definition.sinks.some(({ corrections }) => corrections === 'retract')
-      return { ...table.plan, accumulators, ...(retracts ? { retracts } : {}) }
+      const takesBack = definition.event.weight !== undefined
+      return { ...table.plan, accumulators, ...(retracts ? { retracts } : {}), ...(takesBack ? { takesBack } : {}) }
     })
     const { event, dedupe } = definition
+    const weightColumn = event.weight === undefined ? -1 : this.#numberColumn(event.weight)
     const idColumn = dedupe === undefined ? -1 : this.#column(this.#field(dedupe.by), 'text')
     const placed = tables.map((table) => this.#money.place(table, this.#columns.length))
     const [type] = this.#scope.types
@@ -109,6 +112,7 @@ class Planner {
       metrics,
       ...(this.#money.list.length === 0 ? {} : { money: this.#money.list }),
       ...(ratios.length === 0 ? {} : { ratios }),
+      ...(weightColumn < 0 ? {} : { weight: weightColumn }),
       ...(dedupe === undefined ? {} : { dedupe: { ...dedupe, column: idColumn } }),
     }
   }
@@ -332,18 +336,4 @@ class Planner {
   #field(path: string): FieldRef {
     return known(path, this.#scope.resolve(path))
   }
-}
-
-function known(path: string, resolved: FieldResolution): FieldRef {
-  if (resolved.ok) return resolved.field
-  throw new MillraceError('JOB_INVALID', `field "${path}" cannot be read: ${resolved.problem}`)
-}
-
-function isFloating({ type }: FieldRef): boolean {
-  return type === 'float' || type === 'double' || type === 'property'
-}
-
-/** Whether the first and the last of a field are numbers; a property may be anything, so it is a text. */
-function isNumber({ type }: FieldRef): boolean {
-  return !['string', 'bytes', 'bool', 'enum', 'property'].includes(type)
 }

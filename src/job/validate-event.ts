@@ -6,7 +6,7 @@
  */
 import { didYouMean } from '../core/suggest.ts'
 import type { Descriptors } from '../event/descriptor.ts'
-import type { FieldType } from '../event/schema.ts'
+import { isInteger } from '../event/schema.ts'
 import type { EventDefinition, EventTypeDefinition } from './event-definition.ts'
 import type { EventScope } from './event-scope.ts'
 import type { DocumentPath } from './parse-reader.ts'
@@ -17,18 +17,6 @@ export const EVENT_TYPES_MAX = 16
 const NAME_MAX = 256
 const HINT_NAMES_MAX = 1000
 const TYPE_MESSAGE = 11
-const integers: ReadonlySet<FieldType> = new Set([
-  'int32',
-  'sint32',
-  'uint32',
-  'fixed32',
-  'sfixed32',
-  'int64',
-  'sint64',
-  'uint64',
-  'fixed64',
-  'sfixed64',
-])
 
 type Report = (path: DocumentPath, message: string) => void
 
@@ -91,12 +79,12 @@ function validateTimeAndKey(
   const of = type.definition === null ? '' : `type ${type.type}: `
   const time = scope.resolveIn(type, timePath)
   if (!time.ok) report(timeAt, `${of}${time.problem}`)
-  else if (time.field.type !== 'timestamp' && !integers.has(time.field.type)) {
+  else if (time.field.type !== 'timestamp' && !isInteger(time.field.type)) {
     report(timeAt, `${of}"${timePath}" is ${time.field.type}; a time is a google.protobuf.Timestamp or an integer`)
   }
   const key = scope.resolveIn(type, keyPath)
   if (!key.ok) report(keyAt, `${of}${key.problem}`)
-  else if (key.field.type !== 'string' && key.field.type !== 'bytes' && !integers.has(key.field.type)) {
+  else if (key.field.type !== 'string' && key.field.type !== 'bytes' && !isInteger(key.field.type)) {
     report(keyAt, `${of}"${keyPath}" is ${key.field.type}; a key is a string, bytes or an integer`)
   }
 }

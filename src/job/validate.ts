@@ -22,6 +22,7 @@ import { validateOutputs } from './validate-output.ts'
 import { validatePerson } from './validate-person.ts'
 import { validateRatio } from './validate-ratio.ts'
 import { validateWindow } from './validate-window.ts'
+import { validateWeight } from './weight.ts'
 
 /** Most metrics of a job. */
 export const METRICS_MAX = 100
@@ -82,6 +83,7 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
   validateCurrencies(definition, report)
   const { dedupe, watermark, metrics } = definition
   validateDedupe(dedupe, watermark.outOfOrdernessMs, metrics.slice(0, METRICS_MAX), scope, report)
+  validateWeight(definition, scope, report)
   validateDetectors(definition, report)
   validateOutputs(definition, scope, report)
   return problems

@@ -20,7 +20,6 @@ import { createPanes, type PaneAssigner, type Span } from '../window/panes.ts'
 import type { WindowAssigner } from '../window/tumbling.ts'
 import type { Accumulators } from './accumulators.ts'
 import { GroupKeyBuilder } from './group-key.ts'
-import type { MemberCounts } from './member-counts.ts'
 import type { Slice, SliceList } from './slices.ts'
 import { GroupUpdater } from './update-groups.ts'
 
@@ -102,11 +101,6 @@ export class EventAggregator {
     this.#collectAlways = collectAlways
     const placement = { groupOf: this.#groupOf, sliceOf: this.#sliceOf, slices: this.#slicesHere }
     this.#updater = new GroupUpdater(plan, accumulators, collectAlways, placement)
-  }
-
-  /** Members that are counted. */
-  get counts(): MemberCounts {
-    return this.#updater.counts
   }
 
   /**

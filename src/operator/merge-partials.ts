@@ -14,7 +14,7 @@ import { CELL, CLOCK, GAIN, LATE, PartialReader } from '../exchange/partial-batc
 import { ROW_CHANGE, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import { COUNT } from './accumulators.ts'
 import { mergeCell } from './cells.ts'
-import { MemberCounts } from './member-counts.ts'
+import { weigh } from './member-counts.ts'
 import { addMember, memberRow } from './member-rows.ts'
 import { mergePartial } from './merge-accumulators.ts'
 import type { ResultTable } from './result-table.ts'
@@ -27,8 +27,6 @@ export class PartialMerger {
   readonly #tables: readonly (ResultTable | null)[]
   readonly #columns: readonly number[]
   readonly #reader = new PartialReader()
-  /** Members that are counted. */
-  readonly counts = new MemberCounts()
   /** What each sender's clock said last. */
   readonly #clocks: Float64Array
 
@@ -97,7 +95,7 @@ export class PartialMerger {
       const members = slice.members[reader.accumulator]!
       if (table.accumulators.memberCounts) {
         const member = memberRow(members, row, reader.bytes, reader.groupEnd, reader.memberEnd)
-        page.f64[at + reader.accumulator]! += this.counts.weigh(members, member, reader.weight)
+        page.f64[at + reader.accumulator]! += weigh(members, member, reader.weight)
       } else if (addMember(members, row, reader.bytes, reader.groupEnd, reader.memberEnd))
         page.f64[at + reader.accumulator]!++
     }

@@ -24,7 +24,7 @@ import {
   sumOverflow,
 } from './accumulators.ts'
 import { setMemberBit } from './member-bits.ts'
-import { MemberCounts, owe } from './member-counts.ts'
+import { owe, weigh } from './member-counts.ts'
 import { MemberFinder } from './member-finder.ts'
 import { addMember, memberRow } from './member-rows.ts'
 import type { Slice } from './slices.ts'
@@ -51,8 +51,6 @@ export interface Placement {
 
 /** Updates the groups of one table. */
 export class GroupUpdater {
-  /** Members that are counted. */
-  readonly counts = new MemberCounts()
   readonly #plan: TablePlan
   readonly #accumulators: Accumulators
   readonly #strideF64: number
@@ -216,7 +214,7 @@ export class GroupUpdater {
         const members = slice.members[i]!
         const before = members.count
         const member = this.#members!.of(batch, row, group, slice, i)
-        if (memberCounts) f64[at]! += this.counts.weigh(members, member, weight)
+        if (memberCounts) f64[at]! += weigh(members, member, weight)
         else if (members.count > before) f64[at]!++
         break
       }
@@ -244,7 +242,7 @@ export class GroupUpdater {
     else if (!Number.isNaN(total)) sumOverflow(this.#accumulators, i, this.#plan.id)
   }
 
-  /** As MemberCounts.weigh. Where partials are sent on, merge has the counts: only what it must be told is kept here. */
+  /** As `weigh`. Where partials are sent on, merge has the counts: only what it must be told is kept here. */
   #weighText(
     slice: Slice,
     accumulator: number,
@@ -256,7 +254,7 @@ export class GroupUpdater {
     weight: number,
   ): number {
     const member = memberRow(members, group, bytes, start, end)
-    if (!this.#collectAlways) return this.counts.weigh(members, member, weight)
+    if (!this.#collectAlways) return weigh(members, member, weight)
     if (owe(members, member, weight)) {
       slice.owed[accumulator] ??= []
       slice.owed[accumulator].push(member)

@@ -10,6 +10,7 @@ import { MIN_WATERMARK } from '../core/time.ts'
 import { openDecoder } from '../event/event-decoder.ts'
 import { openKernel } from '../event/kernel.ts'
 import { ScanBatch } from '../event/scan.ts'
+import { EventWeights } from '../event/weights.ts'
 import { allocateShared, OutputChannels } from '../exchange/channel.ts'
 import { Combiner, type CombinerPlan } from '../exchange/combiner.ts'
 import { type EventBatchLayout, layOutEventBatch } from '../exchange/event-batch.ts'
@@ -80,8 +81,9 @@ export class Attempt {
     const { numbers, texts } = this.#columns
     this.#combine = combinerPlan(deploy.plan)
     const origins = deploy.plan.definition.late !== null
-    const [counts, ids] = [this.#combine !== null, deploy.plan.dedupe !== undefined]
-    this.#layout = layOutEventBatch(numbers.length, texts.length, origins, counts, false, ids)
+    const { weight, dedupe } = deploy.plan
+    const [counts, weights, ids] = [this.#combine !== null, weight !== undefined, dedupe !== undefined]
+    this.#layout = layOutEventBatch(numbers.length, texts.length, origins, counts, weights, ids)
   }
 
   /** Builds this thread's subtasks, with the state of the checkpoint. */
@@ -167,13 +169,14 @@ export class Attempt {
   }
 
   #buildSource(index: number): SourceSubtask {
-    const { definition, schema, predicates, keyGroups, jobName, money } = this.#plan
+    const { definition, schema, predicates, keyGroups, jobName, money, weight } = this.#plan
     const { source, event, watermark } = definition
     const { ports } = this.#environment
     const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
     const outputs = this.#outputs(source.id, index)
     const restored = this.#restored(source.id)
-    const kernel = openKernel(schema)
+    // A record whose weight is none is a dead letter: that is looked at one by one.
+    const kernel = weight === undefined ? openKernel(schema) : null
     const scan = new ScanBatch(schema.columns, kernel?.place, money?.length)
     return new SourceSubtask(
       {
@@ -188,6 +191,7 @@ export class Attempt {
         reader: ports.openReader(this.#plan),
         decoder: openDecoder(schema, (id) => this.#environment.schemaWanted(index, id)),
         ...{ kernel, scan, channels },
+        weights: weight === undefined ? null : new EventWeights(scan.numbers[weight]!, schema.columns[weight]!),
         predicates: compilePredicates(predicates, schema),
         money: openMoney(money, scan),
         combiner: this.#combine === null ? null : new Combiner(this.#combine),

@@ -18,7 +18,8 @@ export function exchangedColumns(plan: JobPlan): ExchangedColumns {
       else numbers.add(column)
     }
   }
-  return { numbers: [...numbers].sort((a, b) => a - b), texts: [...texts].sort((a, b) => a - b) }
+  const columns = { numbers: [...numbers].sort((a, b) => a - b), texts: [...texts].sort((a, b) => a - b) }
+  return plan.weight === undefined ? columns : { ...columns, weight: plan.weight }
 }
 
 /** Text columns by which a table tells events apart: its dimensions, -1 for the event's key, -2 for what it makes itself. */

@@ -2,6 +2,7 @@
 import type { RecordDecoder } from '../event/event-decoder.ts'
 import type { Kernel } from '../event/kernel.ts'
 import type { ScanBatch } from '../event/scan.ts'
+import type { EventWeights } from '../event/weights.ts'
 import type { OutputChannels } from '../exchange/channel.ts'
 import type { Combiner } from '../exchange/combiner.ts'
 import type { KeyedOutput } from '../exchange/keyed-output.ts'
@@ -30,6 +31,8 @@ export interface SourceParts {
   /** Reads the usual records, the decoder the others; null where the decoder reads all. */
   readonly kernel: Kernel | null
   readonly scan: ScanBatch
+  /** The weights of the scan's rows; null where all are events. Needs `kernel` to be null. */
+  readonly weights: EventWeights | null
   readonly predicates: PredicateEvaluator
   /** Makes the columns of money; null where there are none. */
   readonly money: { convert(batch: ScanBatch): void } | null

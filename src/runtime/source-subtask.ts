@@ -29,6 +29,7 @@ const MARK_INTERVAL_MS = 20
 
 const NULL_VALUE = reasonCode('null_value')
 const TIME_IN_FUTURE = reasonCode('time_in_future')
+const WEIGHT_INVALID = reasonCode('weight_invalid')
 
 /** Reads the partitions of one source subtask. */
 export class SourceSubtask implements Subtask {
@@ -215,7 +216,7 @@ export class SourceSubtask implements Subtask {
 
   /** Decodes records of the chunk until it ends or the scan is full. */
   #decode(chunk: RecordChunk): void {
-    const { scan, decoder, kernel } = this.#parts
+    const { scan, decoder, kernel, weights } = this.#parts
     const cursor = this.#cursor
     const partitionOf = this.#partitionOf
     const latestMs = this.#context.clock.nowMs() + this.#parts.maxFutureMs
@@ -250,10 +251,10 @@ export class SourceSubtask implements Subtask {
       read++
       if (reason === 0) {
         const time = scan.timeMs[row]!
-        if (time > latestMs) {
-          scan.undoLast()
-          reason = TIME_IN_FUTURE
-        } else {
+        if (time > latestMs) reason = TIME_IN_FUTURE
+        else if (weights?.holds(row) === false) reason = WEIGHT_INVALID
+        if (reason > 0) scan.undoLast()
+        else {
           if (time > maxTimestampMs) maxTimestampMs = time
           scan.offset[row] = chunk.baseOffset + cursor.offsetDelta
           if (partitionOf !== null) partitionOf[row] = chunk.partition

@@ -167,4 +167,41 @@ describe('events that cannot be used', () => {
     expect(events).toMatchObject({ applied: 2, late: 0, deadLettered: 1 })
     expect(watermarkMs).toBe(nowMs + 50 * MINUTE_MS - 5001)
   })
+
+  it('and so is one with a weight that is none, where the job reads weights', async () => {
+    const engine = await engineForTest()
+    const { client, logRoot: path } = engine
+    const log = createLogTopic(path, 'events', 1)
+    onTestFinished(() => log.close())
+    const day = { window: { calendar: 'day' } }
+    const definition = {
+      ...{ apiVersion: 'millrace.dev/v1', kind: 'Job', metadata: { name: 'weights' } },
+      sources: [{ id: 'events', ...log.source() }],
+      event: { message: 'millrace.v1.Event', time: 'occurred_at', key: 'person', weight: 'weight' },
+      metrics: [
+        { id: 'events', count: {}, ...day },
+        { id: 'persons', activeUsers: {}, ...day },
+        { id: 'names', distinct: { field: 'name' }, ...day },
+      ],
+      deadLetters: { log: { path, topic: 'dead' } },
+    }
+    await submitJob(client, JSON.stringify(definition))
+    const of = (person: string, weight?: number): SampleEvent => {
+      const event = { person, name: `by ${person}`, occurredAt: new Date(NOON_MS) }
+      const value = Event.encode(Event.fromPartial(weight === undefined ? event : { ...event, weight })).finish()
+      return { person, timeMs: NOON_MS, value }
+    }
+    // Back before it comes, given twice and taken back once, taken back for good, and three that are no weights.
+    const sent = [of('a', -1), of('a'), of('b', 1), of('b'), of('b', -1), of('c', 0), of('c', 2), of('c', -2), of('d')]
+    await log.append([sent])
+    const { events } = await untilRead(client, 'weights', sent.length)
+    expect([events.applied, events.deadLettered, accountedFor(events)]).toEqual([6, 3, sent.length])
+    await checkpointApplied(client, 'weights')
+    const numbers = async (id: string) => (await valuesOf(client, 'weights', id)).map(({ value }) => value)
+    expect(await numbers('events')).toEqual([2])
+    expect(await numbers('persons')).toEqual([2])
+    expect(await numbers('names')).toEqual([2])
+    const letters = [...(await readLogTopic(path, 'dead')).values()].flat().map((bytes) => DeadLetter.decode(bytes))
+    expect(letters.map(({ reason }) => reason)).toEqual(['weight_invalid', 'weight_invalid', 'weight_invalid'])
+  })
 })

@@ -2,7 +2,7 @@
 import type { OracleCase } from './case.ts'
 import { compare, type Expected, expectedOf } from './compare.ts'
 import { openOracle } from './engagement-oracle.ts'
-import type { OracleMode } from './modes.ts'
+import type { OracleMode } from './mode-job.ts'
 import { lateSql } from './sample.ts'
 
 /** How a kind fared. */
@@ -45,9 +45,11 @@ export async function judgeKinds(
   for (const mode of modes) {
     const startMs = performance.now()
     let judged = 0
-    await mode.run(cases, seed, (told, of) => {
-      cases.forEach(({ metrics }, i) => {
-        const verdict = verdicts[i]!
+    const own = mode.of?.(cases) ?? cases
+    if (own.length === 0) continue
+    await mode.run(own, seed, (told, of) => {
+      own.forEach(({ kind, metrics }) => {
+        const verdict = verdicts.find((one) => one.kind === kind)!
         for (const [id, metric] of Object.entries(metrics)) {
           const { values, different } = compare(metric, expected[of].get(id)!, told.get(id)!)
           judged += values
@@ -56,7 +58,10 @@ export async function judgeKinds(
         }
       })
     })
-    say(`${mode.name}: ${judged} values in ${((performance.now() - startMs) / 1000).toFixed(1)} s`)
+    const metrics = own.reduce((sum, one) => sum + Object.keys(one.metrics).length, 0)
+    say(
+      `${mode.name}: ${own.length} kinds, ${metrics} metrics, ${judged} values in ${((performance.now() - startMs) / 1000).toFixed(1)} s`,
+    )
   }
   return verdicts
 }

@@ -1,83 +1,30 @@
 /**
  * The ways in which the events come to the jobs of the oracle: each is one whole job with all metrics, on real threads.
  *
- * Owns: how events are sent and what is done to the job meanwhile, and asking for all values. Does not own what they must
+ * Owns: how events are sent and what is done to the job meanwhile. Does not own the job (mode-job.ts), what its values must
  * be (kinds/), or comparing (compare.ts).
  */
-import { accountedFor } from '../../src/control/api.ts'
 import { WorkerPool } from '../../src/coordinator/worker-pool.ts'
-import type { MetricValue } from '../../src/query/api.ts'
 import type { WorkerPort } from '../../src/runtime/messages.ts'
 import { withCopies } from '../support/copies.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
-import { valuesOf } from '../support/engine-numbers.ts'
+import { submitJob, untilJob } from '../support/engine.ts'
 import { fillPartitions, type SampleEvent, shuffleWithin } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'
 import type { OracleCase } from './case.ts'
+import {
+  expectNothingLost,
+  type Judge,
+  jobOf,
+  type OracleMode,
+  untilCounted,
+  valuesOfAll,
+  withEngine,
+} from './mode-job.ts'
 import { isLate, oracleEvents } from './sample.ts'
-
-/** All values of a job, by metric. */
-export type Told = ReadonlyMap<string, readonly MetricValue[]>
-
-/** What a mode hands over to be judged: values, and of which events they must be. */
-export type Judge = (told: Told, of: 'all' | 'withoutLate') => void
-
-/** A way of running. `seed` decides all that is chance. */
-export interface OracleMode {
-  readonly name: string
-  run(cases: readonly OracleCase[], seed: number, judge: Judge): Promise<void>
-}
+import { takenBack } from './taken-back.ts'
 
 const HOUR = 3_600_000
-
-/** The document of a job with all metrics of `cases`. */
-function jobOf(cases: readonly OracleCase[], changes: Readonly<Record<string, unknown>>, lateness?: string): string {
-  const metrics = cases.flatMap(({ metrics }) =>
-    Object.entries(metrics).map(([id, { definition }]) => {
-      if ('ratio' in definition) return { id, ...definition }
-      return { id, ...definition, retain: '2000d', ...(lateness === undefined ? {} : { allowedLateness: lateness }) }
-    }),
-  )
-  return JSON.stringify({
-    ...{ apiVersion: 'millrace.dev/v1', kind: 'Job', metadata: { name: 'oracle' } },
-    event: { message: 'millrace.v1.Event', time: 'occurred_at', key: 'person' },
-    ...Object.assign({}, ...cases.map(({ sections }) => sections)),
-    ...changes,
-    metrics,
-  })
-}
-
-async function valuesOfAll({ client }: TestEngine, cases: readonly OracleCase[]): Promise<Told> {
-  const told = new Map<string, readonly MetricValue[]>()
-  for (const { metrics } of cases)
-    for (const id of Object.keys(metrics)) told.set(id, await valuesOf(client, 'oracle', id))
-  return told
-}
-
-async function withEngine(threads: number, body: (engine: TestEngine) => Promise<void>): Promise<void> {
-  const engine = await openEngine({ threads })
-  try {
-    await body(engine)
-  } finally {
-    await engine.close()
-  }
-}
-
-/** Waits until so many events are in the values: a checkpoint goes through the job behind them. */
-async function untilCounted({ client }: TestEngine, events: number): Promise<void> {
-  await untilRead(client, 'oracle', events, 240_000)
-  await client.control.triggerCheckpoint('oracle')
-}
-
-/** Every event has become something, and `applied` of them something that counts. */
-async function expectNothingLost(engine: TestEngine, read: number, deduplicated = 0): Promise<void> {
-  const { events } = await untilRead(engine.client, 'oracle', read)
-  if (accountedFor(events) !== read || events.late + events.deadLettered + events.lost > 0)
-    throw new Error(`events of the job do not add up: ${JSON.stringify(events)} of ${read}`)
-  if (events.deduplicated !== deduplicated)
-    throw new Error(`${events.deduplicated} copies were left out instead of ${deduplicated}`)
-}
 
 interface BoundedRun {
   readonly sent: readonly (readonly SampleEvent[])[]
@@ -207,4 +154,4 @@ const crashed: OracleMode = {
 }
 
 /** All of them. */
-export const modes: readonly OracleMode[] = [inOrder, shuffled, late, copied, crashed]
+export const modes: readonly OracleMode[] = [inOrder, shuffled, late, takenBack, copied, crashed]

@@ -129,7 +129,11 @@ export interface Event {
   /** Typed properties of the event, by name. */
   properties: { [key: string]: PropertyValue };
   context?: Context | undefined;
-  consent?: Consent | undefined;
+  consent?:
+    | Consent
+    | undefined;
+  /** -1 takes an event back that was sent with otherwise the same fields, for jobs that read weights (`event.weight`). */
+  weight?: number | undefined;
 }
 
 export interface Event_PropertiesEntry {
@@ -200,6 +204,7 @@ function createBaseEvent(): Event {
     properties: {},
     context: undefined,
     consent: undefined,
+    weight: undefined,
   };
 }
 
@@ -252,6 +257,9 @@ export const Event: MessageFns<Event> = {
     }
     if (message.consent !== undefined) {
       Consent.encode(message.consent, writer.uint32(130).fork()).join();
+    }
+    if (message.weight !== undefined) {
+      writer.uint32(136).sint32(message.weight);
     }
     return writer;
   },
@@ -400,6 +408,14 @@ export const Event: MessageFns<Event> = {
             message.consent = Consent.decode(reader, reader.uint32());
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.weight = reader.sint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -463,6 +479,7 @@ export const Event: MessageFns<Event> = {
         : {},
       context: isSet(object.context) ? Context.fromJSON(object.context) : undefined,
       consent: isSet(object.consent) ? Consent.fromJSON(object.consent) : undefined,
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : undefined,
     };
   },
 
@@ -522,6 +539,9 @@ export const Event: MessageFns<Event> = {
     if (message.consent !== undefined) {
       obj.consent = Consent.toJSON(message.consent);
     }
+    if (message.weight !== undefined) {
+      obj.weight = Math.round(message.weight);
+    }
     return obj;
   },
 
@@ -558,6 +578,7 @@ export const Event: MessageFns<Event> = {
     message.consent = (object.consent !== undefined && object.consent !== null)
       ? Consent.fromPartial(object.consent)
       : undefined;
+    message.weight = object.weight ?? undefined;
     return message;
   },
 };

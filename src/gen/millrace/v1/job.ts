@@ -241,6 +241,8 @@ export interface JobEvent {
   oneOf: JobEventType[];
   /** What a record becomes that is of no type here: `filter` (default) or `deadLetter`. */
   others: string;
+  /** Path of its weight, an integer: 1, or absent, is an event; -1 takes an equal one back, as if that had never been sent. */
+  weight: string;
 }
 
 /** Where descriptors come from. */
@@ -3060,7 +3062,17 @@ export const StartOffsets_PartitionsEntry: MessageFns<StartOffsets_PartitionsEnt
 };
 
 function createBaseJobEvent(): JobEvent {
-  return { message: "", time: "", timeUnit: "", key: "", maxFuture: "", schema: undefined, oneOf: [], others: "" };
+  return {
+    message: "",
+    time: "",
+    timeUnit: "",
+    key: "",
+    maxFuture: "",
+    schema: undefined,
+    oneOf: [],
+    others: "",
+    weight: "",
+  };
 }
 
 export const JobEvent: MessageFns<JobEvent> = {
@@ -3088,6 +3100,9 @@ export const JobEvent: MessageFns<JobEvent> = {
     }
     if (message.others !== "") {
       writer.uint32(66).string(message.others);
+    }
+    if (message.weight !== "") {
+      writer.uint32(74).string(message.weight);
     }
     return writer;
   },
@@ -3169,6 +3184,14 @@ export const JobEvent: MessageFns<JobEvent> = {
             message.others = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.weight = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3203,6 +3226,7 @@ export const JobEvent: MessageFns<JobEvent> = {
         ? object.one_of.map((e: any) => JobEventType.fromJSON(e))
         : [],
       others: isSet(object.others) ? globalThis.String(object.others) : "",
+      weight: isSet(object.weight) ? globalThis.String(object.weight) : "",
     };
   },
 
@@ -3232,6 +3256,9 @@ export const JobEvent: MessageFns<JobEvent> = {
     if (message.others !== "") {
       obj.others = message.others;
     }
+    if (message.weight !== "") {
+      obj.weight = message.weight;
+    }
     return obj;
   },
 
@@ -3250,6 +3277,7 @@ export const JobEvent: MessageFns<JobEvent> = {
       : undefined;
     message.oneOf = object.oneOf?.map((e) => JobEventType.fromPartial(e)) || [];
     message.others = object.others ?? "";
+    message.weight = object.weight ?? "";
     return message;
   },
 };

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest'
+import { MillraceError } from '../../src/core/errors.ts'
+import { parseJob } from '../../src/job/parse.ts'
+import { diffState } from '../../src/job/state-diff.ts'
+import { builtInDescriptors } from '../support/descriptors.ts'
+import { planOf, stateOf } from './state-support.ts'
+
+const descriptors = builtInDescriptors()
+const weights = 'event: { message: millrace.v1.Event, time: occurred_at, key: person, weight: weight }\n'
+const day = 'window: { calendar: day }'
+
+function mistakesOf(metrics: readonly string[], event = weights): readonly string[] {
+  const text = `apiVersion: millrace.dev/v1
+kind: Job
+metadata: { name: j }
+sources: [{ id: events, kafka: { topic: events } }]
+${event}metrics:
+${metrics.map((metric, i) => `  - { id: m${i}, ${metric} }\n`).join('')}`
+  try {
+    parseJob(text, descriptors)
+    return []
+  } catch (error) {
+    return MillraceError.from(error).violations!.map(({ field, message }) => `${field}: ${message}`)
+  }
+}
+
+describe('the weight of events', () => {
+  it('is a column of the plan, and every table takes events back', () => {
+    const metrics = `  - { id: views, count: {}, ${day} }\n  - { id: states, lifecycle: { lookback: 30d }, ${day} }\n`
+    const plan = planOf(metrics, weights)
+    expect(plan.schema.columns[plan.weight!]).toMatchObject({
+      field: { path: 'weight' },
+      encoding: 'number',
+      nullable: true,
+    })
+    expect(plan.tables.map(({ takesBack }) => takesBack)).toEqual([true, true])
+    const without = planOf(metrics)
+    expect(without).not.toHaveProperty('weight')
+    expect(without.tables.some((table) => 'takesBack' in table)).toBe(false)
+    expect(plan.definitionHash).not.toBe(without.definitionHash)
+  })
+
+  it('does not go on with state in which members have no counts', () => {
+    const metrics = `  - { id: visitors, distinct: { field: platform }, ${day} }\n`
+    const changes = (held: string, wanted: string): string[] =>
+      diffState(stateOf(metrics, held), stateOf(metrics, wanted)).entries.flatMap(({ kind, change }) =>
+        kind === 'table' ? [change] : [],
+      )
+    expect(changes(weights, weights)).toEqual(['kept'])
+    expect(changes('', weights)).toEqual(['new', 'dropped'])
+    expect(changes(weights, '')).toEqual(['new', 'dropped'])
+  })
+
+  it('is taken by what can take back', () => {
+    const field = 'field: revenue_minor'
+    expect(
+      mistakesOf([
+        `count: {}, window: { sliding: 1h, slide: 5m }`,
+        `sum: { ${field} }, ${day}`,
+        `avg: { ${field} }, window: { cumulate: 1d, step: 1h }`,
+        `quantile: { ${field}, q: 0.5 }, ${day}`,
+        `histogram: { ${field}, bounds: [1, 2] }, ${day}`,
+        `distinct: { field: platform }, ${day}`,
+        `activeUsers: {}, ${day}`,
+        `activeUsers: {}, window: { sliding: 28d, slide: 1d }`,
+        `variance: { ${field} }, by: [person], ${day}`,
+        `sessions: { gap: 30m }, ${day}`,
+      ]),
+    ).toEqual([])
+  })
+
+  it.each([
+    [`min: { field: revenue_minor }, ${day}`, 'metrics[0].min: min cannot take events back'],
+    [`last: { field: platform }, ${day}`, 'metrics[0].last: last cannot take events back'],
+    [`topK: { field: platform, k: 3 }, ${day}`, 'metrics[0].topK: topK cannot take events back'],
+    [`approxDistinct: {}, ${day}`, 'metrics[0].approxDistinct: approxDistinct cannot take events back'],
+    [`stddev: { field: revenue_minor }, ${day}`, 'metrics[0].stddev: stddev that is not by "person" cannot'],
+    [
+      `distinct: { field: platform }, window: { sliding: 2h, slide: 1h }`,
+      'metrics[0].window: distinct in windows that',
+    ],
+    [
+      `count: {}, window: { session: 30m }, by: [person]`,
+      'metrics[0].window: a session window cannot take events back',
+    ],
+  ])('is refused with what cannot: %s', (metric, problem) => {
+    const mistakes = mistakesOf([metric])
+    expect(mistakes).toHaveLength(1)
+    expect(mistakes[0]).toContain(problem)
+    expect(mistakesOf([metric], '')).toEqual([])
+  })
+
+  it('is an integer field', () => {
+    const of = (weight: string) =>
+      mistakesOf([`count: {}, ${day}`], weights.replace('weight: weight', `weight: ${weight}`))
+    expect(of('revenue_minor')).toEqual([])
+    expect(of('platform')).toEqual(['event.weight: a weight is an integer, 1 or -1; "platform" is string'])
+    expect(of('properties.weight')).toEqual([
+      'event.weight: a weight is an integer, 1 or -1; "properties.weight" is property',
+    ])
+    expect(of('wieght')[0]).toMatch(/^event\.weight: .*weight/)
+  })
+})
