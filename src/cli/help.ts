@@ -189,6 +189,14 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     ],
     exits: [...asking, 'notFound'],
   },
+  ltv: {
+    examples: [
+      ['ltv revenue/days --discount 1%', 'who is worth most in the next 12 x 30 days'],
+      ['ltv revenue/days --person 07592 --steps 52 --step-days 7', 'one person, over a year of weeks'],
+      ['ltv revenue/days --margin 40% --churn 5% --csv', 'with the steady state, for a spreadsheet'],
+    ],
+    exits: [...asking, 'notFound'],
+  },
   lookup: {
     examples: [
       ['lookup shop u17', 'all that job shop knows of the person u17'],

@@ -7,14 +7,8 @@
 import { type MoneyDefinition, moneyOf, shownMoney } from '../job/money-definition.ts'
 import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
-import {
-  isAdditive,
-  type KeyQuery,
-  type KeyResult,
-  type MetricInfo,
-  type MetricResult,
-  type MetricValue,
-} from '../query/api.ts'
+import type { KeyQuery, KeyResult, MetricResult, MetricValue } from '../query/api.ts'
+import { isAdditive, type MetricInfo } from '../query/metric-info.ts'
 import { formatNumber, formatWatermark, formatWindow, printable } from './format.ts'
 import { jsonInstant, jsonNumber } from './job-view.ts'
 import type { Output } from './output.ts'

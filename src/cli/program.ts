@@ -13,6 +13,7 @@ import { addEpisodeCommands } from './episode-commands.ts'
 import { ExitSignal, errorLines, exitCodeOf, exitCodes, FileError } from './failure.ts'
 import { teach } from './help.ts'
 import { addJobCommands } from './job-commands.ts'
+import { addLifetimeCommand } from './lifetime-command.ts'
 import { addMetricCommands } from './metric-commands.ts'
 import { addNewCommand } from './new-command.ts'
 import { addProduceCommand } from './produce-command.ts'
@@ -53,6 +54,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addChangeCommands(program, deps)
   addMetricCommands(program, deps)
   addReportCommands(program, deps)
+  addLifetimeCommand(program, deps)
   addEpisodeCommands(program, deps)
   addProduceCommand(program, deps)
   addNewCommand(program, deps)

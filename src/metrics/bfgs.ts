@@ -37,8 +37,25 @@ const ROUNDING = 1e-14
 /** A gradient this small where the line search finds nothing lower is rounding. */
 const ROUNDING_GRADIENT = 1e-6
 
-/** Searches from `start`, which must be where `f` is finite (else the result has not converged and is the start). */
+/** Works off what is done step by step, at once. */
+export function finish<T>(steps: Generator<undefined, T, undefined>): T {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}
+
+/** As `minimising`, at once. */
 export function minimise(f: DifferentiableFunction, start: readonly number[], options: MinimiseOptions = {}): Minimum {
+  return finish(minimising(f, start, options))
+}
+
+/** Searches step by step from `start`, which must be where `f` is finite (else the result has not converged and is the start). */
+export function* minimising(
+  f: DifferentiableFunction,
+  start: readonly number[],
+  options: MinimiseOptions = {},
+): Generator<undefined, Minimum, undefined> {
   const gradientMax = options.gradientMax ?? 1e-8
   const stepsMax = options.stepsMax ?? 500
   const n = start.length
@@ -74,6 +91,7 @@ export function minimise(f: DifferentiableFunction, start: readonly number[], op
     }
     ;({ at, value, gradient } = next)
     steps++
+    yield
   }
   const size = largest(gradient)
   return { at, value, gradient: size, steps, converged: size <= Math.max(gradientMax, ROUNDING_GRADIENT) }

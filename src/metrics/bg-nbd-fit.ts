@@ -7,7 +7,7 @@
  * with the exact gradient.
  */
 import { MillraceError } from '../core/errors.ts'
-import { minimise } from './bfgs.ts'
+import { finish, minimising } from './bfgs.ts'
 import type { BgNbd } from './bg-nbd.ts'
 import type { PurchaseCounts } from './purchase-statistics.ts'
 
@@ -39,6 +39,14 @@ const LOG_PARAMETER_MAX = 20
  * then give more history or a penalizer.
  */
 export function fitBgNbd(counts: PurchaseCounts, options: FitOptions = {}): Fit<BgNbd> {
+  return finish(fittingBgNbd(counts, options))
+}
+
+/** As `fitBgNbd`, step by step: each costs a few evaluations of the likelihood. */
+export function* fittingBgNbd(
+  counts: PurchaseCounts,
+  options: FitOptions = {},
+): Generator<undefined, Fit<BgNbd>, undefined> {
   const persons = counts.persons.reduce((sum, n) => sum + n, 0)
   if (!counts.frequency.some((x) => x > 0))
     throw new MillraceError(
@@ -48,7 +56,7 @@ export function fitBgNbd(counts: PurchaseCounts, options: FitOptions = {}): Fit<
   const scale = counts.age.reduce((most, age) => Math.max(most, age), 0)
   const penalizer = options.penalizer ?? 0
   const likelihood = bgNbdLikelihood(counts, scale, penalizer)
-  const found = minimise(likelihood, [0.1, 0.1, 0.1, 0.1])
+  const found = yield* minimising(likelihood, [0.1, 0.1, 0.1, 0.1])
   const [r, alpha, a, b] = found.at.map(Math.exp) as unknown as [number, number, number, number]
   if (!found.converged || found.at.some((log) => Math.abs(log) > LOG_PARAMETER_MAX))
     noMaximum('BG/NBD', persons, `r ${r}, alpha ${alpha * scale}, a ${a}, b ${b}`)

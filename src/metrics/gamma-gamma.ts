@@ -6,7 +6,7 @@
  * how often the person buys. Fitted to mean amounts of persons who bought again.
  */
 import { MillraceError } from '../core/errors.ts'
-import { minimise } from './bfgs.ts'
+import { finish, minimising } from './bfgs.ts'
 import { type Fit, type FitOptions, noMaximum } from './bg-nbd-fit.ts'
 import { digamma, logGamma } from './gamma-function.ts'
 import type { PurchaseStatistics, SpendCounts } from './purchase-statistics.ts'
@@ -44,11 +44,19 @@ export function expectedAmount(
  * likelihood has no maximum within sane parameters (amounts that are all alike, say).
  */
 export function fitGammaGamma(counts: SpendCounts, options: FitOptions = {}): Fit<GammaGamma> {
+  return finish(fittingGammaGamma(counts, options))
+}
+
+/** As `fitGammaGamma`, step by step. */
+export function* fittingGammaGamma(
+  counts: SpendCounts,
+  options: FitOptions = {},
+): Generator<undefined, Fit<GammaGamma>, undefined> {
   const persons = counts.persons.reduce((sum, n) => sum + n, 0)
   if (persons === 0)
     throw new MillraceError('INPUT_INVALID', 'Gamma-Gamma of nobody with a repeat purchase: give more history')
   const penalizer = options.penalizer ?? 0
-  const found = minimise(gammaGammaLikelihood(counts, penalizer), [0.1, 0.1, 0.1])
+  const found = yield* minimising(gammaGammaLikelihood(counts, penalizer), [0.1, 0.1, 0.1])
   const [p, q, v] = found.at.map(Math.exp) as unknown as [number, number, number]
   if (!found.converged || found.at.some((log) => Math.abs(log) > LOG_PARAMETER_MAX))
     noMaximum('Gamma-Gamma', persons, `p ${p}, q ${q}, v ${v}`)

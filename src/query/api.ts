@@ -6,33 +6,10 @@
  * may be infinite.
  */
 import type { MillraceError } from '../core/errors.ts'
-import type { MetricKind, WindowDefinition } from '../job/definition.ts'
 import type { MetricDetail, MetricItem } from '../operator/read-metric.ts'
 import type { TopRows, ValueCondition } from '../operator/view-rows.ts'
-
-/** What a metric is. */
-export interface MetricInfo {
-  readonly job: string
-  readonly metric: string
-  readonly description: string
-  readonly kind: MetricKind
-  /** Whose definition filled in what the author left out; absent for nobody's. */
-  readonly preset?: string
-  /** CEL; empty for all events. */
-  readonly where: string
-  /** Names of the dimensions, in the order in which values carry them. */
-  readonly dimensions: readonly string[]
-  readonly window: WindowDefinition
-  /** Values are whole numbers. */
-  readonly integer: boolean
-  /** Most groups of a window in an answer; absent for any number. */
-  readonly maxGroups?: number
-}
-
-/** True where values of groups may be added up: counts, sums, and steps of paths. */
-export function isAdditive(info: MetricInfo): boolean {
-  return ['count', 'sum', 'paths'].includes(info.kind.kind)
-}
+import type { LifetimeQuery, LifetimeResult } from './lifetime-api.ts'
+import type { MetricInfo } from './metric-info.ts'
 
 /** How settled a value is. */
 export type ValueStatus = 'provisional' | 'final' | 'corrected'
@@ -252,6 +229,8 @@ export interface QueryApi {
   funnel(query: ReportQuery): Promise<FunnelResult>
   /** A retention whole, whatever its metric measures. `groupBy` keeps dimensions other than `period`. As `query`. */
   retention(query: ReportQuery): Promise<RetentionResult>
+  /** What persons are likely to bring. As `query`; UNAVAILABLE while too many others ask. */
+  lifetime(query: LifetimeQuery): Promise<LifetimeResult>
   /** All that is known of one key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID where no metric has the key, UNAVAILABLE. */
   lookupKey(query: KeyQuery): Promise<KeyResult>
   /** Starts a watch; the function that it returns ends it, silently. Failures arrive by `onEnd`. */

@@ -7,7 +7,7 @@ import { keyGroupOf, subtaskOf } from '../core/key-groups.ts'
 import type { MetricPlan, TablePlan } from '../job/plan.ts'
 import type { ColumnsRead } from '../operator/read-metric.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
-import type { MetricInfo } from './api.ts'
+import type { MetricInfo } from './metric-info.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
 
 /** How long a thread may take to answer a query. */

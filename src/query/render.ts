@@ -9,7 +9,8 @@ import type { WindowDefinition } from '../job/definition.ts'
 import { ownDimension } from '../job/person-definition.ts'
 import { compareTop } from '../operator/view-collect.ts'
 import type { TopRows, ViewRows } from '../operator/view-rows.ts'
-import { isAdditive, type MetricInfo, type MetricQuery, type MetricValue, type ValueStatus } from './api.ts'
+import type { MetricQuery, MetricValue, ValueStatus } from './api.ts'
+import { isAdditive, type MetricInfo } from './metric-info.ts'
 import { fixesRest } from './selection.ts'
 
 /** How settled a value is, by the times its window has fired. */

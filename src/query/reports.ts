@@ -5,8 +5,9 @@
  * (query/funnel-report.ts, query/retention-report.ts).
  */
 import { MillraceError } from '../core/errors.ts'
-import type { FunnelResult, MetricInfo, ReportQuery, RetentionResult } from './api.ts'
+import type { FunnelResult, ReportQuery, RetentionResult } from './api.ts'
 import { funnelReport } from './funnel-report.ts'
+import type { MetricInfo } from './metric-info.ts'
 import { reportRows } from './report-rows.ts'
 import { cohortReport, retentionCurve } from './retention-report.ts'
 import type { ViewMetric, ViewPort } from './view-port.ts'

@@ -10,8 +10,10 @@ import { MillraceError } from '../core/errors.ts'
 import { answerQuery } from './answer.ts'
 import type { MetricQuery, MetricResult, MetricWatcher, QueryApi } from './api.ts'
 import { Follower, type Looker } from './follower.ts'
+import { lifetimeResult } from './lifetime-report.ts'
 import { lookupKey } from './lookup.ts'
 import { markImmature } from './maturity.ts'
+import { OneByOne } from './one-by-one.ts'
 import { answerRatio, RatioFollower, sidesOf } from './ratio-answer.ts'
 import { keptDimensions } from './render.ts'
 import { funnelResult, retentionResult } from './reports.ts'
@@ -21,12 +23,17 @@ import type { ViewMetric, ViewPort } from './view-port.ts'
 /** Milliseconds between two looks at what changed. */
 export const watchIntervalMs = 100
 
+/** Predictions that wait for one another: each reads a whole metric, and computes for a second. */
+const predictionsMax = 8
+
 /** Makes the QueryApi over `views`. `intervalMs` is the pace of watches. */
 export function createQueryService(
   views: ViewPort,
   scheduler: Scheduler,
   intervalMs: number = watchIntervalMs,
 ): QueryApi {
+  const predictions = new OneByOne(predictionsMax)
+  const pause = (): Promise<void> => new Promise((done) => void scheduler.soon(done))
   return {
     listMetrics: async (job) => (await views.metrics(job)).map((metric) => metric.info),
     query: async (query) => {
@@ -37,6 +44,10 @@ export function createQueryService(
     },
     funnel: async (query) => funnelResult(views, find(await views.metrics(query.job), query), query),
     retention: async (query) => retentionResult(views, find(await views.metrics(query.job), query), query),
+    lifetime: async (query) => {
+      const metric = find(await views.metrics(query.job), query)
+      return predictions.run(() => lifetimeResult(views, metric, query, pause))
+    },
     lookupKey: (query) => lookupKey(views, query),
     watch: (query, watcher, options) =>
       watch(views, scheduler, intervalMs, query, watcher, options?.changesOnly ?? false),

@@ -2,7 +2,7 @@
 import type { RatioPlan } from '../job/plan.ts'
 import type { ColumnsRead } from '../operator/read-metric.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
-import type { MetricInfo } from './api.ts'
+import type { MetricInfo } from './metric-info.ts'
 
 /** One metric as the owner of the views knows it. */
 export interface ViewMetric {

@@ -19,7 +19,8 @@ import type {
   ListTransactionsResponse,
 } from '../gen/millrace/v1/transaction.ts'
 import { isPersonKind, ownDimensions } from '../job/person-definition.ts'
-import type { MetricInfo, MetricResult, QueryApi } from '../query/api.ts'
+import type { MetricResult, QueryApi } from '../query/api.ts'
+import type { MetricInfo } from '../query/metric-info.ts'
 import { type Call, type Caller, follow } from './calls.ts'
 import { type ClientTls, channelOf } from './channel.ts'
 import { fromCheckpoint, fromGraph, fromRedeploy, fromStateChange, fromSummary } from './control-messages.ts'
@@ -27,6 +28,7 @@ import { remoteEpisodes } from './episode-client.ts'
 import { fromServiceError } from './errors.ts'
 import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
+import { fromLifetimeResponse, toLifetimeRequest } from './lifetime-messages.ts'
 import { fromDescription, fromValue } from './query-messages.ts'
 import { fromFunnelResponse, fromRetentionResponse, toReportSelection } from './report-messages.ts'
 import { fromJobStart, fromSavepoint } from './savepoint-messages.ts'
@@ -264,6 +266,13 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
       )
       const info = fromDescription(present(response.metric, 'metric'))
       return fromRetentionResponse(response, info, query.groupBy ?? othersOf(info))
+    },
+    lifetime: async (query) => {
+      const response = await call<queryWire.PredictLifetimeValueRequest, queryWire.PredictLifetimeValueResponse>(
+        client.predictLifetimeValue.bind(client),
+        toLifetimeRequest(query),
+      )
+      return fromLifetimeResponse(response, fromDescription(present(response.metric, 'metric')))
     },
     lookupKey: async (query) => {
       const response = await call<queryWire.LookupKeyRequest, queryWire.LookupKeyResponse>(

@@ -47,6 +47,7 @@ export const methodAccess: Readonly<Record<string, MethodAccess>> = {
   '/millrace.v1.QueryService/LookupKey': look,
   '/millrace.v1.QueryService/GetFunnel': look,
   '/millrace.v1.QueryService/GetRetention': look,
+  '/millrace.v1.QueryService/PredictLifetimeValue': look,
   '/millrace.v1.QueryService/ListEpisodes': look,
   '/millrace.v1.QueryService/WatchEpisodes': look,
   '/grpc.health.v1.Health/Check': anyone,

@@ -13,6 +13,7 @@ import { createEpisodeHandlers } from './episode-handlers.ts'
 import { toCallError } from './errors.ts'
 import { toTimestamp } from './instants.ts'
 import { LatestWriter } from './latest-writer.ts'
+import { fromLifetimeRequest, toLifetimeResponse } from './lifetime-messages.ts'
 import { toDescription, toValues } from './query-messages.ts'
 import { fromReportSelection, toFunnelResponse, toRetentionResponse } from './report-messages.ts'
 import { fromLookup, fromSelection } from './selection-messages.ts'
@@ -49,6 +50,9 @@ export function createQueryHandlers(
     getFunnel: unary(async ({ selection }) => toFunnelResponse(await query.funnel(fromReportSelection(selection)))),
     getRetention: unary(async ({ selection }) =>
       toRetentionResponse(await query.retention(fromReportSelection(selection))),
+    ),
+    predictLifetimeValue: unary(async (request) =>
+      toLifetimeResponse(await query.lifetime(fromLifetimeRequest(request))),
     ),
     lookupKey: unary(async (request) => {
       const { results, subtask, watermarkMs } = await query.lookupKey(fromLookup(request))

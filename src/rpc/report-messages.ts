@@ -15,11 +15,11 @@ import type {
   CohortReport,
   FunnelReport,
   FunnelResult,
-  MetricInfo,
   ReportPlace,
   ReportQuery,
   RetentionResult,
 } from '../query/api.ts'
+import type { MetricInfo } from '../query/metric-info.ts'
 import { fromTimestamp, toTimestamp } from './instants.ts'
 import { fromStatus, statusToWire, toDescription } from './query-messages.ts'
 import { fromSelection, toSelection } from './selection-messages.ts'

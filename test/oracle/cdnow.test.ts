@@ -12,6 +12,7 @@ import { parseJob } from '../../src/job/parse.ts'
 import { purchaseStatistics } from '../../src/metrics/purchase-statistics.ts'
 import type { MetricValue } from '../../src/query/api.ts'
 import { jobViews } from '../../src/query/job-views.ts'
+import type { LifetimeQuery, LifetimeResult } from '../../src/query/lifetime-api.ts'
 import { createQueryService } from '../../src/query/service.ts'
 import { MemoryTopic } from '../../src/source/memory-topic.ts'
 import { Simulation } from '../../src/testing/simulation.ts'
@@ -19,7 +20,7 @@ import { builtInDescriptors } from '../support/descriptors.ts'
 import { openDuckDb, sqlString } from '../support/duckdb.ts'
 import { allOf } from '../support/engine-numbers.ts'
 import { projectRoot } from '../support/infra-process.ts'
-import { cdnowPath, readCdnow } from '../support/lifetimes/lifetimes.ts'
+import { cdnowPath, lifetimesOracle, readCdnow } from '../support/lifetimes/lifetimes.ts'
 
 const DAY_MS = 86_400_000
 /** jobs/revenue.yaml as it is shipped, over a topic in memory. */
@@ -66,6 +67,12 @@ const sql: Readonly<Record<string, string>> = {
 }
 
 const found = new Map<string, readonly MetricValue[]>()
+const asked: LifetimeQuery = {
+  ...{ job: 'cdnow', metric: 'days', untilMs: Infinity, steps: 12, daysPerStep: 30, discountRate: 0.01, penalizer: 0 },
+  ...{ persons: [], limit: 100_000, margin: 0.4, churn: 0.1 },
+}
+let predicted: LifetimeResult
+let refused: string
 
 beforeAll(async () => {
   const random = new SeededRandom(7)
@@ -90,6 +97,10 @@ beforeAll(async () => {
   const queries = createQueryService(jobViews(simulation.manager), simulation.scheduler, 10)
   for (const metric of [...Object.keys(sql), 'days'])
     found.set(metric, (await simulation.settle(queries.query(allOf('cdnow', metric)))).values)
+  predicted = await simulation.settle(queries.lifetime(asked))
+  refused = await simulation.settle(
+    queries.lifetime({ ...asked, metric: 'revenue' }).then(() => 'was answered', String),
+  )
   await simulation.close()
 }, 240_000)
 
@@ -124,4 +135,41 @@ it('has by person and day what the models of lifetime value are fitted to', () =
     const cents = list.map(({ period, amount }) => ({ period, amount: Math.round(amount * 100) }))
     expect(purchaseStatistics(purchases, endDay), person).toEqual(purchaseStatistics(cents, endDay))
   }
+})
+
+it('predicts of every customer what the package lifetimes predicts, from the rows of the job', {
+  timeout: 240_000,
+}, async () => {
+  const oracle = await lifetimesOracle()
+  const { purchases, spend, persons, total } = predicted
+  // Where two searches stop: test/golden/lifetime-value.golden.test.ts derives it. `v` is money: here it is cents.
+  const near = (ours: number, theirs: number) => expect(Math.abs(ours / theirs - 1)).toBeLessThan(1e-4)
+  for (const [name, value] of Object.entries(purchases.parameters)) near(value, oracle.purchases.params[name]!)
+  for (const [name, value] of Object.entries(spend.parameters))
+    near(value, oracle.spend.params[name]! * (name === 'v' ? 100 : 1))
+  expect([purchases.persons, spend.persons, predicted.days]).toEqual([23_570, 11_515, 546])
+  const told = new Map(persons.map((one) => [one.person, one]))
+  expect(told.size).toBe(oracle.customers.id.length)
+  oracle.customers.id.forEach((id, i) => {
+    const one = told.get(id)!
+    expect([one.frequency, one.recency, one.age]).toEqual([
+      ...[oracle.customers.frequency[i], oracle.customers.recency[i], oracle.customers.age[i]],
+    ])
+    expect(Math.abs(one.alive - oracle.probabilityAlive[i]!)).toBeLessThan(1e-4)
+    near(one.expectedAmount, oracle.amount[i]! * 100)
+    expect(Math.abs(one.value / (oracle.value12Months[i]! * 100) - 1)).toBeLessThan(1e-3)
+  })
+  near(total, oracle.value12Months.reduce((sum, value) => sum + value, 0) * 100)
+  expect(persons.every(({ value }, i) => i === 0 || value <= persons[i - 1]!.value)).toBe(true)
+})
+
+it('says the steady state by the formula that it names, of the last 30 days', () => {
+  const last = found.get('days')!.filter(({ windowStartMs }) => windowStartMs > Date.UTC(1998, 5, 30) - 30 * DAY_MS)
+  const buyers = new Set(last.map(({ dimensions }) => dimensions[0])).size
+  const arppu = last.reduce((sum, { value }) => sum + value, 0) / buyers
+  expect(predicted.steadyState).toEqual({ arppu, buyers, margin: 0.4, churn: 0.1, value: (arppu * 0.4) / 0.1 })
+})
+
+it('refuses a metric that is not by person and day', () => {
+  expect(refused).toMatch(/what each person spends on each day, which cdnow\/revenue is not/)
 })

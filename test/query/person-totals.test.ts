@@ -1,7 +1,8 @@
 /** Which totals of metrics about persons there are. */
 import { expect, it } from 'vitest'
 import type { FunnelMeasure } from '../../src/job/person-definition.ts'
-import type { MetricInfo, MetricQuery } from '../../src/query/api.ts'
+import type { MetricQuery } from '../../src/query/api.ts'
+import type { MetricInfo } from '../../src/query/metric-info.ts'
 import { keptDimensions } from '../../src/query/render.ts'
 import { fromDescription, toDescription } from '../../src/rpc/query-messages.ts'
 

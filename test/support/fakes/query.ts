@@ -2,7 +2,6 @@
 import { MillraceError } from '../../../src/core/errors.ts'
 import type {
   KeyQuery,
-  MetricInfo,
   MetricQuery,
   MetricResult,
   MetricValue,
@@ -10,8 +9,10 @@ import type {
   QueryApi,
   ReportQuery,
 } from '../../../src/query/api.ts'
+import type { LifetimeQuery } from '../../../src/query/lifetime-api.ts'
+import type { MetricInfo } from '../../../src/query/metric-info.ts'
 import { compareValues } from '../../../src/query/render.ts'
-import { someFunnel, someRetention } from './reports.ts'
+import { someFunnel, someLifetime, someRetention } from './reports.ts'
 
 export const pageViews: MetricInfo = {
   job: 'engagement',
@@ -57,6 +58,7 @@ export class FakeQuery implements QueryApi {
   readonly queries: MetricQuery[] = []
   readonly lookups: KeyQuery[] = []
   readonly reports: ReportQuery[] = []
+  readonly lifetimes: LifetimeQuery[] = []
   readonly watchers = new Set<MetricWatcher>()
   values: MetricValue[] = [
     someValue(),
@@ -82,6 +84,11 @@ export class FakeQuery implements QueryApi {
   retention: QueryApi['retention'] = async (query) => {
     this.reports.push(query)
     return someRetention
+  }
+
+  lifetime: QueryApi['lifetime'] = async (query) => {
+    this.lifetimes.push(query)
+    return someLifetime
   }
 
   lookupKey: QueryApi['lookupKey'] = async (query) => {

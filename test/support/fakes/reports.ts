@@ -1,5 +1,7 @@
-/** A funnel and a retention, as a QueryApi answers them. */
-import type { FunnelResult, MetricInfo, RetentionResult } from '../../../src/query/api.ts'
+/** A funnel, a retention and predicted lifetimes, as a QueryApi answers them. */
+import type { FunnelResult, RetentionResult } from '../../../src/query/api.ts'
+import type { LifetimeResult } from '../../../src/query/lifetime-api.ts'
+import type { MetricInfo } from '../../../src/query/metric-info.ts'
 
 const DAY_MS = 86_400_000
 const START_MS = Date.UTC(2024, 2, 11)
@@ -66,4 +68,32 @@ export const someRetention: RetentionResult = {
     { period: 1, cohorts: 1, size: 8, persons: 6, weighted: 0.75, mean: 0.75 },
     { period: 2, cohorts: 0, size: 0, persons: 0, weighted: Number.NaN, mean: Number.NaN },
   ],
+}
+
+export const days: MetricInfo = {
+  ...{ job: 'revenue', metric: 'days', description: '', where: '', integer: true, dimensions: ['person'] },
+  kind: { kind: 'sum', field: 'revenue_minor' },
+  window: { kind: 'tumbling', sizeMs: DAY_MS, offsetMs: 0, timezone: 'UTC', time: 'event' },
+}
+
+/** Of two persons, one of whom Gamma-Gamma says nothing of. */
+export const someLifetime: LifetimeResult = {
+  info: days,
+  formula: 'a sum of money',
+  ...{ steps: 12, daysPerStep: 30, discountRate: 0.01, sinceMs: START_MS, days: 90, refundDays: 2 },
+  purchases: { parameters: { r: 0.25, alpha: 4.5, a: 0.75, b: 2.5 }, persons: 2000, logLikelihood: -9582.5 },
+  spend: { parameters: { p: 6.25, q: 3.75, v: 15.5 }, persons: 900, logLikelihood: -4000.5 },
+  ...{ correlation: 0.125, total: 123_456.5, mean: 61.75 },
+  steadyState: { arppu: 40, buyers: 30, margin: 0.5, churn: 0.25, value: 80 },
+  persons: [
+    {
+      ...{ person: '=cmd', frequency: 3, recency: 60, age: 80, monetaryValue: 1250.5, alive: 0.75 },
+      ...{ expectedPurchases: 4.5, expectedAmount: 1200, value: 5000.25 },
+    },
+    {
+      ...{ person: 'ann', frequency: 0, recency: 0, age: 80, monetaryValue: 0, alive: 1 },
+      ...{ expectedPurchases: 0.5, expectedAmount: Number.NaN, value: Number.NaN },
+    },
+  ],
+  watermarkMs: START_MS + 90 * DAY_MS,
 }

@@ -656,6 +656,109 @@ export interface RetentionPoint {
   mean?: number | undefined;
 }
 
+export interface PredictLifetimeValueRequest {
+  job: string;
+  metric: string;
+  /** Days that start before this; absent: all that are complete. */
+  until?:
+    | Date
+    | undefined;
+  /** How far to look ahead: steps (12 by default) of so many days (30 by default). */
+  steps: number;
+  daysPerStep: number;
+  /** Of money a step later: 0.01 is 1 %. */
+  discountRate: number;
+  /** Holds the parameters where the data is small: 0.001 to 0.1; none by default. */
+  penalizer: number;
+  /** Only these are told of; none: the most valuable. At most 1,000. */
+  persons: string[];
+  /** Most persons that are told of; 100 by default. */
+  limit: number;
+  /** Gross margin, and the share that leaves in a step, for the steady state: both or none. */
+  margin?: number | undefined;
+  churn?: number | undefined;
+}
+
+/** Amounts are in the metric's unit, times in days. */
+export interface PredictLifetimeValueResponse {
+  metric?:
+    | MetricDescription
+    | undefined;
+  /** How a person's value is made, in words. */
+  formula: string;
+  steps: number;
+  daysPerStep: number;
+  discountRate: number;
+  /** Start of the first day with a purchase, and the days from there on that were seen. */
+  since?: Date | undefined;
+  days: number;
+  /** Days of persons on which more was refunded than bought: left out. */
+  refundDays: number;
+  /** BG/NBD: r, alpha, a, b. */
+  purchases?:
+    | LifetimeFit
+    | undefined;
+  /** Gamma-Gamma: p, q, v. */
+  spend?:
+    | LifetimeFit
+    | undefined;
+  /** Of how often and how much, over persons who bought again: the models suppose that it is about 0. Absent where there is none. */
+  correlation?:
+    | number
+    | undefined;
+  /** Of all persons, not only those below. */
+  total: number;
+  mean: number;
+  steadyState?:
+    | SteadyState
+    | undefined;
+  /** The most valuable first. */
+  persons: PersonLifetime[];
+  /** Of all that were asked, the least. */
+  watermark?: Date | undefined;
+}
+
+/** A model that was fitted by maximum likelihood. */
+export interface LifetimeFit {
+  parameters: { [key: string]: number };
+  persons: number;
+  logLikelihood: number;
+}
+
+export interface LifetimeFit_ParametersEntry {
+  key: string;
+  value: number;
+}
+
+/** ARPPU x margin / churn. */
+export interface SteadyState {
+  /** Money of the last step of days by person who bought in it. Absent where nobody did. */
+  arppu?: number | undefined;
+  buyers: number;
+  margin: number;
+  churn: number;
+  value?: number | undefined;
+}
+
+/** One person: what is known, and what is expected. */
+export interface PersonLifetime {
+  person: string;
+  /** Days with a purchase after the first, and days from the first to the last of them. */
+  frequency: number;
+  recency: number;
+  /** Days from the first purchase to the end of observation. */
+  age: number;
+  /** Mean money of a day with a purchase after the first; 0 without. */
+  monetaryValue: number;
+  /** Probability that the person still buys at all. */
+  alive: number;
+  /** Over the horizon. */
+  expectedPurchases: number;
+  /** Absent where Gamma-Gamma has no mean. */
+  expectedAmount?: number | undefined;
+  value?: number | undefined;
+}
+
 function createBaseListMetricsRequest(): ListMetricsRequest {
   return { job: "" };
 }
@@ -5526,6 +5629,1179 @@ export const RetentionPoint: MessageFns<RetentionPoint> = {
   },
 };
 
+function createBasePredictLifetimeValueRequest(): PredictLifetimeValueRequest {
+  return {
+    job: "",
+    metric: "",
+    until: undefined,
+    steps: 0,
+    daysPerStep: 0,
+    discountRate: 0,
+    penalizer: 0,
+    persons: [],
+    limit: 0,
+    margin: undefined,
+    churn: undefined,
+  };
+}
+
+export const PredictLifetimeValueRequest: MessageFns<PredictLifetimeValueRequest> = {
+  encode(message: PredictLifetimeValueRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== "") {
+      writer.uint32(10).string(message.job);
+    }
+    if (message.metric !== "") {
+      writer.uint32(18).string(message.metric);
+    }
+    if (message.until !== undefined) {
+      Timestamp.encode(toTimestamp(message.until), writer.uint32(26).fork()).join();
+    }
+    if (message.steps !== 0) {
+      writer.uint32(32).uint32(message.steps);
+    }
+    if (message.daysPerStep !== 0) {
+      writer.uint32(40).uint32(message.daysPerStep);
+    }
+    if (message.discountRate !== 0) {
+      writer.uint32(49).double(message.discountRate);
+    }
+    if (message.penalizer !== 0) {
+      writer.uint32(57).double(message.penalizer);
+    }
+    for (const v of message.persons) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(72).uint32(message.limit);
+    }
+    if (message.margin !== undefined) {
+      writer.uint32(81).double(message.margin);
+    }
+    if (message.churn !== undefined) {
+      writer.uint32(89).double(message.churn);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PredictLifetimeValueRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePredictLifetimeValueRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metric = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.until = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.steps = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.daysPerStep = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.discountRate = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.penalizer = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.persons.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 81) {
+              break;
+            }
+
+            message.margin = reader.double();
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.churn = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PredictLifetimeValueRequest {
+    return {
+      job: isSet(object.job) ? globalThis.String(object.job) : "",
+      metric: isSet(object.metric) ? globalThis.String(object.metric) : "",
+      until: isSet(object.until) ? fromJsonTimestamp(object.until) : undefined,
+      steps: isSet(object.steps) ? globalThis.Number(object.steps) : 0,
+      daysPerStep: isSet(object.daysPerStep)
+        ? globalThis.Number(object.daysPerStep)
+        : isSet(object.days_per_step)
+        ? globalThis.Number(object.days_per_step)
+        : 0,
+      discountRate: isSet(object.discountRate)
+        ? globalThis.Number(object.discountRate)
+        : isSet(object.discount_rate)
+        ? globalThis.Number(object.discount_rate)
+        : 0,
+      penalizer: isSet(object.penalizer) ? globalThis.Number(object.penalizer) : 0,
+      persons: globalThis.Array.isArray(object?.persons) ? object.persons.map((e: any) => globalThis.String(e)) : [],
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      margin: isSet(object.margin) ? globalThis.Number(object.margin) : undefined,
+      churn: isSet(object.churn) ? globalThis.Number(object.churn) : undefined,
+    };
+  },
+
+  toJSON(message: PredictLifetimeValueRequest): unknown {
+    const obj: any = {};
+    if (message.job !== "") {
+      obj.job = message.job;
+    }
+    if (message.metric !== "") {
+      obj.metric = message.metric;
+    }
+    if (message.until !== undefined) {
+      obj.until = message.until.toISOString();
+    }
+    if (message.steps !== 0) {
+      obj.steps = Math.round(message.steps);
+    }
+    if (message.daysPerStep !== 0) {
+      obj.daysPerStep = Math.round(message.daysPerStep);
+    }
+    if (message.discountRate !== 0) {
+      obj.discountRate = floatToJson(message.discountRate);
+    }
+    if (message.penalizer !== 0) {
+      obj.penalizer = floatToJson(message.penalizer);
+    }
+    if (message.persons?.length) {
+      obj.persons = message.persons;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.margin !== undefined) {
+      obj.margin = floatToJson(message.margin);
+    }
+    if (message.churn !== undefined) {
+      obj.churn = floatToJson(message.churn);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PredictLifetimeValueRequest>, I>>(base?: I): PredictLifetimeValueRequest {
+    return PredictLifetimeValueRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PredictLifetimeValueRequest>, I>>(object: I): PredictLifetimeValueRequest {
+    const message = createBasePredictLifetimeValueRequest();
+    message.job = object.job ?? "";
+    message.metric = object.metric ?? "";
+    message.until = object.until ?? undefined;
+    message.steps = object.steps ?? 0;
+    message.daysPerStep = object.daysPerStep ?? 0;
+    message.discountRate = object.discountRate ?? 0;
+    message.penalizer = object.penalizer ?? 0;
+    message.persons = object.persons?.map((e) => e) || [];
+    message.limit = object.limit ?? 0;
+    message.margin = object.margin ?? undefined;
+    message.churn = object.churn ?? undefined;
+    return message;
+  },
+};
+
+function createBasePredictLifetimeValueResponse(): PredictLifetimeValueResponse {
+  return {
+    metric: undefined,
+    formula: "",
+    steps: 0,
+    daysPerStep: 0,
+    discountRate: 0,
+    since: undefined,
+    days: 0,
+    refundDays: 0,
+    purchases: undefined,
+    spend: undefined,
+    correlation: undefined,
+    total: 0,
+    mean: 0,
+    steadyState: undefined,
+    persons: [],
+    watermark: undefined,
+  };
+}
+
+export const PredictLifetimeValueResponse: MessageFns<PredictLifetimeValueResponse> = {
+  encode(message: PredictLifetimeValueResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.metric !== undefined) {
+      MetricDescription.encode(message.metric, writer.uint32(10).fork()).join();
+    }
+    if (message.formula !== "") {
+      writer.uint32(18).string(message.formula);
+    }
+    if (message.steps !== 0) {
+      writer.uint32(24).uint32(message.steps);
+    }
+    if (message.daysPerStep !== 0) {
+      writer.uint32(32).uint32(message.daysPerStep);
+    }
+    if (message.discountRate !== 0) {
+      writer.uint32(41).double(message.discountRate);
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(50).fork()).join();
+    }
+    if (message.days !== 0) {
+      writer.uint32(56).uint32(message.days);
+    }
+    if (message.refundDays !== 0) {
+      writer.uint32(64).uint64(message.refundDays);
+    }
+    if (message.purchases !== undefined) {
+      LifetimeFit.encode(message.purchases, writer.uint32(74).fork()).join();
+    }
+    if (message.spend !== undefined) {
+      LifetimeFit.encode(message.spend, writer.uint32(82).fork()).join();
+    }
+    if (message.correlation !== undefined) {
+      writer.uint32(89).double(message.correlation);
+    }
+    if (message.total !== 0) {
+      writer.uint32(97).double(message.total);
+    }
+    if (message.mean !== 0) {
+      writer.uint32(105).double(message.mean);
+    }
+    if (message.steadyState !== undefined) {
+      SteadyState.encode(message.steadyState, writer.uint32(114).fork()).join();
+    }
+    for (const v of message.persons) {
+      PersonLifetime.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.watermark !== undefined) {
+      Timestamp.encode(toTimestamp(message.watermark), writer.uint32(130).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PredictLifetimeValueResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePredictLifetimeValueResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metric = MetricDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.formula = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.steps = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.daysPerStep = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.discountRate = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.days = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.refundDays = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.purchases = LifetimeFit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.spend = LifetimeFit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.correlation = reader.double();
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.total = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.mean = reader.double();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.steadyState = SteadyState.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.persons.push(PersonLifetime.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.watermark = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PredictLifetimeValueResponse {
+    return {
+      metric: isSet(object.metric) ? MetricDescription.fromJSON(object.metric) : undefined,
+      formula: isSet(object.formula) ? globalThis.String(object.formula) : "",
+      steps: isSet(object.steps) ? globalThis.Number(object.steps) : 0,
+      daysPerStep: isSet(object.daysPerStep)
+        ? globalThis.Number(object.daysPerStep)
+        : isSet(object.days_per_step)
+        ? globalThis.Number(object.days_per_step)
+        : 0,
+      discountRate: isSet(object.discountRate)
+        ? globalThis.Number(object.discountRate)
+        : isSet(object.discount_rate)
+        ? globalThis.Number(object.discount_rate)
+        : 0,
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+      days: isSet(object.days) ? globalThis.Number(object.days) : 0,
+      refundDays: isSet(object.refundDays)
+        ? globalThis.Number(object.refundDays)
+        : isSet(object.refund_days)
+        ? globalThis.Number(object.refund_days)
+        : 0,
+      purchases: isSet(object.purchases) ? LifetimeFit.fromJSON(object.purchases) : undefined,
+      spend: isSet(object.spend) ? LifetimeFit.fromJSON(object.spend) : undefined,
+      correlation: isSet(object.correlation) ? globalThis.Number(object.correlation) : undefined,
+      total: isSet(object.total) ? globalThis.Number(object.total) : 0,
+      mean: isSet(object.mean) ? globalThis.Number(object.mean) : 0,
+      steadyState: isSet(object.steadyState)
+        ? SteadyState.fromJSON(object.steadyState)
+        : isSet(object.steady_state)
+        ? SteadyState.fromJSON(object.steady_state)
+        : undefined,
+      persons: globalThis.Array.isArray(object?.persons)
+        ? object.persons.map((e: any) => PersonLifetime.fromJSON(e))
+        : [],
+      watermark: isSet(object.watermark) ? fromJsonTimestamp(object.watermark) : undefined,
+    };
+  },
+
+  toJSON(message: PredictLifetimeValueResponse): unknown {
+    const obj: any = {};
+    if (message.metric !== undefined) {
+      obj.metric = MetricDescription.toJSON(message.metric);
+    }
+    if (message.formula !== "") {
+      obj.formula = message.formula;
+    }
+    if (message.steps !== 0) {
+      obj.steps = Math.round(message.steps);
+    }
+    if (message.daysPerStep !== 0) {
+      obj.daysPerStep = Math.round(message.daysPerStep);
+    }
+    if (message.discountRate !== 0) {
+      obj.discountRate = floatToJson(message.discountRate);
+    }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    if (message.days !== 0) {
+      obj.days = Math.round(message.days);
+    }
+    if (message.refundDays !== 0) {
+      obj.refundDays = Math.round(message.refundDays);
+    }
+    if (message.purchases !== undefined) {
+      obj.purchases = LifetimeFit.toJSON(message.purchases);
+    }
+    if (message.spend !== undefined) {
+      obj.spend = LifetimeFit.toJSON(message.spend);
+    }
+    if (message.correlation !== undefined) {
+      obj.correlation = floatToJson(message.correlation);
+    }
+    if (message.total !== 0) {
+      obj.total = floatToJson(message.total);
+    }
+    if (message.mean !== 0) {
+      obj.mean = floatToJson(message.mean);
+    }
+    if (message.steadyState !== undefined) {
+      obj.steadyState = SteadyState.toJSON(message.steadyState);
+    }
+    if (message.persons?.length) {
+      obj.persons = message.persons.map((e) => PersonLifetime.toJSON(e));
+    }
+    if (message.watermark !== undefined) {
+      obj.watermark = message.watermark.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PredictLifetimeValueResponse>, I>>(base?: I): PredictLifetimeValueResponse {
+    return PredictLifetimeValueResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PredictLifetimeValueResponse>, I>>(object: I): PredictLifetimeValueResponse {
+    const message = createBasePredictLifetimeValueResponse();
+    message.metric = (object.metric !== undefined && object.metric !== null)
+      ? MetricDescription.fromPartial(object.metric)
+      : undefined;
+    message.formula = object.formula ?? "";
+    message.steps = object.steps ?? 0;
+    message.daysPerStep = object.daysPerStep ?? 0;
+    message.discountRate = object.discountRate ?? 0;
+    message.since = object.since ?? undefined;
+    message.days = object.days ?? 0;
+    message.refundDays = object.refundDays ?? 0;
+    message.purchases = (object.purchases !== undefined && object.purchases !== null)
+      ? LifetimeFit.fromPartial(object.purchases)
+      : undefined;
+    message.spend = (object.spend !== undefined && object.spend !== null)
+      ? LifetimeFit.fromPartial(object.spend)
+      : undefined;
+    message.correlation = object.correlation ?? undefined;
+    message.total = object.total ?? 0;
+    message.mean = object.mean ?? 0;
+    message.steadyState = (object.steadyState !== undefined && object.steadyState !== null)
+      ? SteadyState.fromPartial(object.steadyState)
+      : undefined;
+    message.persons = object.persons?.map((e) => PersonLifetime.fromPartial(e)) || [];
+    message.watermark = object.watermark ?? undefined;
+    return message;
+  },
+};
+
+function createBaseLifetimeFit(): LifetimeFit {
+  return { parameters: {}, persons: 0, logLikelihood: 0 };
+}
+
+export const LifetimeFit: MessageFns<LifetimeFit> = {
+  encode(message: LifetimeFit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.parameters).forEach(([key, value]: [string, number]) => {
+      LifetimeFit_ParametersEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    if (message.persons !== 0) {
+      writer.uint32(16).uint64(message.persons);
+    }
+    if (message.logLikelihood !== 0) {
+      writer.uint32(25).double(message.logLikelihood);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LifetimeFit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLifetimeFit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = LifetimeFit_ParametersEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.parameters[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.persons = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.logLikelihood = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LifetimeFit {
+    return {
+      parameters: isObject(object.parameters)
+        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      persons: isSet(object.persons) ? globalThis.Number(object.persons) : 0,
+      logLikelihood: isSet(object.logLikelihood)
+        ? globalThis.Number(object.logLikelihood)
+        : isSet(object.log_likelihood)
+        ? globalThis.Number(object.log_likelihood)
+        : 0,
+    };
+  },
+
+  toJSON(message: LifetimeFit): unknown {
+    const obj: any = {};
+    if (message.parameters) {
+      const entries = globalThis.Object.entries(message.parameters) as [string, number][];
+      if (entries.length > 0) {
+        obj.parameters = {};
+        entries.forEach(([k, v]) => {
+          obj.parameters[k] = floatToJson(v);
+        });
+      }
+    }
+    if (message.persons !== 0) {
+      obj.persons = Math.round(message.persons);
+    }
+    if (message.logLikelihood !== 0) {
+      obj.logLikelihood = floatToJson(message.logLikelihood);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LifetimeFit>, I>>(base?: I): LifetimeFit {
+    return LifetimeFit.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LifetimeFit>, I>>(object: I): LifetimeFit {
+    const message = createBaseLifetimeFit();
+    message.parameters = (globalThis.Object.entries(object.parameters ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.persons = object.persons ?? 0;
+    message.logLikelihood = object.logLikelihood ?? 0;
+    return message;
+  },
+};
+
+function createBaseLifetimeFit_ParametersEntry(): LifetimeFit_ParametersEntry {
+  return { key: "", value: 0 };
+}
+
+export const LifetimeFit_ParametersEntry: MessageFns<LifetimeFit_ParametersEntry> = {
+  encode(message: LifetimeFit_ParametersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LifetimeFit_ParametersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLifetimeFit_ParametersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LifetimeFit_ParametersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: LifetimeFit_ParametersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LifetimeFit_ParametersEntry>, I>>(base?: I): LifetimeFit_ParametersEntry {
+    return LifetimeFit_ParametersEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LifetimeFit_ParametersEntry>, I>>(object: I): LifetimeFit_ParametersEntry {
+    const message = createBaseLifetimeFit_ParametersEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseSteadyState(): SteadyState {
+  return { arppu: undefined, buyers: 0, margin: 0, churn: 0, value: undefined };
+}
+
+export const SteadyState: MessageFns<SteadyState> = {
+  encode(message: SteadyState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.arppu !== undefined) {
+      writer.uint32(9).double(message.arppu);
+    }
+    if (message.buyers !== 0) {
+      writer.uint32(16).uint64(message.buyers);
+    }
+    if (message.margin !== 0) {
+      writer.uint32(25).double(message.margin);
+    }
+    if (message.churn !== 0) {
+      writer.uint32(33).double(message.churn);
+    }
+    if (message.value !== undefined) {
+      writer.uint32(41).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SteadyState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSteadyState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.arppu = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.buyers = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.margin = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.churn = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SteadyState {
+    return {
+      arppu: isSet(object.arppu) ? globalThis.Number(object.arppu) : undefined,
+      buyers: isSet(object.buyers) ? globalThis.Number(object.buyers) : 0,
+      margin: isSet(object.margin) ? globalThis.Number(object.margin) : 0,
+      churn: isSet(object.churn) ? globalThis.Number(object.churn) : 0,
+      value: isSet(object.value) ? globalThis.Number(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: SteadyState): unknown {
+    const obj: any = {};
+    if (message.arppu !== undefined) {
+      obj.arppu = floatToJson(message.arppu);
+    }
+    if (message.buyers !== 0) {
+      obj.buyers = Math.round(message.buyers);
+    }
+    if (message.margin !== 0) {
+      obj.margin = floatToJson(message.margin);
+    }
+    if (message.churn !== 0) {
+      obj.churn = floatToJson(message.churn);
+    }
+    if (message.value !== undefined) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SteadyState>, I>>(base?: I): SteadyState {
+    return SteadyState.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SteadyState>, I>>(object: I): SteadyState {
+    const message = createBaseSteadyState();
+    message.arppu = object.arppu ?? undefined;
+    message.buyers = object.buyers ?? 0;
+    message.margin = object.margin ?? 0;
+    message.churn = object.churn ?? 0;
+    message.value = object.value ?? undefined;
+    return message;
+  },
+};
+
+function createBasePersonLifetime(): PersonLifetime {
+  return {
+    person: "",
+    frequency: 0,
+    recency: 0,
+    age: 0,
+    monetaryValue: 0,
+    alive: 0,
+    expectedPurchases: 0,
+    expectedAmount: undefined,
+    value: undefined,
+  };
+}
+
+export const PersonLifetime: MessageFns<PersonLifetime> = {
+  encode(message: PersonLifetime, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.person !== "") {
+      writer.uint32(10).string(message.person);
+    }
+    if (message.frequency !== 0) {
+      writer.uint32(16).uint32(message.frequency);
+    }
+    if (message.recency !== 0) {
+      writer.uint32(24).uint32(message.recency);
+    }
+    if (message.age !== 0) {
+      writer.uint32(32).uint32(message.age);
+    }
+    if (message.monetaryValue !== 0) {
+      writer.uint32(41).double(message.monetaryValue);
+    }
+    if (message.alive !== 0) {
+      writer.uint32(49).double(message.alive);
+    }
+    if (message.expectedPurchases !== 0) {
+      writer.uint32(57).double(message.expectedPurchases);
+    }
+    if (message.expectedAmount !== undefined) {
+      writer.uint32(65).double(message.expectedAmount);
+    }
+    if (message.value !== undefined) {
+      writer.uint32(73).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PersonLifetime {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePersonLifetime();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.person = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.frequency = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.recency = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.age = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.monetaryValue = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.alive = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.expectedPurchases = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.expectedAmount = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PersonLifetime {
+    return {
+      person: isSet(object.person) ? globalThis.String(object.person) : "",
+      frequency: isSet(object.frequency) ? globalThis.Number(object.frequency) : 0,
+      recency: isSet(object.recency) ? globalThis.Number(object.recency) : 0,
+      age: isSet(object.age) ? globalThis.Number(object.age) : 0,
+      monetaryValue: isSet(object.monetaryValue)
+        ? globalThis.Number(object.monetaryValue)
+        : isSet(object.monetary_value)
+        ? globalThis.Number(object.monetary_value)
+        : 0,
+      alive: isSet(object.alive) ? globalThis.Number(object.alive) : 0,
+      expectedPurchases: isSet(object.expectedPurchases)
+        ? globalThis.Number(object.expectedPurchases)
+        : isSet(object.expected_purchases)
+        ? globalThis.Number(object.expected_purchases)
+        : 0,
+      expectedAmount: isSet(object.expectedAmount)
+        ? globalThis.Number(object.expectedAmount)
+        : isSet(object.expected_amount)
+        ? globalThis.Number(object.expected_amount)
+        : undefined,
+      value: isSet(object.value) ? globalThis.Number(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: PersonLifetime): unknown {
+    const obj: any = {};
+    if (message.person !== "") {
+      obj.person = message.person;
+    }
+    if (message.frequency !== 0) {
+      obj.frequency = Math.round(message.frequency);
+    }
+    if (message.recency !== 0) {
+      obj.recency = Math.round(message.recency);
+    }
+    if (message.age !== 0) {
+      obj.age = Math.round(message.age);
+    }
+    if (message.monetaryValue !== 0) {
+      obj.monetaryValue = floatToJson(message.monetaryValue);
+    }
+    if (message.alive !== 0) {
+      obj.alive = floatToJson(message.alive);
+    }
+    if (message.expectedPurchases !== 0) {
+      obj.expectedPurchases = floatToJson(message.expectedPurchases);
+    }
+    if (message.expectedAmount !== undefined) {
+      obj.expectedAmount = floatToJson(message.expectedAmount);
+    }
+    if (message.value !== undefined) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PersonLifetime>, I>>(base?: I): PersonLifetime {
+    return PersonLifetime.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PersonLifetime>, I>>(object: I): PersonLifetime {
+    const message = createBasePersonLifetime();
+    message.person = object.person ?? "";
+    message.frequency = object.frequency ?? 0;
+    message.recency = object.recency ?? 0;
+    message.age = object.age ?? 0;
+    message.monetaryValue = object.monetaryValue ?? 0;
+    message.alive = object.alive ?? 0;
+    message.expectedPurchases = object.expectedPurchases ?? 0;
+    message.expectedAmount = object.expectedAmount ?? undefined;
+    message.value = object.value ?? undefined;
+    return message;
+  },
+};
+
 /** Asks for metrics. */
 export type QueryServiceService = typeof QueryServiceService;
 export const QueryServiceService = {
@@ -5605,6 +6881,22 @@ export const QueryServiceService = {
     responseDeserialize: (value: Buffer): GetRetentionResponse => GetRetentionResponse.decode(value),
   },
   /**
+   * What persons are likely to bring, by BG/NBD and Gamma-Gamma fitted to what each spent on each day: a metric with `sum`,
+   * `by` the event's key alone, and a window of calendar days. METRIC_NOT_FOUND, QUERY_INVALID for another metric, and where
+   * the days are too few for a fit, QUERY_TOO_LARGE, UNAVAILABLE while too many others ask for such.
+   */
+  predictLifetimeValue: {
+    path: "/millrace.v1.QueryService/PredictLifetimeValue" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PredictLifetimeValueRequest): Buffer =>
+      Buffer.from(PredictLifetimeValueRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PredictLifetimeValueRequest => PredictLifetimeValueRequest.decode(value),
+    responseSerialize: (value: PredictLifetimeValueResponse): Buffer =>
+      Buffer.from(PredictLifetimeValueResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PredictLifetimeValueResponse => PredictLifetimeValueResponse.decode(value),
+  },
+  /**
    * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
    * QUERY_INVALID for a detector that it has not.
    */
@@ -5661,6 +6953,12 @@ export interface QueryServiceServer extends UntypedServiceImplementation {
    * GetFunnel.
    */
   getRetention: handleUnaryCall<GetRetentionRequest, GetRetentionResponse>;
+  /**
+   * What persons are likely to bring, by BG/NBD and Gamma-Gamma fitted to what each spent on each day: a metric with `sum`,
+   * `by` the event's key alone, and a window of calendar days. METRIC_NOT_FOUND, QUERY_INVALID for another metric, and where
+   * the days are too few for a fit, QUERY_TOO_LARGE, UNAVAILABLE while too many others ask for such.
+   */
+  predictLifetimeValue: handleUnaryCall<PredictLifetimeValueRequest, PredictLifetimeValueResponse>;
   /**
    * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
    * QUERY_INVALID for a detector that it has not.
@@ -5776,6 +7074,26 @@ export interface QueryServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetRetentionResponse) => void,
   ): ClientUnaryCall;
   /**
+   * What persons are likely to bring, by BG/NBD and Gamma-Gamma fitted to what each spent on each day: a metric with `sum`,
+   * `by` the event's key alone, and a window of calendar days. METRIC_NOT_FOUND, QUERY_INVALID for another metric, and where
+   * the days are too few for a fit, QUERY_TOO_LARGE, UNAVAILABLE while too many others ask for such.
+   */
+  predictLifetimeValue(
+    request: PredictLifetimeValueRequest,
+    callback: (error: ServiceError | null, response: PredictLifetimeValueResponse) => void,
+  ): ClientUnaryCall;
+  predictLifetimeValue(
+    request: PredictLifetimeValueRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PredictLifetimeValueResponse) => void,
+  ): ClientUnaryCall;
+  predictLifetimeValue(
+    request: PredictLifetimeValueRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PredictLifetimeValueResponse) => void,
+  ): ClientUnaryCall;
+  /**
    * Episodes that the detectors of a job have found in its history: what was unusual, since when, how much. JOB_NOT_FOUND,
    * QUERY_INVALID for a detector that it has not.
    */
@@ -5866,6 +7184,10 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {
