@@ -31,10 +31,11 @@ import { WorkerPool } from './coordinator/worker-pool.ts'
 import { MillraceError } from './core/errors.ts'
 import { systemClock, systemRandom, systemScheduler } from './core/system.ts'
 import { DetectionHost } from './detection/detection-host.ts'
+import { EpisodeOutputs } from './detection/episode-outputs.ts'
 import { type Descriptors, loadDescriptors } from './event/descriptor.ts'
 import type { SchemaRegistry } from './event/schema-registry.ts'
 import { openSchemaRegistry } from './event/schema-registry-http.ts'
-import type { JobDefinition } from './job/definition.ts'
+import type { JobDefinition, TopicOutput } from './job/definition.ts'
 import type { JobPlan } from './job/plan.ts'
 import { planJob } from './job/planner.ts'
 import { planProgram } from './job/program-plan.ts'
@@ -45,14 +46,17 @@ import { createLogger, type Logger } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { jobViews } from './query/job-views.ts'
 import { createQueryService } from './query/service.ts'
+import { episodeRecords } from './rpc/episode-messages.ts'
 import type { ServingTls } from './rpc/listener.ts'
 import { followFiles, loadServingTls } from './rpc/reload.ts'
 import { type RpcServer, type RpcServerOptions, startRpcServer } from './rpc/server.ts'
+import { openOutboxSink } from './runtime/worker-outbox.ts'
 import { SavepointFiles } from './savepoint/savepoint-files.ts'
 import { type Access, processAccess } from './security/access.ts'
 import { newToken } from './security/digest.ts'
 import { loadAccess, loadBrokerAccess, loadRedisAccess, loadSinkServers } from './security/load.ts'
 import { readSecret } from './security/secret-files.ts'
+import type { OutboxOwner } from './sink/outbox.ts'
 import { openEnumerator } from './source/open-enumerator.ts'
 
 const clock = systemClock
@@ -177,7 +181,12 @@ async function assemble(
   const query = createQueryService(views, scheduler)
   const detectedJobs = () =>
     manager.jobs().map(({ coordinator: { jobId, plan: of } }) => ({ jobId, definition: of.definition }))
-  const episodes = new DetectionHost({ views, jobs: detectedJobs, clock, scheduler })
+  const openSink = (output: TopicOutput, owner: OutboxOwner) =>
+    openOutboxSink(output, owner, { ...sinks, kafka }, { clock, scheduler, random })
+  const { instanceId } = config
+  const outputs = new EpisodeOutputs({ store, instanceId, random, openSink, log }, episodeRecords)
+  closers.push(() => outputs.close())
+  const episodes = new DetectionHost({ views, jobs: detectedJobs, clock, scheduler, outputs })
   closers.push(async () => episodes.close())
   const { host, port, maxMessageBytes, connections, ...limits } = config.grpc
   const serving: RpcServerOptions = {

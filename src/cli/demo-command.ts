@@ -144,7 +144,7 @@ type Json = Record<string, unknown>
 
 /** The job with its source and outputs where the demo lives; on a cluster without outputs, to leave less behind. */
 function relocate(value: unknown, { target }: Place): Json {
-  const { sinks, deadLetters, late, ...rest } = value as Json
+  const { sinks, deadLetters, late, episodes, ...rest } = value as Json
   const { id } = (rest.sources as readonly Json[])[0] ?? {}
   const { topic } = target
   if (target.kind === 'kafka') return { ...rest, sources: [{ id, kafka: { topic } }] }
@@ -154,6 +154,7 @@ function relocate(value: unknown, { target }: Place): Json {
     sources: [{ id, log: { path, topic } }],
     ...(sinks === undefined ? {} : { sinks: [{ id: 'out', log: { path, topic: 'metrics' } }] }),
     ...(deadLetters === undefined ? {} : { deadLetters: { log: { path, topic: `${topic}-dead-letters` } } }),
+    ...(episodes === undefined ? {} : { episodes: { log: { path, topic: 'episodes' } } }),
     ...(late === undefined ? {} : { late: { log: { path, topic: `${topic}-late` } } }),
   }
 }

@@ -9,9 +9,9 @@ export interface KafkaTopic {
 }
 
 /** Every topic once, sources first. */
-export function kafkaTopicsOf({ source, sinks, deadLetters, late }: JobDefinition): KafkaTopic[] {
+export function kafkaTopicsOf({ source, sinks, deadLetters, late, episodes }: JobDefinition): KafkaTopic[] {
   const inputs = source.input.kind === 'several' ? source.input.parts.map(({ input }) => input) : [source.input]
-  const outputs = [...sinks.map(({ output }) => output), deadLetters?.output, late?.output]
+  const outputs = [...sinks.map(({ output }) => output), deadLetters?.output, late?.output, episodes]
   const found = new Map<string, KafkaTopic>()
   for (const end of [...inputs, ...outputs] as (SourceInput | SinkOutput | undefined)[]) {
     if (end?.kind === 'kafka') found.set(`${end.brokers} ${end.topic}`, { brokers: end.brokers, topic: end.topic })

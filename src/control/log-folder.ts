@@ -29,11 +29,12 @@ export function checkLogFolder(definition: JobDefinition, folder: string): void 
   })
 }
 
-function pathsOf({ source, sinks, deadLetters, late }: JobDefinition): { field: string; path: string }[] {
+function pathsOf({ source, sinks, deadLetters, late, episodes }: JobDefinition): { field: string; path: string }[] {
   const outputs = [
     ...sinks.map(({ output }, index) => ({ field: `sinks[${index}].log.path`, target: output })),
     ...(deadLetters === null ? [] : [{ field: 'deadLetters.log.path', target: deadLetters.output }]),
     ...(late === null ? [] : [{ field: 'late.log.path', target: late.output }]),
+    ...(episodes === undefined ? [] : [{ field: 'episodes.log.path', target: episodes }]),
   ]
   return [{ field: 'sources[0].log.path', target: source.input }, ...outputs].flatMap(({ field, target }) =>
     target.kind === 'log' ? [{ field, path: target.path }] : [],

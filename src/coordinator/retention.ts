@@ -2,6 +2,7 @@
 import { chunksOf, decodeManifest } from '../checkpoint/manifest.ts'
 import type { CheckpointStore } from '../checkpoint/store.ts'
 import { MillraceError } from '../core/errors.ts'
+import { episodeStateName } from '../job/delivery.ts'
 import type { CheckpointRecord, JobHistory } from './job-history.ts'
 import type { JobPorts } from './job-ports.ts'
 import type { CoordinatorListener } from './job-status.ts'
@@ -59,6 +60,7 @@ export async function dropState(
       void lease.release()
     }, 0)
     await store.deleteJob(job)
+    await store.deleteJob(episodeStateName(job))
   } catch (thrown) {
     const why = owner === '' ? MillraceError.from(thrown).message : `${owner} holds its lease`
     log('warn', `the state of job ${job} was not dropped: ${why}`, { job })

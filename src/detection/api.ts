@@ -4,6 +4,14 @@
  * Owns: the contract between who finds them (detection/) and who asks (rpc/, cli). Plain data; times are epoch ms.
  */
 import type { MillraceError } from '../core/errors.ts'
+import type { JobDefinition } from '../job/definition.ts'
+
+/** A job that may have detectors. */
+export interface DetectedJob {
+  /** Another one under the same name has another. */
+  readonly jobId: string
+  readonly definition: JobDefinition
+}
 
 /** Dimension names and texts of a series. */
 export type Group = readonly { readonly name: string; readonly value: string }[]

@@ -9,19 +9,14 @@ import type { Cancel, Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobDefinition } from '../job/definition.ts'
 import type { ViewPort } from '../query/view-port.ts'
-import type { EpisodeApi, EpisodeInfo, EpisodeQuery, EpisodeResult, EpisodeWatcher } from './api.ts'
+import type { DetectedJob, EpisodeApi, EpisodeInfo, EpisodeQuery, EpisodeResult, EpisodeWatcher } from './api.ts'
 import { detectorOf, episodesOf } from './describe.ts'
 import { DetectorFollower, type FollowerPorts } from './detector-follower.ts'
+import { changesOf } from './episode-changes.ts'
+import type { EpisodeOutputs } from './episode-outputs.ts'
 
 /** Milliseconds between two looks. */
 export const detectionIntervalMs = 500
-
-/** A job that may have detectors. */
-export interface DetectedJob {
-  /** Another one under the same name has another. */
-  readonly jobId: string
-  readonly definition: JobDefinition
-}
 
 /** What the host is handed. */
 export interface DetectionPorts {
@@ -30,6 +25,8 @@ export interface DetectionPorts {
   readonly clock: Clock
   readonly scheduler: Scheduler
   readonly intervalMs?: number
+  /** Where jobs say that their episodes go; nowhere unless given. */
+  readonly outputs?: EpisodeOutputs
 }
 
 interface JobDetectors {
@@ -85,6 +82,7 @@ export class DetectionHost implements EpisodeApi {
       for (const follower of followers) if (!this.#closed) await follower.look()
     }
     for (const watch of [...this.#watches]) this.#tell(watch)
+    this.#offer()
   }
 
   async list(query: EpisodeQuery): Promise<EpisodeResult> {
@@ -151,6 +149,22 @@ export class DetectionHost implements EpisodeApi {
     return { episodes: views.flatMap(episodesOf).sort(byStart), detectors: views.map(detectorOf) }
   }
 
+  #offer(): void {
+    const { outputs } = this.#ports
+    if (outputs === undefined || this.#closed) return
+    outputs.keep(new Set(this.#jobs.keys()))
+    for (const [name, { jobId, definition, followers }] of this.#jobs) {
+      const result = this.#resultOf({ job: name, detector: '' })
+      const watermarksMs = new Map(followers.map((one) => [one.definition.id, one.watermarkMs]))
+      outputs.offer(
+        { jobId, definition },
+        result,
+        watermarksMs,
+        followers.every(({ ended }) => ended === true),
+      )
+    }
+  }
+
   #tell(watch: Watch): void {
     if (!this.#watches.has(watch)) return
     const { query, watcher, told, changesOnly } = watch
@@ -172,10 +186,8 @@ export class DetectionHost implements EpisodeApi {
     watch.told = now
     if (told === null) watcher.onEpisodes(changesOnly ? [] : result.episodes)
     else {
-      const changed = result.episodes.filter((episode) => isNews(told.get(episode.id), episode))
-      const gone = [...told.values()].filter((episode) => !now.has(episode.id) && !isForgotten(episode, result))
-      const retracted = gone.map((episode): EpisodeInfo => ({ ...episode, state: 'retracted' }))
-      if (changed.length + retracted.length > 0) watcher.onEpisodes([...changed, ...retracted])
+      const changes = changesOf(told, result)
+      if (changes.length > 0) watcher.onEpisodes(changes)
     }
     const ends = followers.map(({ ended }) => ended)
     if (ends.every((end) => end !== null)) this.#end(watch, ends.find((end) => end instanceof MillraceError) ?? null)
@@ -184,17 +196,6 @@ export class DetectionHost implements EpisodeApi {
   #end(watch: Watch, error: MillraceError | null): void {
     if (this.#watches.delete(watch)) watch.watcher.onEnd(error)
   }
-}
-
-/** Whether anything of an episode has changed but how far windows have been judged. */
-function isNews(before: EpisodeInfo | undefined, now: EpisodeInfo): boolean {
-  if (before === undefined) return true
-  return JSON.stringify({ ...before, judgedThroughMs: 0 }) !== JSON.stringify({ ...now, judgedThroughMs: 0 })
-}
-
-/** What is over and settled has grown too old to be known; it was none the less. */
-function isForgotten(episode: EpisodeInfo, { detectors }: EpisodeResult): boolean {
-  return episode.settled || !detectors.some(({ id }) => id === episode.detector)
 }
 
 function byStart(a: EpisodeInfo, b: EpisodeInfo): number {

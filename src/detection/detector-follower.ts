@@ -53,6 +53,11 @@ export class DetectorFollower {
     this.#movedAtMs = ports.clock.monotonicMs()
   }
 
+  /** Least watermark of the last answer: -Infinity before the first. */
+  get watermarkMs(): number {
+    return this.#watermarkMs
+  }
+
   /** The detector as it is now. */
   view(): DetectorView {
     return {

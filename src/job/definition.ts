@@ -53,6 +53,8 @@ export interface JobDefinition {
   readonly metrics: readonly MetricDefinition[]
   /** What watches the metrics for what is unusual; absent for nothing. */
   readonly detectors?: readonly DetectorDefinition[]
+  /** Where their episodes go; absent for nowhere: they can be queried. */
+  readonly episodes?: TopicOutput
   readonly sinks: readonly SinkDefinition[]
   /** Where events that cannot be used go, with their origin and reason; always counted, kept only if set. */
   readonly deadLetters: SideOutputDefinition | null
@@ -317,6 +319,9 @@ export type ResultFormat = 'protobuf' | 'json'
 
 /** `upsert`: the new value alone, under the same key; `retract`: before it the old one, as a retraction. */
 export type Corrections = 'upsert' | 'retract'
+
+/** Topics. */
+export type TopicOutput = Extract<SinkOutput, { kind: 'kafka' | 'log' }>
 
 /** Outputs that take records. */
 export type RecordOutput = Exclude<SinkOutput, { kind: 'discard' }>

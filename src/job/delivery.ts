@@ -11,6 +11,14 @@ export const DEAD_LETTERS_SINK = 'deadLetters'
 /** The name of the late events. */
 export const LATE_SINK = 'lateEvents'
 
+/** The name of the output of episodes: it is no sink of the data plane's, but no sink may be taken for it. */
+export const EPISODES_SINK = 'detectorEpisodes'
+
+/** Under which name a store keeps what a job's output of episodes has told: no job has a dot in its name. */
+export function episodeStateName(job: string): string {
+  return `${job}.episodes`
+}
+
 /**
  * Kinds of output that runtime/worker-ports.ts can apply an outbox to. They are exactly-once unless the job says
  * otherwise; the others are at-least-once, and a job that asks them for more is refused.

@@ -1,6 +1,13 @@
 /** The parts of a job document that say where results, dead letters and late events go. */
 import { jobDefaults as defaults } from './defaults.ts'
-import type { RecordOutput, SideOutputDefinition, SinkDefinition, SinkOutput } from './definition.ts'
+import type {
+  JobDefinition,
+  RecordOutput,
+  SideOutputDefinition,
+  SinkDefinition,
+  SinkOutput,
+  TopicOutput,
+} from './definition.ts'
 import { defaultDelivery, deliveries, deliveryPart, deliveryProblem } from './delivery.ts'
 import type { MappingReader } from './parse-reader.ts'
 
@@ -36,6 +43,17 @@ export function readSideOutput(root: MappingReader, key: 'deadLetters' | 'late')
   const delivery = readDelivery(reader, kind)
   reader.finish()
   return { output: output as RecordOutput, ...delivery }
+}
+
+/** `episodes`; nothing where it is absent. */
+export function readEpisodeOutput(root: MappingReader): Pick<JobDefinition, 'episodes'> {
+  if (!root.has('episodes') || root.raw('episodes') === null) return {}
+  const reader = root.mapping('episodes')
+  const kind = reader.only(['kafka', 'log'], 'kind of output')
+  if (kind === undefined) return {}
+  const episodes = readOutput(reader, kind, '') as TopicOutput
+  reader.finish()
+  return { episodes }
 }
 
 function readDelivery(reader: MappingReader, kind: RecordOutput['kind']): Pick<SinkDefinition, 'delivery'> {

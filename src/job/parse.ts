@@ -16,7 +16,7 @@ import { readDetectors } from './parse-detector.ts'
 import { readEvent } from './parse-event.ts'
 import { readMetric } from './parse-metric.ts'
 import { readCurrencies } from './parse-money.ts'
-import { readSideOutput, readSink } from './parse-output.ts'
+import { readEpisodeOutput, readSideOutput, readSink } from './parse-output.ts'
 import { type DocumentProblem, describe, formatPath, MappingReader } from './parse-reader.ts'
 import { readRestart } from './parse-restart.ts'
 import { readSample } from './parse-sample.ts'
@@ -116,6 +116,7 @@ function readJob(value: unknown, problems: DocumentProblem[]): ParsedJob {
     ...readCurrencies(root, jobWide.timezone),
     metrics,
     ...readDetectors(root, metrics, jobWide.timezone),
+    ...readEpisodeOutput(root),
     sinks: root.mappings('sinks').map(readSink),
     deadLetters: readSideOutput(root, 'deadLetters'),
     late: readSideOutput(root, 'late'),

@@ -37,6 +37,7 @@ export function withServerDefaults(definition: JobDefinition, brokers: string, s
     sinks: definition.sinks.map((sink) => ({ ...sink, output: fill(sink.output, `sink ${sink.id}`) })),
     deadLetters: side(definition.deadLetters, 'deadLetters'),
     late: side(definition.late, 'late'),
+    ...(definition.episodes === undefined ? {} : { episodes: fill(definition.episodes, 'episodes') }),
   }
 }
 

@@ -15,6 +15,12 @@ export function validateOutputs(definition: JobDefinition, scope: EventScope | n
     const output = definition[side]?.output
     if (output !== undefined) outputs.push([[side], output])
   }
+  const { episodes } = definition
+  if (episodes !== undefined) {
+    outputs.push([['episodes'], episodes])
+    if (definition.detectors === undefined)
+      report(['episodes'], 'needs detectors: there is nothing that would find any')
+  }
   for (const [path, output] of outputs) {
     if (output.kind === 'discard') continue
     validateOutput(output, [...path, output.kind], report)

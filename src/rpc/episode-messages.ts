@@ -1,6 +1,7 @@
 /** Episodes and detectors: domain types (detection/api.ts) to wire messages and back. Pure. */
 import type {
   CalibrationInfo,
+  DetectedJob,
   DetectorInfo,
   EpisodeInfo,
   EpisodeResult,
@@ -9,7 +10,9 @@ import type {
   SeriesInfo,
   SeriesState,
 } from '../detection/api.ts'
+import type { EpisodeNews, EpisodeRecord } from '../detection/episode-output.ts'
 import type * as wire from '../gen/millrace/v1/query.ts'
+import { EpisodeChange } from '../gen/millrace/v1/query.ts'
 import { fromTimestamp, toTimestamp } from './instants.ts'
 
 /** Episodes for the wire. */
@@ -39,6 +42,30 @@ export function fromEpisode(message: wire.Episode): EpisodeInfo {
     lastMs: fromTimestamp(last),
     endMs: end === undefined ? null : fromTimestamp(end),
     judgedThroughMs: fromTimestamp(judgedThrough),
+  }
+}
+
+/** How the changes of a job's episodes are records of a topic: see EpisodeChange. */
+export function episodeRecords(
+  { definition: { name, detectors = [] } }: DetectedJob,
+  watermarksMs: ReadonlyMap<string, number>,
+): (news: EpisodeNews) => EpisodeRecord {
+  const kinds = new Map(detectors.map(({ id, kind }) => [id, kind]))
+  return ({ change, episode }) => {
+    const { detector, group } = episode
+    const kind = kinds.get(detector)!
+    const message: wire.EpisodeChange = {
+      change,
+      episode: toEpisode(episode),
+      kind: kind.kind,
+      baseline: kind.kind === 'threshold' ? '' : kind.kind === 'cusum' ? kind.baseline.kind : kind.kind,
+      watermark: toTimestamp(watermarksMs.get(detector) ?? Number.NEGATIVE_INFINITY),
+    }
+    return {
+      key: Buffer.from(JSON.stringify([name, detector, ...group.map(({ value }) => value)])),
+      value: EpisodeChange.encode(message).finish(),
+      timestampMs: (episode.endMs ?? episode.lastMs) - 1,
+    }
   }
 }
 

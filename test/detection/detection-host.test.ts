@@ -1,8 +1,8 @@
 /** Detectors of running jobs over views that a test fills: reading, following, attempts, watches. */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
-import type { EpisodeInfo } from '../../src/detection/api.ts'
-import { type DetectedJob, DetectionHost } from '../../src/detection/detection-host.ts'
+import type { DetectedJob, EpisodeInfo } from '../../src/detection/api.ts'
+import { DetectionHost } from '../../src/detection/detection-host.ts'
 import { parseJob } from '../../src/job/parse.ts'
 import type { ViewQuery, ViewRows } from '../../src/operator/view-rows.ts'
 import type { ViewAnswer, ViewPort } from '../../src/query/view-port.ts'
@@ -281,6 +281,25 @@ describe('a watch', () => {
     await host.look()
     expect(await found()).toEqual([])
     expect(told).toHaveLength(1)
+  })
+
+  it('is told that an episode which outlasts histories goes on under another id', async () => {
+    const [detector] = definition.detectors!
+    const bounds = { ...detector!, kind: { kind: 'threshold', lower: 50, upper: null }, score: 0 } as const
+    jobs = [{ jobId: '3', definition: { ...definition, detectors: [bounds] } }]
+    views.fill(0, 60)
+    await host.look()
+    host.watch(query, watcher, { changesOnly: true })
+    await host.look()
+    for (let hour = 60; hour < 200; hour += 20) {
+      views.fill(hour, hour + 20, 1)
+      await host.look()
+    }
+    expect(told.slice(-3)).toEqual([
+      ['web down 96 160 alerting', 'web down 60 140 retracted'],
+      ['web down 96 180 alerting'],
+      ['web down 144 200 alerting', 'web down 96 180 retracted'],
+    ])
   })
 
   it('ends with the job, and with what stops it for good', async () => {

@@ -108,6 +108,33 @@ describe('outputs', () => {
   })
 })
 
+describe('the output of episodes', () => {
+  const detectors = 'detectors: [{ id: d, metric: events, ewma: {} }]'
+
+  it('is a topic', () => {
+    expect(parsed('').episodes).toBeUndefined()
+    expect(parsed(`${detectors}\nepisodes: { kafka: { topic: e } }`).episodes).toEqual({
+      ...{ kind: 'kafka', topic: 'e', brokers: '' },
+    })
+    expect(parsed(`${detectors}\nepisodes: { log: { path: p, topic: e } }`).episodes).toEqual({
+      ...{ kind: 'log', path: 'p', topic: 'e' },
+    })
+  })
+
+  it('is refused where it cannot be', () => {
+    expect(mistakes('episodes: { kafka: { topic: e } }')).toEqual([
+      'episodes: needs detectors: there is nothing that would find any',
+    ])
+    expect(mistakes(`${detectors}\nepisodes: { kafka: { topic: events } }`)).toEqual([
+      'episodes.kafka.topic: is the topic that the job reads: its results would come back as events',
+    ])
+    expect(mistakes(`${detectors}\nepisodes: { kafka: { topic: "a b" } }`)).toEqual([
+      'episodes.kafka.topic: "a b" is no topic name: letters, digits, ".", "_" and "-", at most 249',
+    ])
+    expect(mistakes(`${detectors}\nepisodes: { redis: }`)[0]).toMatch(/^episodes/)
+  })
+})
+
 describe('exactly-once outputs of a job without periodic checkpoints', () => {
   const off = 'checkpoint: { every: 0s }'
   const log = 'log: { path: p, topic: t }'

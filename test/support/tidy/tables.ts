@@ -56,7 +56,7 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   // the ways in
   query: [...engine, 'gen', 'observe'],
   // detectors of jobs, fed by their views
-  detection: ['core', 'job', 'operator', 'alert', 'query'],
+  detection: ['core', 'job', 'operator', 'alert', 'query', 'checkpoint', 'sink'],
   control: [...engine, 'gen', 'observe'],
   gateway: [...engine, 'gen', 'observe'],
   rpc: ['core', 'gen', 'observe', 'query', 'detection', 'control', 'job', 'security'],

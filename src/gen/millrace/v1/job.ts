@@ -75,7 +75,14 @@ export interface JobDefinition {
   /** What watches the metrics for what is unusual. */
   detectors: JobDetector[];
   /** What currencies are worth, for metrics of money. */
-  currencies?: JobCurrencies | undefined;
+  currencies?:
+    | JobCurrencies
+    | undefined;
+  /**
+   * Where episodes that detectors find go, as they open, change and end: each change once, as `EpisodeChange`. They can be
+   * queried whether or not this is set.
+   */
+  episodes?: JobEpisodeOutput | undefined;
 }
 
 /** What currencies are worth by day. */
@@ -128,6 +135,11 @@ export interface JobSource {
     $case: "generator";
     value: GeneratorSource;
   } | undefined;
+}
+
+/** Where episodes go. */
+export interface JobEpisodeOutput {
+  output?: { $case: "kafka"; value: KafkaOutput } | { $case: "log"; value: LogOutput } | undefined;
 }
 
 /** A topic of a Redpanda or Kafka cluster. */
@@ -1109,6 +1121,7 @@ function createBaseJobDefinition(): JobDefinition {
     preset: "",
     detectors: [],
     currencies: undefined,
+    episodes: undefined,
   };
 }
 
@@ -1179,6 +1192,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     }
     if (message.currencies !== undefined) {
       JobCurrencies.encode(message.currencies, writer.uint32(162).fork()).join();
+    }
+    if (message.episodes !== undefined) {
+      JobEpisodeOutput.encode(message.episodes, writer.uint32(186).fork()).join();
     }
     return writer;
   },
@@ -1372,6 +1388,14 @@ export const JobDefinition: MessageFns<JobDefinition> = {
             message.currencies = JobCurrencies.decode(reader, reader.uint32());
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.episodes = JobEpisodeOutput.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1430,6 +1454,7 @@ export const JobDefinition: MessageFns<JobDefinition> = {
         ? object.detectors.map((e: any) => JobDetector.fromJSON(e))
         : [],
       currencies: isSet(object.currencies) ? JobCurrencies.fromJSON(object.currencies) : undefined,
+      episodes: isSet(object.episodes) ? JobEpisodeOutput.fromJSON(object.episodes) : undefined,
     };
   },
 
@@ -1501,6 +1526,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     if (message.currencies !== undefined) {
       obj.currencies = JobCurrencies.toJSON(message.currencies);
     }
+    if (message.episodes !== undefined) {
+      obj.episodes = JobEpisodeOutput.toJSON(message.episodes);
+    }
     return obj;
   },
 
@@ -1550,6 +1578,9 @@ export const JobDefinition: MessageFns<JobDefinition> = {
     message.detectors = object.detectors?.map((e) => JobDetector.fromPartial(e)) || [];
     message.currencies = (object.currencies !== undefined && object.currencies !== null)
       ? JobCurrencies.fromPartial(object.currencies)
+      : undefined;
+    message.episodes = (object.episodes !== undefined && object.episodes !== null)
+      ? JobEpisodeOutput.fromPartial(object.episodes)
       : undefined;
     return message;
   },
@@ -2089,6 +2120,107 @@ export const JobSource: MessageFns<JobSource> = {
       case "generator": {
         if (object.input?.value !== undefined && object.input?.value !== null) {
           message.input = { $case: "generator", value: GeneratorSource.fromPartial(object.input.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseJobEpisodeOutput(): JobEpisodeOutput {
+  return { output: undefined };
+}
+
+export const JobEpisodeOutput: MessageFns<JobEpisodeOutput> = {
+  encode(message: JobEpisodeOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.output?.$case) {
+      case "kafka":
+        KafkaOutput.encode(message.output.value, writer.uint32(10).fork()).join();
+        break;
+      case "log":
+        LogOutput.encode(message.output.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JobEpisodeOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJobEpisodeOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.output = { $case: "kafka", value: KafkaOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.output = { $case: "log", value: LogOutput.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JobEpisodeOutput {
+    return {
+      output: isSet(object.kafka)
+        ? { $case: "kafka", value: KafkaOutput.fromJSON(object.kafka) }
+        : isSet(object.log)
+        ? { $case: "log", value: LogOutput.fromJSON(object.log) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: JobEpisodeOutput): unknown {
+    const obj: any = {};
+    if (message.output?.$case === "kafka") {
+      obj.kafka = KafkaOutput.toJSON(message.output.value);
+    } else if (message.output?.$case === "log") {
+      obj.log = LogOutput.toJSON(message.output.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<JobEpisodeOutput>, I>>(base?: I): JobEpisodeOutput {
+    return JobEpisodeOutput.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JobEpisodeOutput>, I>>(object: I): JobEpisodeOutput {
+    const message = createBaseJobEpisodeOutput();
+    switch (object.output?.$case) {
+      case "kafka": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "kafka", value: KafkaOutput.fromPartial(object.output.value) };
+        }
+        break;
+      }
+      case "log": {
+        if (object.output?.value !== undefined && object.output?.value !== null) {
+          message.output = { $case: "log", value: LogOutput.fromPartial(object.output.value) };
         }
         break;
       }

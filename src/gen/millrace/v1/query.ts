@@ -472,6 +472,28 @@ export interface Episode {
   settled: boolean;
 }
 
+/**
+ * A record of a job's output of episodes: one has opened, changed or ended. Its key is the JSON list of job, detector and the
+ * texts of the group.
+ */
+export interface EpisodeChange {
+  /**
+   * `opened`; `updated`; `closed`: it is over, also where it was not told before, and again when a correction changes it or
+   * it is settled; `retracted`: corrections have shown that there was none.
+   */
+  change: string;
+  /** As it is now. */
+  episode?:
+    | Episode
+    | undefined;
+  /** Kind of the detector: `threshold`, `ewma`, `seasonalMedian`, `holtWinters` or `cusum`. */
+  kind: string;
+  /** What `expected` comes from: `ewma`, `seasonalMedian` or `holtWinters`; empty for `threshold`. */
+  baseline: string;
+  /** Least watermark of the metric when this was found. */
+  watermark?: Date | undefined;
+}
+
 /** A detector, and the series that it watches. */
 export interface DetectorStatus {
   id: string;
@@ -3827,6 +3849,141 @@ export const Episode: MessageFns<Episode> = {
     message.revision = object.revision ?? 0;
     message.judgedThrough = object.judgedThrough ?? undefined;
     message.settled = object.settled ?? false;
+    return message;
+  },
+};
+
+function createBaseEpisodeChange(): EpisodeChange {
+  return { change: "", episode: undefined, kind: "", baseline: "", watermark: undefined };
+}
+
+export const EpisodeChange: MessageFns<EpisodeChange> = {
+  encode(message: EpisodeChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== "") {
+      writer.uint32(10).string(message.change);
+    }
+    if (message.episode !== undefined) {
+      Episode.encode(message.episode, writer.uint32(18).fork()).join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.baseline !== "") {
+      writer.uint32(34).string(message.baseline);
+    }
+    if (message.watermark !== undefined) {
+      Timestamp.encode(toTimestamp(message.watermark), writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EpisodeChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEpisodeChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.episode = Episode.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.baseline = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.watermark = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EpisodeChange {
+    return {
+      change: isSet(object.change) ? globalThis.String(object.change) : "",
+      episode: isSet(object.episode) ? Episode.fromJSON(object.episode) : undefined,
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      baseline: isSet(object.baseline) ? globalThis.String(object.baseline) : "",
+      watermark: isSet(object.watermark) ? fromJsonTimestamp(object.watermark) : undefined,
+    };
+  },
+
+  toJSON(message: EpisodeChange): unknown {
+    const obj: any = {};
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.episode !== undefined) {
+      obj.episode = Episode.toJSON(message.episode);
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.baseline !== "") {
+      obj.baseline = message.baseline;
+    }
+    if (message.watermark !== undefined) {
+      obj.watermark = message.watermark.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<EpisodeChange>, I>>(base?: I): EpisodeChange {
+    return EpisodeChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EpisodeChange>, I>>(object: I): EpisodeChange {
+    const message = createBaseEpisodeChange();
+    message.change = object.change ?? "";
+    message.episode = (object.episode !== undefined && object.episode !== null)
+      ? Episode.fromPartial(object.episode)
+      : undefined;
+    message.kind = object.kind ?? "";
+    message.baseline = object.baseline ?? "";
+    message.watermark = object.watermark ?? undefined;
     return message;
   },
 };
