@@ -9,7 +9,7 @@
 import { newCusum } from './cusum.ts'
 import { Detector, type Observation, type Standing } from './detector.ts'
 import type { DetectorSpec } from './detector-spec.ts'
-import type { Episode, EpisodeRules } from './episodes.ts'
+import type { EpisodeRules } from './episodes.ts'
 import { episodesOf, standingsOf } from './monitor.ts'
 import { bisect, cusumRunLength, normalTail, poissonUpperBound } from './normal-law.ts'
 import { MAD_SCALE, median } from './spread.ts'
@@ -18,12 +18,6 @@ import { MAD_SCALE, median } from './spread.ts'
 export interface AlarmBudget {
   readonly episodes: number
   readonly perMs: number
-}
-
-/** A stretch of history in which something was really wrong: its episodes are no false alarms. */
-export interface KnownIncident {
-  readonly fromMs: number
-  readonly toMs: number
 }
 
 /** A calibrated detector, and what is known of it. */
@@ -65,7 +59,7 @@ export function calibrate(
   spec: DetectorSpec,
   history: readonly Observation[],
   budget: AlarmBudget,
-  options: { readonly rules?: EpisodeRules; readonly incidents?: readonly KnownIncident[] } = {},
+  options: { readonly rules?: EpisodeRules } = {},
 ): Calibration {
   const detector = spec.kind === 'threshold' ? undefined : new Detector(spec)
   const band = bandOf(history)
@@ -78,8 +72,7 @@ export function calibrate(
   const windowsPerPeriod = periods > 0 ? judged.length / periods : 0
   const floor = thresholdOfNoise(spec, windowsPerPeriod, budget.episodes, options.rules?.openAfter ?? 1)
   const decider = detector ?? new Detector({ ...spec, kind: 'ewma', threshold: 1 })
-  const alarmsAt = (threshold: number): number =>
-    episodesOf(decider, standings, threshold, options.rules).filter((e) => !known(e, options.incidents ?? [])).length
+  const alarmsAt = (threshold: number): number => episodesOf(decider, standings, threshold, options.rules).length
   // From above: episodes merge as thresholds fall, so a low one may have few that last for ever.
   const highest = highestScore(decider, standings)
   let step = STEPS
@@ -112,10 +105,6 @@ export function calibrate(
 function highestScore(detector: Detector, standings: readonly Standing[]): number {
   const cusum = newCusum()
   return standings.reduce((most, s) => Math.max(most, detector.decide(cusum, s, Number.POSITIVE_INFINITY).score), 0)
-}
-
-function known(episode: Episode, incidents: readonly KnownIncident[]): boolean {
-  return incidents.some(({ fromMs, toMs }) => episode.sinceMs < toMs && episode.lastMs > fromMs)
 }
 
 /** The threshold that ideal noise reaches no more than `episodes` times in so many windows. */

@@ -172,7 +172,9 @@ function goTo(plan: WatchPlan, series: SeriesState, history: number): number {
   return cost
 }
 
-function learn({ first, budget }: WatchPlan, { state, since }: Learner, window: Observation): void {
+function learn({ first, budget, excluded }: WatchPlan, { state, since }: Learner, seen: Observation): void {
+  const isExcluded = excluded.some(({ fromMs, toMs }) => seen.startMs < toMs && seen.endMs > fromMs)
+  const window = isExcluded ? { ...seen, value: Number.NaN, volume: 0 } : seen
   judge(first, state, window)
   if (budget !== null) since.push(window.startMs, window.endMs, window.value, window.volume)
 }

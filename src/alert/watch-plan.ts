@@ -25,6 +25,8 @@ export interface WatchPlan {
   readonly budget: AlarmBudget | null
   /** Histories: [fromMs + k × lengthMs, fromMs + (k + 1) × lengthMs). */
   readonly history: { readonly lengthMs: number; readonly fromMs: number }
+  /** Stretches of which windows are judged, and not learned from. */
+  readonly excluded: readonly { readonly fromMs: number; readonly toMs: number }[]
   /** Value of a group that had no events in a window: 0, or NaN for none. */
   readonly emptyValue: number
   /** Whether a window without events in any group is one of which nothing is known. */
@@ -49,6 +51,7 @@ export function planWatch(definition: DetectorDefinition, metric: MetricDefiniti
     rules: { openAfter, closeAfter },
     budget,
     history,
+    excluded: definition.exclude ?? [],
     emptyValue: typeof values === 'object' && values.zeros ? 0 : Number.NaN,
     gapsAreUnknown: definition.gaps === 'noData',
     groupsMax,

@@ -63,6 +63,8 @@ export interface DetectorDefinition {
   readonly falseAlarms: { readonly most: number; readonly perMs: number }
   /** Histories follow each other: what is usual, and the threshold, come from the one before. */
   readonly history: { readonly lengthMs: number; readonly fromMs: number }
+  /** Stretches from which nothing is learned; absent for none. */
+  readonly exclude?: readonly { readonly fromMs: number; readonly toMs: number }[]
   /** Most groups that are watched: those that came first. */
   readonly groupsMax: number
 }

@@ -59,12 +59,23 @@ function readDetector(reader: MappingReader, metrics: readonly MetricDefinition[
       lengthMs: history.duration('length', 0, 1) || (metric === undefined ? 0 : longestHistoryMs(metric)),
       fromMs: history.instant('from', 0),
     },
+    ...readExclusions(reader),
     groupsMax: reader.number('maxGroups', defaults.groupsMax, 1, 1000),
   }
   falseAlarms.finish()
   history.finish()
   reader.finish()
   return definition
+}
+
+function readExclusions(reader: MappingReader): Pick<DetectorDefinition, 'exclude'> {
+  const exclude = reader.mappings('exclude').map((stretch) => {
+    for (const key of ['from', 'to']) if (!stretch.has(key)) stretch.problem(key, 'is missing')
+    const read = { fromMs: stretch.instant('from', 0), toMs: stretch.instant('to', 0) }
+    stretch.finish()
+    return read
+  })
+  return exclude.length === 0 ? {} : { exclude }
 }
 
 function readGroups(reader: MappingReader): Readonly<Record<string, string>> {

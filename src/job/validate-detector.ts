@@ -16,6 +16,9 @@ export const DETECTORS_MAX = 50
 /** Most windows in the histories of a job's detectors, all groups together: their values are in memory. */
 export const HISTORY_WINDOWS_MAX = 5_000_000
 
+/** Most stretches from which a detector learns nothing. */
+export const EXCLUSIONS_MAX = 1000
+
 /** Tells every mistake of the job's detectors. */
 export function validateDetectors(definition: JobDefinition, report: Report): void {
   const { detectors = [], metrics } = definition
@@ -30,6 +33,7 @@ export function validateDetectors(definition: JobDefinition, report: Report): vo
       report([...path, 'id'], `"${detector.id}" must be lower-case snake_case, at most 63 characters`)
     else if (ids.has(detector.id)) report([...path, 'id'], `detector "${detector.id}" is defined twice`)
     ids.add(detector.id)
+    validateExclusions(detector, path, report)
     validateKind(detector, path, report)
     const metric = metrics.find(({ id }) => id === detector.metric)
     if (joined.has(detector.metric))
@@ -54,6 +58,14 @@ export function validateDetectors(definition: JobDefinition, report: Report): vo
       `the histories of the detectors have up to ${windows} windows of all groups, more than ${HISTORY_WINDOWS_MAX}: ` +
         'lower maxGroups or history.length, use longer windows, or give a score instead of falseAlarms',
     )
+}
+
+function validateExclusions({ exclude = [] }: DetectorDefinition, path: DocumentPath, report: Report): void {
+  if (exclude.length > EXCLUSIONS_MAX)
+    report([...path, 'exclude'], `a detector has at most ${EXCLUSIONS_MAX} stretches, not ${exclude.length}`)
+  exclude.forEach(({ fromMs, toMs }, i) => {
+    if (toMs <= fromMs) report([...path, 'exclude', i, 'to'], 'must be after from')
+  })
 }
 
 function validateKind({ kind, noise, pool, score }: DetectorDefinition, path: DocumentPath, report: Report): void {

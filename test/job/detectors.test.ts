@@ -46,6 +46,13 @@ describe('detectors', () => {
     expect(parseJob(job(), descriptors).definition).not.toHaveProperty('detectors')
   })
 
+  it('say what is not to be learned from', () => {
+    const stretch = "exclude: [{ from: '2024-04-09', to: '2024-05-09T12:00:00Z' }]"
+    expect(parsed(`metric: views, ewma: {}, ${stretch}`).exclude).toEqual([
+      { fromMs: Date.UTC(2024, 3, 9), toMs: Date.UTC(2024, 4, 9, 12) },
+    ])
+  })
+
   it('say what is usual in all of the kinds', () => {
     expect(parsed('metric: views, threshold: { lower: 3 }').kind).toEqual({ kind: 'threshold', lower: 3, upper: null })
     expect(parsed('metric: views, cusum: {}').kind).toMatchObject({ drift: 0.5, baseline: { kind: 'ewma' } })
@@ -92,6 +99,11 @@ describe('detectors', () => {
     ['metric: views', 'needs a kind of detector: threshold, ewma, seasonalMedian, holtWinters or cusum'],
     ['metric: views, ewma: {}, cusum: {}', 'has ewma and cusum: only one kind of detector is possible'],
     ['metric: view, ewma: {}', 'detectors[0].metric: there is no metric "view"; did you mean views?'],
+    [
+      "metric: views, ewma: {}, exclude: [{ from: '2024-04-09', to: '2024-04-09' }]",
+      'exclude[0].to: must be after from',
+    ],
+    ["metric: views, ewma: {}, exclude: [{ from: '2024-04-09' }]", 'exclude[0].to: is missing'],
     ['metric: top, ewma: {}', 'a top list is no number'],
     ['metric: times, ewma: {}', 'a histogram is no number'],
     ['metric: rolling, ewma: {}', 'its windows overlap'],

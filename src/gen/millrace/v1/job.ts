@@ -849,12 +849,27 @@ export interface JobDetector {
     | DetectorHistory
     | undefined;
   /** Most groups that are watched, 100 by default: those that come first. */
-  maxGroups?: number | undefined;
+  maxGroups?:
+    | number
+    | undefined;
+  /**
+   * Stretches in which something is known to have been wrong. They are judged as ever, but neither what is usual nor the
+   * threshold of the next history is taken from them.
+   */
+  exclude: DetectorExclusion[];
 }
 
 export interface JobDetector_GroupsEntry {
   key: string;
   value: string;
+}
+
+/** A stretch of time. A window that touches it is in it. */
+export interface DetectorExclusion {
+  /** RFC 3339. */
+  from: string;
+  /** RFC 3339; not in the stretch itself. */
+  to: string;
 }
 
 /** How many false episodes of one series are borne. */
@@ -8019,6 +8034,7 @@ function createBaseJobDetector(): JobDetector {
     falseAlarms: undefined,
     history: undefined,
     maxGroups: undefined,
+    exclude: [],
   };
 }
 
@@ -8085,6 +8101,9 @@ export const JobDetector: MessageFns<JobDetector> = {
     }
     if (message.maxGroups !== undefined) {
       writer.uint32(160).int32(message.maxGroups);
+    }
+    for (const v of message.exclude) {
+      DetectorExclusion.encode(v!, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -8265,6 +8284,14 @@ export const JobDetector: MessageFns<JobDetector> = {
             message.maxGroups = reader.int32();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.exclude.push(DetectorExclusion.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8342,6 +8369,9 @@ export const JobDetector: MessageFns<JobDetector> = {
         : isSet(object.max_groups)
         ? globalThis.Number(object.max_groups)
         : undefined,
+      exclude: globalThis.Array.isArray(object?.exclude)
+        ? object.exclude.map((e: any) => DetectorExclusion.fromJSON(e))
+        : [],
     };
   },
 
@@ -8408,6 +8438,9 @@ export const JobDetector: MessageFns<JobDetector> = {
     }
     if (message.maxGroups !== undefined) {
       obj.maxGroups = Math.round(message.maxGroups);
+    }
+    if (message.exclude?.length) {
+      obj.exclude = message.exclude.map((e) => DetectorExclusion.toJSON(e));
     }
     return obj;
   },
@@ -8476,6 +8509,7 @@ export const JobDetector: MessageFns<JobDetector> = {
       ? DetectorHistory.fromPartial(object.history)
       : undefined;
     message.maxGroups = object.maxGroups ?? undefined;
+    message.exclude = object.exclude?.map((e) => DetectorExclusion.fromPartial(e)) || [];
     return message;
   },
 };
@@ -8561,6 +8595,91 @@ export const JobDetector_GroupsEntry: MessageFns<JobDetector_GroupsEntry> = {
     const message = createBaseJobDetector_GroupsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseDetectorExclusion(): DetectorExclusion {
+  return { from: "", to: "" };
+}
+
+export const DetectorExclusion: MessageFns<DetectorExclusion> = {
+  encode(message: DetectorExclusion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== "") {
+      writer.uint32(10).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(18).string(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DetectorExclusion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDetectorExclusion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DetectorExclusion {
+    return {
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      to: isSet(object.to) ? globalThis.String(object.to) : "",
+    };
+  },
+
+  toJSON(message: DetectorExclusion): unknown {
+    const obj: any = {};
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DetectorExclusion>, I>>(base?: I): DetectorExclusion {
+    return DetectorExclusion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DetectorExclusion>, I>>(object: I): DetectorExclusion {
+    const message = createBaseDetectorExclusion();
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
     return message;
   },
 };
