@@ -41,9 +41,10 @@ import { planJob } from './job/planner.ts'
 import { planProgram } from './job/program-plan.ts'
 import { checkSchemaEvolution } from './job/schema-evolution.ts'
 import { checkSinkServers, withServerDefaults } from './job/server-defaults.ts'
-import { type HttpServer, jobReadiness, type Permission, startHttpServer } from './observe/http.ts'
+import { type HttpServer, type Permission, startHttpServer } from './observe/http.ts'
 import { createLogger, type Logger } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { ReadinessGate } from './observe/readiness.ts'
 import { jobViews } from './query/job-views.ts'
 import { createQueryService } from './query/service.ts'
 import { episodeRecords } from './rpc/episode-messages.ts'
@@ -257,20 +258,16 @@ async function serveHttp(
   mayLook: (authorization: string | undefined) => Permission,
 ): Promise<HttpServer | null> {
   if (config.http.port < 0) return null
+  const jobs = async () => Promise.all((await control.list()).map(({ name }) => control.describe(name)))
   const metrics = createMetrics({
     nowMs: () => clock.nowMs(),
-    jobs: async () =>
-      Promise.all(
-        (await control.list()).map(async ({ name }) => ({
-          ...(await control.describe(name)),
-          episodes: episodes.openEpisodes(name),
-        })),
-      ),
+    jobs: async () => (await jobs()).map((job) => ({ ...job, episodes: episodes.openEpisodes(job.summary.name) })),
   })
+  const gate = new ReadinessGate(config.jobs.readyLagRecords)
   return startHttpServer({
     ...config.http,
     metrics,
-    readiness: async () => jobReadiness(await control.list()),
+    readiness: async () => gate.look(await jobs()),
     mayLook,
     ...(tls === null ? {} : { tls }),
   })

@@ -55,6 +55,7 @@ describe('parseConfig', () => {
         logFolder: '',
         shutdownGraceMs: 20_000,
         threadSilenceMs: 30_000,
+        readyLagRecords: 0,
       },
       sinks: {
         openMs: 120_000,

@@ -2,7 +2,7 @@
  * Settings of what is submitted: where the modules of jobs in TypeScript are, what one may use before it is ended, and
  * where logs may be.
  */
-import { duration, type Setting, size, text, type ValuesOf } from './setting.ts'
+import { duration, integer, type Setting, size, text, type ValuesOf } from './setting.ts'
 
 /** How submitted jobs are run, those in TypeScript mostly. */
 export interface JobsConfig {
@@ -18,6 +18,8 @@ export interface JobsConfig {
   readonly shutdownGraceMs: number
   /** Silence after which a worker thread is ended and replaced, ms. */
   readonly threadSilenceMs: number
+  /** Records that a job may be behind to count as caught up in `/readyz`; 0 for any number. */
+  readonly readyLagRecords: number
 }
 
 /** The settings, in the order of the reference. */
@@ -64,12 +66,19 @@ export const jobSettings = {
     help: 'A worker thread that does not answer its heartbeat (one a second) for so long is ended and replaced; its jobs restart.',
     parse: duration(2000, 3_600_000),
   },
+  readyLag: {
+    name: 'MILLRACE_READY_LAG',
+    fallback: '0',
+    unit: 'records; 0 for any number',
+    help: 'How far behind the end of its input a job may be to count as caught up: `/readyz` is 503 until every job has been there once in its attempt.',
+    parse: integer(0, Number.MAX_SAFE_INTEGER),
+  },
 } as const satisfies Record<string, Setting<unknown>>
 
 /** The settings as one value. */
 export function toJobsConfig(values: ValuesOf<typeof jobSettings> & { readonly accessFile: string }): JobsConfig {
   const { jobsDir: folder, jobHeap: heapBytes, jobSilence: silenceMs, logDir } = values
-  const { shutdownGrace: shutdownGraceMs, threadSilence: threadSilenceMs } = values
+  const { shutdownGrace: shutdownGraceMs, threadSilence: threadSilenceMs, readyLag: readyLagRecords } = values
   const logFolder = logDir === '' && values.accessFile !== '' ? '.' : logDir
-  return { folder, heapBytes, silenceMs, logFolder, shutdownGraceMs, threadSilenceMs }
+  return { folder, heapBytes, silenceMs, logFolder, shutdownGraceMs, threadSilenceMs, readyLagRecords }
 }

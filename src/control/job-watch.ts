@@ -6,7 +6,8 @@
  */
 import type { Cancel, Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import { type ControlApi, isTerminal, type JobDetails, type JobProgress, type JobUpdate } from './api.ts'
+import { pendingRecords } from '../observe/readiness.ts'
+import { type ControlApi, isTerminal, type JobDetails, type JobUpdate } from './api.ts'
 
 /** Milliseconds between two looks. */
 export const jobWatchIntervalMs = 250
@@ -72,17 +73,9 @@ function updateOf(details: JobDetails, readPerSecond: number): JobUpdate {
     graph,
     subtasks,
     checkpoints,
-    progress: { pendingRecords: pendingOf(details), readPerSecond },
+    progress: { pendingRecords: pendingRecords(details), readPerSecond },
     lastException: exceptions[0] ?? null,
   }
-}
-
-/** Records behind the end of the input, over all subtasks of the source. */
-function pendingOf({ graph, subtasks }: JobDetails): JobProgress['pendingRecords'] {
-  const sources = new Set(graph.operators.filter(({ kind }) => kind === 'source').map(({ id }) => id))
-  const pending = subtasks.filter(({ stats }) => sources.has(stats.operator)).map(({ stats }) => stats.pendingRecords)
-  if (pending.length === 0 || pending.some((records) => records < 0)) return -1
-  return pending.reduce((sum, records) => sum + records, 0)
 }
 
 /**

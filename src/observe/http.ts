@@ -5,20 +5,15 @@
  * does not: `/metrics` is 401 or 403, and `/readyz` keeps its reasons, which name jobs, to itself.
  *
  * `/healthz` answers 200 while the process lives and its main loop turns: whoever gets no answer within their timeout
- * restarts it. `/readyz` answers 200 when every job that should run does, and 503 with the reasons when not.
+ * restarts it. `/readyz` answers 200 when every job that should run does and has caught up (observe/readiness.ts), and 503 with the
+ * reasons when not.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { MillraceError } from '../core/errors.ts'
 import type { MetricsEndpoint } from './metrics.ts'
-
-/** Whether work is being done, and why not. */
-export interface Readiness {
-  readonly ready: boolean
-  /** One line each; empty when ready. */
-  readonly reasons: readonly string[]
-}
+import type { Readiness } from './readiness.ts'
 
 /** What is served. */
 export interface HttpOptions {
@@ -43,19 +38,6 @@ export interface HttpServer {
   replaceTls(tls: { readonly cert: string; readonly key: string }): void
   /** Stops at once. Idempotent. */
   close(): Promise<void>
-}
-
-/** States in which a job does what it should. */
-const settled = new Set(['RUNNING', 'FINISHING', 'FINISHED', 'STOPPING', 'SUSPENDED', 'CANCELLING', 'CANCELLED'])
-
-/** Whether every job does what it should: a job that starts, restarts or has failed does not. */
-export function jobReadiness(
-  jobs: readonly { readonly name: string; readonly state: string; readonly reason: string }[],
-): Readiness {
-  const reasons = jobs
-    .filter((job) => !settled.has(job.state))
-    .map((job) => `job ${job.name} is ${job.state}${job.reason === '' ? '' : `: ${job.reason}`}`)
-  return { ready: reasons.length === 0, reasons }
 }
 
 /** Starts serving. CONFIG_INVALID when the address cannot be listened on. */

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
-import { type HttpServer, jobReadiness, startHttpServer } from '../../src/observe/http.ts'
+import { type HttpServer, startHttpServer } from '../../src/observe/http.ts'
 import { createLogger, type LogLevel } from '../../src/observe/log.ts'
 import { metricTable } from '../../src/observe/metric-table.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
+import type { Readiness } from '../../src/observe/readiness.ts'
 import { someDetails, someSummary } from '../support/fakes/control.ts'
 
 const nowMs = Date.UTC(2024, 2, 13, 10, 0, 30)
@@ -111,6 +112,8 @@ describe('logs', () => {
   })
 })
 
+const ready: Readiness = { ready: true, reasons: [] }
+
 describe('http', () => {
   let server: HttpServer | undefined
   afterEach(async () => {
@@ -118,7 +121,7 @@ describe('http', () => {
     server = undefined
   })
 
-  async function serve(readiness = async () => jobReadiness([])) {
+  async function serve(readiness = async (): Promise<Readiness> => ready) {
     const metrics = createMetrics({ jobs, nowMs: () => nowMs, process: false })
     server = await startHttpServer({ host: '127.0.0.1', port: 0, metrics, readiness })
     const base = `http://127.0.0.1:${server.port}`
@@ -135,18 +138,11 @@ describe('http', () => {
     expect((await get('/healthz', 'HEAD')).status).toBe(200)
   })
 
-  it('is not ready while a job starts, restarts or has failed, and says why', async () => {
-    const get = await serve(async () =>
-      jobReadiness([
-        { name: 'a', state: 'RUNNING', reason: '' },
-        { name: 'b', state: 'RESTARTING', reason: 'BROKER_UNREACHABLE' },
-        { name: 'c', state: 'FAILED', reason: '' },
-        { name: 'd', state: 'CANCELLED', reason: '' },
-      ]),
-    )
+  it('is not ready for reasons, which it says', async () => {
+    const get = await serve(async () => ({ ready: false, reasons: ['job b is RESTARTING', 'job c is FAILED'] }))
     const ready = await get('/readyz')
     expect(ready.status).toBe(503)
-    expect(await ready.text()).toBe('job b is RESTARTING: BROKER_UNREACHABLE\njob c is FAILED\n')
+    expect(await ready.text()).toBe('job b is RESTARTING\njob c is FAILED\n')
   })
 
   it('refuses everything else', async () => {
@@ -172,7 +168,7 @@ describe('http', () => {
       host: '127.0.0.1',
       port: server?.port ?? 0,
       metrics: createMetrics({ jobs, nowMs: () => nowMs, process: false }),
-      readiness: async () => jobReadiness([]),
+      readiness: async () => ready,
     })
     await expect(again).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
   })
