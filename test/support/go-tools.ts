@@ -23,14 +23,42 @@ export const grpcurl: GoTool = { package: 'github.com/fullstorydev/grpcurl/cmd/g
 /** What container platforms probe gRPC servers with. */
 export const grpcHealthProbe: GoTool = { package: 'github.com/grpc-ecosystem/grpc-health-probe', version: 'v0.4.61' }
 
+/** Renders and checks the chart of deploy/kubernetes. */
+export const helm: GoTool = { package: 'helm.sh/helm/v3/cmd/helm', version: 'v3.22.0' }
+
+/** Its sources hold what Kubernetes' API servers accept, as OpenAPI. */
+export const kubernetesSources: GoTool = { package: 'k8s.io/kubernetes', version: 'v1.37.2' }
+
+/** Its sources hold the definitions of ServiceMonitor and PrometheusRule. */
+export const prometheusOperatorSources: GoTool = {
+  package: 'github.com/prometheus-operator/prometheus-operator',
+  version: 'v0.85.0',
+}
+
+/** Where all of it goes. */
+const home = join(cacheDir, 'go')
+
 /** Path of a tool's program; builds it the first time, which takes a minute. Throws an error that says what is missing. */
 export async function goTool(tool: GoTool): Promise<string> {
   const name = tool.package.slice(tool.package.lastIndexOf('/') + 1)
-  const home = join(cacheDir, 'go')
   const bin = join(home, 'bin', `${name}-${tool.version}`)
   const program = join(bin, name)
   if (existsSync(program)) return program
   mkdirSync(bin, { recursive: true })
+  await go(name, tool, ['install', `${tool.package}@${tool.version}`], bin)
+  return program
+}
+
+/** Folder of the sources of a module; fetches them the first time. Throws an error that says what is missing. */
+export async function goSources(module: GoTool): Promise<string> {
+  const folder = join(home, 'pkg/mod', `${module.package}@${module.version}`)
+  if (existsSync(folder)) return folder
+  mkdirSync(home, { recursive: true })
+  await go(module.package, module, ['mod', 'download', `${module.package}@${module.version}`], home)
+  return folder
+}
+
+async function go(name: string, { version }: GoTool, args: readonly string[], bin: string): Promise<void> {
   const env = {
     ...process.env,
     // Where Go's own installer puts it, which not every PATH names.
@@ -44,11 +72,10 @@ export async function goTool(tool: GoTool): Promise<string> {
     CGO_ENABLED: '0',
   }
   try {
-    await run('go', ['install', `${tool.package}@${tool.version}`], { cwd: bin, env, maxBuffer: 16 * 1024 * 1024 })
+    await run('go', [...args], { cwd: bin, env, maxBuffer: 16 * 1024 * 1024 })
   } catch (cause) {
     const { code, stderr } = cause as { readonly code?: unknown; readonly stderr?: string }
-    const why = code === 'ENOENT' ? 'go is not on PATH: install Go 1.24 or later' : (stderr ?? String(cause))
-    throw new Error(`${name} ${tool.version} could not be built: ${why}`, { cause })
+    const why = code === 'ENOENT' ? 'go is not on PATH: install Go 1.26 or later' : (stderr ?? String(cause))
+    throw new Error(`${name} ${version} could not be had: ${why}`, { cause })
   }
-  return program
 }
