@@ -95,6 +95,7 @@ describe('generated events', () => {
         "screen": "/search",
         "sentAt": 2023-11-14T22:13:20.007Z,
         "session": "",
+        "weight": undefined,
       }
     `)
   })
