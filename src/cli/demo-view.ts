@@ -1,8 +1,7 @@
 /** What `millrace demo` shows: the numbers as they grow, and the table at the end. */
 import type { JobSummary } from '../control/api.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { MetricResult } from '../query/api.ts'
-import type { MetricInfo } from '../query/metric-info.ts'
+import type { MetricInfo, MetricResult } from '../query/metric-info.ts'
 import type { MillraceClient } from '../rpc/client.ts'
 import { formatNumber, formatWindow, printable } from './format.ts'
 import { formatValue } from './metric-view.ts'

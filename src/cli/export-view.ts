@@ -7,7 +7,7 @@
  * those that have theirs already, so that no two texts are one cell. Numbers are as they are.
  */
 import { describeWindow } from '../job/window-text.ts'
-import type { MetricResult, MetricValue } from '../query/api.ts'
+import type { MetricResult, MetricValue } from '../query/metric-info.ts'
 import { formatWindow } from './format.ts'
 import { jsonInstant } from './job-view.ts'
 import { describeKind, metricJson, valueJson } from './metric-view.ts'

@@ -1,12 +1,14 @@
 /** Commands on metrics: query, watch, lookup. */
 import { type Command, Option } from 'commander'
-import type { MetricQuery, MetricResult, MetricValue } from '../query/api.ts'
+import type { MetricQuery } from '../query/api.ts'
+import type { MetricResult, MetricValue } from '../query/metric-info.ts'
 import { compareValues, valueKey } from '../query/render.ts'
 import { outputOf, type ServerOptions, untilEnded, untilSignal, withClient } from './context.ts'
 import type { CliDeps } from './deps.ts'
 import { type ExportForm, writeExport } from './export-view.ts'
+import { writeKey } from './key-view.ts'
 import { LiveView } from './live.ts'
-import { valueCells, valueColumns, valueJson, writeKey, writeMetrics, writeResult } from './metric-view.ts'
+import { valueCells, valueColumns, valueJson, writeMetrics, writeResult } from './metric-view.ts'
 import type { Output } from './output.ts'
 import {
   namesOf,
@@ -27,6 +29,7 @@ interface QueryOptions {
 interface LookupOptions extends ServerOptions, RangeOptions {
   readonly metrics?: string
   readonly limit?: number
+  readonly events: number | false
 }
 
 /** Adds the commands to the program. */
@@ -64,12 +67,15 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
     .summary('show all that is known of one key')
     .description(
       "Shows the values of one key, such as a person, of every metric that has the event's key among its dimensions: in open\n" +
-        'windows and in those that are kept. Asks only the subtask that owns the key.',
+        'windows and in those that are kept. Of metrics about persons it shows what this one alone comes to (steps of funnels,\n' +
+        'sessions, cohorts) in windows that can still change, and their timeline. Asks only the subtask that owns the key.',
     )
     .argument('<job>', 'name of the job')
     .argument('<key>', 'the key, as dimensions show it')
     .option('--metrics <names>', 'only these metrics, with commas')
     .option('--limit <values>', 'most values of each metric, the newest windows; default 1000', positiveInteger)
+    .option('--events <count>', 'most events of each timeline, the newest', positiveInteger, 20)
+    .option('--no-events', 'no timelines')
     .action(async (job: string, key: string, options: LookupOptions) => {
       const query = {
         job,
@@ -77,6 +83,7 @@ export function addMetricCommands(program: Command, deps: CliDeps): void {
         metrics: namesOf(options.metrics ?? ''),
         ...rangeOf(options),
         limit: options.limit ?? 0,
+        events: options.events === false ? 0 : options.events,
       }
       writeKey(
         outputOf(deps, options),

@@ -7,7 +7,7 @@
 import { type MoneyDefinition, moneyOf, shownMoney } from '../job/money-definition.ts'
 import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
-import type { KeyQuery, KeyResult, MetricResult, MetricValue } from '../query/api.ts'
+import type { MetricResult, MetricValue } from '../query/metric-info.ts'
 import { isAdditive, type MetricInfo } from '../query/metric-info.ts'
 import { formatNumber, formatWatermark, formatWindow, printable } from './format.ts'
 import { jsonInstant, jsonNumber } from './job-view.ts'
@@ -210,33 +210,4 @@ export function writeResult(output: Output, result: MetricResult): void {
   const newest = result.values.at(-1)
   if (newest !== undefined) output.note(`watermark ${formatWatermark(newest.watermarkMs)}`)
   if (result.truncated) output.note('there are more; these are the newest')
-}
-
-/** Writes what is known of one key: a table for each metric. */
-export function writeKey(output: Output, asked: Pick<KeyQuery, 'job' | 'key'>, found: KeyResult): void {
-  const { results, subtask, watermarkMs } = found
-  if (output.format === 'json') {
-    output.json({
-      key: asked.key,
-      subtask,
-      watermark: jsonInstant(watermarkMs),
-      metrics: results.map((result) => ({
-        metric: metricJson(result.info),
-        values: result.values.map((value) => valueJson(result, value)),
-        truncated: result.truncated,
-      })),
-    })
-    return
-  }
-  const known = results.filter((result) => result.values.length > 0)
-  known.forEach((result, index) => {
-    const { info } = result
-    if (index > 0) output.line()
-    output.line(output.style('bold', `${info.job}/${info.metric}`))
-    const rows = result.values.map((value) => valueCells(info, value))
-    output.table(valueColumns(result.dimensions, info), rows, '')
-    if (result.truncated) output.note(`there are more of ${info.metric}; these are the newest`)
-  })
-  if (known.length === 0) output.note(`nothing is known of ${printable(asked.key)} in job ${asked.job}`)
-  output.note(`owned by subtask ${subtask}, watermark ${formatWatermark(watermarkMs)}`)
 }

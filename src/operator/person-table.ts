@@ -139,6 +139,41 @@ export class PersonTable extends PartialTable {
     }
   }
 
+  /**
+   * Tells what a person comes to in windows that start in [fromMs, toMs) and may still change at `watermarkMs`: for each
+   * window and group what of its columns is theirs.
+   */
+  tell(
+    person: number,
+    fromMs: number,
+    toMs: number,
+    watermarkMs: number,
+    take: (startMs: number, endMs: number, key: Uint8Array, f64: Float64Array) => void,
+  ): void {
+    const sinceMs = Math.max(fromMs, this.openFromMs(watermarkMs))
+    this.#contribute(person, sinceMs, toMs, Number.NEGATIVE_INFINITY, this.#after)
+    const { width, values } = this.#rows
+    for (let entry = 0; entry < this.#after.count; entry++) {
+      this.#rows.count = 0
+      this.person.rows(this.#after, entry, this.#rows)
+      for (let i = 0; i < this.#rows.count; i++) {
+        const length = this.#keyOf(this.#after, entry, this.#labels[this.#rows.label[i]!]!)
+        const f64 = this.accumulators.initial.slice()
+        for (let k = 0; k < width; k++) f64[k]! += values[i * width + k]!
+        take(this.#after.startMs[entry]!, this.#after.endMs[entry]!, this.#key.slice(0, length), f64)
+      }
+    }
+  }
+
+  /** The events of a person that are kept, the earliest first; valid until the next of these calls. */
+  eventsOf(person: number): Timeline {
+    const timeline = this.#timeline
+    timeline.clear()
+    this.timelines.read(person, -Infinity, Infinity, -Infinity, 0, timeline)
+    timeline.reverse()
+    return timeline
+  }
+
   override close(watermarkMs: number): void {
     const openFromMs = this.openFromMs(watermarkMs)
     while (this.slices.slices.length > 0 && this.slices.slices[0]!.startMs < openFromMs) this.slices.dropFirst()

@@ -35,6 +35,29 @@ export interface ViewQuery {
   readonly read?: ColumnsRead
   /** Only this window subtask answers: the one that owns a key. */
   readonly subtask?: number
+  /** Of a metric about persons: what this one alone comes to. Only time and `rowsMax` narrow it. */
+  readonly person?: PersonQuestion
+}
+
+/** One person. */
+export interface PersonQuestion {
+  /** The key, as dimensions show it. */
+  readonly key: string
+  /** Most events of theirs in the answer, the newest; 0 for none. */
+  readonly eventsMax: number
+}
+
+/** Events of a person as a table keeps them, in columns; times ascend. */
+export interface PersonEvents {
+  readonly timeMs: Float64Array
+  /** Which of the table's conditions each meets. */
+  readonly bits: Uint32Array
+  readonly copies: Float64Array
+  /** The number of each, NaN for none; empty where the table asks for none. */
+  readonly value: Float64Array
+  readonly dimensions: readonly (readonly string[])[]
+  /** There are earlier ones. */
+  readonly truncated: boolean
 }
 
 /** A condition on one dimension of a group. */
@@ -96,6 +119,8 @@ export interface ViewRows {
   readonly provisional?: Uint8Array
   /** With `cap`: of rows that stand for the rest, how many groups are in it; 0 for groups. Absent: all are groups. */
   readonly otherGroups?: Float64Array
+  /** With `person`: their events, where those were asked for. */
+  readonly person?: PersonEvents
   /** What values have beside their number, for metrics that have anything. */
   readonly details?: readonly (MetricDetail | null)[]
 }

@@ -6,10 +6,10 @@
  */
 import { MillraceError } from '../core/errors.ts'
 import type { GroupCap } from '../operator/view-rows.ts'
-import { type MetricQuery, type MetricResult, type MetricValue, maxQueryLimit } from './api.ts'
+import { type MetricQuery, maxQueryLimit } from './api.ts'
 import { capOf, capped } from './cap.ts'
 import { markImmature } from './maturity.ts'
-import type { MetricInfo } from './metric-info.ts'
+import type { MetricInfo, MetricResult, MetricValue } from './metric-info.ts'
 import { keptDimensions, leastWatermarkMs, limitValues, rollUp, valuesOf } from './render.ts'
 import { checkConditions, passing, questionOf, topOfWindows } from './selection.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'

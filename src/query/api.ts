@@ -6,39 +6,11 @@
  * may be infinite.
  */
 import type { MillraceError } from '../core/errors.ts'
-import type { MetricDetail, MetricItem } from '../operator/read-metric.ts'
+import type { MetricItem } from '../operator/read-metric.ts'
 import type { TopRows, ValueCondition } from '../operator/view-rows.ts'
+import type { KeyQuery, KeyResult } from './key-api.ts'
 import type { LifetimeQuery, LifetimeResult } from './lifetime-api.ts'
-import type { MetricInfo } from './metric-info.ts'
-
-/** How settled a value is. */
-export type ValueStatus = 'provisional' | 'final' | 'corrected'
-
-/** The value of a metric in one window for one group. */
-export interface MetricValue {
-  /** Texts in the order of the metric's dimensions, or of the query's grouping. */
-  readonly dimensions: readonly string[]
-  readonly windowStartMs: number
-  readonly windowEndMs: number
-  /** NaN where there is none: of a text, and of no values at all. */
-  readonly value: number
-  /** What it has beside the number: a list (topK, histogram) or a text (first, last); absent or null for nothing. */
-  readonly detail?: MetricDetail | null
-  readonly status: ValueStatus
-  /** Firings so far: 0 while provisional. */
-  readonly revision: number
-  readonly watermarkMs: number
-  readonly lateCount: number
-  readonly eventCount: number
-  readonly attempt: number
-  /**
-   * It is no group, but what is left beside those that are shown: so many of them. Its dimensions are empty, and its value is
-   * NaN where the values of groups do not make one. Absent for a group, whatever its texts.
-   */
-  readonly otherGroups?: number
-  /** Whom it is about have not all had their time (query/maturity.ts). Absent: they have, or it is no such metric. */
-  readonly immature?: boolean
-}
+import type { MetricInfo, MetricResult, ValueStatus } from './metric-info.ts'
 
 /** Which values of which metric. */
 export interface MetricQuery {
@@ -79,38 +51,6 @@ export interface DimensionFilter {
 
 /** A condition on a value. */
 export type ValueFilter = ValueCondition
-
-/** One key of a job, and what is asked about it. */
-export interface KeyQuery {
-  readonly job: string
-  /** The key as dimensions show it: a text, or a number in decimal. */
-  readonly key: string
-  /** Only these metrics; none names all whose dimensions contain the key. */
-  readonly metrics: readonly string[]
-  readonly fromMs: number
-  readonly toMs: number
-  /** Most values of each metric, the newest windows. */
-  readonly limit: number
-}
-
-/** What is known of one key. */
-export interface KeyResult {
-  /** One for each metric, in the order of the definition; those that have nothing of the key too. */
-  readonly results: readonly MetricResult[]
-  /** The subtask that owns the key, the only one that was asked. */
-  readonly subtask: number
-  readonly watermarkMs: number
-}
-
-/** The answer to a query. */
-export interface MetricResult {
-  readonly info: MetricInfo
-  /** Names of `values[].dimensions`. */
-  readonly dimensions: readonly string[]
-  /** By window start, then by dimension texts; with `top`, by window start, then by value. */
-  readonly values: readonly MetricValue[]
-  readonly truncated: boolean
-}
 
 /** Where a watch delivers. Nothing of it may throw. */
 export interface MetricWatcher {

@@ -7,8 +7,8 @@
 import type { MetricKind } from '../job/definition.ts'
 import { compareShown, restValue } from '../operator/view-cap.ts'
 import type { GroupCap, RestOf } from '../operator/view-rows.ts'
-import type { MetricQuery, MetricValue } from './api.ts'
-import type { MetricInfo } from './metric-info.ts'
+import type { MetricQuery } from './api.ts'
+import type { MetricInfo, MetricValue } from './metric-info.ts'
 import { addValues } from './render.ts'
 
 /** How an answer is capped; null for not at all: by the metric's definition, and where not the top is asked for. */

@@ -5,8 +5,9 @@
  * go; a late change to one of them is added up from an answer about that window alone. So a watch may go on for ever, and
  * costs what changes, not what there ever was.
  */
-import { type MetricValue, maxQueryLimit } from './api.ts'
-import type { MetricInfo } from './metric-info.ts'
+
+import { maxQueryLimit } from './api.ts'
+import type { MetricInfo, MetricValue } from './metric-info.ts'
 import { rollUp, valueKey } from './render.ts'
 
 /** Values by window, the windows in the order in which they came. */

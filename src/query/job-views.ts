@@ -8,6 +8,7 @@ import type { MetricPlan, TablePlan } from '../job/plan.ts'
 import type { ColumnsRead } from '../operator/read-metric.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { MetricInfo } from './metric-info.ts'
+import { timelineInfo } from './timeline-info.ts'
 import type { ViewAnswer, ViewMetric, ViewPort } from './view-port.ts'
 
 /** How long a thread may take to answer a query. */
@@ -84,8 +85,9 @@ function metricsOf({ coordinator }: ManagedJob): ViewMetric[] {
     }
     if (ratio !== undefined) return { info, index: -1, ratio }
     const columns = columnsOf(table, plan)
+    const timeline = timelineInfo(coordinator.plan, plan, info)
     const own = { keyDimension: table.dimensions.indexOf(-1), settleMs: table.settleMs ?? 0 }
-    return { info, index, ...own, ...(columns === null ? {} : { columns }) }
+    return { info, index, ...own, ...(columns === null ? {} : { columns }), ...(timeline === null ? {} : { timeline }) }
   })
 }
 

@@ -19,9 +19,11 @@ const DAY_MS = 86_400_000
 /** Most days of persons that are read: some 500 MB. */
 export const personDaysMax = 2_000_000
 
-/** Where windows lie, of answers that must be asked in parts: what is outside is one part each. */
+/** Where windows lie mostly: what must be asked in parts is first parted here, and halved where that is not enough. */
 const EARLIEST_MS = 0
 const LATEST_MS = Date.UTC(2100, 0)
+/** The first and the last instant that a Date holds. */
+const DATE_MAX_MS = 8.64e15
 
 /** Days whose money is 0 or more are purchases: things are given away too. */
 export interface PersonDays {
@@ -54,20 +56,16 @@ export async function personDays(views: ViewPort, metric: ViewMetric, untilMs: n
   const whole = await readDays(views, metric, Number.NEGATIVE_INFINITY, untilMs, found)
   let { watermarkMs } = whole
   if (whole.truncated) {
-    const lastMs = Math.min(untilMs, LATEST_MS)
-    const parts: [number, number][] = [
-      [Number.NEGATIVE_INFINITY, EARLIEST_MS],
-      [EARLIEST_MS, lastMs],
-      ...(untilMs > lastMs ? [[lastMs, untilMs] as [number, number]] : []),
-    ]
+    const bounds = [-DATE_MAX_MS, EARLIEST_MS, LATEST_MS, DATE_MAX_MS].filter((bound) => bound < untilMs)
+    const parts = bounds.map((fromMs, i): [number, number] => [fromMs, Math.min(bounds[i + 1] ?? untilMs, untilMs)])
     for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
       const [fromMs, toMs] = part
       const answer = await readDays(views, metric, fromMs, toMs, found)
       watermarkMs = Math.min(watermarkMs, answer.watermarkMs)
       if (!answer.truncated) continue
       if (!(toMs - fromMs > DAY_MS)) throw tooLarge(metric.info)
-      const middleMs = fromMs + Math.ceil((toMs - fromMs) / 2 / DAY_MS) * DAY_MS
-      parts.unshift([fromMs, Math.min(middleMs, toMs)], [Math.min(middleMs, toMs), toMs])
+      const middleMs = fromMs + (Math.min(toMs, DATE_MAX_MS + DAY_MS) - fromMs) / 2
+      parts.unshift([fromMs, middleMs], [middleMs, toMs])
     }
   }
   return byPerson(metric.info, found, watermarkMs, untilMs)

@@ -6,7 +6,8 @@
 import { isPersonKind, ownDimension } from '../job/person-definition.ts'
 import { maturityOf } from '../metrics/maturity.ts'
 import { isDue } from '../window/lateness.ts'
-import type { MetricQuery, MetricResult, MetricValue } from './api.ts'
+import type { MetricQuery } from './api.ts'
+import type { MetricResult, MetricValue } from './metric-info.ts'
 
 /** The answer with what is immature marked. Where it does not show periods, the query's filter says which one is meant. */
 export function markImmature<T extends Pick<MetricResult, 'info' | 'dimensions' | 'values'>>(

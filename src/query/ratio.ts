@@ -9,7 +9,7 @@ import { countsFromZero } from '../job/ratio.ts'
 import type { RatioKind } from '../job/ratio-kind.ts'
 import { createAssigner } from '../window/assigner.ts'
 import { isDue } from '../window/lateness.ts'
-import type { MetricResult, MetricValue, ValueStatus } from './api.ts'
+import type { MetricResult, MetricValue, ValueStatus } from './metric-info.ts'
 import { statusOf } from './render.ts'
 
 /** What is known of one side. */

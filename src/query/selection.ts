@@ -12,8 +12,8 @@ import { MillraceError } from '../core/errors.ts'
 import { compareTop } from '../operator/view-collect.ts'
 import { valuePasses } from '../operator/view-filter.ts'
 import type { DimensionCondition, GroupCap, TopRows, ViewQuery } from '../operator/view-rows.ts'
-import { type MetricQuery, type MetricValue, maxQueryLimit } from './api.ts'
-import type { MetricInfo } from './metric-info.ts'
+import { type MetricQuery, maxQueryLimit } from './api.ts'
+import type { MetricInfo, MetricValue } from './metric-info.ts'
 
 /** Most conditions of one kind in a query. */
 export const conditionsMax = 100

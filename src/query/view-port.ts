@@ -15,8 +15,20 @@ export interface ViewMetric {
   readonly settleMs?: number
   /** Which of the dimensions is the event's key; -1 when none is. */
   readonly keyDimension?: number
+  /** Of metrics about persons: their timelines. */
+  readonly timeline?: TimelineInfo
   /** Of metrics about persons: all numbers of a row, by their names (job/plan-person.ts). */
   readonly columns?: ColumnsRead
+}
+
+/** What timelines of persons are, that one metric or several look at. */
+export interface TimelineInfo {
+  /** The same for metrics that share one. */
+  readonly name: string
+  /** What events can be, by bit. */
+  readonly conditions: readonly string[]
+  /** Names of the texts of events. */
+  readonly dimensions: readonly string[]
 }
 
 /** What all subtasks of a job answered. */

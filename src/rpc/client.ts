@@ -19,15 +19,15 @@ import type {
   ListTransactionsResponse,
 } from '../gen/millrace/v1/transaction.ts'
 import { isPersonKind, ownDimensions } from '../job/person-definition.ts'
-import type { MetricResult, QueryApi } from '../query/api.ts'
-import type { MetricInfo } from '../query/metric-info.ts'
+import type { QueryApi } from '../query/api.ts'
+import type { MetricInfo, MetricResult } from '../query/metric-info.ts'
 import { type Call, type Caller, follow } from './calls.ts'
 import { type ClientTls, channelOf } from './channel.ts'
 import { fromCheckpoint, fromGraph, fromRedeploy, fromStateChange, fromSummary } from './control-messages.ts'
 import { remoteEpisodes } from './episode-client.ts'
 import { fromServiceError } from './errors.ts'
-import { fromTimestamp } from './instants.ts'
 import { fromJobDocument } from './job-document.ts'
+import { fromKeyResponse } from './key-messages.ts'
 import { fromLifetimeResponse, toLifetimeRequest } from './lifetime-messages.ts'
 import { fromDescription, fromValue } from './query-messages.ts'
 import { fromFunnelResponse, fromRetentionResponse, toReportSelection } from './report-messages.ts'
@@ -279,12 +279,7 @@ function remoteQuery(client: queryWire.QueryServiceClient, call: Caller, address
         client.lookupKey.bind(client),
         toLookup(query),
       )
-      const results = response.metrics.map((metric) => {
-        const info = fromDescription(present(metric.metric, 'metric'))
-        const values = metric.values.map(fromValue)
-        return { info, dimensions: info.dimensions, values, truncated: metric.truncated }
-      })
-      return { results, subtask: response.subtask, watermarkMs: fromTimestamp(response.watermark) }
+      return fromKeyResponse(response)
     },
     watch: (query, watcher, options) => {
       const stream = client.watchMetric({

@@ -20,8 +20,13 @@ import {
 import { type FunnelKind, funnelMeasures } from '../job/person-definition.ts'
 import { boundsOf, statedError } from '../job/sketch-limits.ts'
 import { describeWindow, windowOffsetMs, windowSizeMs, windowStepMs } from '../job/window-text.ts'
-import type { MetricResult, MetricValue, ValueStatus as Status } from '../query/api.ts'
-import { isAdditive, type MetricInfo } from '../query/metric-info.ts'
+import {
+  isAdditive,
+  type MetricInfo,
+  type MetricResult,
+  type MetricValue,
+  type ValueStatus as Status,
+} from '../query/metric-info.ts'
 import { fromTimestamp, toTimestamp } from './instants.ts'
 
 /** A metric's description for the wire. */

@@ -7,11 +7,12 @@ import type { ServerWritableStream } from '@grpc/grpc-js'
 import { MillraceError } from '../core/errors.ts'
 import type { EpisodeApi } from '../detection/api.ts'
 import type { QueryServiceServer, WatchMetricRequest, WatchMetricResponse } from '../gen/millrace/v1/query.ts'
-import { type MetricResult, type MetricValue, maxQueryLimit, type QueryApi } from '../query/api.ts'
+import { maxQueryLimit, type QueryApi } from '../query/api.ts'
+import type { MetricResult, MetricValue } from '../query/metric-info.ts'
 import { valueKey } from '../query/render.ts'
 import { createEpisodeHandlers } from './episode-handlers.ts'
 import { toCallError } from './errors.ts'
-import { toTimestamp } from './instants.ts'
+import { toKeyResponse } from './key-messages.ts'
 import { LatestWriter } from './latest-writer.ts'
 import { fromLifetimeRequest, toLifetimeResponse } from './lifetime-messages.ts'
 import { toDescription, toValues } from './query-messages.ts'
@@ -54,15 +55,7 @@ export function createQueryHandlers(
     predictLifetimeValue: unary(async (request) =>
       toLifetimeResponse(await query.lifetime(fromLifetimeRequest(request))),
     ),
-    lookupKey: unary(async (request) => {
-      const { results, subtask, watermarkMs } = await query.lookupKey(fromLookup(request))
-      const metrics = results.map((result) => ({
-        metric: toDescription(result.info),
-        values: toValues(result),
-        truncated: result.truncated,
-      }))
-      return { metrics, subtask, watermark: toTimestamp(watermarkMs) }
-    }),
+    lookupKey: unary(async (request) => toKeyResponse(await query.lookupKey(fromLookup(request)))),
     watchMetric: (call) => {
       try {
         serveWatch(query, call, open())

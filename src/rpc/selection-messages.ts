@@ -17,11 +17,11 @@ import {
   type DimensionFilter,
   defaultLookupLimit,
   defaultQueryLimit,
-  type KeyQuery,
   type MetricQuery,
   maxQueryLimit,
   type ValueFilter,
 } from '../query/api.ts'
+import type { KeyQuery } from '../query/key-api.ts'
 import { fromTimestamp, toTimestamp } from './instants.ts'
 
 const relationToWire = {
@@ -112,8 +112,8 @@ function fromRelation({ relation, value }: WireValueFilter, index: number, wrong
 
 /** A lookup for the wire. */
 export function toLookup(query: KeyQuery): LookupKeyRequest {
-  const { job, key, metrics, fromMs, toMs, limit } = query
-  return { job, key, metrics: [...metrics], from: toTimestamp(fromMs), to: toEnd(toMs), limit }
+  const { job, key, metrics, fromMs, toMs, limit, events } = query
+  return { job, key, metrics: [...metrics], from: toTimestamp(fromMs), to: toEnd(toMs), limit, events }
 }
 
 /** A lookup from the wire; QUERY_INVALID or QUERY_TOO_LARGE with all that is wrong with its shape. */
@@ -123,8 +123,8 @@ export function fromLookup(message: LookupKeyRequest): KeyQuery {
   if (message.key === '') wrong.note('key', 'is missing: name the key')
   const range = rangeOf(message, wrong)
   wrong.check('the lookup')
-  const { job, key, metrics, limit } = message
-  return { job, key, metrics, ...range, limit: limitOf(limit, defaultLookupLimit) }
+  const { job, key, metrics, limit, events } = message
+  return { job, key, metrics, ...range, limit: limitOf(limit, defaultLookupLimit), events: limitOf(events, 0) }
 }
 
 function rangeOf(

@@ -19,6 +19,7 @@ import type { BatchBuffer, Message } from '../exchange/message.ts'
 import type { TablePlan } from '../job/plan.ts'
 import { nextChange } from '../operator/change-numbers.ts'
 import { queryTable } from '../operator/view.ts'
+import { queryPerson } from '../operator/view-person.ts'
 import type { ViewQuery, ViewRows } from '../operator/view-rows.ts'
 import type { KeyedParts } from './keyed-parts.ts'
 import { latencyBucketsMs, type SubtaskStats } from './messages.ts'
@@ -114,15 +115,13 @@ export class KeyedSubtask implements Subtask {
   query(query: ViewQuery): ViewRows | null {
     if (query.subtask !== undefined && (this.operator !== 'window' || this.index !== query.subtask)) return null
     const metric = this.#parts.metrics[query.metric]
+    const about = { operator: this.operator, subtask: this.index, watermarkMs: this.#parts.gate.watermarkMs }
+    if (query.person !== undefined) return queryPerson(this.#parts.partials, metric, query, about)
     const table = this.#parts.results.find((candidate) => candidate.index === metric?.table)
     if (metric === undefined || table === undefined) return null
     const since = query.sinceChange[this.index] ?? -1
     // A watcher that knows change n must hear of everything that happens after this answer.
-    const rows = queryTable(table, metric, query, since, {
-      operator: this.operator,
-      subtask: this.index,
-      watermarkMs: this.#timeOf(table),
-    })
+    const rows = queryTable(table, metric, query, since, { ...about, watermarkMs: this.#timeOf(table) })
     nextChange(table)
     return rows
   }

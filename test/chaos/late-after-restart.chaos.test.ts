@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import type { EventCounts } from '../../src/control/api.ts'
-import type { MetricValue } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import type { MillraceClient } from '../../src/rpc/client.ts'
 import { checkpointApplied, folderForTest, openEngine, submitJob, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'

@@ -63,7 +63,7 @@ describe('conditions of a query', () => {
 
 describe('lookup', () => {
   it('shows the values of a key, a table for each metric', async () => {
-    const { code, stdout, stderr } = await cli.run('lookup', 'engagement', 'u17')
+    const { code, stdout, stderr } = await cli.run('lookup', 'engagement', 'u17', '--no-events')
     expect(code).toBe(0)
     expect(stdout.split('\n')).toEqual([
       'engagement/views_of_person',
@@ -74,7 +74,7 @@ describe('lookup', () => {
     ])
     expect(stderr).toContain('owned by subtask 3, watermark 2024-03-13 11:00:00')
     expect(cli.query.lookups).toEqual([
-      { job: 'engagement', key: 'u17', metrics: [], fromMs: -Infinity, toMs: Infinity, limit: 1000 },
+      { job: 'engagement', key: 'u17', metrics: [], fromMs: -Infinity, toMs: Infinity, limit: 1000, events: 0 },
     ])
   })
 
@@ -92,7 +92,7 @@ describe('lookup', () => {
 
   it('says when nothing is known', async () => {
     cli.query.values = []
-    const { code, stdout, stderr } = await cli.run('lookup', 'engagement', 'nobody')
+    const { code, stdout, stderr } = await cli.run('lookup', 'engagement', 'nobody', '--no-events')
     expect([code, stdout]).toEqual([0, ''])
     expect(stderr).toContain('nothing is known of nobody in job engagement')
   })

@@ -1,7 +1,9 @@
 /** Questions over gRPC that are worked out where the values are (top lists, conditions, one key), and jobs followed. */
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { WatchJobResponse } from '../../src/gen/millrace/v1/control.ts'
-import type { KeyQuery, MetricQuery, MetricValue } from '../../src/query/api.ts'
+import type { MetricQuery } from '../../src/query/api.ts'
+import type { KeyQuery } from '../../src/query/key-api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import { engagementMetrics } from '../oracle/engagement-metrics.ts'
 import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { openEngine, submitJob, type TestEngine, untilJob } from '../support/engine.ts'
@@ -139,6 +141,7 @@ describe('QueryMetric', () => {
 
 describe('LookupKey', () => {
   const lookup: KeyQuery = {
+    events: 0,
     job: 'shop',
     key: '',
     metrics: [],

@@ -1,6 +1,7 @@
 /** Questions to a running server over gRPC: ranges, groups, filters, limits, and watching values change. */
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import type { MetricQuery, MetricValue } from '../../src/query/api.ts'
+import type { MetricQuery } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import { engagementMetrics } from '../oracle/engagement-metrics.ts'
 import { type Oracle, type OracleRow, openOracle } from '../oracle/engagement-oracle.ts'
 import { openEngine, submitJob, type TestEngine, untilJob, untilRead } from '../support/engine.ts'

@@ -3,7 +3,7 @@
  * in all of its windows. The sample has the Berlin day of 23 hours on which summer time began.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { MetricValue } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import { type Oracle, openOracle } from '../oracle/engagement-oracle.ts'
 import { openEngine, submitJob, type TestEngine, untilJob } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'

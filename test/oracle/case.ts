@@ -4,7 +4,7 @@
  * Owns: the form of a case, and SQL of calendar windows. Does not own running them (modes.ts), comparing (compare.ts). The
  * SQL is written from the definition of the metric, never from the engine.
  */
-import type { MetricValue } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import { sqlString } from '../support/duckdb.ts'
 import type { Oracle } from './engagement-oracle.ts'
 

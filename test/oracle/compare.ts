@@ -1,5 +1,5 @@
 /** What a job says and what the oracle says, row by row, both ways. */
-import type { MetricValue } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import type { ExpectedValue, OracleMetric } from './case.ts'
 import type { Oracle } from './engagement-oracle.ts'
 

@@ -4,7 +4,7 @@
  * Owns what modes share. Does not own how events come (modes.ts, taken-back.ts).
  */
 import { accountedFor } from '../../src/control/api.ts'
-import type { MetricValue } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import { openEngine, type TestEngine, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import type { OracleCase } from './case.ts'

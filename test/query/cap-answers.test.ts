@@ -1,8 +1,9 @@
 /** Answers of a simulated job about a metric with a cap on its groups. */
 import { expect, it } from 'vitest'
 import { SeededRandom } from '../../src/core/clock.ts'
-import type { MetricQuery, MetricValue } from '../../src/query/api.ts'
+import type { MetricQuery } from '../../src/query/api.ts'
 import { jobViews } from '../../src/query/job-views.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import { createQueryService } from '../../src/query/service.ts'
 import { MemoryTopic } from '../../src/source/memory-topic.ts'
 import { Simulation } from '../../src/testing/simulation.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { MetricValue } from '../../src/query/api.ts'
 import { GroupTotals } from '../../src/query/group-totals.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import { pageViews, someValue } from '../support/fakes/query.ts'
 
 const { window } = pageViews

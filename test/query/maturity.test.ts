@@ -2,9 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { MetricKind } from '../../src/job/definition.ts'
 import type { RetentionKind } from '../../src/job/person/kinds.ts'
 import type { FunnelKind } from '../../src/job/person-definition.ts'
-import type { MetricValue } from '../../src/query/api.ts'
 import { markImmature } from '../../src/query/maturity.ts'
-import type { MetricInfo } from '../../src/query/metric-info.ts'
+import type { MetricInfo, MetricValue } from '../../src/query/metric-info.ts'
 import { type Period, windowOf } from '../metrics/calendar.ts'
 
 const retention: RetentionKind = {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { MetricValue } from '../../src/query/api.ts'
-import type { MetricInfo } from '../../src/query/metric-info.ts'
+import type { MetricInfo, MetricValue } from '../../src/query/metric-info.ts'
 import { type RatioSide, ratioValues } from '../../src/query/ratio.ts'
 import { someValue } from '../support/fakes/query.ts'
 

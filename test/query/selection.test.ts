@@ -11,7 +11,8 @@ import {
 } from '../../src/operator/view-collect.ts'
 import { valuePasses } from '../../src/operator/view-filter.ts'
 import type { DimensionCondition, ViewQuery, ViewRows } from '../../src/operator/view-rows.ts'
-import type { DimensionFilter, KeyQuery, MetricQuery } from '../../src/query/api.ts'
+import type { DimensionFilter, MetricQuery } from '../../src/query/api.ts'
+import type { KeyQuery } from '../../src/query/key-api.ts'
 import type { MetricInfo } from '../../src/query/metric-info.ts'
 import { createQueryService } from '../../src/query/service.ts'
 import type { ViewAnswer, ViewPort } from '../../src/query/view-port.ts'
@@ -269,6 +270,7 @@ describe('LookupKey', () => {
     provisional: false,
   })
   const lookup: KeyQuery = {
+    events: 0,
     job: 'shop',
     key: 'anna',
     metrics: [],
@@ -306,7 +308,7 @@ describe('LookupKey', () => {
     const { query } = service([[]])
     await expect(query.lookupKey({ ...lookup, metrics: ['totals'] })).rejects.toMatchObject({
       code: 'QUERY_INVALID',
-      message: expect.stringContaining('those that have: counts, people'),
+      message: expect.stringContaining('those that do: counts, people'),
     })
     await expect(query.lookupKey({ ...lookup, metrics: ['nope'] })).rejects.toMatchObject({ code: 'METRIC_NOT_FOUND' })
   })

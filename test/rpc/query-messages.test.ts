@@ -3,8 +3,7 @@ import { MetricValue as ValueMessage } from '../../src/gen/millrace/v1/metric.ts
 import { MetricDescription } from '../../src/gen/millrace/v1/query.ts'
 import type { MetricKind } from '../../src/job/definition.ts'
 import { hllError } from '../../src/job/sketch-limits.ts'
-import type { MetricValue } from '../../src/query/api.ts'
-import type { MetricInfo } from '../../src/query/metric-info.ts'
+import type { MetricInfo, MetricValue } from '../../src/query/metric-info.ts'
 import { fromDescription, fromValue, toDescription, toValues } from '../../src/rpc/query-messages.ts'
 import { GLOBAL_END_MS, GLOBAL_START_MS } from '../../src/window/global.ts'
 

@@ -5,7 +5,8 @@ import type { Scheduler } from '../../src/core/clock.ts'
 import type { MillraceError } from '../../src/core/errors.ts'
 import { systemClock, systemScheduler } from '../../src/core/system.ts'
 import { WatchJobRequest, WatchJobResponse } from '../../src/gen/millrace/v1/control.ts'
-import type { KeyQuery, MetricQuery } from '../../src/query/api.ts'
+import type { MetricQuery } from '../../src/query/api.ts'
+import type { KeyQuery } from '../../src/query/key-api.ts'
 import { createClient, type MillraceClient } from '../../src/rpc/client.ts'
 import { type RpcServer, startRpcServer } from '../../src/rpc/server.ts'
 import { FakeControl } from '../support/fakes/control.ts'
@@ -153,6 +154,7 @@ describe('WatchJob', () => {
 
 describe('LookupKey', () => {
   const lookup: KeyQuery = {
+    events: 0,
     job: 'engagement',
     key: 'ännä',
     metrics: ['views_of_person'],
@@ -171,6 +173,7 @@ describe('LookupKey', () => {
         dimensions: ['person', 'platform'],
         values: query.values.map((value) => ({ ...value, dimensions: ['ännä', ...value.dimensions] })),
         truncated: false,
+        ofPerson: false,
       },
     ])
     await client.query.lookupKey({ ...lookup, limit: 0 })

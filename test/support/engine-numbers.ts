@@ -3,7 +3,8 @@
  *
  * A line is `metric start..end dimensions = value`, with the bounds in ISO 8601 UTC.
  */
-import type { MetricQuery, MetricValue } from '../../src/query/api.ts'
+import type { MetricQuery } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import type { MillraceClient } from '../../src/rpc/client.ts'
 import { engagementMetrics } from '../oracle/engagement-metrics.ts'
 import type { OracleRow } from '../oracle/engagement-oracle.ts'

@@ -6,7 +6,7 @@
 import type { FlinkJobId } from '../../bench/flink/run.ts'
 import { rowText, rules } from '../../bench/rules.ts'
 import { MetricValue as MetricRecord } from '../../src/gen/millrace/v1/metric.ts'
-import type { MetricValue } from '../../src/query/api.ts'
+import type { MetricValue } from '../../src/query/metric-info.ts'
 import type { MillraceClient } from '../../src/rpc/client.ts'
 import { openEngine, submitJob, type TestEngine, untilRead, untilState, untilWatermark } from './engine.ts'
 import { valuesOf } from './engine-numbers.ts'

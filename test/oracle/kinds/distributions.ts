@@ -1,5 +1,5 @@
 /** How values lie: quantiles, spread, histograms, the most frequent, the first and the last. */
-import type { MetricValue } from '../../../src/query/api.ts'
+import type { MetricValue } from '../../../src/query/metric-info.ts'
 import { byPeriod, calendar, instantSql, localSql, type OracleCase, windowsSql } from '../case.ts'
 
 const where = 'revenue_minor > 0'

@@ -1,18 +1,11 @@
 /** A QueryApi in memory, whose values a test sets, for tests of what stands in front of one. */
 import { MillraceError } from '../../../src/core/errors.ts'
-import type {
-  KeyQuery,
-  MetricQuery,
-  MetricResult,
-  MetricValue,
-  MetricWatcher,
-  QueryApi,
-  ReportQuery,
-} from '../../../src/query/api.ts'
+import type { MetricQuery, MetricWatcher, QueryApi, ReportQuery } from '../../../src/query/api.ts'
+import type { KeyQuery } from '../../../src/query/key-api.ts'
 import type { LifetimeQuery } from '../../../src/query/lifetime-api.ts'
-import type { MetricInfo } from '../../../src/query/metric-info.ts'
+import type { MetricInfo, MetricResult, MetricValue } from '../../../src/query/metric-info.ts'
 import { compareValues } from '../../../src/query/render.ts'
-import { someFunnel, someLifetime, someRetention } from './reports.ts'
+import { someFunnel, someLifetime, someRetention, someTimeline } from './reports.ts'
 
 export const pageViews: MetricInfo = {
   job: 'engagement',
@@ -95,8 +88,13 @@ export class FakeQuery implements QueryApi {
     this.lookups.push(query)
     const values = this.values.map((value) => ({ ...value, dimensions: [query.key, ...value.dimensions] }))
     const info = { ...pageViews, metric: 'views_of_person', dimensions: ['person', 'platform'] }
-    const results = [{ info, dimensions: info.dimensions, values, truncated: this.truncated }]
-    return { results, subtask: 3, watermarkMs: Date.UTC(2024, 2, 13, 11) }
+    const results = [{ info, dimensions: info.dimensions, values, truncated: this.truncated, ofPerson: false }]
+    return {
+      results,
+      timelines: query.events === 0 ? [] : [someTimeline],
+      subtask: 3,
+      watermarkMs: Date.UTC(2024, 2, 13, 11),
+    }
   }
 
   watch: QueryApi['watch'] = (query, watcher, options) => {

@@ -1,5 +1,7 @@
 /** A funnel, a retention and predicted lifetimes, as a QueryApi answers them. */
+
 import type { FunnelResult, RetentionResult } from '../../../src/query/api.ts'
+import type { PersonTimeline } from '../../../src/query/key-api.ts'
 import type { LifetimeResult } from '../../../src/query/lifetime-api.ts'
 import type { MetricInfo } from '../../../src/query/metric-info.ts'
 
@@ -96,4 +98,13 @@ export const someLifetime: LifetimeResult = {
     },
   ],
   watermarkMs: START_MS + 90 * DAY_MS,
+}
+
+export const someTimeline: PersonTimeline = {
+  ...{ metrics: ['checkout', 'drop_off'], conditions: ["step 1: screen == 'cart'", "step 2: name == 'purchase'"] },
+  ...{ dimensions: ['platform'], truncated: true },
+  events: [
+    { timeMs: START_MS, conditions: [0], dimensions: ['web'], copies: 2, value: Number.NaN },
+    { timeMs: START_MS + 60_000, conditions: [0, 1], dimensions: ['ios'], copies: 1, value: 12.5 },
+  ],
 }

@@ -373,6 +373,8 @@ export interface LookupKeyRequest {
     | undefined;
   /** Most values of each metric, the newest windows; 0 means 1000, more than 100000 is QUERY_TOO_LARGE. */
   limit: number;
+  /** Most events of each timeline, the newest; 0 for no timelines. */
+  events: number;
 }
 
 export interface LookupKeyResponse {
@@ -381,7 +383,39 @@ export interface LookupKeyResponse {
   /** The subtask that owns the key, the only one that was asked. */
   subtask: number;
   /** Its watermark. Absent before the first event; 9999-12-31T23:59:59.999Z once a bounded input has ended. */
-  watermark?: Date | undefined;
+  watermark?:
+    | Date
+    | undefined;
+  /** Of metrics about persons, where `events` asked for them. */
+  timelines: PersonTimeline[];
+}
+
+/** A person's events, as metrics about persons keep them: those that some condition takes, for as long as a window needs them. */
+export interface PersonTimeline {
+  /** Those that share it. */
+  metrics: string[];
+  /** What events can be. */
+  conditions: string[];
+  /** Names of the texts of each event. */
+  dimensions: string[];
+  /** The earliest first. */
+  events: TimelineEvent[];
+  /** There are earlier ones. */
+  truncated: boolean;
+}
+
+/** One event, and how many equal ones there are. */
+export interface TimelineEvent {
+  /** Its time; of metrics about periods, the start of its period. */
+  time?:
+    | Date
+    | undefined;
+  /** Indexes of the timeline's conditions. */
+  conditions: number[];
+  dimensions: string[];
+  copies: number;
+  /** The number that the metrics ask of it. Absent for none. */
+  value?: number | undefined;
 }
 
 /** The values of one metric for one key. */
@@ -393,6 +427,8 @@ export interface KeyValues {
   values: MetricValue[];
   /** There were more; these are the newest. */
   truncated: boolean;
+  /** The metric is about persons: the values are what this one alone comes to, in windows that can still change. */
+  ofPerson: boolean;
 }
 
 export interface ListEpisodesRequest {
@@ -2754,7 +2790,7 @@ export const WatchMetricResponse: MessageFns<WatchMetricResponse> = {
 };
 
 function createBaseLookupKeyRequest(): LookupKeyRequest {
-  return { job: "", key: "", metrics: [], from: undefined, to: undefined, limit: 0 };
+  return { job: "", key: "", metrics: [], from: undefined, to: undefined, limit: 0, events: 0 };
 }
 
 export const LookupKeyRequest: MessageFns<LookupKeyRequest> = {
@@ -2776,6 +2812,9 @@ export const LookupKeyRequest: MessageFns<LookupKeyRequest> = {
     }
     if (message.limit !== 0) {
       writer.uint32(48).uint32(message.limit);
+    }
+    if (message.events !== 0) {
+      writer.uint32(56).uint32(message.events);
     }
     return writer;
   },
@@ -2841,6 +2880,14 @@ export const LookupKeyRequest: MessageFns<LookupKeyRequest> = {
             message.limit = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.events = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2861,6 +2908,7 @@ export const LookupKeyRequest: MessageFns<LookupKeyRequest> = {
       from: isSet(object.from) ? fromJsonTimestamp(object.from) : undefined,
       to: isSet(object.to) ? fromJsonTimestamp(object.to) : undefined,
       limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      events: isSet(object.events) ? globalThis.Number(object.events) : 0,
     };
   },
 
@@ -2884,6 +2932,9 @@ export const LookupKeyRequest: MessageFns<LookupKeyRequest> = {
     if (message.limit !== 0) {
       obj.limit = Math.round(message.limit);
     }
+    if (message.events !== 0) {
+      obj.events = Math.round(message.events);
+    }
     return obj;
   },
 
@@ -2898,12 +2949,13 @@ export const LookupKeyRequest: MessageFns<LookupKeyRequest> = {
     message.from = object.from ?? undefined;
     message.to = object.to ?? undefined;
     message.limit = object.limit ?? 0;
+    message.events = object.events ?? 0;
     return message;
   },
 };
 
 function createBaseLookupKeyResponse(): LookupKeyResponse {
-  return { metrics: [], subtask: 0, watermark: undefined };
+  return { metrics: [], subtask: 0, watermark: undefined, timelines: [] };
 }
 
 export const LookupKeyResponse: MessageFns<LookupKeyResponse> = {
@@ -2916,6 +2968,9 @@ export const LookupKeyResponse: MessageFns<LookupKeyResponse> = {
     }
     if (message.watermark !== undefined) {
       Timestamp.encode(toTimestamp(message.watermark), writer.uint32(26).fork()).join();
+    }
+    for (const v of message.timelines) {
+      PersonTimeline.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2957,6 +3012,14 @@ export const LookupKeyResponse: MessageFns<LookupKeyResponse> = {
             message.watermark = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.timelines.push(PersonTimeline.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2974,6 +3037,9 @@ export const LookupKeyResponse: MessageFns<LookupKeyResponse> = {
       metrics: globalThis.Array.isArray(object?.metrics) ? object.metrics.map((e: any) => KeyValues.fromJSON(e)) : [],
       subtask: isSet(object.subtask) ? globalThis.Number(object.subtask) : 0,
       watermark: isSet(object.watermark) ? fromJsonTimestamp(object.watermark) : undefined,
+      timelines: globalThis.Array.isArray(object?.timelines)
+        ? object.timelines.map((e: any) => PersonTimeline.fromJSON(e))
+        : [],
     };
   },
 
@@ -2988,6 +3054,9 @@ export const LookupKeyResponse: MessageFns<LookupKeyResponse> = {
     if (message.watermark !== undefined) {
       obj.watermark = message.watermark.toISOString();
     }
+    if (message.timelines?.length) {
+      obj.timelines = message.timelines.map((e) => PersonTimeline.toJSON(e));
+    }
     return obj;
   },
 
@@ -2999,12 +3068,301 @@ export const LookupKeyResponse: MessageFns<LookupKeyResponse> = {
     message.metrics = object.metrics?.map((e) => KeyValues.fromPartial(e)) || [];
     message.subtask = object.subtask ?? 0;
     message.watermark = object.watermark ?? undefined;
+    message.timelines = object.timelines?.map((e) => PersonTimeline.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePersonTimeline(): PersonTimeline {
+  return { metrics: [], conditions: [], dimensions: [], events: [], truncated: false };
+}
+
+export const PersonTimeline: MessageFns<PersonTimeline> = {
+  encode(message: PersonTimeline, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.metrics) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.conditions) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.dimensions) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.events) {
+      TimelineEvent.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.truncated !== false) {
+      writer.uint32(40).bool(message.truncated);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PersonTimeline {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePersonTimeline();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metrics.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conditions.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.dimensions.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.events.push(TimelineEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.truncated = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PersonTimeline {
+    return {
+      metrics: globalThis.Array.isArray(object?.metrics) ? object.metrics.map((e: any) => globalThis.String(e)) : [],
+      conditions: globalThis.Array.isArray(object?.conditions)
+        ? object.conditions.map((e: any) => globalThis.String(e))
+        : [],
+      dimensions: globalThis.Array.isArray(object?.dimensions)
+        ? object.dimensions.map((e: any) => globalThis.String(e))
+        : [],
+      events: globalThis.Array.isArray(object?.events) ? object.events.map((e: any) => TimelineEvent.fromJSON(e)) : [],
+      truncated: isSet(object.truncated) ? globalThis.Boolean(object.truncated) : false,
+    };
+  },
+
+  toJSON(message: PersonTimeline): unknown {
+    const obj: any = {};
+    if (message.metrics?.length) {
+      obj.metrics = message.metrics;
+    }
+    if (message.conditions?.length) {
+      obj.conditions = message.conditions;
+    }
+    if (message.dimensions?.length) {
+      obj.dimensions = message.dimensions;
+    }
+    if (message.events?.length) {
+      obj.events = message.events.map((e) => TimelineEvent.toJSON(e));
+    }
+    if (message.truncated !== false) {
+      obj.truncated = message.truncated;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PersonTimeline>, I>>(base?: I): PersonTimeline {
+    return PersonTimeline.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PersonTimeline>, I>>(object: I): PersonTimeline {
+    const message = createBasePersonTimeline();
+    message.metrics = object.metrics?.map((e) => e) || [];
+    message.conditions = object.conditions?.map((e) => e) || [];
+    message.dimensions = object.dimensions?.map((e) => e) || [];
+    message.events = object.events?.map((e) => TimelineEvent.fromPartial(e)) || [];
+    message.truncated = object.truncated ?? false;
+    return message;
+  },
+};
+
+function createBaseTimelineEvent(): TimelineEvent {
+  return { time: undefined, conditions: [], dimensions: [], copies: 0, value: undefined };
+}
+
+export const TimelineEvent: MessageFns<TimelineEvent> = {
+  encode(message: TimelineEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.time !== undefined) {
+      Timestamp.encode(toTimestamp(message.time), writer.uint32(10).fork()).join();
+    }
+    if (message.conditions.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.conditions) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.dimensions) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.copies !== 0) {
+      writer.uint32(32).int64(message.copies);
+    }
+    if (message.value !== undefined) {
+      writer.uint32(41).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TimelineEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTimelineEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.time = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.conditions.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.conditions.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.dimensions.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.copies = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TimelineEvent {
+    return {
+      time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
+      conditions: globalThis.Array.isArray(object?.conditions)
+        ? object.conditions.map((e: any) => globalThis.Number(e))
+        : [],
+      dimensions: globalThis.Array.isArray(object?.dimensions)
+        ? object.dimensions.map((e: any) => globalThis.String(e))
+        : [],
+      copies: isSet(object.copies) ? globalThis.Number(object.copies) : 0,
+      value: isSet(object.value) ? globalThis.Number(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: TimelineEvent): unknown {
+    const obj: any = {};
+    if (message.time !== undefined) {
+      obj.time = message.time.toISOString();
+    }
+    if (message.conditions?.length) {
+      obj.conditions = message.conditions.map((e) => Math.round(e));
+    }
+    if (message.dimensions?.length) {
+      obj.dimensions = message.dimensions;
+    }
+    if (message.copies !== 0) {
+      obj.copies = Math.round(message.copies);
+    }
+    if (message.value !== undefined) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TimelineEvent>, I>>(base?: I): TimelineEvent {
+    return TimelineEvent.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TimelineEvent>, I>>(object: I): TimelineEvent {
+    const message = createBaseTimelineEvent();
+    message.time = object.time ?? undefined;
+    message.conditions = object.conditions?.map((e) => e) || [];
+    message.dimensions = object.dimensions?.map((e) => e) || [];
+    message.copies = object.copies ?? 0;
+    message.value = object.value ?? undefined;
     return message;
   },
 };
 
 function createBaseKeyValues(): KeyValues {
-  return { metric: undefined, values: [], truncated: false };
+  return { metric: undefined, values: [], truncated: false, ofPerson: false };
 }
 
 export const KeyValues: MessageFns<KeyValues> = {
@@ -3017,6 +3375,9 @@ export const KeyValues: MessageFns<KeyValues> = {
     }
     if (message.truncated !== false) {
       writer.uint32(24).bool(message.truncated);
+    }
+    if (message.ofPerson !== false) {
+      writer.uint32(32).bool(message.ofPerson);
     }
     return writer;
   },
@@ -3058,6 +3419,14 @@ export const KeyValues: MessageFns<KeyValues> = {
             message.truncated = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ofPerson = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3075,6 +3444,11 @@ export const KeyValues: MessageFns<KeyValues> = {
       metric: isSet(object.metric) ? MetricDescription.fromJSON(object.metric) : undefined,
       values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => MetricValue.fromJSON(e)) : [],
       truncated: isSet(object.truncated) ? globalThis.Boolean(object.truncated) : false,
+      ofPerson: isSet(object.ofPerson)
+        ? globalThis.Boolean(object.ofPerson)
+        : isSet(object.of_person)
+        ? globalThis.Boolean(object.of_person)
+        : false,
     };
   },
 
@@ -3089,6 +3463,9 @@ export const KeyValues: MessageFns<KeyValues> = {
     if (message.truncated !== false) {
       obj.truncated = message.truncated;
     }
+    if (message.ofPerson !== false) {
+      obj.ofPerson = message.ofPerson;
+    }
     return obj;
   },
 
@@ -3102,6 +3479,7 @@ export const KeyValues: MessageFns<KeyValues> = {
       : undefined;
     message.values = object.values?.map((e) => MetricValue.fromPartial(e)) || [];
     message.truncated = object.truncated ?? false;
+    message.ofPerson = object.ofPerson ?? false;
     return message;
   },
 };
@@ -6999,7 +7377,7 @@ export const QueryServiceService = {
   },
   /**
    * All that is known of one key: its rows of every metric whose dimensions contain the event's key, in open windows
-   * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
+   * and in the history; of metrics about persons, what this one alone comes to, and their timelines. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
    */
   lookupKey: {
     path: "/millrace.v1.QueryService/LookupKey" as const,
@@ -7097,7 +7475,7 @@ export interface QueryServiceServer extends UntypedServiceImplementation {
   watchMetric: handleServerStreamingCall<WatchMetricRequest, WatchMetricResponse>;
   /**
    * All that is known of one key: its rows of every metric whose dimensions contain the event's key, in open windows
-   * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
+   * and in the history; of metrics about persons, what this one alone comes to, and their timelines. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
    */
   lookupKey: handleUnaryCall<LookupKeyRequest, LookupKeyResponse>;
   /**
@@ -7175,7 +7553,7 @@ export interface QueryServiceClient extends Client {
   ): ClientReadableStream<WatchMetricResponse>;
   /**
    * All that is known of one key: its rows of every metric whose dimensions contain the event's key, in open windows
-   * and in the history. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
+   * and in the history; of metrics about persons, what this one alone comes to, and their timelines. Asks only the subtask that owns the key. JOB_NOT_FOUND, METRIC_NOT_FOUND, QUERY_INVALID.
    */
   lookupKey(
     request: LookupKeyRequest,
