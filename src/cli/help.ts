@@ -55,6 +55,13 @@ export const lessons: Readonly<Record<string, Lesson>> = {
     examples: [['serve', 'with the settings of the environment: docs/reference/configuration.md']],
     exits: ['failure', 'invalid', 'unreachable', 'interrupted'],
   },
+  controller: {
+    examples: [
+      ['controller', 'of the namespace of the pod, or of the current context'],
+      ['controller --namespace shop --server millrace-headless.shop:7420', 'from elsewhere'],
+    ],
+    exits: ['failure', 'invalid', 'interrupted'],
+  },
   run: {
     examples: [
       ['run jobs/engagement.yaml', 'until it ends or Ctrl-C'],

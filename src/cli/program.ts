@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander'
 import { MillraceError } from '../core/errors.ts'
 import { addChangeCommands } from './change-commands.ts'
 import { addCompletionCommands } from './completion-commands.ts'
+import { addControllerCommand } from './controller-command.ts'
 import { addDemoCommand } from './demo-command.ts'
 import type { CliDeps } from './deps.ts'
 import { addEpisodeCommands } from './episode-commands.ts'
@@ -59,6 +60,7 @@ export function buildProgram(deps: CliDeps, options: ProgramOptions): Command {
   addProduceCommand(program, deps)
   addNewCommand(program, deps)
   addTxnCommands(program, deps)
+  addControllerCommand(program, deps)
   addTokenCommand(program, deps)
   addCompletionCommands(program, deps)
   // Last: it walks the commands.

@@ -60,7 +60,10 @@ export const folders: Readonly<Record<string, readonly string[]>> = {
   control: [...engine, 'gen', 'observe'],
   gateway: [...engine, 'gen', 'observe'],
   rpc: ['core', 'gen', 'observe', 'query', 'detection', 'control', 'job', 'security'],
+  // jobs that are declared in Kubernetes; of coordinator: the states of a job
+  kubernetes: ['core', 'gen', 'observe', 'coordinator', 'control', 'rpc'],
   cli: [
+    'kubernetes',
     'core',
     'event',
     'job',
@@ -105,6 +108,9 @@ export const pure: readonly string[] = [
   'src/savepoint/names.ts',
   'src/savepoint/describe.ts',
   'src/alert/**',
+  'src/kubernetes/reconcile.ts',
+  'src/kubernetes/resource.ts',
+  'src/kubernetes/status.ts',
 ]
 
 /** Libraries that only compute, which pure code may use where `libraries` lets it. */
@@ -133,6 +139,7 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   '@grpc/reflection': ['src/rpc/server.ts', 'src/rpc/reflection.ts'],
   '@platformatic/kafka': ['src/source/kafka/library-connection.ts'],
   '@platformatic/wasm-utils': ['src/event/compression.ts'],
+  '@kubernetes/client-node': ['src/kubernetes/api-server.ts'],
   commander: ['src/cli/*.ts'],
   'grpc-health-check': ['src/rpc/server.ts', 'src/rpc/reflection.ts'],
   ioredis: ['src/checkpoint/redis-*.ts'],
