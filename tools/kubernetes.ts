@@ -6,7 +6,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { chart, manifests, renderChart } from '../test/support/helm.ts'
+import { chart, manifests, rendered } from '../test/support/helm.ts'
 import { projectRoot } from '../test/support/infra-process.ts'
 
 function write(path: string, text: string): void {
@@ -18,4 +18,4 @@ function write(path: string, text: string): void {
 
 const rules = join(projectRoot, 'deploy/prometheus/rules.yaml')
 if (existsSync(rules)) write(join(chart, 'files/rules.yaml'), readFileSync(rules, 'utf8'))
-write(join(manifests, 'millrace.yaml'), await renderChart())
+for (const [file, render] of Object.entries(rendered)) write(join(manifests, file), await render())

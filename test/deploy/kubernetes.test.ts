@@ -10,7 +10,7 @@ import { projectRoot } from '../support/infra-process.ts'
 import { environmentOf, type Manifest, manifestProblems, podOf, readManifests } from '../support/manifests.ts'
 
 const read = (path: string): string => readFileSync(path, 'utf8')
-const rendered = readManifests(read(join(manifests, 'millrace.yaml')))
+const rendered = ['millrace.yaml', 'controller.yaml'].flatMap((file) => readManifests(read(join(manifests, file))))
 const values = parse(read(join(chart, 'values.yaml'))) as Record<string, unknown>
 
 function find(kind: string, name = 'millrace'): Manifest {
@@ -56,6 +56,23 @@ describe('the plain manifests', () => {
     expect(podOf(find('StatefulSet'))!.automountServiceAccountToken).toBe(false)
     const bound = rendered.filter(({ kind }) => kind.endsWith('RoleBinding')).map(({ subjects }) => subjects)
     expect(JSON.stringify(bound)).not.toContain(`"name":"${account.metadata.name}"`)
+  })
+
+  it('give the controller MillraceJobs of its namespace and nothing else', () => {
+    expect(rendered.filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([])
+    const rules = find('Role', 'millrace-controller').rules as {
+      apiGroups: string[]
+      resources: string[]
+      verbs: string[]
+    }[]
+    expect(rules.flatMap(({ apiGroups }) => apiGroups)).toEqual(['millrace.dev', 'millrace.dev'])
+    expect(rules.map(({ resources, verbs }) => [resources, verbs])).toEqual([
+      [['millracejobs'], ['get', 'list', 'watch', 'update']],
+      [['millracejobs/status'], ['update']],
+    ])
+    const { containers } = podOf(find('Deployment', 'millrace-controller'))!
+    const { server, security } = parseConfig(environmentOf(containers[0]!))
+    expect([server, security.client.tls]).toEqual(['millrace-headless.millrace.svc:7420', 'on'])
   })
 
   it('send clients to a ready server only, and those who manage to any', () => {

@@ -8,7 +8,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
-import { chart, manifests, renderChart, runHelm } from '../support/helm.ts'
+import { crd } from '../support/fake-kubernetes.ts'
+import { chart, manifests, renderChart, rendered, runHelm } from '../support/helm.ts'
 import { type ManifestJudge, manifestJudge } from '../support/kubernetes-schemas.ts'
 import { environmentOf, manifestProblems, podOf, readManifests } from '../support/manifests.ts'
 
@@ -24,7 +25,7 @@ describe.runIf(full)('the chart', () => {
   let judge: ManifestJudge
 
   beforeAll(async () => {
-    judge = await manifestJudge([])
+    judge = await manifestJudge([crd])
     await runHelm('version')
   }, BUILD_TIMEOUT_MS)
 
@@ -42,9 +43,8 @@ describe.runIf(full)('the chart', () => {
     },
   )
 
-  it('gives the plain manifests', async () => {
-    const now = await renderChart()
-    expect(readFileSync(join(manifests, 'millrace.yaml'), 'utf8'), 'run node tools/kubernetes.ts').toBe(now)
+  it.each(Object.entries(rendered))('gives the plain manifests: %s', async (file, render) => {
+    expect(readFileSync(join(manifests, file), 'utf8'), 'run node tools/kubernetes.ts').toBe(await render())
   })
 
   it.each([
@@ -52,6 +52,7 @@ describe.runIf(full)('the chart', () => {
     [['nonsense=1'], /nonsense/],
     [['image.tag=latest'], /image/],
     [['persistence.enabled=false'], /would be gone with the pod/],
+    [['controller.enabled=true', 'tls.clientCertificates=true'], /clientCertificateSecret/],
   ])('refuses %j and says why', async (values, why) => {
     await expect(renderChart([], values)).rejects.toMatchObject({ stderr: expect.stringMatching(why) })
   })
