@@ -2,18 +2,23 @@
  * Jobs that are declared: `millrace controller` as its users have it, a process of its own, between an API server that fails
  * in all the ways that API servers do and a real Millrace server, which is killed on the way.
  */
+import { execFile, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { MillraceJob } from '../../src/kubernetes/resource.ts'
 import { untilRead, untilState } from '../support/engine.ts'
 import { fillPartitions, makeEvent } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'
 import { FakeKubernetes, isHeld } from '../support/fake-kubernetes.ts'
-import { projectRoot, ServerProcess, waitUntil } from '../support/infra-process.ts'
+import { freePort, projectRoot, ServerProcess, waitUntil } from '../support/infra-process.ts'
 import { MillraceServer } from '../support/server-process.ts'
 
 const EVENTS = 1000
+const run = promisify(execFile)
+const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0
+if (!hasKubectl) process.stderr.write('NOT TESTED: kubectl against the controller; there is none on PATH\n')
 
 let kubernetes: FakeKubernetes
 let server: MillraceServer
@@ -22,7 +27,8 @@ let starts = 0
 
 beforeEach(async () => {
   kubernetes = await FakeKubernetes.start()
-  server = await MillraceServer.start()
+  // Where the controller finds it again after it was killed.
+  server = await MillraceServer.start({ grpcPort: await freePort() })
   const topic = createLogTopic(server.logRoot, 'events', 2)
   const events = Array.from({ length: EVENTS }, (_, i) => makeEvent({ person: `p${i % 50}`, timeMs: 1000 + i }))
   await topic.append(fillPartitions(events, 2, 'hash'))
@@ -150,6 +156,10 @@ describe('a MillraceJob', { timeout: 180_000 }, () => {
     kubernetes.apply('shop', { definition: definition(['events', 'more']) })
     await until('upgraded', (job) => isRunning(job) && job?.status?.savepoint !== undefined)
     kubernetes.dropWatches()
+    await server.kill()
+    await until('unreachable', (job) => condition(job, 'Reachable')?.status === 'False')
+    await server.restart()
+    await until('reachable', (job) => condition(job, 'Reachable')?.status === 'True' && isRunning(job))
     // Nobody is there when it is deleted, and what is there then is another process.
     await controller?.kill()
     kubernetes.delete('shop')
@@ -159,5 +169,27 @@ describe('a MillraceJob', { timeout: 180_000 }, () => {
     expect((await server.client.control.listSavepoints('shop')).map(({ name }) => name)).toContain(
       'k8s-00000001-deleted',
     )
+  })
+
+  // skip: kubectl comes from no registry that the project uses; a machine that has it runs this
+  it.runIf(hasKubectl)('is applied, seen, waited for and deleted by kubectl', async () => {
+    startController()
+    const file = join(server.dataDir, 'shop.json')
+    const kubectl = async (...args: readonly string[]): Promise<string> => {
+      const env = { ...process.env, KUBECONFIG: join(server.dataDir, 'kubeconfig'), HOME: server.dataDir }
+      return (await run('kubectl', [...args], { env })).stdout
+    }
+    const apply = async (spec: object) => {
+      const metadata = { name: 'shop' }
+      writeFileSync(file, JSON.stringify({ apiVersion: 'millrace.dev/v1alpha1', kind: 'MillraceJob', metadata, spec }))
+      return kubectl('apply', '--validate=false', '-f', file)
+    }
+    expect(await apply({ definition: definition() })).toContain('created')
+    await kubectl('wait', 'millracejob/shop', '--for=condition=Running', '--timeout=60s')
+    expect(await apply({ definition: definition(['events', 'more']) })).toContain('configured')
+    await kubectl('wait', 'mj/shop', '--for=jsonpath={.status.savepoint}', '--timeout=60s')
+    await kubectl('delete', 'mj', 'shop', '--timeout=60s')
+    expect(kubernetes.get('shop')).toBeUndefined()
+    await untilState(server.client, 'shop', 'SUSPENDED')
   })
 })

@@ -97,8 +97,9 @@ export class FakeKubernetes {
     this.#watches.clear()
   }
 
-  /** Forgets what happened up to now: watches from before are answered by 410. */
+  /** Ends every watch and forgets what happened up to now: watches from before are answered by 410. */
   forget(): void {
+    this.dropWatches()
     this.#history = []
     this.#version += 1000
   }
