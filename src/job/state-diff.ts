@@ -271,6 +271,8 @@ function whyLost(held: StateDescription, wanted: StateDescription, table: TableD
   if (by(table) !== by(now)) changes.push(`it was by ${by(table)} and is by ${by(now)}`)
   const windows = [describeWindow(table.window), describeWindow(now.window)]
   if (windows[0] !== windows[1]) changes.push(`its windows were ${windows[0]} and are ${windows[1]}`)
+  if (table.takesBack !== now.takesBack)
+    changes.push(`events ${now.takesBack ? 'can' : 'cannot'} be taken back now (event.weight)`)
   const [was, is] = [table, now].map(({ accumulators, metrics }) =>
     metrics.find((metric) => metric.id === id)!.reads.map((read) => accumulators[read]!),
   )

@@ -81,9 +81,9 @@ export function validateJob(definition: JobDefinition, descriptors: Descriptors)
     validateFields(definition, metric, path, scope, report)
   })
   validateCurrencies(definition, report)
-  const { dedupe, watermark, metrics } = definition
+  const { event, dedupe, watermark, metrics } = definition
   validateDedupe(dedupe, watermark.outOfOrdernessMs, metrics.slice(0, METRICS_MAX), scope, report)
-  validateWeight(definition, scope, report)
+  validateWeight(event, metrics.slice(0, METRICS_MAX), scope, report)
   validateDetectors(definition, report)
   validateOutputs(definition, scope, report)
   return problems

@@ -5,14 +5,19 @@
  * events (runtime/source-subtask). Pure. The rules are those of operator/accumulators `inverts`, said to who writes a job.
  */
 import { isInteger } from '../event/schema.ts'
-import type { JobDefinition, MetricDefinition } from './definition.ts'
+import type { MetricDefinition } from './definition.ts'
+import type { EventDefinition } from './event-definition.ts'
 import type { EventScope } from './event-scope.ts'
 import type { DocumentPath, Report } from './parse-reader.ts'
 import { personKindOf } from './plan-person.ts'
 
 /** Every mistake of sense that a weight makes; `scope` is null where nobody knows the event's fields. */
-export function validateWeight(definition: JobDefinition, scope: EventScope | null, report: Report): void {
-  const { event, metrics } = definition
+export function validateWeight(
+  event: EventDefinition,
+  metrics: readonly MetricDefinition[],
+  scope: EventScope | null,
+  report: Report,
+): void {
   if (event.weight === undefined) return
   const resolved = scope?.resolve(event.weight)
   if (resolved?.ok === false) report(['event', 'weight'], resolved.problem)
@@ -38,6 +43,8 @@ function weightProblem(metric: MetricDefinition, key: string): WeightProblem | n
     message: `${what} cannot take events back, and the job has event.weight: ${instead}`,
   })
   if (kind.kind === 'ratio' || personKindOf(metric, key) !== null) return null
+  if (window.time === 'processing')
+    return cannot('window', 'a window of processing time', 'it would take them out of another window; use event time')
   if (window.kind === 'session')
     return cannot(
       'window',

@@ -53,9 +53,9 @@ class Gathered {
     if (change <= this.#since && !late.changedSince(this.#since, startMs, endMs, key)) return true
     const { events: eventsOf } = this.#metric
     const events = f64[at + eventsOf]!
-    if (events === 0) {
-      // Persons leave numbers: who follows changes hears that there is nothing any more.
-      const left = plan.person !== undefined && this.#since >= 0 && change > this.#since
+    if (events <= 0) {
+      // Persons leave numbers, and events are taken back: who follows changes hears that there is nothing any more.
+      const left = (plan.person !== undefined || plan.takesBack === true) && this.#since >= 0 && change > this.#since
       return !left || this.addVanished({ startMs, endMs, key, revision }, open)
     }
     if (this.passes !== null && !this.passes(key)) return true

@@ -59,7 +59,7 @@ export class MetricValueSink implements ResultSink {
     for (let i = 0; i < this.#plan.metrics.length; i++) {
       const metric = this.#plan.metrics[i]!
       if (metric.table !== row.table) continue
-      if (row.f64[row.at + metric.events] === 0 && !mayHaveBeenTold(row, table)) continue
+      if (row.f64[row.at + metric.events]! <= 0 && !mayHaveBeenTold(row, table)) continue
       const key = this.#encoder.encode(JSON.stringify([metric.id, ...windowParts(row, table), ...texts]))
       const timestampMs = timestampOf(row, table)
       if (this.#retracts && row.before !== null && row.before[row.beforeAt + metric.events]! > 0) {
@@ -95,7 +95,7 @@ export class MetricValueSink implements ResultSink {
     const metric = this.#plan.metrics[index]!
     const matureMs = this.#matureFrom[index]?.(row.endMs, dimensions.at(-1)?.value ?? '') ?? Number.NEGATIVE_INFINITY
     // What is withdrawn is a correction to nothing: no events are behind it.
-    const withdrawn = row.retracted || f64[at + metric.events] === 0
+    const withdrawn = row.retracted || f64[at + metric.events]! <= 0
     const value = withdrawn ? 0 : readMetric(metric, row.accumulators, f64, at)
     const detail = withdrawn ? null : readDetail(metric, row.accumulators, f64, at)
     return {
@@ -124,9 +124,9 @@ export class MetricValueSink implements ResultSink {
   }
 }
 
-/** Whether a row that has nothing may have had something when it was last given: persons leave numbers. */
-function mayHaveBeenTold({ revision }: FiredRow, { person, earlyMs }: TablePlan): boolean {
-  return person !== undefined && (revision > 1 || earlyMs > 0)
+/** Whether a row that has nothing may have had something when it was last given: persons leave numbers, events are taken back. */
+function mayHaveBeenTold({ revision }: FiredRow, { person, takesBack, earlyMs }: TablePlan): boolean {
+  return (person !== undefined || takesBack === true) && (revision > 1 || earlyMs > 0)
 }
 
 /** What tells the windows of a group apart. */

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
 import { parseJob } from '../../src/job/parse.ts'
-import { diffState } from '../../src/job/state-diff.ts'
+import { diffState, refusalOf } from '../../src/job/state-diff.ts'
+import { layOutAccumulators } from '../../src/operator/accumulators.ts'
+import { PagePool } from '../../src/state/page-pool.ts'
 import { builtInDescriptors } from '../support/descriptors.ts'
 import { planOf, stateOf } from './state-support.ts'
 
@@ -49,6 +51,10 @@ describe('the weight of events', () => {
     expect(changes(weights, weights)).toEqual(['kept'])
     expect(changes('', weights)).toEqual(['new', 'dropped'])
     expect(changes(weights, '')).toEqual(['new', 'dropped'])
+    const [held, wanted] = [stateOf(metrics), stateOf(metrics, weights)]
+    expect(refusalOf(diffState(held, wanted), [], 'checkpoint 7')?.message).toMatch(/can be taken back now.*visitors/)
+    expect(refusalOf(diffState(wanted, held), [], 'checkpoint 7')?.message).toContain('cannot be taken back now')
+    expect(refusalOf(diffState(held, wanted), ['visitors'], 'checkpoint 7')).toBeNull()
   })
 
   it('is taken by what can take back', () => {
@@ -80,6 +86,10 @@ describe('the weight of events', () => {
       'metrics[0].window: distinct in windows that',
     ],
     [
+      `count: {}, window: { tumbling: 1h, time: processing }`,
+      'metrics[0].window: a window of processing time cannot take events back',
+    ],
+    [
       `count: {}, window: { session: 30m }, by: [person]`,
       'metrics[0].window: a session window cannot take events back',
     ],
@@ -88,6 +98,34 @@ describe('the weight of events', () => {
     expect(mistakes).toHaveLength(1)
     expect(mistakes[0]).toContain(problem)
     expect(mistakesOf([metric], '')).toEqual([])
+  })
+
+  it('is taken exactly where tables take events back', () => {
+    const field = 'field: revenue_minor'
+    const kinds = [
+      ...['count: {}', 'activeUsers: {}', 'approxDistinct: {}', 'distinct: { field: screen }'],
+      ...['topK: { field: screen, k: 3 }', 'first: { field: screen }', `last: { ${field} }`],
+      ...['sum', 'min', 'max', 'avg', 'variance', 'stddev'].map((kind) => `${kind}: { ${field} }`),
+      ...['sum: { field: properties.price }', 'avg: { field: properties.price }'],
+      ...[`quantile: { ${field}, q: 0.5 }`, `histogram: { ${field}, bounds: [1] }`],
+    ]
+    const windows = [
+      ...['tumbling: 1h', 'sliding: 2h, slide: 1h', 'sliding: 7d, slide: 1d', 'cumulate: 2h, step: 1h'],
+      ...['global: {}', 'calendar: month'],
+    ]
+    const seen = { taken: 0, refused: 0 }
+    for (const kind of kinds)
+      for (const window of windows)
+        for (const by of ['', ', by: [person]', ', by: [platform]']) {
+          const metric = `${kind}, window: { ${window} }${by}`
+          const [table] = planOf(`  - { id: m, ${metric} }\n`).tables
+          const at = (column: number) => column
+          const { inverts } = layOutAccumulators({ ...table!, takesBack: true }, at, at, new PagePool())
+          const takes = inverts || table!.person !== undefined
+          expect([metric, mistakesOf([metric]).length === 0]).toEqual([metric, takes])
+          seen[takes ? 'taken' : 'refused']++
+        }
+    expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(50)
   })
 
   it('is an integer field', () => {

@@ -16,6 +16,7 @@ import { PartialMerger } from '../../src/operator/merge-partials.ts'
 import { PartialTable } from '../../src/operator/partial-table.ts'
 import { membersOfEvents, membersOfPartials, ResultTable } from '../../src/operator/result-table.ts'
 import { SessionTable } from '../../src/operator/session-table.ts'
+import { queryTable } from '../../src/operator/view.ts'
 import { PagePool } from '../../src/state/page-pool.ts'
 import { recordingChannels } from '../exchange/support.ts'
 import { accumulator, adopt, KEY_GROUPS, snapshotOf, tablePlan, takeOver } from './support.ts'
@@ -195,6 +196,37 @@ describe('exact distincts', () => {
     const restored = cluster.restore(1)
     restored.apply([one, { ...one, key: 'b' }])
     expect(restored.values()).toEqual({ x: [1, 1, 1] })
+  })
+
+  it('leave answers without events, and who follows changes hears of it', () => {
+    const cluster = new Cluster(1)
+    const [{ table }] = cluster.merges as [(typeof cluster.merges)[0]]
+    const metric = {
+      id: 'm',
+      table: 0,
+      predicate: 0,
+      events: 0,
+      read: { kind: 'value', of: 1 },
+      integer: true,
+    } as const
+    const ask = (since: number) => {
+      const query = { metric: 0, fromMs: -Infinity, toMs: Infinity, filter: [], sinceChange: [], rowsMax: 99 }
+      const { count, values, events, change } = queryTable(table, metric, query, since, {
+        ...{ operator: 'merge', subtask: 0, watermarkMs: 0 },
+      })
+      nextChange(table)
+      return { told: Array.from({ length: count }, (_, i) => [values[i], events[i]]), change }
+    }
+    const one = { key: 'a', group: 'x', text: 'p', weight: 1 }
+    cluster.apply([one])
+    const { told, change } = ask(-1)
+    expect(told).toEqual([[1, 1]])
+    cluster.apply([{ ...one, weight: -1 }])
+    expect(ask(-1).told).toEqual([])
+    expect(ask(change).told).toEqual([[0, 0]])
+    // Taken back before it comes: no answer has fewer than no events.
+    cluster.apply([{ ...one, weight: -1 }])
+    expect(ask(-1).told).toEqual([])
   })
 
   it.each([

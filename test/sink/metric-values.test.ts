@@ -115,6 +115,21 @@ describe('MetricValueSink', () => {
     ])
   })
 
+  it('tells that events are taken back from a number that they were in when it was told', () => {
+    const taking = { ...plan, tables: plan.tables.map((table) => ({ ...table, takesBack: true })) } as JobPlan
+    const told = (revision: number, views: number) => {
+      const writer = new RecordingWriter()
+      const sink = new MetricValueSink(taking, 3, new BoundedWriter(writer, () => undefined))
+      for (const fired of firedRows([{ key: 'web', startMs: 0, values: [views, 0, Infinity], revision }]))
+        sink.accept(fired)
+      return writer.records.map(({ value }) => MetricValue.decode(value)).filter(({ metric }) => metric === 'views')
+    }
+    // Taken back before it came, or before the result.
+    expect([told(1, 0), told(1, -1)]).toEqual([[], []])
+    expect(told(2, 0)).toMatchObject([{ value: { $case: 'intValue', value: 0 }, eventCount: 0, revision: 2 }])
+    expect(told(2, 3)).toMatchObject([{ value: { $case: 'intValue', value: 3 }, eventCount: 3 }])
+  })
+
   it('says of early results whether those they are about have had their time', () => {
     const window = { kind: 'tumbling', sizeMs: 60_000, offsetMs: 0, timezone: 'UTC', time: 'event' }
     const early = {
