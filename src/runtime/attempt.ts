@@ -175,8 +175,7 @@ export class Attempt {
     const channels = this.#channels(EVENTS_EDGE, index, EVENT_CREDITS, this.#layout.byteLength)
     const outputs = this.#outputs(source.id, index)
     const restored = this.#restored(source.id)
-    // A record whose weight is none is a dead letter: that is looked at one by one.
-    const kernel = weight === undefined ? openKernel(schema) : null
+    const kernel = openKernel(schema)
     const scan = new ScanBatch(schema.columns, kernel?.place, money?.length)
     return new SourceSubtask(
       {

@@ -31,7 +31,7 @@ export interface SourceParts {
   /** Reads the usual records, the decoder the others; null where the decoder reads all. */
   readonly kernel: Kernel | null
   readonly scan: ScanBatch
-  /** The weights of the scan's rows; null where all are events. Needs `kernel` to be null. */
+  /** The weights of the scan's rows; null where all are events. */
   readonly weights: EventWeights | null
   readonly predicates: PredicateEvaluator
   /** Makes the columns of money; null where there are none. */

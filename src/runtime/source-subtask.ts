@@ -231,8 +231,10 @@ export class SourceSubtask implements Subtask {
       } else {
         if (kernel !== null) {
           const row = scan.rows
-          read += kernel.run(cursor, scan, latestMs)
-          if (kernel.maxTimeMs > maxTimestampMs) maxTimestampMs = kernel.maxTimeMs
+          const ran =
+            weights === null ? kernel.run(cursor, scan, latestMs) : weights.run(kernel, cursor, scan, latestMs)
+          read += ran
+          if (ran > 0 && kernel.maxTimeMs > maxTimestampMs) maxTimestampMs = kernel.maxTimeMs
           partitionOf?.fill(chunk.partition, row, scan.rows)
           if (scan.rows === scan.capacity) break
         }
