@@ -4,8 +4,10 @@
  * Owns what modes share. Does not own how events come (modes.ts, taken-back.ts).
  */
 import { accountedFor } from '../../src/control/api.ts'
+import { WorkerPool } from '../../src/coordinator/worker-pool.ts'
 import type { MetricValue } from '../../src/query/metric-info.ts'
-import { openEngine, type TestEngine, untilRead } from '../support/engine.ts'
+import type { WorkerPort } from '../../src/runtime/messages.ts'
+import { openEngine, type TestEngine, untilJob, untilRead } from '../support/engine.ts'
 import { valuesOf } from '../support/engine-numbers.ts'
 import type { OracleCase } from './case.ts'
 
@@ -75,4 +77,26 @@ export async function expectNothingLost(engine: TestEngine, read: number, dedupl
     throw new Error(`events of the job do not add up: ${JSON.stringify(events)} of ${read}`)
   if (events.deduplicated !== deduplicated)
     throw new Error(`${events.deduplicated} copies were left out instead of ${deduplicated}`)
+}
+
+/** Watches worker threads join, until `stop`; `kill` ends one, and waits until the job has restarted. */
+export function watchThreads(): { kill(engine: TestEngine, thread: number): Promise<void>; stop(): void } {
+  const ports = new Map<number, WorkerPort>()
+  const { onJoin } = WorkerPool.prototype
+  WorkerPool.prototype.onJoin = function (this: WorkerPool, listener) {
+    onJoin.call(this, (port) => {
+      ports.set(port.thread, port)
+      listener(port)
+    })
+  }
+  return {
+    async kill({ client }, thread) {
+      const { restarts } = await untilJob(client, 'oracle', () => true)
+      await ports.get(thread)!.terminate()
+      await untilJob(client, 'oracle', (job) => job.restarts > restarts && job.state === 'RUNNING')
+    },
+    stop: () => {
+      WorkerPool.prototype.onJoin = onJoin
+    },
+  }
 }

@@ -4,8 +4,6 @@
  * Owns: how events are sent and what is done to the job meanwhile. Does not own the job (mode-job.ts), what its values must
  * be (kinds/), or comparing (compare.ts).
  */
-import { WorkerPool } from '../../src/coordinator/worker-pool.ts'
-import type { WorkerPort } from '../../src/runtime/messages.ts'
 import { withCopies } from '../support/copies.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
 import { submitJob, untilJob } from '../support/engine.ts'
@@ -19,6 +17,7 @@ import {
   type OracleMode,
   untilCounted,
   valuesOfAll,
+  watchThreads,
   withEngine,
 } from './mode-job.ts'
 import { isLate, oracleEvents } from './sample.ts'
@@ -96,24 +95,6 @@ const late: OracleMode = {
     }),
 }
 
-/** The ports of worker threads as they join, until `stop`: the handles by which a thread is killed. */
-function watchThreads(): { readonly ports: ReadonlyMap<number, WorkerPort>; stop(): void } {
-  const ports = new Map<number, WorkerPort>()
-  const { onJoin } = WorkerPool.prototype
-  WorkerPool.prototype.onJoin = function (this: WorkerPool, listener) {
-    onJoin.call(this, (port) => {
-      ports.set(port.thread, port)
-      listener(port)
-    })
-  }
-  return {
-    ports,
-    stop: () => {
-      WorkerPool.prototype.onJoin = onJoin
-    },
-  }
-}
-
 /** Each worker thread is killed once between checkpoints, and the parallelism changes twice. */
 const crashed: OracleMode = {
   name: 'over crashes and changes of the parallelism',
@@ -135,11 +116,7 @@ const crashed: OracleMode = {
           await client.control.triggerCheckpoint('oracle')
           const at = (length: number, share: number): number => Math.floor((length * share) / steps)
           await log.append(lanes.map((lane) => lane.slice(at(lane.length, step), at(lane.length, step + 1))))
-          const { restarts } = await untilJob(client, 'oracle', () => true)
-          if (step === 1 || step === 3) {
-            await threads.ports.get(step === 1 ? 0 : 1)!.terminate()
-            await untilJob(client, 'oracle', (job) => job.restarts > restarts && job.state === 'RUNNING')
-          }
+          if (step === 1 || step === 3) await threads.kill(engine, step === 1 ? 0 : 1)
           if (step === 2 || step === 4) await client.control.rescale('oracle', step === 2 ? 3 : 1)
         }
         await untilCounted(engine, ECOM_ROWS)

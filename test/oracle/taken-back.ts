@@ -10,11 +10,20 @@ import { Event } from '../../src/gen/millrace/v1/event.ts'
 import { parseJob } from '../../src/job/parse.ts'
 import { builtInDescriptors } from '../support/descriptors.ts'
 import { ECOM_ROWS } from '../support/ecom.ts'
-import { submitJob } from '../support/engine.ts'
+import { submitJob, type TestEngine, untilJob } from '../support/engine.ts'
 import { fillPartitions, shuffleWithin } from '../support/events.ts'
 import { createLogTopic } from '../support/events-log.ts'
 import type { OracleCase } from './case.ts'
-import { expectNothingLost, jobOf, type OracleMode, untilCounted, valuesOfAll, withEngine } from './mode-job.ts'
+import {
+  expectNothingLost,
+  type Judge,
+  jobOf,
+  type OracleMode,
+  untilCounted,
+  valuesOfAll,
+  watchThreads,
+  withEngine,
+} from './mode-job.ts'
 import { isLate, type OracleEvent, oracleEvents } from './sample.ts'
 
 const GHOSTS = 4_000
@@ -70,36 +79,56 @@ function thatTakeBack(cases: readonly OracleCase[]): readonly OracleCase[] {
   })
 }
 
-/** See the head of the file. The parallelism changes before what is known is taken back. */
+/**
+ * See the head of the file. The parallelism changes before what is known is taken back, and a thread is killed while that
+ * is under way.
+ */
 export const takenBack: OracleMode = {
   name: 'sent and taken back',
   of: thatTakeBack,
-  run: (cases, seed, judge) =>
-    withEngine(2, async (engine) => {
-      const random = new SeededRandom(seed)
-      const known = oracleEvents().map((event) => (event.row % 2 === 0 ? event : weighted(event, 1)))
-      const never = ghosts(random)
-      const [soon, later] = [never.slice(0, GHOSTS / 2), never.slice(GHOSTS / 2)]
-      const behind = oracleEvents().filter(isLate)
-      const back = (events: readonly OracleEvent[]) => events.map((event) => weighted(event, -1))
-      const log = createLogTopic(engine.logRoot, 'events', 3)
-      const sources = [{ id: 'events', ...log.source() }]
-      const watermark = { outOfOrderness: '1s', idleness: '0s' }
-      await submitJob(engine.client, jobOf(cases, { ...weights, sources, watermark, parallelism: 2 }, '400d'))
-      let sent = 0
-      const send = async (events: readonly OracleEvent[]): Promise<void> => {
-        sent += events.length
-        await log.append(fillPartitions(events, 3, 'round-robin'))
-        await untilCounted(engine, sent)
-      }
-      const first = [...known, ...never, ...back(soon)].sort((a, b) => a.timeMs - b.timeMs)
-      await send(shuffleWithin(first, 24 * 3_600_000, seed) as OracleEvent[])
-      await engine.client.control.rescale('oracle', 3)
-      await send(shuffleWithin([...back(later), ...back(behind)], YEAR, seed + 1) as OracleEvent[])
-      judge(await valuesOfAll(engine, cases), 'withoutLate')
-      await send(shuffleWithin(behind, YEAR, seed + 2) as OracleEvent[])
-      judge(await valuesOfAll(engine, cases), 'all')
-      await expectNothingLost(engine, ECOM_ROWS + 2 * GHOSTS + 2 * behind.length)
-      await log.close()
-    }),
+  async run(cases, seed, judge) {
+    const threads = watchThreads()
+    try {
+      await withEngine(2, (engine) => takeBack(cases, seed, judge, engine, threads.kill))
+    } finally {
+      threads.stop()
+    }
+  },
+}
+
+async function takeBack(
+  cases: readonly OracleCase[],
+  seed: number,
+  judge: Judge,
+  engine: TestEngine,
+  kill: (engine: TestEngine, thread: number) => Promise<void>,
+): Promise<void> {
+  const random = new SeededRandom(seed)
+  const known = oracleEvents().map((event) => (event.row % 2 === 0 ? event : weighted(event, 1)))
+  const never = ghosts(random)
+  const [soon, later] = [never.slice(0, GHOSTS / 2), never.slice(GHOSTS / 2)]
+  const behind = oracleEvents().filter(isLate)
+  const back = (events: readonly OracleEvent[]) => events.map((event) => weighted(event, -1))
+  const log = createLogTopic(engine.logRoot, 'events', 3)
+  const sources = [{ id: 'events', ...log.source() }]
+  const rest = { watermark: { outOfOrderness: '1s', idleness: '0s' }, checkpoint: { every: '100ms' }, parallelism: 2 }
+  await submitJob(engine.client, jobOf(cases, { ...weights, ...rest, sources }, '400d'))
+  let sent = 0
+  const send = async (events: readonly OracleEvent[], meanwhile?: () => Promise<void>): Promise<void> => {
+    sent += events.length
+    await log.append(fillPartitions(events, 3, 'round-robin'))
+    await meanwhile?.()
+    await untilCounted(engine, sent)
+  }
+  const first = [...known, ...never, ...back(soon)].sort((a, b) => a.timeMs - b.timeMs)
+  await send(shuffleWithin(first, 24 * 3_600_000, seed) as OracleEvent[])
+  await engine.client.control.rescale('oracle', 3)
+  await untilJob(engine.client, 'oracle', ({ state }) => state === 'RUNNING')
+  const gone = shuffleWithin([...back(later), ...back(behind)], YEAR, seed + 1) as OracleEvent[]
+  await send(gone, () => kill(engine, 1))
+  judge(await valuesOfAll(engine, cases), 'withoutLate')
+  await send(shuffleWithin(behind, YEAR, seed + 2) as OracleEvent[])
+  judge(await valuesOfAll(engine, cases), 'all')
+  await expectNothingLost(engine, ECOM_ROWS + 2 * GHOSTS + 2 * behind.length)
+  await log.close()
 }
