@@ -79,6 +79,7 @@ export function csvRows(result: MetricResult): (string | number)[][] {
 
 function detailOf({ detail }: MetricValue): string {
   if (detail == null) return ''
+  if (detail.error !== undefined) return `standard error ${detail.error}`
   return detail.text ?? JSON.stringify(Object.fromEntries(detail.items.map(({ label, value }) => [label, value])))
 }
 

@@ -35,6 +35,7 @@ export function metricJson(info: MetricInfo) {
     additive: isAdditive(info),
     maxGroups: info.maxGroups ?? null,
     error: statedError(info.kind),
+    exactUpTo: 'exactUpTo' in info.kind ? info.kind.exactUpTo : null,
     q: info.kind.kind === 'quantile' ? info.kind.q : null,
     k: info.kind.kind === 'topK' ? info.kind.k : null,
     sample: 'sample' in info.kind && info.kind.sample,
@@ -80,6 +81,7 @@ export function valueJson(result: Pick<MetricResult, 'info' | 'dimensions'>, val
     value: jsonNumber(value.value),
     items: value.detail?.items ?? [],
     text: value.detail?.text ?? null,
+    error: value.detail?.error ?? null,
     status: value.status,
     revision: value.revision,
     watermark: jsonInstant(value.watermarkMs),
@@ -125,7 +127,8 @@ export function describeKind(kind: MetricInfo['kind']): string {
   if (kind.kind === 'sessions')
     return `sessions ${kind.measure}${kind.measure === 'bounceRate' ? ` ${kind.bounce}` : ''}`
   if (kind.kind === 'ratio') return `${kind.of} / ${kind.to}${kind.scale === 1 ? '' : ` x ${kind.scale}`}`
-  return `${kind.kind}${field}`
+  const exactUpTo = 'exactUpTo' in kind ? ` exact up to ${kind.exactUpTo}` : ''
+  return `${kind.kind}${field}${exactUpTo}`
 }
 
 /** A value for people: its list or its text where it has one; money in main units; `-` for none. */
@@ -135,6 +138,7 @@ export function formatValue(
 ): string {
   const money = shownMoney(kind)
   if (money !== undefined) return Number.isFinite(value) ? formatMoney(value, money) : '-'
+  if (detail?.error !== undefined) return `${formatNumber(value)} ± ${formatNumber(Math.ceil(value * detail.error))}`
   if (detail != null && detail.text !== null) return printable(detail.text)
   if (detail != null) {
     return detail.items

@@ -191,16 +191,22 @@ export interface MetricDefinition {
   readonly retainMs: number
 }
 
+/** Counts of different values that are exact up to a number of them, and an estimate beyond. */
+export interface OfDistinct {
+  /** Most values of a group and window that are counted exactly. Absent: all of activeUsers, none of approxDistinct. */
+  readonly exactUpTo?: number
+}
+
 /** The kinds of metric, each with what it reads. `field` is a path; with `money` its amounts are converted first. */
 export type MetricKind =
   | { readonly kind: 'count' }
   | ({ readonly kind: 'sum' | 'min' | 'max' | 'avg'; readonly field: string } & OfMoney)
   /** Exact count of different values of a field. */
   | { readonly kind: 'distinct'; readonly field: string }
-  /** Exact count of different keys (persons): distinct of the event's key. */
-  | { readonly kind: 'activeUsers' }
+  /** Count of different keys (persons): distinct of the event's key. `error` is that of what is beyond `exactUpTo`. */
+  | ({ readonly kind: 'activeUsers'; readonly error?: number } & OfDistinct)
   /** Estimate of the different values of a field, '' for keys (persons), with this standard error. */
-  | { readonly kind: 'approxDistinct'; readonly field: string; readonly error: number }
+  | ({ readonly kind: 'approxDistinct'; readonly field: string; readonly error: number } & OfDistinct)
   /** The value at quantile `q`, within this relative error. */
   | ({ readonly kind: 'quantile'; readonly field: string; readonly q: number; readonly error: number } & OfMoney)
   /** The `k` most frequent texts of a field. */

@@ -1,6 +1,6 @@
 /** The metrics of a job document: their kinds and what belongs to each. Windows: job/parse-window.ts. */
 import { jobDefaults as defaults } from './defaults.ts'
-import type { MetricDefinition, MetricKind, WindowDefinition } from './definition.ts'
+import type { MetricDefinition, MetricKind, OfDistinct, WindowDefinition } from './definition.ts'
 import { readMoney } from './parse-money.ts'
 import { readFunnel, readLifecycle } from './parse-person.ts'
 import { describe, type MappingReader } from './parse-reader.ts'
@@ -12,7 +12,15 @@ import { readSessions } from './person/sessions.ts'
 import { readStickiness } from './person/stickiness.ts'
 import { activeSpans, type ChosenPreset, type JobWideDefaults, presetFor, presetsOf, readPreset } from './presets.ts'
 import { ratioDefinition, readRatio } from './ratio.ts'
-import { BOUNDS_MAX, DD_ERROR_MAX, DD_ERROR_MIN, HLL_PRECISION_MAX, hllError, TOP_MAX } from './sketch-limits.ts'
+import {
+  BOUNDS_MAX,
+  DD_ERROR_MAX,
+  DD_ERROR_MIN,
+  EXACT_MAX,
+  HLL_PRECISION_MAX,
+  hllError,
+  TOP_MAX,
+} from './sketch-limits.ts'
 
 const metricKinds = [
   'count',
@@ -130,11 +138,12 @@ function readSpan(of: MappingReader, preset: ChosenPreset | null, timezone: stri
 function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset: ChosenPreset | null): MetricKind {
   switch (kind) {
     case 'count':
-    case 'activeUsers':
       return { kind }
+    case 'activeUsers':
+      return { kind, ...readExactness(of) }
     case 'approxDistinct': {
       const error = of.number('error', defaults.metric.distinctError, hllError(HLL_PRECISION_MAX), 1, true)
-      return { kind, field: of.text('field', ''), error }
+      return { kind, field: of.text('field', ''), error, ...readExactUpTo(of) }
     }
     case 'quantile': {
       const field = of.text('field')
@@ -182,6 +191,20 @@ function readKind(kind: (typeof metricKinds)[number], of: MappingReader, preset:
     default:
       return { kind, field: of.text('field') }
   }
+}
+
+/** Up to which number persons are counted exactly, and the error beyond; nothing where they always are. */
+function readExactness(of: MappingReader): OfDistinct & { readonly error?: number } {
+  const error = of.number('error', defaults.metric.distinctError, hllError(HLL_PRECISION_MAX), 1, true)
+  const exact = readExactUpTo(of)
+  if (exact.exactUpTo !== undefined) return { ...exact, error }
+  if (of.has('error')) of.problem('error', 'is that of what is beyond exactUpTo: without it every number is exact')
+  return {}
+}
+
+function readExactUpTo(of: MappingReader): OfDistinct {
+  const exactUpTo = of.number('exactUpTo', 0, 1, EXACT_MAX)
+  return exactUpTo === 0 ? {} : { exactUpTo }
 }
 
 function readBounds(of: MappingReader): number[] {

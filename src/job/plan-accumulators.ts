@@ -22,6 +22,7 @@ export function indexOfAccumulator(list: readonly AccumulatorPlan[], wanted: Acc
       a.predicate === wanted.predicate &&
       a.column === wanted.column &&
       a.precision === wanted.precision &&
+      a.exactUpTo === wanted.exactUpTo &&
       a.error === wanted.error &&
       a.k === wanted.k &&
       a.measure === wanted.measure &&

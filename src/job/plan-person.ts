@@ -61,7 +61,8 @@ export function personKindOf(
   if (isPersonKind(kind)) return kind
   const rolling = window.kind === 'sliding' && window.slideMs < window.sizeMs && window.time === 'event'
   const daily = rolling && window.slideMs % DAY_MS === 0
-  return kind.kind === 'activeUsers' && daily && trigger === null && !by.includes(key) ? { kind: 'actives' } : null
+  const isExact = kind.kind === 'activeUsers' && kind.exactUpTo === undefined
+  return isExact && daily && trigger === null && !by.includes(key) ? { kind: 'actives' } : null
 }
 
 /** Kinds of metric that are about events. */

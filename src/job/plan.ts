@@ -113,6 +113,8 @@ export type AccumulatorKind =
   | 'lastText'
   /** HyperLogLog of a text column, or of the event's key. */
   | 'approxDistinct'
+  /** The different values of a text column, or of the event's key: exactly up to a number, then as a HyperLogLog. */
+  | 'boundedDistinct'
   /** DDSketch of a number column. */
   | 'quantiles'
   /** The most frequent texts of a column. */
@@ -129,6 +131,8 @@ export interface AccumulatorPlan {
   readonly floating: boolean
   /** HyperLogLog: precision p, for 2^p registers. */
   readonly precision?: number
+  /** Bounded distinct: how many values are counted exactly. */
+  readonly exactUpTo?: number
   /** DDSketch: relative error. */
   readonly error?: number
   /** Top k: how many. */

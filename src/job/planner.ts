@@ -157,13 +157,13 @@ class Planner {
       case 'count':
         return []
       case 'activeUsers':
-        return of('distinct', -1)
+        return kind.exactUpTo === undefined ? of('distinct', -1) : of('boundedDistinct', -1, boundsOfDistinct(kind))
       case 'distinct':
         return of('distinct', this.#textColumn(kind.field))
-      case 'approxDistinct':
-        return of('approxDistinct', kind.field === '' ? -1 : this.#textColumn(kind.field), {
-          precision: hllPrecision(kind.error),
-        })
+      case 'approxDistinct': {
+        const column = kind.field === '' ? -1 : this.#textColumn(kind.field)
+        return of(kind.exactUpTo === undefined ? kind.kind : 'boundedDistinct', column, boundsOfDistinct(kind))
+      }
       case 'topK':
         return of('topK', this.#column(this.#field(kind.field), 'text'), { k: kind.k })
       case 'first':
@@ -336,4 +336,9 @@ class Planner {
   #field(path: string): FieldRef {
     return known(path, this.#scope.resolve(path))
   }
+}
+
+/** What the sketch of a distinct goes by. */
+function boundsOfDistinct({ error = 0, exactUpTo }: { error?: number; exactUpTo?: number }): Partial<AccumulatorPlan> {
+  return { precision: hllPrecision(error), ...(exactUpTo === undefined ? {} : { exactUpTo }) }
 }

@@ -46,9 +46,13 @@ export function resolveRatios(metrics: readonly MetricDefinition[]): readonly Me
 /** Kinds whose value is in one accumulator, and 0 where it is that nothing was counted. */
 const plainKinds: ReadonlySet<MetricKind['kind']> = new Set(['count', 'sum', 'distinct', 'activeUsers'])
 
+function isPlain(kind: MetricKind): boolean {
+  return plainKinds.has(kind.kind) && !('exactUpTo' in kind)
+}
+
 /** Whether one table has both sides of a ratio, so that it is read like any other value of it. */
 export function sharesTable(of: MetricDefinition, to: MetricDefinition): boolean {
-  return plainKinds.has(of.kind.kind) && plainKinds.has(to.kind.kind) && tableId(of) === tableId(to)
+  return isPlain(of.kind) && isPlain(to.kind) && tableId(of) === tableId(to)
 }
 
 /** The ratios that are put together when they are asked for: no table has both sides of them, or no sink shall have them. */

@@ -7,6 +7,8 @@ import type { MetricKind } from './definition.ts'
 export const HLL_PRECISION_MIN = 10
 /** Greatest precision. */
 export const HLL_PRECISION_MAX = 16
+/** Most different values that may be counted exactly before their number becomes an estimate. */
+export const EXACT_MAX = 65_536
 /** Least relative error of quantiles that may be asked for. */
 export const DD_ERROR_MIN = 0.001
 /** Greatest relative error of quantiles that may be asked for. */
@@ -38,13 +40,15 @@ export function boundsOf(kind: MetricKind): readonly number[] {
 }
 
 /**
- * How far off a metric's values may be, relative; 0 for exact. Of approxDistinct it is the standard error, of quantile
+ * How far off a metric's values may be, relative; 0 for exact. Of approxDistinct, and of activeUsers beyond `exactUpTo`, it is the standard error, of quantile
  * the greatest error, of topK the greatest error of a count as a share of the group's events.
  */
 export function statedError(kind: MetricKind): number {
   switch (kind.kind) {
     case 'approxDistinct':
       return hllError(hllPrecision(kind.error))
+    case 'activeUsers':
+      return kind.exactUpTo === undefined ? 0 : hllError(hllPrecision(kind.error ?? 0))
     case 'quantile':
       return kind.error
     case 'topK':

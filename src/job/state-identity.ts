@@ -196,7 +196,7 @@ function describeMetric(metric: MetricPlan, { person, accumulators }: TablePlan)
 }
 
 function describeAccumulator(plan: JobPlan, accumulator: AccumulatorPlan): AccumulatorDescriptor {
-  const { kind, predicate, column, floating, precision, error, k, bounds, since, measure } = accumulator
+  const { kind, predicate, column, floating, precision, exactUpTo, error, k, bounds, since, measure } = accumulator
   const read = column < 0 ? undefined : plan.schema.columns[column]
   const money = plan.money?.[column - plan.schema.columns.length]
   return {
@@ -207,7 +207,7 @@ function describeAccumulator(plan: JobPlan, accumulator: AccumulatorPlan): Accum
     nullable: money !== undefined || read?.nullable === true,
     floating,
     ...(measure === undefined ? {} : { measure }),
-    parameters: bounds ?? [precision, error, k].filter((parameter) => parameter !== undefined),
+    parameters: bounds ?? [precision, exactUpTo, error, k].filter((parameter) => parameter !== undefined),
     since: since ?? 0,
   }
 }

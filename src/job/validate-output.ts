@@ -114,6 +114,8 @@ function unretractable(
   if (window.kind === 'session' && allowedLatenessMs > 0) return 'late events merge its sessions'
   if (kind.kind === 'approxDistinct' || kind.kind === 'quantile' || kind.kind === 'topK')
     return `${kind.kind} is a sketch, of which the state before a late event is not kept`
+  if ('exactUpTo' in kind)
+    return `${kind.kind} with exactUpTo is a sketch, of which the state before a late event is not kept`
   if (kind.kind === 'first' || kind.kind === 'last') {
     const resolved = scope?.resolve(kind.field)
     const isText =

@@ -78,7 +78,9 @@ function validateGlobal(metric: MetricDefinition, key: string, path: DocumentPat
       `a trigger counts the events of one key: add it to the dimensions, as by: [${[key, ...metric.by].join(', ')}]`,
     )
   if (metric.earlyMs > 0) report([...path, 'early'], 'a trigger says when there are results: leave out one of the two')
-  if (trigger.purge && (metric.kind.kind === 'distinct' || metric.kind.kind === 'activeUsers'))
+  const { kind } = metric
+  const isExact = kind.kind === 'distinct' || (kind.kind === 'activeUsers' && kind.exactUpTo === undefined)
+  if (trigger.purge && isExact)
     report(
       [...path, 'trigger', 'purge'],
       'exact distincts are not purged in this version: use approxDistinct, or purge: false',

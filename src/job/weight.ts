@@ -63,6 +63,8 @@ function weightProblem(metric: MetricDefinition, key: string): WeightProblem | n
       return cannot(kind.kind, kind.kind, 'use distinct, or put it into a job without')
     case 'distinct':
     case 'activeUsers':
+      if ('exactUpTo' in kind)
+        return cannot(kind.kind, 'a count of different values that becomes an estimate', 'leave exactUpTo out')
       if (window.kind === 'tumbling') return null
       return cannot('window', `${kind.kind} in windows that overlap`, 'use tumbling, or calendar: day, week or month')
     case 'variance':

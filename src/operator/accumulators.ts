@@ -10,9 +10,10 @@
  * it: 0 for none. Counts and integer sums are exact: a sum that leaves +-2^53 fails the job. NaN is no value.
  */
 import { MillraceError } from '../core/errors.ts'
-import type { AccumulatorKind, TablePlan } from '../job/plan.ts'
+import type { AccumulatorKind, AccumulatorPlan, TablePlan } from '../job/plan.ts'
 import { CellStore } from '../state/cell-store.ts'
 import type { PagePool } from '../state/page-pool.ts'
+import { boundedParameter } from '../state/sketch/bounded-set.ts'
 import { createPanes } from '../window/panes.ts'
 
 /** Accumulator kinds as small integers, for the switch in the loops. */
@@ -53,6 +54,10 @@ export const TOP = 16
 export const FIRST_TEXT = 17
 /** Text of the latest event. */
 export const LAST_TEXT = 18
+/** Different keys of the event, exactly up to a number, then a HyperLogLog. */
+export const BOUNDED_KEY = 19
+/** The same of a text column. */
+export const BOUNDED_TEXT = 20
 
 /** The accumulators of one table as parallel arrays. */
 export interface Accumulators {
@@ -66,7 +71,7 @@ export interface Accumulators {
   readonly compensations: Int32Array
   /** First further row column (moments, first, last, histogram); -1 else. */
   readonly extras: Int32Array
-  /** Precision of a HyperLogLog, error of a DDSketch, length of a top list; 0 else. */
+  /** Precision of a HyperLogLog, that and a number of a bounded distinct (state/sketch/bounded-set), error of a DDSketch, length of a top list; 0 else. */
   readonly parameters: Float64Array
   /** Bounds of a histogram; none else. */
   readonly bounds: readonly Float64Array[]
@@ -100,6 +105,7 @@ const kindCodes: Record<AccumulatorKind, number> = {
   firstText: FIRST_TEXT,
   lastText: LAST_TEXT,
   approxDistinct: HLL_TEXT,
+  boundedDistinct: BOUNDED_TEXT,
   quantiles: QUANTILES,
   topK: TOP,
 }
@@ -112,7 +118,14 @@ const startValues: Partial<Record<AccumulatorKind, number>> = {
 }
 
 /** Kinds that read a text column of the batch. */
-const textKinds: ReadonlySet<AccumulatorKind> = new Set(['distinct', 'firstText', 'lastText', 'approxDistinct', 'topK'])
+const textKinds: ReadonlySet<AccumulatorKind> = new Set([
+  'distinct',
+  'firstText',
+  'lastText',
+  'approxDistinct',
+  'boundedDistinct',
+  'topK',
+])
 
 /** Whether accumulators of this kind read a text column; else, if any, a number column. */
 export function readsText(kind: AccumulatorKind): boolean {
@@ -138,6 +151,8 @@ export function inverts(kind: number): boolean {
     case TOP:
     case FIRST_TEXT:
     case LAST_TEXT:
+    case BOUNDED_KEY:
+    case BOUNDED_TEXT:
       return false
     default:
       return true
@@ -177,6 +192,7 @@ export function layOutAccumulators(
     if (readsText(accumulator.kind)) {
       if (accumulator.column >= 0) inputs[i] = textAt(accumulator.column)
       else if (accumulator.kind === 'approxDistinct') kinds[i] = HLL_KEY
+      else if (accumulator.kind === 'boundedDistinct') kinds[i] = BOUNDED_KEY
       else kinds[i] = sendsKeys ? DISTINCT_KEY_SENT : DISTINCT_KEY
     } else if (accumulator.kind !== 'count') {
       inputs[i] = numberAt(accumulator.column)
@@ -203,7 +219,7 @@ export function layOutAccumulators(
     inputs,
     compensations,
     extras,
-    parameters: Float64Array.from(plan.accumulators, (a) => a.precision ?? a.error ?? a.k ?? 0),
+    parameters: Float64Array.from(plan.accumulators, parameterOf),
     bounds: plan.accumulators.map((a) => Float64Array.from(a.bounds ?? [])),
     names: plan.accumulators.map((a) => (a.metrics ?? []).join(', ')),
     cells: pool !== null && kinds.some(isCell) ? new CellStore(pool) : null,
@@ -215,6 +231,12 @@ export function layOutAccumulators(
     initial: Float64Array.from(initial),
     mask,
   }
+}
+
+/** The number that a sketch goes by. */
+function parameterOf({ precision, exactUpTo, error, k }: AccumulatorPlan): number {
+  if (exactUpTo !== undefined) return boundedParameter(precision ?? 0, exactUpTo)
+  return precision ?? error ?? k ?? 0
 }
 
 /** How many columns accumulator `i` has from `extras` on. */

@@ -11,11 +11,22 @@ import type { RowCells } from '../state/history-table.ts'
 import { type KeyedTable, ROW_HEADER_F64, ROW_PAGE_MASK, ROW_PAGE_SHIFT } from '../state/keyed-table.ts'
 import type { PagePool } from '../state/page-pool.ts'
 import { badCell } from '../state/sketch/bad-cell.ts'
+import { boundedCheck, boundedMerge, boundedSettle } from '../state/sketch/bounded-set.ts'
 import { ddCheck, ddMerge, ddSettle } from '../state/sketch/dd-sketch.ts'
 import { itemsCheck, itemsMerge, itemsSettle } from '../state/sketch/frequent-items.ts'
 import { hllCheck, hllMerge, hllSettle } from '../state/sketch/hll.ts'
 import { textCheck, textMerge, textSettle } from '../state/sketch/timed-text.ts'
-import { type Accumulators, HLL_KEY, HLL_TEXT, isCell, LAST_TEXT, QUANTILES, TOP } from './accumulators.ts'
+import {
+  type Accumulators,
+  BOUNDED_KEY,
+  BOUNDED_TEXT,
+  HLL_KEY,
+  HLL_TEXT,
+  isCell,
+  LAST_TEXT,
+  QUANTILES,
+  TOP,
+} from './accumulators.ts'
 
 /** Adds what `cells.loaded` holds to the cell `ref` of accumulator `i`; returns the reference from now on. */
 export function mergeCell({ cells, kinds, parameters }: Accumulators, i: number, ref: number): number {
@@ -23,6 +34,9 @@ export function mergeCell({ cells, kinds, parameters }: Accumulators, i: number,
     case HLL_KEY:
     case HLL_TEXT:
       return hllMerge(cells!, ref, parameters[i]!)
+    case BOUNDED_KEY:
+    case BOUNDED_TEXT:
+      return boundedMerge(cells!, ref, parameters[i]!)
     case QUANTILES:
       return ddMerge(cells!, ref, parameters[i]!, 1)
     case TOP:
@@ -117,6 +131,7 @@ export function checkCell({ cells, kinds, parameters }: Accumulators, i: number)
   const { loaded } = cells!
   const kind = kinds[i]
   if (kind === HLL_KEY || kind === HLL_TEXT) hllCheck(loaded, parameters[i]!)
+  else if (kind === BOUNDED_KEY || kind === BOUNDED_TEXT) boundedCheck(loaded, parameters[i]!)
   else if (kind === QUANTILES) ddCheck(loaded, parameters[i]!)
   else if (kind === TOP) itemsCheck(loaded)
   else textCheck(loaded)
@@ -127,6 +142,9 @@ function settle(cells: CellStore, kind: number, parameter: number, ref: number, 
     case HLL_KEY:
     case HLL_TEXT:
       return hllSettle(cells, ref, into)
+    case BOUNDED_KEY:
+    case BOUNDED_TEXT:
+      return boundedSettle(cells, ref, into)
     case QUANTILES:
       return ddSettle(cells, ref, into)
     case TOP:

@@ -136,11 +136,13 @@ function planOf(held: TableDescriptor): TablePlan {
 }
 
 function accumulatorOf({ kind, field, floating, parameters }: AccumulatorDescriptor): AccumulatorPlan {
-  const [parameter = 0] = parameters
+  const [parameter = 0, exactUpTo = 0] = parameters
   const of = { kind, predicate: 0, column: field === '' ? -1 : 0, floating }
   switch (kind) {
     case 'approxDistinct':
       return { ...of, precision: parameter }
+    case 'boundedDistinct':
+      return { ...of, precision: parameter, exactUpTo }
     case 'quantiles':
       return { ...of, error: parameter }
     case 'topK':

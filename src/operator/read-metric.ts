@@ -5,12 +5,14 @@
  */
 import { textDecoder } from '../event/utf8.ts'
 import type { MetricPlan, MetricRead } from '../job/plan.ts'
+import { hllError } from '../job/sketch-limits.ts'
+import { boundedCount, boundedIsExact, precisionOf } from '../state/sketch/bounded-set.ts'
 import { ddQuantile } from '../state/sketch/dd-sketch.ts'
 import { itemsGreatest, itemsTop } from '../state/sketch/frequent-items.ts'
 import { hllEstimate } from '../state/sketch/hll.ts'
 import { momentsVariance } from '../state/sketch/moments.ts'
 import { textOf } from '../state/sketch/timed-text.ts'
-import { type Accumulators, HLL_KEY, HLL_TEXT, readAccumulator } from './accumulators.ts'
+import { type Accumulators, BOUNDED_KEY, BOUNDED_TEXT, HLL_KEY, HLL_TEXT, readAccumulator } from './accumulators.ts'
 
 /** One entry of a value that is a list: a bucket of a histogram, a text of a top list. */
 export interface MetricItem {
@@ -26,6 +28,8 @@ export interface MetricDetail {
   readonly items: readonly MetricItem[]
   /** Of first and last of a text; null else. */
   readonly text: string | null
+  /** Of a distinct that is exact up to a number, where it is beyond it: the standard error, relative. Absent: exact. */
+  readonly error?: number
 }
 
 /** Several numbers of a row at once, each with its name, and a histogram where that is not -1. The value is the first. */
@@ -53,6 +57,7 @@ export function readMetric(
     case 'value': {
       const kind = kinds[read.of]
       if (kind === HLL_KEY || kind === HLL_TEXT) return hllEstimate(cells!, f64[at + read.of]!)
+      if (kind === BOUNDED_KEY || kind === BOUNDED_TEXT) return boundedCount(cells!, f64[at + read.of]!)
       return readAccumulator(accumulators, f64, at, read.of)
     }
     case 'ratio': {
@@ -99,6 +104,12 @@ export function readDetail(
 ): MetricDetail | null {
   const { cells, parameters } = accumulators
   switch (read.kind) {
+    case 'value': {
+      const kind = accumulators.kinds[read.of]
+      if (kind !== BOUNDED_KEY && kind !== BOUNDED_TEXT) return null
+      if (boundedIsExact(cells!, f64[at + read.of]!)) return null
+      return { items: [], text: null, error: hllError(precisionOf(parameters[read.of]!)) }
+    }
     case 'text': {
       const text = textOf(cells!, f64[at + read.of]!)
       return { items: [], text: text === null ? '' : textDecoder.decode(text) }

@@ -203,7 +203,7 @@ export function tableMetaOf(meta: SubtaskMeta, table: string): TableMeta | undef
 export function accumulatorsText(table: SnapshotTable): string {
   return table.plan.accumulators
     .map((a, i) => {
-      const parameter = a.bounds?.join(',') ?? a.precision ?? a.error ?? a.k
+      const parameter = a.bounds?.join(',') ?? a.exactUpTo ?? a.precision ?? a.error ?? a.k
       const counted = table.accumulators.memberCounts && isDistinct(table.accumulators.kinds[i]!) ? '*' : ''
       return `${table.accumulators.kinds[i]}${counted}:${a.predicate}:${a.column}${parameter === undefined ? '' : `:${parameter}`}`
     })

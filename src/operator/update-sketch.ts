@@ -6,6 +6,7 @@
  */
 import { hashBytes64, lanes } from '../core/hash64.ts'
 import type { EventBatch } from '../exchange/event-batch.ts'
+import { boundedAdd } from '../state/sketch/bounded-set.ts'
 import { ddAdd } from '../state/sketch/dd-sketch.ts'
 import { itemsAdd } from '../state/sketch/frequent-items.ts'
 import { hllAdd } from '../state/sketch/hll.ts'
@@ -13,6 +14,8 @@ import { momentsAdd } from '../state/sketch/moments.ts'
 import { textTake } from '../state/sketch/timed-text.ts'
 import {
   type Accumulators,
+  BOUNDED_KEY,
+  BOUNDED_TEXT,
   FIRST,
   FIRST_TEXT,
   HISTOGRAM,
@@ -72,6 +75,12 @@ export function updateSketch(
       f64[at] = hllAdd(accumulators.cells!, f64[at]!, parameters[i]!, lanes[0]!, lanes[1]!)
       return
     }
+    case BOUNDED_KEY: {
+      const start = batch.keyStart[row]!
+      const end = start + batch.keyLength[row]!
+      f64[at] = boundedAdd(accumulators.cells!, f64[at]!, parameters[i]!, batch.bytes, start, end)
+      return
+    }
     case QUANTILES: {
       const value = batch.numbers[input]![row]!
       if (Number.isFinite(value)) f64[at] = ddAdd(accumulators.cells!, f64[at]!, parameters[i]!, value, weight)
@@ -88,6 +97,9 @@ export function updateSketch(
     case HLL_TEXT:
       hashBytes64(batch.bytes, start, end)
       f64[at] = hllAdd(cells, f64[at]!, parameters[i]!, lanes[0]!, lanes[1]!)
+      return
+    case BOUNDED_TEXT:
+      f64[at] = boundedAdd(cells, f64[at]!, parameters[i]!, batch.bytes, start, end)
       return
     case TOP:
       f64[at] = itemsAdd(cells, f64[at]!, batch.bytes, start, end, weight)

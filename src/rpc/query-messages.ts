@@ -58,6 +58,7 @@ export function toDescription(info: MetricInfo): MetricDescription {
     measure: 'measure' in info.kind ? info.kind.measure : (moneyOf(info.kind)?.measure ?? ''),
     currency: shownMoney(info.kind)?.in ?? '',
     decimals: moneyOf(info.kind)?.decimals ?? 0,
+    exactUpTo: 'exactUpTo' in info.kind ? (info.kind.exactUpTo ?? 0) : 0,
     ages: info.kind.kind === 'lifetimeValue' ? info.kind.ages : 0,
     windowUnit: info.window.kind === 'tumbling' ? (info.window.unit ?? '') : '',
     ...toPeriods(info.kind),
@@ -138,9 +139,9 @@ function fromKind(message: MetricDescription): MetricKind {
     case 'last':
       return { kind, field }
     case 'activeUsers':
-      return { kind }
+      return { kind, ...(message.exactUpTo === 0 ? {} : { exactUpTo: message.exactUpTo, error }) }
     case 'approxDistinct':
-      return { kind, field, error }
+      return { kind, field, error, ...(message.exactUpTo === 0 ? {} : { exactUpTo: message.exactUpTo }) }
     case 'quantile':
       return { kind, field, q, error, ...fromMoney(message) }
     case 'topK':
@@ -244,6 +245,7 @@ export function toValues(result: MetricResult, only: readonly MetricValue[] = re
         }),
     items: value.detail?.items.map((item) => ({ ...item })) ?? [],
     ...(value.detail?.text == null ? {} : { text: value.detail.text }),
+    ...(value.detail?.error === undefined ? {} : { error: value.detail.error }),
     status: statusToWire[value.status],
     revision: value.revision,
     watermark: toTimestamp(value.watermarkMs),
@@ -255,6 +257,11 @@ export function toValues(result: MetricResult, only: readonly MetricValue[] = re
   }))
 }
 
+function fromDetail({ items, text, error }: MetricValueMessage): Pick<MetricValue, 'detail'> {
+  if (items.length === 0 && text === undefined && error === undefined) return {}
+  return { detail: { items, text: text ?? null, ...(error === undefined ? {} : { error }) } }
+}
+
 /** One value from the wire. */
 export function fromValue(message: MetricValueMessage): MetricValue {
   return {
@@ -263,9 +270,7 @@ export function fromValue(message: MetricValueMessage): MetricValue {
     windowStartMs: message.windowStart?.getTime() ?? Number.NaN,
     windowEndMs: message.windowEnd?.getTime() ?? Number.NaN,
     value: message.value?.value ?? Number.NaN,
-    ...(message.items.length === 0 && message.text === undefined
-      ? {}
-      : { detail: { items: message.items, text: message.text ?? null } }),
+    ...fromDetail(message),
     status: fromStatus(message.status),
     revision: message.revision,
     watermarkMs: fromTimestamp(message.watermark),

@@ -34,6 +34,7 @@ export function combinerPlan(plan: JobPlan): CombinerPlan | null {
         // To meet a value twice is to meet it once.
         case 'distinct':
         case 'approxDistinct':
+        case 'boundedDistinct':
           byKey ||= column < 0
           break
         default:

@@ -117,6 +117,7 @@ export class MetricValueSink implements ResultSink {
       attempt: this.#attempt,
       items: detail?.items.map((item) => ({ ...item })) ?? [],
       ...(detail?.text == null ? {} : { text: detail.text }),
+      ...(detail?.error === undefined ? {} : { error: detail.error }),
       retraction: false,
       immature: !isDue(matureMs, row.watermarkMs),
       otherGroups: 0,

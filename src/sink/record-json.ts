@@ -41,6 +41,7 @@ export function metricValueJson(value: MetricValue): Uint8Array {
       attempt: value.attempt,
       items: value.items.map((item) => ({ label: item.label, value: double(item.value), error: double(item.error) })),
       text: value.text,
+      error: value.error,
       retraction: value.retraction,
       immature: value.immature,
       otherGroups: String(value.otherGroups),

@@ -15,6 +15,11 @@ describe('values for people', () => {
     expect(formatValue({ value: 1200, detail: { items, text: null } })).toBe('a: 1,200, b\\x07: 7 (-2)')
   })
 
+  it('that are estimates say how far off they may be', () => {
+    expect(formatValue({ value: 12_345, detail: { items: [], text: null, error: 0.01625 } })).toBe('12,345 ± 201')
+    expect(formatValue({ value: 345 })).toBe('345')
+  })
+
   it('of the global window are of all time', () => {
     const value = someValue({ dimensions: ['ios'], windowStartMs: GLOBAL_START_MS, windowEndMs: GLOBAL_END_MS })
     const window = { kind: 'global', timezone: 'UTC', time: 'event' } as const
@@ -26,6 +31,7 @@ describe('values for people', () => {
   it('are named by kind, with what matters of it', () => {
     expect(describeKind({ kind: 'count' })).toBe('count')
     expect(describeKind({ kind: 'approxDistinct', field: '', error: 0.02 })).toBe('approxDistinct')
+    expect(describeKind({ kind: 'activeUsers', exactUpTo: 1000, error: 0.02 })).toBe('activeUsers exact up to 1000')
     expect(describeKind({ kind: 'quantile', field: 'price', q: 0.95, error: 0.01 })).toBe('quantile 0.95 (price)')
     expect(describeKind({ kind: 'topK', field: 'screen', k: 3 })).toBe('topK 3 (screen)')
   })

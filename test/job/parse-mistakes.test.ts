@@ -121,6 +121,14 @@ sinks:
       'error: must be a number from 0.0040625 to 1, not 0.001',
     ],
     [
+      'metrics: [{ id: a, activeUsers: { exactUpTo: 70000 }, window: { tumbling: 1m } }]',
+      'exactUpTo: must be a whole number from 1 to 65536, not 70000',
+    ],
+    [
+      'metrics: [{ id: a, activeUsers: { error: 0.02 }, window: { tumbling: 1m } }]',
+      'error: is that of what is beyond exactUpTo',
+    ],
+    [
       'metrics: [{ id: a, quantile: { field: revenue_minor }, window: { tumbling: 1m } }]',
       'quantile.q: is missing: which quantile',
     ],

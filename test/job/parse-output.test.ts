@@ -80,6 +80,7 @@ describe('outputs', () => {
       'late events merge its sessions',
     ],
     ['{ id: m, approxDistinct: {}, window: { tumbling: 1m } }', 'approxDistinct is a sketch'],
+    ['{ id: m, activeUsers: { exactUpTo: 5 }, window: { tumbling: 1m } }', 'activeUsers with exactUpTo is a sketch'],
     ['{ id: m, quantile: { field: revenue_minor, q: 0.5 }, window: { tumbling: 1m } }', 'quantile is a sketch'],
     ['{ id: m, topK: { field: name, k: 3 }, window: { tumbling: 1m } }', 'topK is a sketch'],
     ['{ id: m, last: { field: name }, window: { tumbling: 1m } }', 'the last of a text'],

@@ -113,6 +113,27 @@ metrics:
     expect(p.metrics[1]!.read).toEqual({ kind: 'ratio', of: 4, by: 5 })
   })
 
+  it('counts up to a number exactly where it is asked to, apart from what is exact', () => {
+    const p = plan(`
+  - { id: all, activeUsers: {}, window: { tumbling: 1h } }
+  - { id: some, activeUsers: { exactUpTo: 100 }, window: { tumbling: 1h } }
+  - { id: same, activeUsers: { exactUpTo: 100, error: 0.02 }, window: { tumbling: 1h } }
+  - { id: few, approxDistinct: { field: screen, exactUpTo: 5, error: 0.0325 }, window: { tumbling: 1h } }
+  - { id: rolling, activeUsers: { exactUpTo: 100 }, window: { sliding: 7d, slide: 1d } }
+`)
+    const of = (kind: string, column: number, metrics: string[], more: object = {}) => ({
+      ...{ kind, predicate: 0, column, floating: false, metrics },
+      ...more,
+    })
+    expect(p.tables[0]!.accumulators.slice(1)).toEqual([
+      of('distinct', -1, ['all']),
+      of('boundedDistinct', -1, ['some', 'same'], { precision: 12, exactUpTo: 100 }),
+      of('boundedDistinct', 0, ['few'], { precision: 10, exactUpTo: 5 }),
+    ])
+    // Rolling active users that are exact have timelines of persons; these have panes.
+    expect(p.tables[1]).not.toHaveProperty('person')
+  })
+
   it('shares a sketch among the metrics that can read it', () => {
     const p = plan(`
   - { id: people, approxDistinct: {}, window: { tumbling: 1h } }

@@ -80,6 +80,7 @@ describe('the weight of events', () => {
     [`last: { field: platform }, ${day}`, 'metrics[0].last: last cannot take events back'],
     [`topK: { field: platform, k: 3 }, ${day}`, 'metrics[0].topK: topK cannot take events back'],
     [`approxDistinct: {}, ${day}`, 'metrics[0].approxDistinct: approxDistinct cannot take events back'],
+    [`activeUsers: { exactUpTo: 5 }, ${day}`, 'metrics[0].activeUsers: a count of different values that'],
     [`stddev: { field: revenue_minor }, ${day}`, 'metrics[0].stddev: stddev that is not by "person" cannot'],
     [
       `distinct: { field: platform }, window: { sliding: 2h, slide: 1h }`,

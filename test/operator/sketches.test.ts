@@ -24,6 +24,8 @@ const accumulators: readonly AccumulatorPlan[] = [
   { ...accumulator('histogram', 0, 1), bounds },
   accumulator('sum', 0, 1, true),
   accumulator('values', 0, 1),
+  { ...accumulator('boundedDistinct', 0), precision: 10, exactUpTo: 3 },
+  { ...accumulator('boundedDistinct', 0, text), precision: 10, exactUpTo: 2 },
 ]
 const reads: readonly MetricRead[] = [
   { kind: 'value', of: 1 },
@@ -38,12 +40,15 @@ const reads: readonly MetricRead[] = [
   { kind: 'variance', of: 9, sample: false, root: true },
   { kind: 'histogram', of: 10 },
   { kind: 'ratio', of: 11, by: 12 },
+  { kind: 'value', of: 13 },
+  { kind: 'value', of: 14 },
 ]
 const metrics = reads.map((read): MetricPlan => ({ id: 'm', table: 0, predicate: 0, events: 0, read, integer: false }))
 
 function read(laidOut: Accumulators, f64: Float64Array, at: number): unknown[] {
   return metrics.map((metric) => {
     const detail = readDetail(metric, laidOut, f64, at)
+    if (detail?.error !== undefined) return `about ${readMetric(metric, laidOut, f64, at)}`
     return detail === null
       ? readMetric(metric, laidOut, f64, at)
       : (detail.text ?? detail.items.map(({ label, value }) => `${label}=${value}`).join())
@@ -104,8 +109,13 @@ function expected(rows: readonly Row[]): unknown[] {
     Math.sqrt(variance),
     labels.map((label, i) => `${label}=${numbers.filter((v) => v >= edges[i]! && v < edges[i + 1]!).length}`).join(),
     numbers.reduce((a, b) => a + b, 0) / numbers.length,
+    counted(new Set(rows.map((row) => row.key)).size, 3),
+    counted(counts.size, 2),
   ]
 }
+
+/** Beyond `most` values an estimate, which is right of so few. */
+const counted = (values: number, most: number) => (values > most ? `about ${values}` : values)
 
 const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 

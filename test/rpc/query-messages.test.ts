@@ -21,6 +21,8 @@ const infoOf = (kind: MetricKind): MetricInfo => ({
 const kinds: readonly MetricKind[] = [
   { kind: 'count' },
   { kind: 'activeUsers' },
+  { kind: 'activeUsers', exactUpTo: 1000, error: hllError(12) },
+  { kind: 'approxDistinct', field: 'screen', exactUpTo: 5, error: hllError(10) },
   { kind: 'avg', field: 'price' },
   { kind: 'approxDistinct', field: '', error: hllError(12) },
   { kind: 'quantile', field: 'price', q: 0, error: 0.01 },
@@ -43,6 +45,7 @@ describe('metrics on the wire', () => {
     const errorOf = (kind: MetricKind) => toDescription(infoOf(kind)).error
     expect(errorOf({ kind: 'count' })).toBe(0)
     expect(errorOf({ kind: 'approxDistinct', field: '', error: 0.02 })).toBe(1.04 / 64)
+    expect(errorOf({ kind: 'activeUsers', exactUpTo: 10, error: 0.02 })).toBe(1.04 / 64)
     expect(errorOf({ kind: 'quantile', field: 'x', q: 0.5, error: 0.05 })).toBe(0.05)
     expect(errorOf({ kind: 'topK', field: 'x', k: 3 })).toBe(2 / 1024)
   })

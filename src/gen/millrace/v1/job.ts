@@ -399,7 +399,7 @@ export interface JobMetric {
     /** Exact count of different values of a field. */
     { $case: "distinct"; value: FieldMetric }
     | //
-    /** Exact count of different keys, that is persons. */
+    /** Count of different keys, that is persons, exact unless `exactUpTo` says up to which number. */
     { $case: "activeUsers"; value: ActiveUsersMetric }
     | //
     /** Estimate of the number of different values of a field, or of persons. */
@@ -530,6 +530,13 @@ export interface ActiveUsersMetric {
    * that is written wins.
    */
   over: string;
+  /**
+   * Most persons of a group and window that are counted exactly, 1 to 65536. What has more is a HyperLogLog of all of them,
+   * and its values say so. Unless given, every number is exact.
+   */
+  exactUpTo: number;
+  /** With `exactUpTo`: standard error beyond it, relative, 0.00406 to 0.0325; 0.02 by default. */
+  error: number;
 }
 
 /** Estimates how many different values there are. */
@@ -538,6 +545,11 @@ export interface ApproxDistinctMetric {
   field: string;
   /** Standard error, relative, 0.00406 to 0.0325; 0.02 by default. Memory per group grows with its inverse square. */
   error: number;
+  /**
+   * Most values of a group and window that are counted exactly, 1 to 65536. What has more is a HyperLogLog of all of them,
+   * and its values say so. Unless given, every value is an estimate.
+   */
+  exactUpTo: number;
 }
 
 /** A quantile of a number. */
@@ -5723,13 +5735,19 @@ export const RatioMetric: MessageFns<RatioMetric> = {
 };
 
 function createBaseActiveUsersMetric(): ActiveUsersMetric {
-  return { over: "" };
+  return { over: "", exactUpTo: 0, error: 0 };
 }
 
 export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
   encode(message: ActiveUsersMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.over !== "") {
       writer.uint32(10).string(message.over);
+    }
+    if (message.exactUpTo !== 0) {
+      writer.uint32(16).int32(message.exactUpTo);
+    }
+    if (message.error !== 0) {
+      writer.uint32(25).double(message.error);
     }
     return writer;
   },
@@ -5755,6 +5773,22 @@ export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
             message.over = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.exactUpTo = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.error = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5768,13 +5802,27 @@ export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
   },
 
   fromJSON(object: any): ActiveUsersMetric {
-    return { over: isSet(object.over) ? globalThis.String(object.over) : "" };
+    return {
+      over: isSet(object.over) ? globalThis.String(object.over) : "",
+      exactUpTo: isSet(object.exactUpTo)
+        ? globalThis.Number(object.exactUpTo)
+        : isSet(object.exact_up_to)
+        ? globalThis.Number(object.exact_up_to)
+        : 0,
+      error: isSet(object.error) ? globalThis.Number(object.error) : 0,
+    };
   },
 
   toJSON(message: ActiveUsersMetric): unknown {
     const obj: any = {};
     if (message.over !== "") {
       obj.over = message.over;
+    }
+    if (message.exactUpTo !== 0) {
+      obj.exactUpTo = Math.round(message.exactUpTo);
+    }
+    if (message.error !== 0) {
+      obj.error = floatToJson(message.error);
     }
     return obj;
   },
@@ -5785,12 +5833,14 @@ export const ActiveUsersMetric: MessageFns<ActiveUsersMetric> = {
   fromPartial<I extends Exact<DeepPartial<ActiveUsersMetric>, I>>(object: I): ActiveUsersMetric {
     const message = createBaseActiveUsersMetric();
     message.over = object.over ?? "";
+    message.exactUpTo = object.exactUpTo ?? 0;
+    message.error = object.error ?? 0;
     return message;
   },
 };
 
 function createBaseApproxDistinctMetric(): ApproxDistinctMetric {
-  return { field: "", error: 0 };
+  return { field: "", error: 0, exactUpTo: 0 };
 }
 
 export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
@@ -5800,6 +5850,9 @@ export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
     }
     if (message.error !== 0) {
       writer.uint32(17).double(message.error);
+    }
+    if (message.exactUpTo !== 0) {
+      writer.uint32(24).int32(message.exactUpTo);
     }
     return writer;
   },
@@ -5833,6 +5886,14 @@ export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
             message.error = reader.double();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.exactUpTo = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5849,6 +5910,11 @@ export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
     return {
       field: isSet(object.field) ? globalThis.String(object.field) : "",
       error: isSet(object.error) ? globalThis.Number(object.error) : 0,
+      exactUpTo: isSet(object.exactUpTo)
+        ? globalThis.Number(object.exactUpTo)
+        : isSet(object.exact_up_to)
+        ? globalThis.Number(object.exact_up_to)
+        : 0,
     };
   },
 
@@ -5860,6 +5926,9 @@ export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
     if (message.error !== 0) {
       obj.error = floatToJson(message.error);
     }
+    if (message.exactUpTo !== 0) {
+      obj.exactUpTo = Math.round(message.exactUpTo);
+    }
     return obj;
   },
 
@@ -5870,6 +5939,7 @@ export const ApproxDistinctMetric: MessageFns<ApproxDistinctMetric> = {
     const message = createBaseApproxDistinctMetric();
     message.field = object.field ?? "";
     message.error = object.error ?? 0;
+    message.exactUpTo = object.exactUpTo ?? 0;
     return message;
   },
 };

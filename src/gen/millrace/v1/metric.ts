@@ -130,6 +130,11 @@ export interface MetricValue {
    * whatever its texts.
    */
   otherGroups: number;
+  /**
+   * Of metrics with `exact_up_to`, beyond that number: the value is an estimate with this standard error, relative. Absent
+   * where the value is exact.
+   */
+  error?: number | undefined;
 }
 
 /** One entry of a value that is a list. */
@@ -208,6 +213,7 @@ function createBaseMetricValue(): MetricValue {
     retraction: false,
     immature: false,
     otherGroups: 0,
+    error: undefined,
   };
 }
 
@@ -268,6 +274,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     }
     if (message.otherGroups !== 0) {
       writer.uint32(144).int64(message.otherGroups);
+    }
+    if (message.error !== undefined) {
+      writer.uint32(161).double(message.error);
     }
     return writer;
   },
@@ -429,6 +438,14 @@ export const MetricValue: MessageFns<MetricValue> = {
             message.otherGroups = longToNumber(reader.int64());
             continue;
           }
+          case 20: {
+            if (tag !== 161) {
+              break;
+            }
+
+            message.error = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -492,6 +509,7 @@ export const MetricValue: MessageFns<MetricValue> = {
         : isSet(object.other_groups)
         ? globalThis.Number(object.other_groups)
         : 0,
+      error: isSet(object.error) ? globalThis.Number(object.error) : undefined,
     };
   },
 
@@ -550,6 +568,9 @@ export const MetricValue: MessageFns<MetricValue> = {
     if (message.otherGroups !== 0) {
       obj.otherGroups = Math.round(message.otherGroups);
     }
+    if (message.error !== undefined) {
+      obj.error = floatToJson(message.error);
+    }
     return obj;
   },
 
@@ -588,6 +609,7 @@ export const MetricValue: MessageFns<MetricValue> = {
     message.retraction = object.retraction ?? false;
     message.immature = object.immature ?? false;
     message.otherGroups = object.otherGroups ?? 0;
+    message.error = object.error ?? undefined;
     return message;
   },
 };

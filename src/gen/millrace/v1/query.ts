@@ -260,6 +260,8 @@ export interface MetricDescription {
   decimals: number;
   /** Of `lifetimeValue`: periods behind the cohort's own. */
   ages: number;
+  /** Of `approxDistinct` and `activeUsers`: up to which number values are exact; 0 for not given. `error` is that of others. */
+  exactUpTo: number;
 }
 
 /** Which values of which metric. */
@@ -1000,6 +1002,7 @@ function createBaseMetricDescription(): MetricDescription {
     currency: "",
     decimals: 0,
     ages: 0,
+    exactUpTo: 0,
   };
 }
 
@@ -1137,6 +1140,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     }
     if (message.ages !== 0) {
       writer.uint32(360).uint32(message.ages);
+    }
+    if (message.exactUpTo !== 0) {
+      writer.uint32(376).uint32(message.exactUpTo);
     }
     return writer;
   },
@@ -1508,6 +1514,14 @@ export const MetricDescription: MessageFns<MetricDescription> = {
             message.ages = reader.uint32();
             continue;
           }
+          case 47: {
+            if (tag !== 376) {
+              break;
+            }
+
+            message.exactUpTo = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1629,6 +1643,11 @@ export const MetricDescription: MessageFns<MetricDescription> = {
       currency: isSet(object.currency) ? globalThis.String(object.currency) : "",
       decimals: isSet(object.decimals) ? globalThis.Number(object.decimals) : 0,
       ages: isSet(object.ages) ? globalThis.Number(object.ages) : 0,
+      exactUpTo: isSet(object.exactUpTo)
+        ? globalThis.Number(object.exactUpTo)
+        : isSet(object.exact_up_to)
+        ? globalThis.Number(object.exact_up_to)
+        : 0,
     };
   },
 
@@ -1763,6 +1782,9 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     if (message.ages !== 0) {
       obj.ages = Math.round(message.ages);
     }
+    if (message.exactUpTo !== 0) {
+      obj.exactUpTo = Math.round(message.exactUpTo);
+    }
     return obj;
   },
 
@@ -1814,6 +1836,7 @@ export const MetricDescription: MessageFns<MetricDescription> = {
     message.currency = object.currency ?? "";
     message.decimals = object.decimals ?? 0;
     message.ages = object.ages ?? 0;
+    message.exactUpTo = object.exactUpTo ?? 0;
     return message;
   },
 };
