@@ -1,5 +1,5 @@
 /** Different ones, and persons that are active, in windows that tumble, slide and cumulate. */
-import type { MetricValue } from '../../../src/query/api.ts'
+import type { MetricValue } from '../../../src/query/metric-info.ts'
 import { BERLIN, byPeriod, calendar, instantSql, localSql, type OracleCase } from '../case.ts'
 
 /** Different values. */
